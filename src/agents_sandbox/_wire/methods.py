@@ -1,0 +1,67 @@
+"""The method table of `agbox.v1.SandboxService`, in place of a generated stub.
+
+A table keeps the SDK clear of the generated stub's grpcio version gate and
+serves the client, the fake daemon and the tests alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from google.protobuf.message import Message
+
+from . import v02_pb2 as pb
+
+SERVICE = "agbox.v1.SandboxService"
+
+RequestT = TypeVar("RequestT", bound=Message)
+ResponseT = TypeVar("ResponseT", bound=Message)
+
+
+@dataclass(frozen=True)
+class Method(Generic[RequestT, ResponseT]):
+    """One RPC: its name, its messages, and whether the answer is a stream."""
+
+    name: str
+    request_type: type[RequestT]
+    response_type: type[ResponseT]
+    streams: bool = False
+
+    @property
+    def path(self) -> str:
+        """The full path that gRPC sends, e.g. `/agbox.v1.SandboxService/Ping`."""
+        return f"/{SERVICE}/{self.name}"
+
+
+PING = Method("Ping", pb.PingRequest, pb.PingResponse)
+CREATE_SANDBOX = Method("CreateSandbox", pb.CreateSandboxRequest, pb.CreateSandboxResponse)
+GET_SANDBOX = Method("GetSandbox", pb.GetSandboxRequest, pb.GetSandboxResponse)
+LIST_SANDBOXES = Method("ListSandboxes", pb.ListSandboxesRequest, pb.ListSandboxesResponse)
+RESUME_SANDBOX = Method("ResumeSandbox", pb.ResumeSandboxRequest, pb.AcceptedResponse)
+STOP_SANDBOX = Method("StopSandbox", pb.StopSandboxRequest, pb.AcceptedResponse)
+DELETE_SANDBOX = Method("DeleteSandbox", pb.DeleteSandboxRequest, pb.AcceptedResponse)
+DELETE_SANDBOXES = Method("DeleteSandboxes", pb.DeleteSandboxesRequest, pb.DeleteSandboxesResponse)
+SUBSCRIBE_SANDBOX_EVENTS = Method(
+    "SubscribeSandboxEvents", pb.SubscribeSandboxEventsRequest, pb.SandboxEvent, streams=True
+)
+CREATE_EXEC = Method("CreateExec", pb.CreateExecRequest, pb.CreateExecResponse)
+CANCEL_EXEC = Method("CancelExec", pb.CancelExecRequest, pb.AcceptedResponse)
+GET_EXEC = Method("GetExec", pb.GetExecRequest, pb.GetExecResponse)
+LIST_ACTIVE_EXECS = Method("ListActiveExecs", pb.ListActiveExecsRequest, pb.ListActiveExecsResponse)
+
+METHODS: tuple[Method[Any, Any], ...] = (
+    PING,
+    CREATE_SANDBOX,
+    GET_SANDBOX,
+    LIST_SANDBOXES,
+    RESUME_SANDBOX,
+    STOP_SANDBOX,
+    DELETE_SANDBOX,
+    DELETE_SANDBOXES,
+    SUBSCRIBE_SANDBOX_EVENTS,
+    CREATE_EXEC,
+    CANCEL_EXEC,
+    GET_EXEC,
+    LIST_ACTIVE_EXECS,
+)
