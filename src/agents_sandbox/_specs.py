@@ -1,0 +1,171 @@
+"""The models that go in: what a caller may ask of a sandbox.
+
+Their constructors are written out, for they accept more types than their
+attributes have (paths, any iterable, any form of a duration), and a type
+checker should see both.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from . import _checks
+from ._durations import DurationLike, to_timedelta
+from ._frozen import FrozenMapping
+from .errors import InvalidArgumentError
+
+_UINT32_MAX = 2**32 - 1
+
+
+def _fill(model: object, **values: object) -> None:
+    for name, value in values.items():
+        object.__setattr__(model, name, value)
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class MountSpec:
+    """A host file or folder that appears inside of the sandbox.
+
+    Args:
+        source: Absolute path on the daemon's host; must exist.
+        target: Absolute path in the sandbox.
+        writable: Whether the sandbox may write to it.
+    """
+
+    source: str
+    target: str
+    writable: bool
+
+    def __init__(
+        self,
+        source: str | os.PathLike[str],
+        target: str | os.PathLike[str],
+        writable: bool = False,
+    ) -> None:
+        _fill(
+            self,
+            source=_checks.path("MountSpec.source", source),
+            target=_checks.path("MountSpec.target", target),
+            writable=_checks.boolean("MountSpec.writable", writable),
+        )
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class CopySpec:
+    """A host file or folder that is copied into the sandbox when it is created.
+
+    Args:
+        source: Absolute path on the daemon's host; must exist.
+        target: Absolute path in the sandbox.
+        exclude_patterns: What to leave out of a folder.
+    """
+
+    source: str
+    target: str
+    exclude_patterns: tuple[str, ...]
+
+    def __init__(
+        self,
+        source: str | os.PathLike[str],
+        target: str | os.PathLike[str],
+        exclude_patterns: Iterable[str] = (),
+    ) -> None:
+        _fill(
+            self,
+            source=_checks.path("CopySpec.source", source),
+            target=_checks.path("CopySpec.target", target),
+            exclude_patterns=_checks.texts("CopySpec.exclude_patterns", exclude_patterns),
+        )
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class HealthcheckConfig:
+    """How a service's health is checked, in Docker's terms.
+
+    Durations are given as `timedelta`, as a number of seconds, or as a Go
+    duration string (`"5s"`), and are `timedelta` attributes afterwards.
+
+    Args:
+        test: The command: `("CMD", "pg_isready")` or `("CMD-SHELL", "...")`.
+        interval: Time between two checks; None: the daemon's 30 s.
+        timeout: Time one check may take; None: the daemon's 30 s.
+        retries: Failures in a row until unhealthy; None or 0: the daemon's 3.
+        start_period: Time in which failures do not count.
+        start_interval: Time between two checks within the start period.
+    """
+
+    test: tuple[str, ...]
+    interval: timedelta | None
+    timeout: timedelta | None
+    retries: int | None
+    start_period: timedelta | None
+    start_interval: timedelta | None
+
+    def __init__(
+        self,
+        test: Iterable[str],
+        interval: DurationLike | None = None,
+        timeout: DurationLike | None = None,
+        retries: int | None = None,
+        start_period: DurationLike | None = None,
+        start_interval: DurationLike | None = None,
+    ) -> None:
+        durations = {
+            "interval": interval,
+            "timeout": timeout,
+            "start_period": start_period,
+            "start_interval": start_interval,
+        }
+        if retries is not None:
+            _checks.integer("HealthcheckConfig.retries", retries, maximum=_UINT32_MAX)
+        _fill(
+            self,
+            test=_checks.texts("HealthcheckConfig.test", test),
+            retries=retries,
+            **{
+                name: None if value is None else to_timedelta(f"HealthcheckConfig.{name}", value)
+                for name, value in durations.items()
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class ServiceSpec:
+    """A service container beside the primary one, reachable under its name.
+
+    Args:
+        name: The service's name and host name in the sandbox's network.
+        image: The service's image.
+        envs: The service's own environment variables.
+        healthcheck: How its health is checked; required services must have one.
+        post_start_on_primary: Shell commands run in the primary container once
+            the service is healthy.
+    """
+
+    name: str
+    image: str
+    envs: Mapping[str, str]
+    healthcheck: HealthcheckConfig | None
+    post_start_on_primary: tuple[str, ...]
+
+    def __init__(
+        self,
+        name: str,
+        image: str,
+        envs: Mapping[str, str] = FrozenMapping(),
+        healthcheck: HealthcheckConfig | None = None,
+        post_start_on_primary: Iterable[str] = (),
+    ) -> None:
+        if healthcheck is not None and not isinstance(healthcheck, HealthcheckConfig):
+            raise InvalidArgumentError("ServiceSpec.healthcheck must be a HealthcheckConfig")
+        _fill(
+            self,
+            name=_checks.text("ServiceSpec.name", name),
+            image=_checks.text("ServiceSpec.image", image),
+            envs=_checks.text_mapping("ServiceSpec.envs", envs),
+            healthcheck=healthcheck,
+            post_start_on_primary=_checks.texts(
+                "ServiceSpec.post_start_on_primary", post_start_on_primary
+            ),
+        )
