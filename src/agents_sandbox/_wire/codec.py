@@ -1,0 +1,213 @@
+"""Models to messages and back: pure, and total towards a newer daemon.
+
+Decoding never fails on what it does not know: unknown enum values become open
+enum members, unknown fields are skipped, missing messages read as empty, and
+times beyond Python's calendar as None.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from .._enums import ExecState, SandboxEventType, SandboxState
+from .._specs import CopySpec, HealthcheckConfig, MountSpec, ServiceSpec
+from ..errors import InvalidArgumentError
+from ..models import (
+    ExecEventDetails,
+    ExecHandle,
+    SandboxEvent,
+    SandboxHandle,
+    SandboxPhaseDetails,
+    ServiceEventDetails,
+)
+from . import v02_pb2 as pb
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+# Source: google/protobuf/duration.proto, the documented range of a Duration.
+_MAX_DURATION = timedelta(seconds=315_576_000_000)
+
+
+def encode_duration(name: str, value: timedelta | None) -> Duration | None:
+    """Encode a duration; None stays unset.
+
+    Raises:
+        InvalidArgumentError: Negative, or longer than the wire can carry.
+    """
+    if value is None:
+        return None
+    if not timedelta(0) <= value <= _MAX_DURATION:
+        raise InvalidArgumentError(f"{name} must be from 0 to 10,000 years: {value!r}")
+    seconds, rest = divmod(value, timedelta(seconds=1))
+    return Duration(seconds=seconds, nanos=rest.microseconds * 1000)
+
+
+def decode_duration(message: Duration) -> timedelta | None:
+    """Decode a duration to the microsecond; None if beyond a `timedelta`."""
+    try:
+        return timedelta(seconds=message.seconds, microseconds=message.nanos // 1000)
+    except OverflowError:
+        return None
+
+
+def decode_timestamp(message: Timestamp) -> datetime | None:
+    """Decode a time to the microsecond, in UTC; None if beyond a `datetime`."""
+    try:
+        return _EPOCH + timedelta(seconds=message.seconds, microseconds=message.nanos // 1000)
+    except OverflowError:
+        return None
+
+
+def encode_mount(mount: MountSpec) -> pb.MountSpec:
+    """Encode a mount."""
+    return pb.MountSpec(source=mount.source, target=mount.target, writable=mount.writable)
+
+
+def encode_copy(copy: CopySpec) -> pb.CopySpec:
+    """Encode a copy."""
+    return pb.CopySpec(
+        source=copy.source, target=copy.target, exclude_patterns=copy.exclude_patterns
+    )
+
+
+def encode_healthcheck(check: HealthcheckConfig) -> pb.HealthcheckConfig:
+    """Encode a health check."""
+    return pb.HealthcheckConfig(
+        test=check.test,
+        interval=encode_duration("HealthcheckConfig.interval", check.interval),
+        timeout=encode_duration("HealthcheckConfig.timeout", check.timeout),
+        retries=check.retries or 0,
+        start_period=encode_duration("HealthcheckConfig.start_period", check.start_period),
+        start_interval=encode_duration("HealthcheckConfig.start_interval", check.start_interval),
+    )
+
+
+def decode_healthcheck(message: pb.HealthcheckConfig) -> HealthcheckConfig:
+    """Decode a health check."""
+    durations = {
+        name: decode_duration(getattr(message, name)) if message.HasField(name) else None
+        for name in ("interval", "timeout", "start_period", "start_interval")
+    }
+    return HealthcheckConfig(test=message.test, retries=message.retries or None, **durations)
+
+
+def encode_service(service: ServiceSpec) -> pb.ServiceSpec:
+    """Encode a service."""
+    return pb.ServiceSpec(
+        name=service.name,
+        image=service.image,
+        envs=service.envs,
+        healthcheck=encode_healthcheck(service.healthcheck) if service.healthcheck else None,
+        post_start_on_primary=service.post_start_on_primary,
+    )
+
+
+def decode_service(message: pb.ServiceSpec) -> ServiceSpec:
+    """Decode a service."""
+    has_check = message.HasField("healthcheck")
+    return ServiceSpec(
+        name=message.name,
+        image=message.image,
+        envs=message.envs,
+        healthcheck=decode_healthcheck(message.healthcheck) if has_check else None,
+        post_start_on_primary=message.post_start_on_primary,
+    )
+
+
+def decode_sandbox(message: pb.SandboxHandle) -> SandboxHandle:
+    """Decode a sandbox's snapshot."""
+    return SandboxHandle(
+        sandbox_id=message.sandbox_id,
+        state=SandboxState(message.state),
+        last_event_sequence=message.last_event_sequence,
+        required_services=tuple(map(decode_service, message.required_services)),
+        optional_services=tuple(map(decode_service, message.optional_services)),
+        labels=message.labels,
+        created_at=_time(message, "created_at"),
+        image=message.image,
+        error_code=message.error_code or None,
+        error_message=message.error_message or None,
+        state_changed_at=_time(message, "state_changed_at"),
+    )
+
+
+def decode_exec(message: pb.ExecStatus, logs: pb.CreateExecResponse | None = None) -> ExecHandle:
+    """Decode an exec's snapshot.
+
+    Args:
+        message: The snapshot.
+        logs: The answer that created the exec, the only one with log paths.
+            An empty path means that the daemon keeps no logs.
+    """
+    return ExecHandle(
+        exec_id=message.exec_id,
+        sandbox_id=message.sandbox_id,
+        state=ExecState(message.state),
+        command=tuple(message.command),
+        cwd=message.cwd,
+        env_overrides=message.env_overrides,
+        exit_code=_exit_code(message.state, message.exit_code),
+        error=message.error or None,
+        last_event_sequence=message.last_event_sequence,
+        stdout_log_path=(logs.stdout_log_path or None) if logs else None,
+        stderr_log_path=(logs.stderr_log_path or None) if logs else None,
+    )
+
+
+def decode_event(message: pb.SandboxEvent) -> SandboxEvent:
+    """Decode an event with its details."""
+    details = message.WhichOneof("details")
+    return SandboxEvent(
+        event_id=message.event_id,
+        sequence=message.sequence,
+        sandbox_id=message.sandbox_id,
+        event_type=SandboxEventType(message.event_type),
+        occurred_at=_time(message, "occurred_at"),
+        replay=message.replay,
+        snapshot=message.snapshot,
+        sandbox_state=SandboxState(message.sandbox_state),
+        sandbox_phase=_phase(message.sandbox_phase) if details == "sandbox_phase" else None,
+        exec=_exec_details(message.exec) if details == "exec" else None,
+        service=_service_details(message.service) if details == "service" else None,
+    )
+
+
+def _phase(message: pb.SandboxPhaseDetails) -> SandboxPhaseDetails:
+    return SandboxPhaseDetails(
+        phase=message.phase or None,
+        error_code=message.error_code or None,
+        error_message=message.error_message or None,
+        reason=message.reason or None,
+    )
+
+
+def _exec_details(message: pb.ExecEventDetails) -> ExecEventDetails:
+    return ExecEventDetails(
+        exec_id=message.exec_id,
+        exit_code=_exit_code(message.exec_state, message.exit_code),
+        exec_state=ExecState(message.exec_state),
+        error_code=message.error_code or None,
+        error_message=message.error_message or None,
+    )
+
+
+def _service_details(message: pb.ServiceEventDetails) -> ServiceEventDetails:
+    return ServiceEventDetails(
+        service_name=message.service_name,
+        error_code=message.error_code or None,
+        error_message=message.error_message or None,
+    )
+
+
+def _time(message: pb.SandboxHandle | pb.SandboxEvent, name: str) -> datetime | None:
+    return decode_timestamp(getattr(message, name)) if message.HasField(name) else None
+
+
+# The wire says 0 for "none yet", "cancelled" and "could not be run" as well. A
+# command that really ended with 0 is FINISHED, so the state tells them apart.
+def _exit_code(state: int, exit_code: int) -> int | None:
+    ran = state == pb.EXEC_STATE_FINISHED or (state == pb.EXEC_STATE_FAILED and exit_code != 0)
+    return exit_code if ran else None
