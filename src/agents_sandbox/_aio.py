@@ -1,0 +1,127 @@
+"""The async half of the primitive pair; `_blocking` is the other.
+
+All that differs between the flavours is here, under the same names with the
+same contracts. `_async` is written against these names alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import grpc.aio
+
+from ._rpc import CHANNEL_OPTIONS
+from .errors import ClientClosedError, ClientLoopError
+
+
+class Channel:
+    """One gRPC channel, opened by the first call and bound to its event loop.
+
+    gRPC's own channel fails at its first use when it was made outside of a
+    running loop, and silently hangs when it is used from another one.
+
+    Args:
+        target: Gives the address; asked when the channel is opened.
+    """
+
+    def __init__(self, target: Callable[[], str]) -> None:
+        self._target = target
+        self._channel: grpc.aio.Channel | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
+
+    async def unary(self, path: str, request: bytes, timeout: float | None) -> bytes:
+        """Send one request and return the answer; raises `grpc.RpcError`."""
+        method: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self._open().unary_unary(path)
+        with self.closing_is_not_cancelling():
+            return await method(request, timeout=timeout)
+
+    def stream(self, path: str, request: bytes, timeout: float | None) -> Stream:
+        """Send one request and return the stream of answers."""
+        method: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = self._open().unary_stream(path)
+        return Stream(self, method(request, timeout=timeout))
+
+    async def aclose(self) -> None:
+        """End every call and refuse new ones. Safe to repeat."""
+        channel = self._channel if self._on_own_loop() else None
+        self._closed, self._channel = True, None
+        if channel is not None:
+            await channel.close()
+
+    def _open(self) -> grpc.aio.Channel:
+        if self._closed:
+            raise ClientClosedError("the client is closed: make a new one")
+        if self._channel is None or not self._on_own_loop():
+            self._loop = asyncio.get_running_loop()
+            self._channel = grpc.aio.insecure_channel(self._target(), options=CHANNEL_OPTIONS)
+        return self._channel
+
+    # False when the channel's loop is closed: whatever it had died with it.
+    def _on_own_loop(self) -> bool:
+        if self._loop is asyncio.get_running_loop():
+            return True
+        if self._loop is None or self._loop.is_closed():
+            return False
+        raise ClientLoopError(
+            "the client is bound to another event loop that is still open: "
+            "make one client for each loop, or use the blocking client across threads"
+        )
+
+    @contextmanager
+    def closing_is_not_cancelling(self) -> Iterator[None]:
+        """Tell a call that ended with the channel from a task that is cancelled.
+
+        gRPC says CancelledError for both; only the second is the task's.
+        """
+        try:
+            yield
+        except asyncio.CancelledError:
+            if self._closed and not _task_is_cancelled():
+                raise ClientClosedError("the client was closed during the call") from None
+            raise
+
+
+class Stream:
+    """The answers to one streaming call. Whoever opens one cancels it."""
+
+    def __init__(self, channel: Channel, call: grpc.aio.UnaryStreamCall[bytes, bytes]) -> None:
+        self._channel = channel
+        self._call = call
+        self._cancelled = False
+        self._loop = asyncio.get_running_loop()
+
+    async def read(self) -> bytes | None:
+        """Return the next answer; None after the peer's end or our own cancel."""
+        try:
+            with self._channel.closing_is_not_cancelling():
+                answer = await self._call.read()
+        except asyncio.CancelledError:
+            if self._cancelled and not _task_is_cancelled():
+                return None
+            raise
+        return answer if isinstance(answer, bytes) else None
+
+    def cancel(self) -> None:
+        """End the call. Safe to repeat, and at any time."""
+        self._cancelled = True
+        self._call.cancel()
+
+    # gRPC's call is held by its own tasks and would live on until a garbage
+    # collection. This may run in any thread, and after the loop's end.
+    def __del__(self) -> None:
+        if not self._cancelled and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._call.cancel)
+
+
+async def sleep(seconds: float) -> None:
+    """Let the given time pass."""
+    await asyncio.sleep(seconds)
+
+
+# Python 3.10 cannot tell. There a task that is cancelled at the very moment in
+# which its call is closed sees the closing.
+def _task_is_cancelled() -> bool:
+    cancelling = getattr(asyncio.current_task(), "cancelling", None)
+    return cancelling is not None and cancelling() > 0
