@@ -1,0 +1,90 @@
+"""Python SDK for the agents-sandbox daemon.
+
+`AgentsSandboxClient` is the async client, `SyncAgentsSandboxClient` its
+blocking twin. Models, enums and errors are shared by both.
+"""
+
+from ._async import AgentsSandboxClient, AsyncSandboxEventStream
+from ._durations import DurationLike
+from ._enums import ExecState, SandboxEventType, SandboxState
+from ._specs import CopySpec, HealthcheckConfig, MountSpec, ServiceSpec
+from ._sync_generated import SyncAgentsSandboxClient, SyncSandboxEventStream
+from ._version import __version__
+from .errors import (
+    ClientClosedError,
+    ClientLoopError,
+    DaemonError,
+    DaemonUnavailableError,
+    ExecAlreadyTerminalError,
+    ExecConflictError,
+    ExecNotFoundError,
+    ExecNotRunningError,
+    InvalidArgumentError,
+    OperationTimeoutError,
+    ProtocolError,
+    SandboxClientError,
+    SandboxConflictError,
+    SandboxFailedError,
+    SandboxInvalidStateError,
+    SandboxNotFoundError,
+    SandboxNotReadyError,
+    SandboxSequenceExpiredError,
+)
+from .models import (
+    DeleteSandboxesResult,
+    ExecEventDetails,
+    ExecHandle,
+    PingInfo,
+    SandboxEvent,
+    SandboxHandle,
+    SandboxPhaseDetails,
+    ServiceEventDetails,
+)
+
+__all__ = [
+    "AgentsSandboxClient",
+    "AsyncSandboxEventStream",
+    "ClientClosedError",
+    "ClientLoopError",
+    "CopySpec",
+    "DaemonError",
+    "DaemonUnavailableError",
+    "DeleteSandboxesResult",
+    "DurationLike",
+    "ExecAlreadyTerminalError",
+    "ExecConflictError",
+    "ExecEventDetails",
+    "ExecHandle",
+    "ExecNotFoundError",
+    "ExecNotRunningError",
+    "ExecState",
+    "HealthcheckConfig",
+    "InvalidArgumentError",
+    "MountSpec",
+    "OperationTimeoutError",
+    "PingInfo",
+    "ProtocolError",
+    "SandboxClientError",
+    "SandboxConflictError",
+    "SandboxEvent",
+    "SandboxEventType",
+    "SandboxFailedError",
+    "SandboxHandle",
+    "SandboxInvalidStateError",
+    "SandboxNotFoundError",
+    "SandboxNotReadyError",
+    "SandboxPhaseDetails",
+    "SandboxSequenceExpiredError",
+    "SandboxState",
+    "ServiceEventDetails",
+    "ServiceSpec",
+    "SyncAgentsSandboxClient",
+    "SyncSandboxEventStream",
+    "__version__",
+]
+
+# Users meet these classes under the package's name, in tracebacks, reprs and
+# pickles, not under the private modules that happen to hold them.
+for _public in [globals()[_name] for _name in __all__]:
+    if isinstance(_public, type):
+        _public.__module__ = __name__

@@ -1,0 +1,557 @@
+"""The public client: every method checks, encodes, calls, waits, decodes."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from .. import _checks
+from .._address import DaemonAddress
+from .._deadline import Budget, Deadline
+from .._durations import DurationLike
+from .._enums import SandboxState
+from .._goals import BECOME_DELETED, BECOME_READY, BECOME_STOPPED, SandboxGoal
+from .._specs import CopySpec, MountSpec, ServiceSpec
+from .._wire import methods, requests
+from .._wire.codec import decode_exec, decode_sandbox
+from ..errors import SandboxNotFoundError
+from ..models import DeleteSandboxesResult, ExecHandle, PingInfo, SandboxHandle
+from ._events import AsyncSandboxEventStream
+from ._snapshots import read_exec, read_sandbox
+from ._transport import Transport
+from ._waits import ExecWait, SandboxWait
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class AgentsSandboxClient:
+    """A client of one agents-sandbox daemon.
+
+    Making one does no I/O; the connection opens with the first call. Close it,
+    or use it as a context manager.
+
+    Args:
+        socket_path: The daemon's Unix socket. None: the platform's default,
+            `$XDG_RUNTIME_DIR/agbox/agboxd.sock`; on macOS the folder
+            `~/Library/Application Support/agbox` is looked at as well.
+        timeout_seconds: How long one RPC may take, in seconds.
+        operation_timeout_seconds: How long a slow operation may take with its
+            wait, in seconds; `math.inf` for no bound.
+
+    Raises:
+        InvalidArgumentError: An argument is not acceptable.
+    """
+
+    def __init__(
+        self,
+        socket_path: str | os.PathLike[str] | None = None,
+        *,
+        timeout_seconds: float = 5.0,
+        operation_timeout_seconds: float = 60.0,
+    ) -> None:
+        self._address = DaemonAddress(socket_path)
+        self._timeout = _checks.seconds("timeout_seconds", timeout_seconds)
+        self._operation_timeout = _checks.seconds(
+            "operation_timeout_seconds", operation_timeout_seconds
+        )
+        self._transport = Transport(self._address)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the client. Calls under way end with `ClientClosedError`. Safe to repeat."""
+        await self._transport.aclose()
+
+    async def ping(self, *, timeout_seconds: float | None = None) -> PingInfo:
+        """Ask the daemon who it is.
+
+        Args:
+            timeout_seconds: Bound of this call, in seconds; None: the client's.
+
+        Returns:
+            Its version and name.
+
+        Raises:
+            DaemonUnavailableError: No daemon answers at the socket.
+            OperationTimeoutError: It did not answer in time.
+        """
+        answer = await self._transport.unary(
+            methods.PING, requests.ping(), self._query(timeout_seconds)
+        )
+        return PingInfo(version=answer.version, daemon=answer.daemon)
+
+    async def create_sandbox(
+        self,
+        *,
+        image: str | None = None,
+        sandbox_id: str | None = None,
+        config_yaml: str | bytes | None = None,
+        mounts: Iterable[MountSpec] = (),
+        copies: Iterable[CopySpec] = (),
+        builtin_tools: Iterable[str] = (),
+        required_services: Iterable[ServiceSpec] = (),
+        optional_services: Iterable[ServiceSpec] = (),
+        labels: Mapping[str, str] | None = None,
+        envs: Mapping[str, str] | None = None,
+        idle_ttl: DurationLike | None = None,
+        wait: bool = True,
+        timeout_seconds: float | None = None,
+    ) -> SandboxHandle:
+        """Create a sandbox.
+
+        Args:
+            image: The primary container's image. Pass it on every call; only a
+                `config_yaml` that names one can stand in for it.
+            sandbox_id: 4 to 200 ASCII letters, digits, `-` and `_`, beginning
+                and ending with a letter or digit; never used before. None: a
+                new UUID.
+            config_yaml: Declarative configuration; the other arguments
+                override it.
+            mounts: Host paths that appear in the sandbox.
+            copies: Host paths copied into it.
+            builtin_tools: Names of the daemon's built-in tools to provide.
+            required_services: Services that must be healthy before READY.
+            optional_services: Services that READY does not wait for.
+            labels: Labels to find the sandbox by.
+            envs: Environment variables of the primary container.
+            idle_ttl: How long without a running exec until the daemon stops
+                the sandbox; 0 for never, None for the daemon's own setting.
+            wait: Whether to wait until the sandbox is READY.
+            timeout_seconds: Bound of this call with its wait, in seconds;
+                None: the client's `operation_timeout_seconds`.
+
+        Returns:
+            The READY sandbox; with `wait=False` a snapshot taken after the
+            daemon accepted, which may still be PENDING.
+
+        Raises:
+            InvalidArgumentError: An argument is refused, here or by the daemon.
+            SandboxConflictError: The id was used before.
+            SandboxFailedError: The sandbox failed; carries the daemon's
+                `error_code` and `error_message`.
+            SandboxNotReadyError: It was deleted or stopped during the wait.
+            OperationTimeoutError: It is not READY in time; it goes on.
+            DaemonUnavailableError: No daemon answers at the socket.
+        """
+        request = requests.create_sandbox(
+            image=image,
+            sandbox_id=sandbox_id,
+            config_yaml=config_yaml,
+            mounts=mounts,
+            copies=copies,
+            builtin_tools=builtin_tools,
+            required_services=required_services,
+            optional_services=optional_services,
+            labels=labels,
+            envs=envs,
+            idle_ttl=idle_ttl,
+        )
+        budget = self._budget(timeout_seconds)
+        answer = await self._transport.unary(methods.CREATE_SANDBOX, request, budget.rpc())
+        if not wait:
+            return await read_sandbox(self._transport, request.sandbox_id, budget.rpc())
+        return await SandboxWait(
+            self._transport, BECOME_READY, request.sandbox_id, budget.operation
+        ).until_reached(decode_sandbox(answer.sandbox))
+
+    async def get_sandbox(
+        self, sandbox_id: str, *, timeout_seconds: float | None = None
+    ) -> SandboxHandle:
+        """Read a sandbox. Deleted ones can be read until the daemon purges them.
+
+        Args:
+            sandbox_id: The sandbox.
+            timeout_seconds: Bound of this call, in seconds; None: the client's.
+
+        Returns:
+            The latest authoritative snapshot.
+
+        Raises:
+            SandboxNotFoundError: It does not exist.
+            DaemonUnavailableError: No daemon answers at the socket.
+            OperationTimeoutError: It did not answer in time.
+        """
+        return await read_sandbox(self._transport, sandbox_id, self._query(timeout_seconds))
+
+    async def list_sandboxes(
+        self,
+        *,
+        include_deleted: bool = False,
+        label_selector: Mapping[str, str] | None = None,
+        timeout_seconds: float | None = None,
+    ) -> list[SandboxHandle]:
+        """List sandboxes, newest first.
+
+        Args:
+            include_deleted: Whether to list deleted ones that are not purged.
+            label_selector: Labels that all must match exactly; None or empty
+                for all sandboxes.
+            timeout_seconds: Bound of this call, in seconds; None: the client's.
+
+        Returns:
+            The latest authoritative snapshots.
+
+        Raises:
+            DaemonUnavailableError: No daemon answers at the socket.
+            OperationTimeoutError: It did not answer in time.
+        """
+        request = requests.list_sandboxes(include_deleted, label_selector)
+        answer = await self._transport.unary(
+            methods.LIST_SANDBOXES, request, self._query(timeout_seconds)
+        )
+        return [decode_sandbox(sandbox) for sandbox in answer.sandboxes]
+
+    async def resume_sandbox(
+        self, sandbox_id: str, *, wait: bool = True, timeout_seconds: float | None = None
+    ) -> SandboxHandle:
+        """Start a STOPPED sandbox again, with its files as they were.
+
+        Args:
+            sandbox_id: The sandbox.
+            wait: Whether to wait until it is READY.
+            timeout_seconds: Bound of this call with its wait, in seconds;
+                None: the client's `operation_timeout_seconds`.
+
+        Returns:
+            The READY sandbox; with `wait=False` a snapshot taken after the
+            daemon accepted.
+
+        Raises:
+            SandboxNotFoundError: It does not exist.
+            SandboxInvalidStateError: It is not STOPPED.
+            SandboxFailedError: It failed to come up.
+            SandboxNotReadyError: It was deleted or stopped during the wait.
+            OperationTimeoutError: It is not READY in time; it goes on.
+            DaemonUnavailableError: No daemon answers at the socket.
+        """
+        budget = self._budget(timeout_seconds)
+        request = requests.resume_sandbox(sandbox_id)
+        await self._transport.unary(methods.RESUME_SANDBOX, request, budget.rpc())
+        return await self._settle(sandbox_id, BECOME_READY, wait, budget)
+
+    async def stop_sandbox(
+        self, sandbox_id: str, *, wait: bool = True, timeout_seconds: float | None = None
+    ) -> SandboxHandle:
+        """Stop a READY sandbox. Its files stay; its running execs fail.
+
+        Args:
+            sandbox_id: The sandbox.
+            wait: Whether to wait until it is STOPPED, usually about 5 s.
+            timeout_seconds: Bound of this call with its wait, in seconds;
+                None: the client's `operation_timeout_seconds`.
+
+        Returns:
+            The STOPPED sandbox; with `wait=False` a snapshot taken after the
+            daemon accepted, which is still READY.
+
+        Raises:
+            SandboxNotFoundError: It does not exist.
+            SandboxInvalidStateError: It is not READY, or was deleted meanwhile.
+            SandboxFailedError: The stop failed.
+            OperationTimeoutError: It is not STOPPED in time; it goes on.
+            DaemonUnavailableError: No daemon answers at the socket.
+        """
+        budget = self._budget(timeout_seconds)
+        request = requests.stop_sandbox(sandbox_id)
+        await self._transport.unary(methods.STOP_SANDBOX, request, budget.rpc())
+        return await self._settle(sandbox_id, BECOME_STOPPED, wait, budget)
+
+    async def delete_sandbox(
+        self, sandbox_id: str, *, wait: bool = True, timeout_seconds: float | None = None
+    ) -> SandboxHandle:
+        """Delete a sandbox, whatever its state. Repeating it is harmless.
+
+        Args:
+            sandbox_id: The sandbox.
+            wait: Whether to wait until it is DELETED.
+            timeout_seconds: Bound of this call with its wait, in seconds;
+                None: the client's `operation_timeout_seconds`.
+
+        Returns:
+            The DELETED sandbox; with `wait=False` a snapshot taken after the
+            daemon accepted.
+
+        Raises:
+            SandboxNotFoundError: It does not exist, or was purged before.
+            SandboxFailedError: The removal failed.
+            OperationTimeoutError: It is not DELETED in time; it goes on.
+            DaemonUnavailableError: No daemon answers at the socket.
+        """
+        budget = self._budget(timeout_seconds)
+        request = requests.delete_sandbox(sandbox_id)
+        await self._transport.unary(methods.DELETE_SANDBOX, request, budget.rpc())
+        return await self._settle(sandbox_id, BECOME_DELETED, wait, budget)
+
+    async def delete_sandboxes(
+        self,
+        label_selector: Mapping[str, str],
+        *,
+        wait: bool = True,
+        timeout_seconds: float | None = None,
+    ) -> DeleteSandboxesResult:
+        """Delete all sandboxes with the given labels.
+
+        Args:
+            label_selector: Labels that all must match exactly; not empty.
+            wait: Whether to wait until each of them is DELETED.
+            timeout_seconds: Bound of this call with its wait, in seconds;
+                None: the client's `operation_timeout_seconds`.
+
+        Returns:
+            The ids of the sandboxes whose deletion this call began.
+
+        Raises:
+            InvalidArgumentError: The selector is empty.
+            SandboxFailedError: A removal failed.
+            OperationTimeoutError: Not all are DELETED in time; it goes on.
+            DaemonUnavailableError: No daemon answers at the socket.
+        """
+        budget = self._budget(timeout_seconds)
+        request = requests.delete_sandboxes(label_selector)
+        answer = await self._transport.unary(methods.DELETE_SANDBOXES, request, budget.rpc())
+        result = DeleteSandboxesResult(tuple(answer.deleted_sandbox_ids), answer.deleted_count)
+        # One after the other: the daemon works on all at once, so this takes
+        # no longer than the slowest.
+        for sandbox_id in result.deleted_sandbox_ids if wait else ():
+            await self._settle(sandbox_id, BECOME_DELETED, wait, budget)
+        return result
+
+    async def create_exec(
+        self,
+        sandbox_id: str,
+        command: Sequence[str],
+        *,
+        exec_id: str | None = None,
+        cwd: str | os.PathLike[str] = "",
+        env_overrides: Mapping[str, str] | None = None,
+        wait: bool = False,
+        timeout_seconds: float | None = None,
+    ) -> ExecHandle:
+        """Start a command in a READY sandbox.
+
+        Args:
+            sandbox_id: The sandbox.
+            command: The command as an argv; no shell is involved.
+            exec_id: As `sandbox_id` in `create_sandbox`, and unique over all
+                sandboxes. None: a new UUID.
+            cwd: Absolute working directory in the sandbox; empty: its
+                `/workspace`.
+            env_overrides: Environment variables, over the sandbox's own.
+            wait: Whether to wait until the command ends.
+            timeout_seconds: Bound of this call with its wait, in seconds;
+                None: the client's `operation_timeout_seconds`.
+
+        Returns:
+            The exec; with `wait=False` a snapshot taken after the daemon
+            accepted, which may still be RUNNING. A command that fails is no
+            error: look at `state` and `exit_code`.
+
+        Raises:
+            InvalidArgumentError: An argument is refused, here or by the daemon.
+            SandboxNotFoundError: The sandbox does not exist.
+            SandboxNotReadyError: It is not READY, or stopped or was deleted
+                during the wait and the exec's end never came.
+            SandboxFailedError: Likewise, but it failed.
+            ExecConflictError: The exec id was used before.
+            OperationTimeoutError: The command runs on beyond the bound.
+            DaemonUnavailableError: No daemon answers at the socket.
+        """
+        request = requests.create_exec(
+            sandbox_id=sandbox_id,
+            command=command,
+            exec_id=exec_id,
+            cwd=cwd,
+            env_overrides=env_overrides,
+        )
+        budget = self._budget(timeout_seconds)
+        logs = await self._transport.unary(methods.CREATE_EXEC, request, budget.rpc())
+        handle = await read_exec(self._transport, request.exec_id, budget.rpc(), logs)
+        if not wait:
+            return handle
+        return await ExecWait(self._transport, handle, budget.operation, logs).until_reached(handle)
+
+    async def run(
+        self,
+        sandbox_id: str,
+        command: Sequence[str],
+        *,
+        exec_id: str | None = None,
+        cwd: str | os.PathLike[str] = "",
+        env_overrides: Mapping[str, str] | None = None,
+        timeout_seconds: float | None = None,
+    ) -> ExecHandle:
+        """Run a command in a READY sandbox and wait for its end.
+
+        Args:
+            sandbox_id: The sandbox.
+            command: The command as an argv; no shell is involved.
+            exec_id: As in `create_exec`.
+            cwd: As in `create_exec`.
+            env_overrides: As in `create_exec`.
+            timeout_seconds: Bound of this call, in seconds; None: the client's
+                `operation_timeout_seconds`. The command itself is not ended.
+
+        Returns:
+            The ended exec, with its `exit_code` and the paths of its logs. A
+            command that fails is no error.
+
+        Raises:
+            SandboxClientError: As `create_exec`.
+        """
+        return await self.create_exec(
+            sandbox_id,
+            command,
+            exec_id=exec_id,
+            cwd=cwd,
+            env_overrides=env_overrides,
+            wait=True,
+            timeout_seconds=timeout_seconds,
+        )
+
+    async def cancel_exec(
+        self, exec_id: str, *, wait: bool = True, timeout_seconds: float | None = None
+    ) -> ExecHandle:
+        """Give up a running exec. The daemon does not kill its process.
+
+        Args:
+            exec_id: The exec.
+            wait: Whether to wait until it is in a terminal state.
+            timeout_seconds: Bound of this call with its wait, in seconds;
+                None: the client's `operation_timeout_seconds`.
+
+        Returns:
+            The exec after the cancel.
+
+        Raises:
+            ExecNotFoundError: It does not exist.
+            ExecAlreadyTerminalError: It has ended already; an
+                `ExecNotRunningError`.
+            OperationTimeoutError: It did not end in time.
+            DaemonUnavailableError: No daemon answers at the socket.
+        """
+        budget = self._budget(timeout_seconds)
+        await self._transport.unary(
+            methods.CANCEL_EXEC, requests.cancel_exec(exec_id), budget.rpc()
+        )
+        handle = await read_exec(self._transport, exec_id, budget.rpc())
+        if not wait:
+            return handle
+        return await ExecWait(self._transport, handle, budget.operation).until_reached(handle)
+
+    async def get_exec(self, exec_id: str, *, timeout_seconds: float | None = None) -> ExecHandle:
+        """Read an exec. It can be read until its sandbox is purged.
+
+        Args:
+            exec_id: The exec.
+            timeout_seconds: Bound of this call, in seconds; None: the client's.
+
+        Returns:
+            The latest authoritative snapshot; without log paths, which only
+            the call that created the exec can tell.
+
+        Raises:
+            ExecNotFoundError: It does not exist.
+            DaemonUnavailableError: No daemon answers at the socket.
+            OperationTimeoutError: It did not answer in time.
+        """
+        return await read_exec(self._transport, exec_id, self._query(timeout_seconds))
+
+    async def list_active_execs(
+        self, *, sandbox_id: str | None = None, timeout_seconds: float | None = None
+    ) -> list[ExecHandle]:
+        """List running execs, by id.
+
+        Args:
+            sandbox_id: Only those of this sandbox; none if it does not exist.
+                None: those of all sandboxes.
+            timeout_seconds: Bound of this call, in seconds; None: the client's.
+
+        Returns:
+            The latest authoritative snapshots.
+
+        Raises:
+            DaemonUnavailableError: No daemon answers at the socket.
+            OperationTimeoutError: It did not answer in time.
+        """
+        request = requests.list_active_execs(sandbox_id)
+        answer = await self._transport.unary(
+            methods.LIST_ACTIVE_EXECS, request, self._query(timeout_seconds)
+        )
+        return [decode_exec(status) for status in answer.execs]
+
+    def subscribe_sandbox_events(
+        self,
+        sandbox_id: str,
+        *,
+        from_sequence: int = 0,
+        include_current_snapshot: bool = False,
+        timeout_seconds: float | None = None,
+    ) -> AsyncSandboxEventStream:
+        """Follow the events of a sandbox, from a known one on.
+
+        The stream stays open after the sandbox's end; leave it when you have
+        seen what you wait for.
+
+        Args:
+            sandbox_id: The sandbox.
+            from_sequence: Deliver the events after this one; 0 for all. A
+                handle's `last_event_sequence` goes on from that snapshot.
+            include_current_snapshot: Whether to deliver the newest event and
+                the running execs first, marked as `snapshot`.
+            timeout_seconds: How long the stream may last, in seconds; None:
+                without bound.
+
+        Returns:
+            An iterator of events. Its steps raise:
+            `SandboxNotFoundError`: the sandbox does not exist, or was purged;
+            `SandboxSequenceExpiredError`: `from_sequence` is beyond the newest
+            event; `OperationTimeoutError`: `timeout_seconds` are over;
+            `DaemonUnavailableError`: the daemon is not there, or went away.
+
+        Raises:
+            InvalidArgumentError: An argument is not acceptable.
+        """
+        deadline = Deadline(self._explicit(timeout_seconds) or math.inf)
+        return AsyncSandboxEventStream(
+            self._transport, sandbox_id, from_sequence, include_current_snapshot, deadline
+        )
+
+    async def _settle(
+        self, sandbox_id: str, goal: SandboxGoal, wait: bool, budget: Budget
+    ) -> SandboxHandle:
+        handle = await read_sandbox(self._transport, sandbox_id, budget.rpc())
+        if not wait:
+            return handle
+        following = SandboxWait(self._transport, goal, sandbox_id, budget.operation)
+        try:
+            return await following.until_reached(handle)
+        except SandboxNotFoundError:
+            # Purged, which happens to deleted sandboxes only.
+            if goal is BECOME_DELETED:
+                return replace(handle, state=SandboxState.DELETED)
+            raise
+
+    def _query(self, timeout_seconds: float | None) -> Deadline:
+        return Deadline(self._explicit(timeout_seconds) or self._timeout)
+
+    def _budget(self, timeout_seconds: float | None) -> Budget:
+        return Budget(self._explicit(timeout_seconds), self._timeout, self._operation_timeout)
+
+    def _explicit(self, timeout_seconds: float | None) -> float | None:
+        return (
+            None if timeout_seconds is None else _checks.seconds("timeout_seconds", timeout_seconds)
+        )

@@ -1,0 +1,74 @@
+"""The one way to the daemon: a method and its request in, its answer out."""
+
+from __future__ import annotations
+
+from typing import Generic
+
+from .._address import DaemonAddress
+from .._aio import Channel, Stream
+from .._deadline import Deadline
+from .._rpc import rpc_errors
+from .._wire.methods import Method, RequestT, ResponseT
+
+
+class Transport:
+    """Sends requests to one daemon and raises only errors of this SDK.
+
+    Args:
+        address: The daemon's socket.
+    """
+
+    def __init__(self, address: DaemonAddress) -> None:
+        self._address = address
+        self._channel = Channel(address.target)
+
+    async def unary(
+        self, method: Method[RequestT, ResponseT], request: RequestT, deadline: Deadline
+    ) -> ResponseT:
+        """Send one request and return the answer."""
+        with rpc_errors(method, request, self._address, deadline):
+            answer = await self._channel.unary(
+                method.path, request.SerializeToString(), deadline.remaining()
+            )
+            return method.response_type.FromString(answer)
+
+    def stream(
+        self, method: Method[RequestT, ResponseT], request: RequestT, deadline: Deadline
+    ) -> ResponseStream[RequestT, ResponseT]:
+        """Send one request and return the stream of answers."""
+        stream = self._channel.stream(
+            method.path, request.SerializeToString(), deadline.remaining()
+        )
+        return ResponseStream(self._address, method, request, deadline, stream)
+
+    async def aclose(self) -> None:
+        """End every call and refuse new ones. Safe to repeat."""
+        await self._channel.aclose()
+
+
+class ResponseStream(Generic[RequestT, ResponseT]):
+    """The answers to one streaming call. Whoever opens one cancels it."""
+
+    def __init__(
+        self,
+        address: DaemonAddress,
+        method: Method[RequestT, ResponseT],
+        request: RequestT,
+        deadline: Deadline,
+        stream: Stream,
+    ) -> None:
+        self._address = address
+        self._method = method
+        self._request = request
+        self._deadline = deadline
+        self._stream = stream
+
+    async def read(self) -> ResponseT | None:
+        """Return the next answer; None after the daemon's end or our own cancel."""
+        with rpc_errors(self._method, self._request, self._address, self._deadline):
+            answer = await self._stream.read()
+            return None if answer is None else self._method.response_type.FromString(answer)
+
+    def cancel(self) -> None:
+        """End the call. Safe to repeat, and at any time."""
+        self._stream.cancel()

@@ -1,0 +1,220 @@
+"""What a wait waits for, decided from snapshots and events alike; pure.
+
+A goal looks at one observation and says: reached (True), on the way (False),
+or never (an error). An event that says True is confirmed by a fresh snapshot
+before the wait succeeds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+from ._deadline import Deadline
+from ._enums import SandboxState
+from .errors import (
+    OperationTimeoutError,
+    SandboxClientError,
+    SandboxFailedError,
+    SandboxInvalidStateError,
+    SandboxNotReadyError,
+)
+from .models import ExecHandle, SandboxEvent, SandboxHandle, SandboxPhaseDetails
+
+HandleT = TypeVar("HandleT", bound=SandboxHandle | ExecHandle)
+HandleT_contra = TypeVar("HandleT_contra", bound=SandboxHandle | ExecHandle, contravariant=True)
+
+# How much later than its sandbox's end an exec's own may come. Recorded: well
+# under 0.1 s.
+_EXEC_GRACE_SECONDS = 2.0
+
+
+class Goal(Protocol[HandleT_contra]):
+    """What a wait asks of its goal."""
+
+    def reached(self, handle: HandleT_contra) -> bool:
+        """Judge a snapshot."""
+        ...
+
+    def settled_by(self, event: SandboxEvent) -> bool:
+        """Judge an event: whether a fresh snapshot is worth its round trip."""
+        ...
+
+    def bounded(self, deadline: Deadline) -> Deadline:
+        """Return the deadline as the goal sees it after what was observed."""
+        ...
+
+    def timed_out(self, handle: HandleT_contra, seconds: float | None) -> SandboxClientError:
+        """Make the error of a wait that took too long."""
+        ...
+
+
+@dataclass(frozen=True)
+class SandboxGoal:
+    """A state that a sandbox shall reach.
+
+    Attributes:
+        target: The state.
+        dead_ends: States from which it is not reached any more.
+        hindrance: What leads there, in words.
+        survives: Error codes of FAILED states that pass by themselves.
+    """
+
+    target: SandboxState
+    dead_ends: frozenset[SandboxState]
+    hindrance: str
+    survives: frozenset[str | None] = frozenset()
+
+    def reached(self, handle: SandboxHandle) -> bool:
+        """Judge a snapshot."""
+        return self._judge(handle.sandbox_id, handle.state, handle.error_code, handle.error_message)
+
+    def settled_by(self, event: SandboxEvent) -> bool:
+        """Judge an event; events of execs and services carry no new state."""
+        phase = event.sandbox_phase or SandboxPhaseDetails()
+        return self._judge(
+            event.sandbox_id, event.sandbox_state, phase.error_code, phase.error_message
+        )
+
+    def bounded(self, deadline: Deadline) -> Deadline:
+        """Return the deadline as it is."""
+        return deadline
+
+    def timed_out(self, handle: SandboxHandle, seconds: float | None) -> SandboxClientError:
+        """Make the error of a wait that took too long."""
+        error = OperationTimeoutError(
+            f"sandbox {handle.sandbox_id} did not become {self.target.name} {_within(seconds)}, "
+            f"last seen {handle.state.name}: the daemon goes on with it; look again with "
+            "get_sandbox, or raise timeout_seconds or operation_timeout_seconds",
+            sandbox_id=handle.sandbox_id,
+        )
+        error.timeout_seconds, error.last_handle = seconds, handle
+        return error
+
+    def _judge(
+        self, sandbox_id: str, state: SandboxState, code: str | None, message: str | None
+    ) -> bool:
+        if state is SandboxState.FAILED and code not in self.survives:
+            raise sandbox_failed(sandbox_id, code, message)
+        if state in self.dead_ends:
+            kind = (
+                SandboxNotReadyError
+                if self.target is SandboxState.READY
+                else SandboxInvalidStateError
+            )
+            raise kind(
+                f"sandbox {sandbox_id} is {state.name} and will not become {self.target.name}: "
+                f"{self.hindrance}",
+                sandbox_id=sandbox_id,
+            )
+        return state is self.target
+
+
+# A container that dies because it is being stopped or removed is reported as a
+# failure first by daemons 0.2: FAILED with one of these codes, then STOPPED.
+# The handles of 0.2.0 do not tell the code.
+_DYING = frozenset({"CONTAINER_DIED", "CONTAINER_OOM", None})
+
+_SOMEBODY_ELSE = "another caller, or its idle_ttl, got in between"
+
+BECOME_READY = SandboxGoal(
+    SandboxState.READY,
+    frozenset({SandboxState.STOPPED, SandboxState.DELETING, SandboxState.DELETED}),
+    _SOMEBODY_ELSE,
+)
+
+BECOME_STOPPED = SandboxGoal(
+    SandboxState.STOPPED, frozenset({SandboxState.DELETED}), _SOMEBODY_ELSE, _DYING
+)
+
+# A create that was inside its Docker work goes on after the delete and brings
+# the sandbox back.
+BECOME_DELETED = SandboxGoal(
+    SandboxState.DELETED,
+    frozenset({SandboxState.READY}),
+    "its create was still at work and outlived the delete. Delete it again",
+    _DYING,
+)
+
+
+@dataclass
+class ExecGoal:
+    """The end of an exec, by itself or with its sandbox.
+
+    Attributes:
+        exec_id: The exec.
+        lost_sandbox: How its sandbox ended, once that was seen. The exec's own
+            end then follows at once, or never.
+    """
+
+    exec_id: str
+    lost_sandbox: SandboxClientError | None = field(default=None, init=False)
+
+    def reached(self, handle: ExecHandle) -> bool:
+        """Judge a snapshot."""
+        return handle.state.is_terminal
+
+    def settled_by(self, event: SandboxEvent) -> bool:
+        """Judge an event of the exec's sandbox."""
+        if event.sandbox_state in _SANDBOX_ENDS:
+            self.lost_sandbox = _lost_sandbox(event, self.exec_id)
+            return True
+        details = event.exec
+        return (
+            details is not None
+            and details.exec_id == self.exec_id
+            and details.exec_state.is_terminal
+        )
+
+    def bounded(self, deadline: Deadline) -> Deadline:
+        """Wait for the exec only shortly once its sandbox is lost."""
+        return deadline if self.lost_sandbox is None else deadline.within(_EXEC_GRACE_SECONDS)
+
+    def timed_out(self, handle: ExecHandle, seconds: float | None) -> SandboxClientError:
+        """Make the error of a wait that took too long, or lost its sandbox."""
+        if self.lost_sandbox is not None:
+            return self.lost_sandbox
+        error = OperationTimeoutError(
+            f"exec {handle.exec_id} in sandbox {handle.sandbox_id} did not end "
+            f"{_within(seconds)}: it goes on; look again with get_exec, give it up with "
+            "cancel_exec, or raise timeout_seconds or operation_timeout_seconds",
+            sandbox_id=handle.sandbox_id,
+            exec_id=handle.exec_id,
+        )
+        error.timeout_seconds, error.last_handle = seconds, handle
+        return error
+
+
+_SANDBOX_ENDS = (SandboxState.FAILED, SandboxState.STOPPED, SandboxState.DELETED)
+
+
+def _within(seconds: float | None) -> str:
+    return "in time" if seconds is None else f"within {seconds:g} s"
+
+
+def sandbox_failed(
+    sandbox_id: str, code: str | None, message: str | None, exec_id: str | None = None
+) -> SandboxFailedError:
+    """Make the error of a sandbox that failed."""
+    error = SandboxFailedError(
+        f"sandbox {sandbox_id} failed: {code or 'no error code'}: "
+        f"{message or 'no message'}. Delete it and create another one",
+        sandbox_id=sandbox_id,
+        exec_id=exec_id,
+    )
+    error.error_code, error.error_message = code, message
+    return error
+
+
+def _lost_sandbox(event: SandboxEvent, exec_id: str) -> SandboxClientError:
+    if event.sandbox_state is SandboxState.FAILED:
+        phase = event.sandbox_phase or SandboxPhaseDetails()
+        return sandbox_failed(
+            event.sandbox_id, phase.error_code, phase.error_message, exec_id=exec_id
+        )
+    return SandboxNotReadyError(
+        f"sandbox {event.sandbox_id} is {event.sandbox_state.name} and exec {exec_id} "
+        "never reported its end",
+        sandbox_id=event.sandbox_id,
+        exec_id=exec_id,
+    )
