@@ -1,0 +1,16 @@
+"""A fake daemon for tests: real gRPC on a real Unix socket, no Docker.
+
+Run it inside a test process with `FakeDaemon`, or beside it with
+`python -m agents_sandbox.testing`.
+"""
+
+from ._daemon import FakeDaemon, Pause
+from ._faults import WireMessage
+from ._recorder import RecordedCall
+from ._scripts import ExecMatch, ExecScript
+
+__all__ = ["ExecMatch", "ExecScript", "FakeDaemon", "Pause", "RecordedCall", "WireMessage"]
+
+for _public in (ExecScript, FakeDaemon, Pause, RecordedCall):
+    _public.__module__ = __name__
+del _public

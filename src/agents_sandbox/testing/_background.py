@@ -1,0 +1,79 @@
+"""Background work: its tasks, its steps, and the gate that holds the steps back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Coroutine
+from typing import Any
+
+
+class Background:
+    """Runs what an RPC only sets going.
+
+    Work waits at `step()` before each change that others can see. While the gate is
+    held nobody gets past, so a test can look at the state in between.
+    """
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._holds = 0
+        self._queue: deque[asyncio.Future[None]] = deque()
+        self._arrival = asyncio.Event()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Start work that ends by itself or with the daemon."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def step(self, delay: float = 0.0) -> None:
+        """Wait for `delay` seconds, then for the gate; never returns at once.
+
+        The caller makes its change before it awaits anything else.
+        """
+        await asyncio.sleep(delay)
+        if self._holds:
+            turn = asyncio.get_running_loop().create_future()
+            self._queue.append(turn)
+            self._arrival.set()
+            await turn
+
+    def hold(self) -> None:
+        """Close the gate; each hold needs a `release()`."""
+        self._holds += 1
+
+    def release(self) -> None:
+        """Take back one hold; the last one lets everybody through in order of arrival."""
+        self._holds -= 1
+        while self._queue and not self._holds:
+            self._let_through(self._queue.popleft())
+
+    async def advance(self, count: int) -> None:
+        """Let exactly `count` steps through the closed gate, waiting for each to come."""
+        for _ in range(count):
+            self._let_through(await self._next_turn())
+            # The one let through is already in the ready queue, ahead of us.
+            await asyncio.sleep(0)
+
+    async def _next_turn(self) -> asyncio.Future[None]:
+        while True:
+            while self._queue:
+                turn = self._queue.popleft()
+                if not turn.done():
+                    return turn
+            self._arrival.clear()
+            await self._arrival.wait()
+
+    @staticmethod
+    def _let_through(turn: asyncio.Future[None]) -> None:
+        if not turn.done():
+            turn.set_result(None)
+
+    async def aclose(self) -> None:
+        """Cancel all work and wait until it has ended."""
+        while self._tasks:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -1,0 +1,25 @@
+"""The log files of an exec."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+
+def log_paths(root: Path, sandbox_id: str, exec_id: str) -> tuple[Path, Path]:
+    """Where stdout and stderr of an exec go, in this order."""
+    folder = root / sandbox_id
+    return folder / f"{exec_id}.stdout.log", folder / f"{exec_id}.stderr.log"
+
+
+def make_log_folder(path: Path) -> None:
+    """Make the folder of a log file, private to the user."""
+    path.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+
+
+def open_log(path: Path) -> BinaryIO:
+    """Create a log file, private to the user, and open it for writing."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.fdopen(os.open(path, flags, 0o600), "wb")

@@ -1,0 +1,91 @@
+"""An event loop in a thread of its own, and the way in for other threads."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import threading
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+_PATIENCE = 10.0
+"""Seconds before a function called on the loop is given up; it takes no time at all."""
+
+
+class LoopThread:
+    """Keeps an async context open in a thread, from `start()` to `stop()`, once."""
+
+    def __init__(self, serve: Callable[[], AbstractAsyncContextManager[None]]) -> None:
+        self._serve = serve
+        self._thread = threading.Thread(target=self._run, name="fake-agboxd", daemon=True)
+        self._ready: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self._stopping = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def start(self) -> None:
+        """Return once the context is entered; what it raises is raised here."""
+        self._thread.start()
+        self._ready.result()
+
+    def stop(self) -> None:
+        """Return once the context is left and the thread has ended."""
+        loop, self._loop = self._loop, None
+        if loop:
+            loop.call_soon_threadsafe(self._stopping.set)
+        else:
+            self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._main())
+        except Exception as error:
+            if self._ready.done():
+                raise
+            self._ready.set_exception(error)
+
+    async def _main(self) -> None:
+        async with self._serve():
+            self._loop = asyncio.get_running_loop()
+            self._ready.set_result(None)
+            await self._stopping.wait()
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Run a function on the loop and return its result.
+
+        While there is no loop nobody can be disturbed: the function runs right here.
+        """
+        loop = self._loop
+        if loop is None or threading.current_thread() is self._thread:
+            return function()
+        result: concurrent.futures.Future[T] = concurrent.futures.Future()
+
+        def run() -> None:
+            try:
+                result.set_result(function())
+            except Exception as error:  # noqa: BLE001 - it belongs to the caller
+                result.set_exception(error)
+
+        loop.call_soon_threadsafe(run)
+        return result.result(_PATIENCE)
+
+    def run(self, work: Coroutine[Any, Any, T], timeout: float) -> T:
+        """Run a coroutine on the loop and return its result.
+
+        Raises:
+            TimeoutError: It took longer than `timeout` seconds, and was cancelled.
+            RuntimeError: There is no loop.
+        """
+        loop = self._loop
+        if loop is None:
+            work.close()
+            raise RuntimeError("the fake daemon is not running")
+        future = asyncio.run_coroutine_threadsafe(asyncio.wait_for(work, timeout), loop)
+        try:
+            return future.result()
+        except asyncio.TimeoutError as error:
+            raise TimeoutError(f"nothing more happened within {timeout} s") from error

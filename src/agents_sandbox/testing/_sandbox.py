@@ -1,0 +1,104 @@
+"""The record of one sandbox: its state, its events and the handle made of both."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from .._wire import v02_pb2 as pb
+from ._clock import Clock
+from ._events import EventLog
+
+if TYPE_CHECKING:
+    from ._execs import Exec
+
+
+class Sandbox:
+    """One sandbox, from the acceptance of its create until its record is purged."""
+
+    def __init__(self, sandbox_id: str, spec: pb.CreateSpec, clock: Clock) -> None:
+        self.id = sandbox_id
+        self.spec = spec
+        self.state: pb.SandboxState = pb.SANDBOX_STATE_UNSPECIFIED
+        self.error_code = ""
+        self.error_message = ""
+        self.created_at = clock.now()
+        self.state_changed_at = self.created_at
+        self.log = EventLog(sandbox_id, clock)
+        self.execs: dict[str, Exec] = {}
+        self.has_container = False
+        self.removed = asyncio.Event()
+        """Set by a delete; cuts a stop short that still waits for its container."""
+        self.stops: set[asyncio.Task[None]] = set()
+        self.removal: asyncio.Task[None] | None = None
+        self._clock = clock
+
+    def record(
+        self,
+        event_type: pb.EventType,
+        state: pb.SandboxState = pb.SANDBOX_STATE_UNSPECIFIED,
+        *,
+        phase: pb.SandboxPhaseDetails | None = None,
+        exec_details: pb.ExecEventDetails | None = None,
+        service: pb.ServiceEventDetails | None = None,
+    ) -> None:
+        """Append an event and enter the state that it names, if it names one."""
+        event = self.log.append(
+            pb.SandboxEvent(
+                event_type=event_type,
+                sandbox_state=state,
+                sandbox_phase=phase,
+                exec=exec_details,
+                service=service,
+            )
+        )
+        if state not in (pb.SANDBOX_STATE_UNSPECIFIED, self.state):
+            self.state = state
+            self.state_changed_at = event.occurred_at
+            self.error_code = self.error_message = ""
+
+    def fail(self, code: str, message: str) -> None:
+        """Enter FAILED for the given reason."""
+        phase = pb.SandboxPhaseDetails(error_code=code, error_message=message)
+        self.record(pb.SANDBOX_FAILED, pb.SANDBOX_STATE_FAILED, phase=phase)
+        self.error_code = code
+        self.error_message = message
+
+    def handle(self) -> pb.SandboxHandle:
+        """What Create, Get and List answer."""
+        return pb.SandboxHandle(
+            sandbox_id=self.id,
+            state=self.state,
+            last_event_sequence=self.log.head,
+            required_services=self.spec.required_services,
+            optional_services=self.spec.optional_services,
+            labels=self.spec.labels,
+            created_at=self.created_at,
+            image=self.spec.image,
+            error_code=self.error_code,
+            error_message=self.error_message,
+            state_changed_at=self.state_changed_at,
+        )
+
+    def snapshot(self) -> list[pb.SandboxEvent]:
+        """The newest event, then a made-up EXEC_STARTED for each running exec."""
+        return [
+            self.log.events[-1],
+            *(self._running(exec_id) for exec_id, item in self.execs.items() if item.running),
+        ]
+
+    def _running(self, exec_id: str) -> pb.SandboxEvent:
+        return pb.SandboxEvent(
+            event_id=f"{self.id}-snapshot-{exec_id}",
+            sequence=self.log.head,
+            sandbox_id=self.id,
+            event_type=pb.EXEC_STARTED,
+            occurred_at=self._clock.now(),
+            sandbox_state=self.state,
+            exec=pb.ExecEventDetails(exec_id=exec_id, exec_state=pb.EXEC_STATE_RUNNING),
+        )
+
+    def matches(self, selector: dict[str, str]) -> bool:
+        """Whether every label of the selector is there with exactly that value."""
+        labels = self.spec.labels
+        return all(key in labels and labels[key] == value for key, value in selector.items())

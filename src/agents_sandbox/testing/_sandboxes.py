@@ -1,0 +1,53 @@
+"""All sandboxes of the daemon, by id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .._wire import v02_pb2 as pb
+from ._clock import Clock
+from ._errors import sandbox_id_already_exists, sandbox_not_found
+from ._ids import IdRegistry
+from ._sandbox import Sandbox
+
+
+class Sandboxes:
+    """The records, deleted ones included, until they are purged."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._ids = IdRegistry("sandbox_id", sandbox_id_already_exists)
+        self._sandboxes: dict[str, Sandbox] = {}
+
+    def __iter__(self) -> Iterator[Sandbox]:
+        return iter(self._sandboxes.values())
+
+    def add(self, wanted_id: str, spec: pb.CreateSpec) -> Sandbox:
+        """Make the record of a sandbox whose spec was accepted.
+
+        Raises:
+            StatusError: The id breaks the rules or is taken.
+        """
+        sandbox_id = self._ids.check(wanted_id)
+        self._ids.take(sandbox_id)
+        sandbox = self._sandboxes[sandbox_id] = Sandbox(sandbox_id, spec, self._clock)
+        return sandbox
+
+    def get(self, sandbox_id: str) -> Sandbox:
+        """Look up a sandbox, deleted or not.
+
+        Raises:
+            StatusError: There is no such record.
+        """
+        if sandbox_id not in self._sandboxes:
+            raise sandbox_not_found(sandbox_id)
+        return self._sandboxes[sandbox_id]
+
+    def newest_first(self) -> list[Sandbox]:
+        """All sandboxes in the order of ListSandboxes."""
+        return sorted(self, key=lambda sandbox: sandbox.created_at.ToNanoseconds(), reverse=True)
+
+    def purge(self, sandbox: Sandbox) -> None:
+        """Drop a record and end the streams that follow it; the id stays taken."""
+        del self._sandboxes[sandbox.id]
+        sandbox.log.end_streams(sandbox_not_found(sandbox.id))

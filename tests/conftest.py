@@ -1,0 +1,23 @@
+"""What all tests share: one fake daemon a test, on a real socket of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+
+from agents_sandbox.testing import FakeDaemon
+
+# Reproducible everywhere: the same examples on each run, and no time limit
+# that a slow machine could miss.
+settings.register_profile("tests", derandomize=True, deadline=None)
+settings.load_profile("tests")
+
+
+@pytest.fixture
+def daemon() -> Iterator[FakeDaemon]:
+    """A running fake daemon of release 0.2.1 whose execs are scripted."""
+    with FakeDaemon() as running:
+        yield running
+        running.wait_for_streams(0)

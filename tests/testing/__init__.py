@@ -1,0 +1,1 @@
+"""Tests of the fake daemon, over the wire and without the client."""

@@ -1,0 +1,41 @@
+"""The gate that holds background work back."""
+
+from __future__ import annotations
+
+import asyncio
+
+from agents_sandbox.testing._background import Background
+
+
+async def test_step_passes_over_work_that_was_cancelled() -> None:
+    background = Background()
+    done: list[str] = []
+
+    async def work(name: str) -> None:
+        await background.step()
+        done.append(name)
+
+    background.hold()
+    cancelled = background.spawn(work("cancelled"))
+    background.spawn(work("first"))
+    background.spawn(work("second"))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    cancelled.cancel()
+    await background.advance(1)
+    assert done == ["first"]
+    background.release()
+    await background.step()
+    assert done == ["first", "second"]
+
+
+async def test_release_passes_over_work_that_was_cancelled() -> None:
+    background = Background()
+    background.hold()
+    cancelled = background.spawn(background.step())
+    for _ in range(3):
+        await asyncio.sleep(0)
+    cancelled.cancel()
+    background.release()
+    await background.aclose()
+    assert cancelled.cancelled()

@@ -1,0 +1,269 @@
+"""The daemon as a whole: its socket, its thread, its beginning and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import gc
+import os
+import socket
+import stat
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+import agents_sandbox.testing
+from agents_sandbox._wire import methods
+from agents_sandbox._wire import v02_pb2 as pb
+from agents_sandbox.testing import FakeDaemon, _socket
+
+from .raw import IMAGE, Raw, Refusal, connected, refusal
+
+
+def mode(path: str | Path) -> int:
+    return stat.S_IMODE(Path(path).stat().st_mode)
+
+
+@pytest.fixture
+def folder() -> Any:
+    # The folders of pytest's own `tmp_path` can be too long for a socket.
+    with tempfile.TemporaryDirectory() as name:
+        yield Path(name)
+
+
+def test_public_names() -> None:
+    public = agents_sandbox.testing.__all__
+    assert public == sorted(public)
+    assert set(public) <= set(vars(agents_sandbox.testing))
+    assert FakeDaemon.__module__ == "agents_sandbox.testing"
+
+
+def test_socket_is_private_and_removed_in_the_end() -> None:
+    daemon = FakeDaemon()
+    path = Path(daemon.socket_path)
+    assert not path.exists()
+    with daemon as running:
+        assert running is daemon
+        assert path.is_socket()
+        assert (mode(path), mode(path.parent)) == (0o600, 0o700)
+        assert daemon.exec_log_root.is_relative_to(path.parent)
+        assert daemon.version == "0.2.1"
+    assert not path.parent.exists()
+
+
+def test_everything_can_be_prepared_before_the_start() -> None:
+    daemon = FakeDaemon()
+    daemon.on_exec(["x"]).exit(4)
+    daemon.fail_next("Ping", code="INTERNAL")
+    with daemon.paused():
+        daemon.start()
+        with connected(daemon) as raw:
+            assert raw.refused(methods.PING).code == "INTERNAL"
+            raw.create()
+            assert raw.history() == ["SANDBOX_ACCEPTED:PENDING"]
+            daemon.stop()
+
+
+def test_calls_can_be_read_after_the_end() -> None:
+    with FakeDaemon() as daemon, connected(daemon) as raw:
+        raw(methods.PING)
+    assert [call.method for call in daemon.calls] == ["Ping"]
+
+
+def test_stop_is_idempotent_and_final() -> None:
+    daemon = FakeDaemon()
+    daemon.stop()
+    daemon.stop()
+    with pytest.raises(RuntimeError, match="runs only once"):
+        daemon.start()
+    with FakeDaemon() as other:
+        with pytest.raises(RuntimeError, match="runs only once"):
+            other.start()
+        other.stop()
+        other.stop()
+
+
+def test_stop_ends_open_streams_and_background_work(capfd: pytest.CaptureFixture[str]) -> None:
+    threads = threading.active_count()
+    daemon = FakeDaemon(ready_delay=3600, stop_delay=3600).start()
+    with connected(daemon) as raw:
+        raw.create()
+        with raw.stream() as stream:
+            assert next(stream).sequence == 1
+            assert next(stream).sequence == 2
+            daemon.stop()
+            with pytest.raises(grpc.RpcError) as caught:
+                next(stream)
+            assert refusal(caught.value) == Refusal("UNAVAILABLE", "shutting down")
+            assert daemon.open_streams == 0
+        assert raw.refused(methods.PING).code == "UNAVAILABLE"
+    assert threading.active_count() <= threads
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_forgotten_daemon_leaves_no_folder() -> None:
+    daemon = FakeDaemon()
+    folder = Path(daemon.socket_path).parent
+    assert folder.is_dir()
+    del daemon
+    gc.collect()
+    assert not folder.exists()
+
+
+def test_forked_child_leaves_the_folder_to_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
+    daemon = FakeDaemon()
+    folder = Path(daemon.socket_path).parent
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getpid", lambda: -1)
+        daemon.stop()
+    assert folder.is_dir()
+    folder.rmdir()
+
+
+async def test_asynchronous_use() -> None:
+    async with (
+        FakeDaemon() as daemon,
+        grpc.aio.insecure_channel(f"unix:{daemon.socket_path}") as channel,
+    ):
+        ping: Any = channel.unary_unary(methods.PING.path)
+        answers = await asyncio.gather(*(ping(b"") for _ in range(20)))
+    assert set(answers) == {pb.PingResponse(version="0.2.1", daemon="agboxd").SerializeToString()}
+    assert not os.path.exists(daemon.socket_path)  # noqa: PTH110 - no loop to block
+
+
+def test_own_socket_path(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    with FakeDaemon(socket_path="new/100%41 \u00e9.sock") as daemon:
+        path = folder / "new" / "100%41 \u00e9.sock"
+        assert daemon.socket_path == str(Path.cwd() / path.relative_to(folder))
+        assert path.is_socket()
+        assert mode(path) == 0o600
+    assert not path.exists()
+
+
+def test_socket_path_that_is_too_long(folder: Path) -> None:
+    room = 107 - len(os.fsencode(folder)) - 1
+    with FakeDaemon(socket_path=folder / ("x" * room)) as daemon, connected(daemon) as raw:
+        raw(methods.PING)
+    with pytest.raises(ValueError, match="socket path is 108 bytes long, the limit is 107"):
+        FakeDaemon(socket_path=folder / ("x" * (room + 1)))
+
+
+def test_long_temporary_folder_is_avoided(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    long = folder / ("x" * 60)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    with FakeDaemon() as daemon:
+        assert len(daemon.socket_path) < 60
+
+
+def test_stale_socket_is_removed(folder: Path) -> None:
+    path = folder / "agboxd.sock"
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(str(path))
+    with FakeDaemon(socket_path=path) as daemon, connected(daemon) as raw:
+        raw(methods.PING)
+
+
+def test_live_daemon_is_left_alone(folder: Path) -> None:
+    path = folder / "agboxd.sock"
+    with FakeDaemon(socket_path=path) as daemon, connected(daemon) as raw:
+        second = FakeDaemon(socket_path=path)
+        with pytest.raises(OSError, match="a daemon is listening already") as caught:
+            second.start()
+        assert caught.value.errno == errno.EADDRINUSE
+        assert caught.value.filename == str(path)
+        raw(methods.PING)
+
+
+def test_other_files_are_left_alone(folder: Path) -> None:
+    path = folder / "precious"
+    path.write_text("data")
+    with pytest.raises(FileExistsError, match="is not a socket"):
+        FakeDaemon(socket_path=path).start()
+    assert path.read_text() == "data"
+    with FakeDaemon(socket_path=folder / "agboxd.sock") as daemon:
+        Path(daemon.socket_path).unlink()
+        Path(daemon.socket_path).write_text("data")
+    assert (folder / "agboxd.sock").read_text() == "data"
+
+
+def test_failed_bind_is_raised_in_the_callers_thread(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_socket.SocketFile, "address", "unix:/no/such/folder/agboxd.sock")
+    with pytest.raises(RuntimeError, match="Failed to bind"):
+        FakeDaemon().start()
+
+
+def test_failed_end_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    failures: list[Any] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: failures.append(args.exc_type))
+
+    def fail(_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(_socket.SocketFile, "remove", fail)
+    with FakeDaemon():
+        pass
+    assert failures == [ZeroDivisionError]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"version": "0.9"}, "daemon version '0.9' is not supported, only: 0.2.1"),
+        ({"exec_mode": "docker"}, "exec_mode must be 'scripted' or 'passthrough': 'docker'"),
+        ({"ready_delay": -1}, "delays must not be negative"),
+        ({"stop_delay": -1}, "delays must not be negative"),
+        ({"stop_delay": float("nan")}, "delays must not be negative"),
+    ],
+)
+def test_bad_options(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        FakeDaemon(**options)
+
+
+@pytest.mark.parametrize("name", ["missing_images", "host_paths"])
+def test_one_string_is_not_a_collection_of_strings(name: str) -> None:
+    options: dict[str, Any] = {name: "gone:1"}
+    with pytest.raises(TypeError, match=f"{name} must be a collection of strings.*'gone:1'"):
+        FakeDaemon(**options)
+
+
+def test_unknown_rpc_is_unimplemented(daemon: FakeDaemon) -> None:
+    with grpc.insecure_channel(f"unix:{daemon.socket_path}") as channel:
+        call: Any = channel.unary_unary("/agbox.v1.SandboxService/Nope")
+        with pytest.raises(grpc.RpcError) as caught:
+            call(b"")
+    assert refusal(caught.value).code == "UNIMPLEMENTED"
+
+
+def test_oversized_request_is_refused(raw: Raw) -> None:
+    spec = pb.CreateSpec(image=IMAGE, labels={"big": "x" * (4 * 1024 * 1024)})
+    refused = raw.refused(methods.CREATE_SANDBOX, create_spec=spec)
+    assert refused.code == "RESOURCE_EXHAUSTED"
+
+
+def test_facade_may_be_used_from_a_script(raw: Raw) -> None:
+    raw.ready()
+
+    def match(_: object) -> bool:
+        raw.daemon.emit("box-1", pb.SandboxEvent(event_type=pb.SANDBOX_SERVICE_FAILED))
+        return True
+
+    raw.daemon.on_exec(match)
+    raw.start()
+    assert raw.history()[3:5] == ["SANDBOX_SERVICE_FAILED", "EXEC_STARTED"]
+
+
+def test_thousands_of_calls_at_once_are_not_shed(raw: Raw) -> None:
+    raw.ready()
+    with grpc.insecure_channel(f"unix:{raw.daemon.socket_path}") as channel:
+        ping: Any = channel.unary_unary(methods.PING.path)
+        calls = [ping.future(b"") for _ in range(2000)]
+        assert len({call.result() for call in calls}) == 1
