@@ -1,0 +1,25 @@
+"""A client of the test's daemon."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from agents_sandbox import AgentsSandboxClient, SandboxHandle
+from agents_sandbox.testing import FakeDaemon
+
+IMAGE = "ghcr.io/agents-sandbox/coding-runtime:latest"
+
+
+@pytest.fixture
+async def client(daemon: FakeDaemon) -> AsyncIterator[AgentsSandboxClient]:
+    """A client of the test's daemon; no wait may outlast the test's patience."""
+    async with AgentsSandboxClient(daemon.socket_path, operation_timeout_seconds=20) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def sandbox(client: AgentsSandboxClient) -> SandboxHandle:
+    """A READY sandbox."""
+    return await client.create_sandbox(image=IMAGE, sandbox_id="demo-sandbox")

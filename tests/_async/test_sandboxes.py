@@ -1,0 +1,415 @@
+"""Creating, reading, stopping, resuming and deleting sandboxes."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents_sandbox import (
+    AgentsSandboxClient,
+    CopySpec,
+    HealthcheckConfig,
+    InvalidArgumentError,
+    MountSpec,
+    OperationTimeoutError,
+    SandboxConflictError,
+    SandboxEventType,
+    SandboxFailedError,
+    SandboxHandle,
+    SandboxInvalidStateError,
+    SandboxNotFoundError,
+    SandboxNotReadyError,
+    SandboxState,
+    ServiceSpec,
+)
+from agents_sandbox.testing import FakeDaemon
+
+from .._aio import Background, off_loop
+
+IMAGE = "ghcr.io/agents-sandbox/coding-runtime:latest"
+CHECK = HealthcheckConfig(test=("CMD", "true"), interval=1, retries=2)
+
+
+def methods(daemon: FakeDaemon) -> list[str]:
+    """Names of the RPCs that the daemon has recorded."""
+    return [call.method for call in daemon.calls]
+
+
+async def test_ping_tells_who_answers(client: AgentsSandboxClient) -> None:
+    result = await client.ping()
+    assert (result.version, result.daemon) == ("0.2.1", "agboxd")
+
+
+async def test_create_waits_for_ready(client: AgentsSandboxClient, daemon: FakeDaemon) -> None:
+    handle = await client.create_sandbox(image=IMAGE, sandbox_id="demo-sandbox")
+    assert handle.state is SandboxState.READY
+    assert handle.sandbox_id == "demo-sandbox"
+    assert handle.image == IMAGE
+    assert handle.last_event_sequence == 3
+    assert (handle.error_code, handle.error_message) == (None, None)
+    assert handle.created_at is not None
+    assert abs(datetime.now(timezone.utc) - handle.created_at) < timedelta(minutes=1)
+    assert handle.state_changed_at is not None
+    assert handle.state_changed_at >= handle.created_at
+    assert methods(daemon) == ["CreateSandbox", "SubscribeSandboxEvents", "GetSandbox"]
+
+
+async def test_create_without_wait_returns_a_snapshot(
+    client: AgentsSandboxClient, daemon: FakeDaemon
+) -> None:
+    with daemon.paused():
+        handle = await client.create_sandbox(image=IMAGE, wait=False)
+    assert handle.state is SandboxState.PENDING
+    assert methods(daemon) == ["CreateSandbox", "GetSandbox"]
+
+
+async def test_create_makes_an_id_when_none_is_given(client: AgentsSandboxClient) -> None:
+    first = await client.create_sandbox(image=IMAGE)
+    second = await client.create_sandbox(image=IMAGE)
+    assert uuid.UUID(first.sandbox_id).version == uuid.UUID(second.sandbox_id).version == 4
+    assert first.sandbox_id != second.sandbox_id
+
+
+async def test_create_sends_every_argument(
+    client: AgentsSandboxClient, daemon: FakeDaemon, tmp_path: Path
+) -> None:
+    handle = await client.create_sandbox(
+        image=IMAGE,
+        sandbox_id="full-sandbox",
+        mounts=[MountSpec(tmp_path, "/mnt/data", writable=True)],
+        copies=[CopySpec(tmp_path, "/opt/data", exclude_patterns=["*.log"])],
+        builtin_tools=["git", "uv"],
+        required_services=[
+            ServiceSpec("db", "postgres:16", {"A": "1"}, CHECK, ["psql -c 'select 1'"])
+        ],
+        optional_services=[ServiceSpec("redis", "redis:7")],
+        labels={"team": "core"},
+        envs={"B": "2"},
+        idle_ttl="1m30s",
+    )
+    request = daemon.calls[0].request
+    spec = request.create_spec
+    assert request.sandbox_id == "full-sandbox"
+    assert spec.image == IMAGE
+    assert (spec.mounts[0].source, spec.mounts[0].target) == (str(tmp_path), "/mnt/data")
+    assert spec.mounts[0].writable
+    assert (spec.copies[0].source, spec.copies[0].target) == (str(tmp_path), "/opt/data")
+    assert spec.copies[0].exclude_patterns == ["*.log"]
+    assert spec.builtin_tools == ["git", "uv"]
+    assert spec.required_services[0].post_start_on_primary == ["psql -c 'select 1'"]
+    assert spec.required_services[0].healthcheck.interval.seconds == 1
+    assert spec.optional_services[0].name == "redis"
+    assert spec.labels == {"team": "core"}
+    assert spec.envs == {"B": "2"}
+    assert spec.idle_ttl.seconds == 90
+    assert handle.required_services == (
+        ServiceSpec("db", "postgres:16", {"A": "1"}, CHECK, ("psql -c 'select 1'",)),
+    )
+    assert handle.optional_services == (ServiceSpec("redis", "redis:7"),)
+    assert handle.labels == {"team": "core"}
+
+
+@pytest.mark.parametrize("as_bytes", [False, True])
+async def test_create_takes_declarative_yaml(client: AgentsSandboxClient, as_bytes: bool) -> None:
+    yaml = "image: from-yaml:1\nlabels: {team: core, tier: 'ü'}\n"
+    handle = await client.create_sandbox(
+        config_yaml=yaml.encode() if as_bytes else yaml, labels={"team": "web"}
+    )
+    assert handle.image == "from-yaml:1"
+    assert handle.labels == {"team": "web", "tier": "ü"}
+
+
+async def test_create_refuses_bad_yaml(client: AgentsSandboxClient) -> None:
+    with pytest.raises(InvalidArgumentError, match="invalid config_yaml") as caught:
+        await client.create_sandbox(image=IMAGE, config_yaml="imagee: x", sandbox_id="bad-yaml")
+    assert caught.value.code == "INVALID_ARGUMENT"
+    assert caught.value.sandbox_id == "bad-yaml"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"image": ""},
+        {"image": 1},
+        {"image": IMAGE, "sandbox_id": "a b"},
+        {"image": IMAGE, "mounts": ["/src:/dst"]},
+        {"image": IMAGE, "required_services": "db"},
+        {"image": IMAGE, "labels": {"a": 1}},
+        {"image": IMAGE, "builtin_tools": "git"},
+        {"image": IMAGE, "idle_ttl": "soon"},
+        {"image": IMAGE, "idle_ttl": -1},
+        {"image": IMAGE, "timeout_seconds": 0},
+    ],
+)
+async def test_create_refuses_bad_arguments_before_any_rpc(
+    client: AgentsSandboxClient, daemon: FakeDaemon, arguments: dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidArgumentError):
+        await client.create_sandbox(**arguments)
+    assert daemon.calls == ()
+
+
+async def test_a_wait_may_outlast_the_timeout_of_one_rpc() -> None:
+    with FakeDaemon(ready_delay=0.6) as slow:
+        async with AgentsSandboxClient(slow.socket_path, timeout_seconds=0.5) as client:
+            handle = await client.create_sandbox(image=IMAGE)
+    assert handle.state is SandboxState.READY
+
+
+async def test_a_wait_ends_at_the_operation_timeout(daemon: FakeDaemon) -> None:
+    async with AgentsSandboxClient(daemon.socket_path, operation_timeout_seconds=0.2) as client:
+        with daemon.paused(), pytest.raises(OperationTimeoutError, match="PENDING") as caught:
+            await client.create_sandbox(image=IMAGE, sandbox_id="demo-sandbox")
+    assert isinstance(caught.value, TimeoutError)
+    assert caught.value.sandbox_id == "demo-sandbox"
+    assert caught.value.timeout_seconds == 0.2
+    assert isinstance(caught.value.last_handle, SandboxHandle)
+    assert caught.value.last_handle.state is SandboxState.PENDING
+
+
+async def test_an_explicit_timeout_bounds_the_whole_call(
+    client: AgentsSandboxClient, daemon: FakeDaemon
+) -> None:
+    with daemon.paused(), pytest.raises(OperationTimeoutError) as caught:
+        await client.create_sandbox(image=IMAGE, timeout_seconds=0.2)
+    assert caught.value.timeout_seconds == 0.2
+    await client.create_sandbox(image=IMAGE, timeout_seconds=9)
+    remaining = daemon.calls[-3].time_remaining
+    assert remaining is not None
+    assert 5 < remaining < 10
+
+
+async def test_one_rpc_is_bounded_by_timeout_seconds(
+    client: AgentsSandboxClient, daemon: FakeDaemon
+) -> None:
+    await client.list_sandboxes()
+    await client.list_sandboxes(timeout_seconds=30)
+    default, explicit = (call.time_remaining for call in daemon.calls)
+    assert default is not None
+    assert explicit is not None
+    assert default < 6 < explicit < 31
+
+
+async def test_a_failed_create_tells_why() -> None:
+    with FakeDaemon(missing_images=["agbox.invalid/none:1"]) as daemon:
+        async with AgentsSandboxClient(daemon.socket_path) as client:
+            with pytest.raises(SandboxFailedError, match="SANDBOX_CREATE_FAILED") as caught:
+                await client.create_sandbox(image="agbox.invalid/none:1", sandbox_id="demo-1")
+            handle = await client.get_sandbox("demo-1")
+    assert caught.value.sandbox_id == "demo-1"
+    assert caught.value.error_code == handle.error_code == "SANDBOX_CREATE_FAILED"
+    assert caught.value.error_message == handle.error_message
+    assert str(caught.value.error_message).startswith("Error response from daemon")
+
+
+async def test_a_create_whose_id_is_taken_conflicts(
+    client: AgentsSandboxClient, sandbox: SandboxHandle
+) -> None:
+    with pytest.raises(SandboxConflictError) as caught:
+        await client.create_sandbox(image=IMAGE, sandbox_id=sandbox.sandbox_id)
+    assert caught.value.sandbox_id == sandbox.sandbox_id
+    assert caught.value.reason == "SANDBOX_ID_ALREADY_EXISTS"
+    assert caught.value.code == "ALREADY_EXISTS"
+
+
+async def test_a_create_that_is_deleted_meanwhile_ends(
+    client: AgentsSandboxClient, daemon: FakeDaemon
+) -> None:
+    with daemon.paused():
+        create = Background(client.create_sandbox, image=IMAGE, sandbox_id="demo-1")
+        await off_loop(daemon.wait_for_call, "SubscribeSandboxEvents")
+        await client.delete_sandbox("demo-1", wait=False)
+        with pytest.raises(SandboxNotReadyError, match="DELETING"):
+            await create.result()
+
+
+async def test_get_reads_deleted_sandboxes_too(
+    client: AgentsSandboxClient, sandbox: SandboxHandle
+) -> None:
+    await client.delete_sandbox(sandbox.sandbox_id)
+    assert (await client.get_sandbox(sandbox.sandbox_id)).state is SandboxState.DELETED
+
+
+@pytest.mark.parametrize(
+    "method", ["get_sandbox", "stop_sandbox", "resume_sandbox", "delete_sandbox"]
+)
+async def test_an_unknown_sandbox_is_not_found(client: AgentsSandboxClient, method: str) -> None:
+    with pytest.raises(SandboxNotFoundError) as caught:
+        await getattr(client, method)("ghost-001")
+    assert caught.value.sandbox_id == "ghost-001"
+    assert caught.value.metadata == {"sandbox_id": "ghost-001"}
+
+
+@pytest.mark.parametrize(
+    "method", ["get_sandbox", "stop_sandbox", "resume_sandbox", "delete_sandbox"]
+)
+async def test_an_empty_id_is_refused_before_any_rpc(
+    client: AgentsSandboxClient, daemon: FakeDaemon, method: str
+) -> None:
+    with pytest.raises(InvalidArgumentError, match="sandbox_id must not be empty"):
+        await getattr(client, method)("")
+    assert daemon.calls == ()
+
+
+async def test_list_is_newest_first_and_selects(client: AgentsSandboxClient) -> None:
+    for name, team in (("list-1", "core"), ("list-2", "web"), ("list-3", "core")):
+        await client.create_sandbox(image=IMAGE, sandbox_id=name, labels={"team": team})
+    await client.delete_sandbox("list-3")
+
+    async def listed(**arguments: Any) -> list[str]:
+        return [h.sandbox_id for h in await client.list_sandboxes(**arguments)]
+
+    assert await listed() == ["list-2", "list-1"]
+    assert await listed(include_deleted=True) == ["list-3", "list-2", "list-1"]
+    assert await listed(label_selector={"team": "core"}) == ["list-1"]
+    assert await listed(label_selector={"team": ""}) == []
+
+
+async def test_stop_and_resume(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    stopped = await client.stop_sandbox(sandbox.sandbox_id)
+    assert stopped.state is SandboxState.STOPPED
+    resumed = await client.resume_sandbox(sandbox.sandbox_id)
+    assert resumed.state is SandboxState.READY
+    assert resumed.last_event_sequence > stopped.last_event_sequence
+
+
+async def test_stop_survives_the_transient_failure_of_daemon_0_2(
+    client: AgentsSandboxClient, sandbox: SandboxHandle
+) -> None:
+    handle = await client.stop_sandbox(sandbox.sandbox_id)
+    assert handle.state is SandboxState.STOPPED
+    seen = []
+    async with client.subscribe_sandbox_events(sandbox.sandbox_id) as events:
+        async for event in events:
+            seen.append(event.event_type)
+            if event.event_type is SandboxEventType.SANDBOX_STOPPED:
+                break
+    assert seen[-2:] == [SandboxEventType.SANDBOX_FAILED, SandboxEventType.SANDBOX_STOPPED]
+
+
+async def test_slow_operations_without_wait_return_a_snapshot(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    name = sandbox.sandbox_id
+    with daemon.paused():
+        assert (await client.stop_sandbox(name, wait=False)).state is SandboxState.READY
+    await off_loop(daemon.wait_for_streams, 0)
+    assert methods(daemon)[-2:] == ["StopSandbox", "GetSandbox"]
+    with daemon.paused():
+        assert (await client.delete_sandbox(name, wait=False)).state is SandboxState.DELETING
+    assert methods(daemon)[-2:] == ["DeleteSandbox", "GetSandbox"]
+
+
+async def test_resume_without_wait_is_pending(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    await client.stop_sandbox(sandbox.sandbox_id)
+    with daemon.paused():
+        handle = await client.resume_sandbox(sandbox.sandbox_id, wait=False)
+    assert handle.state is SandboxState.PENDING
+    assert methods(daemon)[-2:] == ["ResumeSandbox", "GetSandbox"]
+
+
+@pytest.mark.parametrize("method", ["stop_sandbox", "resume_sandbox"])
+async def test_an_operation_in_the_wrong_state_is_refused(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, method: str
+) -> None:
+    if method == "stop_sandbox":
+        await client.stop_sandbox(sandbox.sandbox_id)
+    with pytest.raises(SandboxInvalidStateError) as caught:
+        await getattr(client, method)(sandbox.sandbox_id)
+    assert caught.value.reason == "SANDBOX_INVALID_STATE"
+    assert caught.value.sandbox_id == sandbox.sandbox_id
+
+
+async def test_delete_waits_until_deleted_and_may_be_repeated(
+    client: AgentsSandboxClient, sandbox: SandboxHandle
+) -> None:
+    first = await client.delete_sandbox(sandbox.sandbox_id)
+    assert first.state is SandboxState.DELETED
+    assert await client.delete_sandbox(sandbox.sandbox_id) == first
+
+
+async def test_a_sandbox_purged_before_its_delete_is_confirmed_counts_as_deleted(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    with daemon.paused():
+        delete = Background(client.delete_sandbox, sandbox.sandbox_id)
+        await off_loop(daemon.wait_for_streams, 1)
+        await off_loop(daemon.fail_next, "GetSandbox", code="NOT_FOUND", reason="SANDBOX_NOT_FOUND")
+    handle = await delete.result()
+    assert (handle.sandbox_id, handle.state) == (sandbox.sandbox_id, SandboxState.DELETED)
+
+
+async def test_a_sandbox_purged_while_its_stream_is_down_counts_as_deleted(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    with daemon.paused():
+        delete = Background(client.delete_sandbox, sandbox.sandbox_id)
+        await off_loop(daemon.wait_for_streams, 1)
+        await off_loop(
+            daemon.fail_next, "SubscribeSandboxEvents", code="NOT_FOUND", reason="SANDBOX_NOT_FOUND"
+        )
+        await off_loop(daemon.drop_streams)
+        handle = await delete.result()
+    assert (handle.sandbox_id, handle.state) == (sandbox.sandbox_id, SandboxState.DELETED)
+
+
+async def test_a_sandbox_purged_during_another_wait_is_not_found(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    await off_loop(
+        daemon.fail_next, "SubscribeSandboxEvents", code="NOT_FOUND", reason="SANDBOX_NOT_FOUND"
+    )
+    with daemon.paused(), pytest.raises(SandboxNotFoundError) as caught:
+        await client.stop_sandbox(sandbox.sandbox_id)
+    assert caught.value.sandbox_id == sandbox.sandbox_id
+
+
+async def test_a_purged_sandbox_is_not_found(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    await client.delete_sandbox(sandbox.sandbox_id)
+    await off_loop(daemon.purge, sandbox.sandbox_id)
+    with pytest.raises(SandboxNotFoundError):
+        await client.delete_sandbox(sandbox.sandbox_id)
+
+
+async def test_delete_by_labels_waits_for_each(
+    client: AgentsSandboxClient, daemon: FakeDaemon
+) -> None:
+    for name, team in (("labels-1", "core"), ("labels-2", "web"), ("labels-3", "core")):
+        await client.create_sandbox(image=IMAGE, sandbox_id=name, labels={"team": team})
+    result = await client.delete_sandboxes({"team": "core"})
+    assert result.deleted_sandbox_ids == ("labels-1", "labels-3")
+    assert result.deleted_count == 2
+    handles = await client.list_sandboxes(include_deleted=True)
+    assert {h.sandbox_id: h.state.name for h in handles} == {
+        "labels-1": "DELETED",
+        "labels-2": "READY",
+        "labels-3": "DELETED",
+    }
+    assert (await client.delete_sandboxes({"team": "core"})).deleted_count == 0
+
+
+async def test_delete_by_labels_without_wait_sends_one_rpc(
+    client: AgentsSandboxClient, daemon: FakeDaemon
+) -> None:
+    await client.create_sandbox(image=IMAGE, labels={"team": "core"})
+    await client.delete_sandboxes({"team": "core"}, wait=False)
+    assert methods(daemon)[3:] == ["DeleteSandboxes"]
+
+
+async def test_delete_by_no_labels_is_refused_before_any_rpc(
+    client: AgentsSandboxClient, daemon: FakeDaemon
+) -> None:
+    with pytest.raises(InvalidArgumentError, match="label_selector must not be empty"):
+        await client.delete_sandboxes({})
+    assert daemon.calls == ()

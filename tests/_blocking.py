@@ -1,0 +1,34 @@
+"""What the blocking tests need and the async ones need otherwise: see `_aio`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from threading import Thread
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Background:
+    """A call that goes on while the test does."""
+
+    def __init__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        self._future: Future[Any] = Future()
+
+        def call() -> None:
+            try:
+                self._future.set_result(function(*args, **kwargs))
+            except BaseException as error:  # noqa: BLE001 - result() raises it
+                self._future.set_exception(error)
+
+        Thread(target=call, daemon=True).start()
+
+    def result(self) -> Any:
+        """Wait for the call's end: its result, or its error."""
+        return self._future.result(timeout=30)
+
+
+def off_loop(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    """Call a function that blocks, such as the fake daemon's `wait_for_call`."""
+    return function(*args, **kwargs)

@@ -1,0 +1,104 @@
+"""What only the blocking client can meet: threads, running loops and Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from types import FrameType
+
+import pytest
+
+from agents_sandbox import ExecState, SandboxState, SyncAgentsSandboxClient
+from agents_sandbox.testing import FakeDaemon
+
+IMAGE = "ghcr.io/agents-sandbox/coding-runtime:latest"
+
+
+@pytest.fixture
+def client(daemon: FakeDaemon) -> Iterator[SyncAgentsSandboxClient]:
+    with SyncAgentsSandboxClient(daemon.socket_path) as opened:
+        yield opened
+
+
+async def test_it_works_inside_of_a_running_loop(client: SyncAgentsSandboxClient) -> None:
+    handle = client.create_sandbox(image=IMAGE)
+    assert client.run(handle.sandbox_id, ("true",)).state is ExecState.FINISHED
+
+
+def test_threads_share_one_client(client: SyncAgentsSandboxClient, daemon: FakeDaemon) -> None:
+    def live(number: int) -> SandboxState:
+        handle = client.create_sandbox(image=IMAGE, sandbox_id=f"thread-{number}")
+        client.run(handle.sandbox_id, ("true",))
+        return client.delete_sandbox(handle.sandbox_id).state
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(live, range(24))) == {SandboxState.DELETED}
+
+
+@contextmanager
+def ctrl_c() -> Iterator[None]:
+    """Press Ctrl-C as soon as the block waits for an event, and expect it to come out.
+
+    Not earlier: gRPC's own locks do not survive an interrupt between their
+    acquisition and the wait.
+    """
+    blocked = threading.main_thread().ident
+    assert blocked is not None
+
+    def waits_for_an_event() -> bool:
+        frame: FrameType | None = sys._current_frames()[blocked]
+        stack = []
+        while frame is not None:
+            stack.append(frame.f_code.co_name)
+            frame = frame.f_back
+        return stack[0] == "wait" and "read" in stack
+
+    def press() -> None:
+        while not waits_for_an_event():
+            pass
+        os.kill(os.getpid(), signal.SIGINT)
+
+    pressing = threading.Thread(target=press)
+    with pytest.raises(KeyboardInterrupt):
+        pressing.start()
+        yield
+    pressing.join()
+
+
+def test_an_interrupted_wait_ends_its_stream(
+    client: SyncAgentsSandboxClient, daemon: FakeDaemon
+) -> None:
+    with daemon.paused(), ctrl_c():
+        client.create_sandbox(image=IMAGE, sandbox_id="demo-1")
+    daemon.wait_for_streams(0)
+    assert client.get_sandbox("demo-1").sandbox_id == "demo-1"
+
+
+def test_an_interrupted_step_loses_no_event(
+    client: SyncAgentsSandboxClient, daemon: FakeDaemon
+) -> None:
+    handle = client.create_sandbox(image=IMAGE)
+    stream = client.subscribe_sandbox_events(handle.sandbox_id)
+    seen = [next(stream).sequence for _ in range(3)]
+    with ctrl_c():
+        next(stream)
+    client.delete_sandbox(handle.sandbox_id)
+    seen += [next(stream).sequence for _ in range(2)]
+    stream.close()
+    assert seen == [1, 2, 3, 4, 5]
+
+
+def test_a_stream_that_nobody_holds_ends(
+    client: SyncAgentsSandboxClient, daemon: FakeDaemon
+) -> None:
+    handle = client.create_sandbox(image=IMAGE)
+    stream = client.subscribe_sandbox_events(handle.sandbox_id)
+    next(stream)
+    daemon.wait_for_streams(1)
+    del stream
+    daemon.wait_for_streams(0)
