@@ -1,0 +1,188 @@
+"""The documentation's examples run as printed, in both flavours, and so do the programs."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import unasync
+
+import agents_sandbox
+from agents_sandbox import AgentsSandboxClient, SyncAgentsSandboxClient
+from agents_sandbox.testing import FakeDaemon
+
+ROOT = Path(__file__).parents[1]
+SNIPPET = re.compile(r"^```python ?(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+USAGE = SNIPPET.findall((ROOT / "docs" / "usage.md").read_text("utf-8"))
+ASYNC = [code for kind, code in USAGE if kind == ""]
+BLOCKING = [code for kind, code in USAGE if kind == "sync"]
+PROGRAMS = [
+    code
+    for page in ("README.md", "docs/testing.md")
+    for _, code in SNIPPET.findall((ROOT / page).read_text("utf-8"))
+]
+TYPES = [code for kind, code in USAGE if kind == "types"]
+
+
+def test_the_documentation_has_its_examples() -> None:
+    assert (len(ASYNC), len(BLOCKING), len(TYPES), len(PROGRAMS)) == (4, 3, 2, 5)
+
+
+@pytest.fixture
+def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDaemon]:
+    """A daemon at the default socket that runs commands and has the documented paths."""
+    (tmp_path / "agbox").mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    socket_path = tmp_path / "agbox" / "agboxd.sock"
+    with FakeDaemon(
+        socket_path=socket_path, exec_mode="passthrough", host_paths=["/path/to/workspace"]
+    ) as running:
+        yield running
+        running.wait_for_streams(0)
+
+
+@pytest.fixture
+def names(daemon: FakeDaemon) -> dict[str, Any]:
+    """What the examples take for granted, and a `print` that remembers.
+
+    The stream of events stays open, so the third line printed has the daemon
+    end it.
+    """
+    printed: list[str] = []
+
+    def remember(*values: object) -> None:
+        printed.append(" ".join(map(str, values)))
+        if len(printed) == 3:
+            threading.Thread(target=daemon.end_streams).start()
+
+    with SyncAgentsSandboxClient() as client:
+        sandbox = client.create_sandbox(image="a:1")
+    exported = {name: getattr(agents_sandbox, name) for name in agents_sandbox.__all__}
+    return {
+        **exported,
+        "sandbox_id": sandbox.sandbox_id,
+        "print": remember,
+        "printed": printed,
+    }
+
+
+def check(code: str, names: dict[str, Any]) -> None:
+    """Look at what an example leaves behind."""
+    if "subscribe_sandbox_events" in code:
+        assert names["printed"] == ["SANDBOX_ACCEPTED 1", "SANDBOX_PREPARING 2", "SANDBOX_READY 3"]
+    if "result" in names:
+        assert names["printed"] == [names["result"].stdout_log_path]
+        assert Path(names["result"].stdout_log_path).read_text() == "hello\n"
+    if "sandbox" in names:
+        assert names["sandbox"].sandbox_id == "demo-sandbox"
+
+
+@pytest.mark.parametrize("code", ASYNC)
+async def test_async_examples_run_as_printed(names: dict[str, Any], code: str) -> None:
+    compiled = compile(code, "usage.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    async with AgentsSandboxClient() as client:
+        await eval(compiled, names | {"client": client}, names)
+    check(code, names)
+
+
+@pytest.mark.parametrize("code", BLOCKING)
+def test_blocking_examples_run_as_printed(names: dict[str, Any], code: str) -> None:
+    with SyncAgentsSandboxClient() as client:
+        exec(compile(code, "usage.md", "exec"), names | {"client": client}, names)
+    check(code, names)
+
+
+@pytest.mark.parametrize("code", ASYNC)
+def test_async_examples_run_when_translated(
+    names: dict[str, Any], tmp_path: Path, code: str
+) -> None:
+    test_blocking_examples_run_as_printed(names, translate(code, tmp_path))
+
+
+def translate(code: str, folder: Path) -> str:
+    """Translate an example as the build translates the client."""
+    origin, twin = folder / "origin", folder / "twin"
+    origin.mkdir()
+    (origin / "example.py").write_text(code, "utf-8")
+    rule = unasync.Rule(f"{origin}/", f"{twin}/", load_build_sync().RENAMES)
+    unasync.unasync_files([str(origin / "example.py")], [rule])
+    return (twin / "example.py").read_text("utf-8")
+
+
+def load_build_sync() -> ModuleType:
+    """Import the build script from the root of the project."""
+    spec = importlib.util.spec_from_file_location("build_sync", ROOT / "build_sync.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("code", PROGRAMS)
+def test_whole_programs_run(daemon: FakeDaemon, code: str) -> None:
+    exec(compile(code, "example", "exec"), {})
+
+
+def test_the_documented_types_are_the_real_ones() -> None:
+    for code in TYPES:
+        for node in ast.parse(code).body:
+            assert isinstance(node, ast.ClassDef)
+            real = dataclasses.fields(getattr(agents_sandbox, node.name))
+            documented = [
+                (field.target.id, ast.unparse(field.annotation))
+                for field in node.body
+                if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+            ]
+            shown = [(field.name, show(field.type)) for field in real]
+            assert shown[: len(documented)] == documented
+
+
+def show(annotation: object) -> str:
+    """Write a type as the documentation does, without its modules."""
+    text = (
+        annotation.__name__
+        if isinstance(annotation, type) and "[" not in str(annotation)
+        else str(annotation)
+    )
+    return re.sub(r"\b[a-zA-Z_]+\.", "", text)
+
+
+def test_the_table_of_errors_is_complete() -> None:
+    text = (ROOT / "docs" / "usage.md").read_text("utf-8")
+    for name in agents_sandbox.__all__:
+        if name.endswith("Error"):
+            assert f"`{name}`" in text, name
+
+
+@pytest.mark.parametrize("program", ["quickstart.py", "quickstart_sync.py"])
+@pytest.mark.parametrize("with_daemon", [True, False])
+def test_the_quickstart_runs(
+    program: str, with_daemon: bool, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if with_daemon:
+        request.getfixturevalue("daemon")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(ROOT / "examples" / program)],
+        env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"exit code 0: hello from {os.uname().sysname}\n" in done.stdout
+    assert "event 5: EXEC_FINISHED\n" in done.stdout
+    assert done.stdout.endswith("is DELETED\n")
+    assert ("the fake daemon stands in" in done.stdout) is not with_daemon
