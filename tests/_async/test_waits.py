@@ -65,6 +65,17 @@ async def test_a_wait_goes_on_after_the_last_event_it_saw(
     assert subscriptions(daemon)[-1] in (4, 6)
 
 
+async def test_a_wait_passes_over_events_from_before_it_began(
+    client: AgentsSandboxClient, daemon: FakeDaemon
+) -> None:
+    with daemon.paused():
+        create = Background(client.create_sandbox, image=IMAGE, sandbox_id="demo-sandbox")
+        await off_loop(daemon.wait_for_streams, 1)
+        old = pb.SandboxEvent(sequence=1, sandbox_state=pb.SANDBOX_STATE_FAILED)
+        await off_loop(daemon.emit, "demo-sandbox", old)
+    assert (await create.result()).state is SandboxState.READY
+
+
 async def test_a_wait_survives_the_absence_of_the_daemon(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:

@@ -269,7 +269,7 @@ def test_every_field_is_accepted_and_few_are_echoed(raw: Raw, sources: Path) -> 
 
 def test_services_are_announced_before_ready_and_again_on_resume(raw: Raw) -> None:
     required = [
-        pb.ServiceSpec(name=name, image="redis:7", healthcheck=HEALTHY) for name in ("b", "a")
+        pb.ServiceSpec(name=service, image="redis:7", healthcheck=HEALTHY) for service in ("b", "a")
     ]
     raw.ready(required_services=required, optional_services=[{"name": "c", "image": "redis:7"}])
     raw(methods.STOP_SANDBOX, sandbox_id="box-1")
