@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import TypeVar
@@ -40,7 +41,7 @@ def path(name: str, value: object) -> str:
 def boolean(name: str, value: object) -> bool:
     """Check a flag: `"no"` is truthy, so only True and False will do."""
     if not isinstance(value, bool):
-        raise InvalidArgumentError(f"{name} must be True or False, not {value!r}")
+        raise InvalidArgumentError(f"{name} must be True or False, not {type(value).__name__}")
     return value
 
 
@@ -105,5 +106,5 @@ def integer(name: str, value: object, *, maximum: int) -> int:
 def seconds(name: str, value: object) -> float:
     """Check a timeout: a number of seconds above zero; `math.inf` means no bound."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
-        raise InvalidArgumentError(f"{name} must be a number of seconds above 0: {value!r}")
-    return float(min(value, math.inf))
+        raise InvalidArgumentError(f"{name} must be a number of seconds above 0")
+    return float(value) if value <= sys.float_info.max else math.inf

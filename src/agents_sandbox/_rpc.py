@@ -112,8 +112,8 @@ def _from_status(
 
 def _about(request: Message, error: SandboxClientError) -> SandboxClientError:
     for name in ("sandbox_id", "exec_id"):
-        value = error.metadata.get(name) or getattr(request, name, "")
-        setattr(error, name, value or None)
+        known = error.metadata.get(name) or getattr(request, name, "")
+        setattr(error, name, known or getattr(error, name))
     return error
 
 

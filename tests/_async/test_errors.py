@@ -75,6 +75,11 @@ async def test_a_default_that_cannot_be_derived_is_explained(
     error = await ping_error(None)
     assert "XDG_RUNTIME_DIR is not set" in str(error)
     assert error.socket_path is None
+    async with AgentsSandboxClient() as client:
+        with pytest.raises(DaemonUnavailableError) as caught:
+            async for _ in client.subscribe_sandbox_events("demo-sandbox"):
+                pytest.fail("no event can come")
+    assert caught.value.sandbox_id == "demo-sandbox"
 
 
 async def test_the_default_socket_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

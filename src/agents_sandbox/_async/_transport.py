@@ -36,9 +36,10 @@ class Transport:
         self, method: Method[RequestT, ResponseT], request: RequestT, deadline: Deadline
     ) -> ResponseStream[RequestT, ResponseT]:
         """Send one request and return the stream of answers."""
-        stream = self._channel.stream(
-            method.path, request.SerializeToString(), deadline.remaining()
-        )
+        with rpc_errors(method, request, self._address, deadline):
+            stream = self._channel.stream(
+                method.path, request.SerializeToString(), deadline.remaining()
+            )
         return ResponseStream(self._address, method, request, deadline, stream)
 
     async def aclose(self) -> None:

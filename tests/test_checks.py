@@ -1,0 +1,194 @@
+"""Arguments are refused before any RPC, by an error that names the parameter."""
+
+from __future__ import annotations
+
+import math
+from collections import UserDict
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents_sandbox import InvalidArgumentError, MountSpec, _checks
+
+SURROGATE = "a\ud800b"
+MOUNT = MountSpec("/a", "/b")
+
+
+class BytesPath:
+    """A path that only the operating system can read."""
+
+    def __fspath__(self) -> bytes:
+        return b"/a"
+
+
+def integer(name: str, value: object) -> int:
+    return _checks.integer(name, value, maximum=10)
+
+
+def mounts(name: str, values: object) -> tuple[MountSpec, ...]:
+    return _checks.items(name, values, MountSpec)
+
+
+@pytest.mark.parametrize(
+    ("check", "value", "expected"),
+    [
+        (_checks.text, "", ""),
+        (_checks.text, "h\u00e9\U0001f600\0", "h\u00e9\U0001f600\0"),
+        (_checks.path, "/a b", "/a b"),
+        (_checks.path, Path("/a b"), "/a b"),
+        (_checks.path, PurePosixPath("a"), "a"),
+        (_checks.boolean, True, True),
+        (_checks.boolean, False, False),
+        (_checks.texts, (), ()),
+        (_checks.texts, ["a", ""], ("a", "")),
+        (_checks.texts, (letter for letter in "ab"), ("a", "b")),
+        (_checks.text_mapping, {}, {}),
+        (_checks.text_mapping, UserDict({"": "b"}), {"": "b"}),
+        (mounts, [MOUNT], (MOUNT,)),
+        (mounts, iter([MOUNT, MOUNT]), (MOUNT, MOUNT)),
+        (mounts, (), ()),
+        (_checks.lookup_id, "x", "x"),
+        (_checks.lookup_id, "any/text \u0665", "any/text \u0665"),
+        (_checks.new_id, "a__9", "a__9"),
+        (_checks.new_id, "A-b_" * 49 + "A-b9", "A-b_" * 49 + "A-b9"),
+        (integer, 0, 0),
+        (integer, 10, 10),
+        (_checks.seconds, 1, 1.0),
+        (_checks.seconds, 0.001, 0.001),
+        (_checks.seconds, math.inf, math.inf),
+    ],
+)
+def test_accepted(check: Callable[[str, object], object], value: object, expected: object) -> None:
+    checked = check("it", value)
+    assert checked == expected
+    assert isinstance(checked, type(expected)) or not isinstance(expected, (str, tuple, float))
+
+
+REFUSALS: dict[Callable[[str, Any], object], list[tuple[object, str]]] = {
+    _checks.text: [
+        (None, "must be a str, not NoneType"),
+        (b"a", "must be a str, not bytes"),
+        (1, "must be a str, not int"),
+        (SURROGATE, "not valid Unicode text"),
+    ],
+    _checks.path: [
+        (None, "must be a str, not NoneType"),
+        (BytesPath(), "must be a str, not bytes"),
+        (Path(SURROGATE), "not valid Unicode text"),
+        ("/a\0b", "must not contain NUL: '/a\\x00b'"),
+        (Path("/a\0b"), "must not contain NUL: '/a\\x00b'"),
+    ],
+    _checks.boolean: [
+        (refused, f"must be True or False, not {refused!r}")
+        for refused in ("no", "", 0, 1, None, ())
+    ],
+    _checks.texts: [
+        ("ls -l", "must be a sequence of str, e.g. ('a', 'b'), not str"),
+        (b"ls", "must be a sequence of str, e.g. ('a', 'b'), not bytes"),
+        (None, "must be a sequence of str, e.g. ('a', 'b'), not NoneType"),
+        ({"a"}, "must be a sequence of str, e.g. ('a', 'b'), not set"),
+        (frozenset("a"), "must be a sequence of str, e.g. ('a', 'b'), not frozenset"),
+        ({"a": "b"}, "must be a sequence of str, e.g. ('a', 'b'), not dict"),
+        ({"a": "b"}.keys(), "must be a sequence of str, e.g. ('a', 'b'), not dict_keys"),
+        (["a", 1], "[1] must be a str, not int"),
+        (["a", "b", SURROGATE], "[2] is not valid Unicode text"),
+    ],
+    _checks.text_mapping: [
+        (None, "must be a mapping of str to str, not NoneType"),
+        ([("a", "b")], "must be a mapping of str to str, not list"),
+        ({1: "b"}, " key must be a str, not int"),
+        ({SURROGATE: "b"}, " key is not valid Unicode text"),
+        ({"a": 1}, "['a'] must be a str, not int"),
+        ({"a": SURROGATE}, "['a'] is not valid Unicode text"),
+    ],
+    mounts: [
+        (None, "must be a sequence of MountSpec"),
+        (MOUNT, "must be a sequence of MountSpec"),
+        ([MOUNT, "/a"], "must be a sequence of MountSpec"),
+        ("ab", "must be a sequence of MountSpec"),
+    ],
+    _checks.lookup_id: [
+        ("", "must not be empty"),
+        (None, "must be a str, not NoneType"),
+        (SURROGATE, "not valid Unicode text"),
+    ],
+    _checks.new_id: [
+        (None, "must be a str, not NoneType"),
+        *(
+            (refused, "must be 4 to 200 characters")
+            for refused in (
+                *("", "abc", "a" * 201, "-abc", "abc-", "_abc", "abc_", "ab.cd", "ab cd", "abcd\n"),
+                *("abc\u0665", "\u0665abc", "a\u00e9cd", "ab\u212acd", "ab\uff11cd"),
+            )
+        ),
+    ],
+    integer: [
+        (refused, "must be an int from 0 to 10")
+        for refused in (-1, 11, 2**64, True, False, 1.0, "1", None)
+    ],
+    _checks.seconds: [
+        (refused, "must be a number of seconds above 0")
+        for refused in (0, -1, 0.0, -0.0, math.nan, -math.inf, True, "5", None, 1j)
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("check", "value", "message"),
+    [(check, *refusal) for check, refusals in REFUSALS.items() for refusal in refusals],
+)
+def test_refused(check: Callable[[str, object], object], value: object, message: str) -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        check("the_parameter", value)
+    assert str(caught.value).startswith("the_parameter")
+    assert message in str(caught.value)
+
+
+@given(st.from_regex(r"[a-zA-Z0-9][a-zA-Z0-9_-]{2,198}[a-zA-Z0-9]", fullmatch=True))
+def test_every_id_of_the_daemons_pattern_is_accepted(value: str) -> None:
+    assert _checks.new_id("sandbox_id", value) == value
+
+
+@given(st.text(max_size=300))
+def test_every_other_id_is_refused(value: str) -> None:
+    ascii_alphanumeric = value.isascii() and value.replace("-", "").replace("_", "").isalnum()
+    acceptable = ascii_alphanumeric and 4 <= len(value) <= 200 and (value[0] + value[-1]).isalnum()
+    try:
+        assert _checks.new_id("sandbox_id", value) == value
+        assert acceptable
+    except InvalidArgumentError:
+        assert not acceptable
+
+
+def test_a_mapping_is_copied() -> None:
+    given_labels = {"team": "core"}
+    checked = _checks.text_mapping("labels", given_labels)
+    given_labels["team"] = "other"
+    assert checked == {"team": "core"}
+
+
+@pytest.mark.parametrize("value", [10**5000, -(10**5000)], ids=["huge", "negative"])
+def test_a_number_too_long_for_its_own_repr_is_refused(value: int) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"^the_parameter must be an int from 0 to 10$"):
+        integer("the_parameter", value)
+
+
+@pytest.mark.parametrize("value", [10**400, 10**5000], ids=["10**400", "10**5000"])
+def test_a_timeout_beyond_floats_is_no_bound(value: int) -> None:
+    assert _checks.seconds("timeout_seconds", value) == math.inf
+
+
+@pytest.mark.parametrize(
+    ("check", "value"),
+    [(_checks.seconds, -(10**5000)), (_checks.boolean, 10**5000)],
+    ids=["seconds", "boolean"],
+)
+def test_absurd_numbers_are_refused_too(
+    check: Callable[[str, object], object], value: object
+) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"^the_parameter must be "):
+        check("the_parameter", value)

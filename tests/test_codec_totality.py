@@ -1,0 +1,124 @@
+"""Decoding is total: whatever a peer sends becomes a model, or is no message at all."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.descriptor_pb2 import DescriptorProto
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents_sandbox._wire import codec
+from agents_sandbox._wire import v02_pb2 as pb
+
+texts = st.text(max_size=5)
+int32s = st.integers(-(2**31), 2**31 - 1)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "nanos", "expected"),
+    [
+        (0, 0, timedelta(0)),
+        (1, 999_999_999, timedelta(seconds=1, microseconds=999_999)),
+        (-1, -500_000_000, timedelta(milliseconds=-1500)),
+        (0, 2**31 - 1, timedelta(microseconds=2_147_483)),
+        (2**63 - 1, 0, None),
+        (-(2**63), -(2**31), None),
+    ],
+)
+def test_odd_durations(seconds: int, nanos: int, expected: timedelta | None) -> None:
+    assert codec.decode_duration(Duration(seconds=seconds, nanos=nanos)) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "nanos", "expected"),
+    [
+        (0, 0, datetime(1970, 1, 1, tzinfo=timezone.utc)),
+        (0, -500_000_000, datetime(1969, 12, 31, 23, 59, 59, 500_000, tzinfo=timezone.utc)),
+        (-62_135_596_800, 0, datetime(1, 1, 1, tzinfo=timezone.utc)),
+        (-62_135_596_801, 0, None),
+        (253_402_300_799, 999_999_999, datetime.max.replace(tzinfo=timezone.utc)),
+        (253_402_300_800, 0, None),
+        (2**63 - 1, 2**31 - 1, None),
+        (-(2**63), -(2**31), None),
+    ],
+)
+def test_odd_times(seconds: int, nanos: int, expected: datetime | None) -> None:
+    assert codec.decode_timestamp(Timestamp(seconds=seconds, nanos=nanos)) == expected
+
+
+DECODERS: list[tuple[type[Message], Callable[[Any], object]]] = [
+    (Duration, codec.decode_duration),
+    (Timestamp, codec.decode_timestamp),
+    (pb.HealthcheckConfig, codec.decode_healthcheck),
+    (pb.ServiceSpec, codec.decode_service),
+    (pb.SandboxHandle, codec.decode_sandbox),
+    (pb.ExecStatus, codec.decode_exec),
+    (pb.SandboxEvent, codec.decode_event),
+]
+
+SCALARS: dict[int, st.SearchStrategy[Any]] = {
+    FieldDescriptor.TYPE_STRING: texts,
+    FieldDescriptor.TYPE_BOOL: st.booleans(),
+    FieldDescriptor.TYPE_ENUM: int32s,
+    FieldDescriptor.TYPE_INT32: int32s,
+    FieldDescriptor.TYPE_UINT32: st.integers(0, 2**32 - 1),
+    FieldDescriptor.TYPE_INT64: st.integers(-(2**63), 2**63 - 1),
+    FieldDescriptor.TYPE_UINT64: st.integers(0, 2**64 - 1),
+}
+
+
+def contents(descriptor: Any) -> st.SearchStrategy[dict[str, Any]]:
+    """Anything a message's fields can hold, sensible or not."""
+    written = DescriptorProto()
+    descriptor.CopyToProto(written)
+    fields: dict[str, st.SearchStrategy[Any]] = {}
+    for field, declared in zip(descriptor.fields, written.field, strict=True):
+        nested = field.message_type
+        if nested is not None and nested.GetOptions().map_entry:
+            fields[field.name] = st.dictionaries(texts, texts, max_size=2)
+            continue
+        value = SCALARS[field.type] if nested is None else contents(nested)
+        repeated = declared.label == declared.LABEL_REPEATED
+        fields[field.name] = st.lists(value, max_size=2) if repeated else value
+    return st.fixed_dictionaries({}, optional=fields)
+
+
+def unknown_field(message: Message) -> bytes:
+    """Serialize with a field that only a newer daemon knows: number 2000, a string."""
+    return message.SerializeToString() + b"\x82\x7d\x03new"
+
+
+def check_decoded(decoded: object) -> None:
+    assert hash(decoded) == hash(pickle.loads(pickle.dumps(decoded)))
+
+
+@pytest.mark.parametrize(("kind", "decode"), DECODERS)
+@given(data=st.data())
+def test_decoding_is_total_for_every_message(
+    kind: type[Message], decode: Callable[[Any], object], data: st.DataObject
+) -> None:
+    message = kind(**data.draw(contents(kind.DESCRIPTOR)))
+    decoded = decode(kind.FromString(message.SerializeToString()))
+    check_decoded(decoded)
+    assert decode(kind.FromString(unknown_field(message))) == decoded
+
+
+@pytest.mark.parametrize(("kind", "decode"), DECODERS)
+@given(data=st.binary())
+def test_decoding_is_total_for_whatever_parses(
+    kind: type[Message], decode: Callable[[Any], object], data: bytes
+) -> None:
+    try:
+        message = kind.FromString(data)
+    except DecodeError:
+        return
+    check_decoded(decode(message))

@@ -1,0 +1,176 @@
+"""What is wrong with the place where no daemon answers."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from agents_sandbox import DaemonUnavailableError
+from agents_sandbox._address import DaemonAddress
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder short enough for sockets, which pytest's own need not be."""
+    with tempfile.TemporaryDirectory(prefix="agbox-", dir="/tmp") as name:
+        yield Path(name).resolve()
+
+
+def listen(path: Path, kind: socket.SocketKind = socket.SOCK_STREAM) -> socket.socket:
+    """Bind a socket; it accepts connections if its kind can."""
+    with ExitStack() as on_failure:
+        bound = on_failure.enter_context(socket.socket(socket.AF_UNIX, kind))
+        bound.bind(str(path))
+        if kind == socket.SOCK_STREAM:
+            bound.listen()
+        on_failure.pop_all()
+    return bound
+
+
+def diagnosis(path: Path, detail: str = "said") -> str:
+    """Return what the error says about a socket path, between its fixed ends."""
+    error = DaemonAddress(path).unavailable(detail)
+    assert type(error) is DaemonUnavailableError
+    assert (error.socket_path, error.code, error.retryable) == (str(path), "UNAVAILABLE", True)
+    message = str(error)
+    assert message.startswith(f"no agents-sandbox daemon at {path}: ")
+    assert message.endswith(" (path from socket_path=)")
+    return message.removeprefix(f"no agents-sandbox daemon at {path}: ").removesuffix(
+        " (path from socket_path=)"
+    )
+
+
+@contextmanager
+def looks_denied(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Forbid every look at a file, as the system does to all but the superuser."""
+
+    def deny(path: object, **kwargs: object) -> os.stat_result:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    with monkeypatch.context() as denied:
+        denied.setattr(Path, "stat", deny)
+        denied.setattr(os, "lstat", deny)
+        yield
+
+
+def test_a_missing_folder(folder: Path) -> None:
+    told = diagnosis(folder / "agbox" / "agboxd.sock")
+    assert told == f"folder {folder}/agbox is missing. Is the daemon running? Start agboxd"
+
+
+def test_a_missing_file(folder: Path) -> None:
+    told = diagnosis(folder / "agboxd.sock")
+    assert told == "the socket does not exist. Is the daemon running? Start agboxd"
+
+
+@pytest.mark.parametrize("make", [Path.touch, Path.mkdir, os.mkfifo])
+def test_something_else(folder: Path, make: Callable[[Path], None]) -> None:
+    path = folder / "agboxd.sock"
+    make(path)
+    assert diagnosis(path) == "it is not a socket. Pass the path of the daemon's socket"
+
+
+def test_a_stale_socket(folder: Path) -> None:
+    listen(folder / "agboxd.sock").close()
+    told = diagnosis(folder / "agboxd.sock")
+    assert told == "nobody listens there, the socket is stale. Start agboxd"
+
+
+def test_a_listening_socket_is_not_to_blame(folder: Path) -> None:
+    with listen(folder / "agboxd.sock"):
+        told = diagnosis(folder / "agboxd.sock", "Socket closed")
+    assert told == "the connection was lost (Socket closed)"
+
+
+def test_a_socket_behind_a_link_is_found(folder: Path) -> None:
+    (folder / "link.sock").symlink_to(folder / "agboxd.sock")
+    assert diagnosis(folder / "link.sock").startswith("the socket does not exist")
+    with listen(folder / "agboxd.sock"):
+        assert diagnosis(folder / "link.sock") == "the connection was lost (said)"
+
+
+def test_a_socket_of_another_kind(folder: Path) -> None:
+    with listen(folder / "agboxd.sock", socket.SOCK_DGRAM):
+        assert diagnosis(folder / "agboxd.sock") == os.strerror(errno.EPROTOTYPE)
+
+
+def test_a_file_for_a_folder(folder: Path) -> None:
+    (folder / "agbox").touch()
+    assert diagnosis(folder / "agbox" / "agboxd.sock") == os.strerror(errno.ENOTDIR)
+
+
+def test_a_loop_of_links(folder: Path) -> None:
+    (folder / "agboxd.sock").symlink_to(folder / "agboxd.sock")
+    assert diagnosis(folder / "agboxd.sock") == os.strerror(errno.ELOOP)
+
+
+def test_a_forbidden_folder(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    with looks_denied(monkeypatch):
+        told = diagnosis(folder / "agboxd.sock")
+    assert told == "permission denied on the way to it. Run as the daemon's user"
+
+
+@pytest.mark.parametrize(
+    ("refusal", "expected"),
+    [
+        (errno.EACCES, "permission denied. Run as the daemon's user"),
+        (errno.EAGAIN, "the connection was lost (said)"),  # a daemon with many waiting
+    ],
+)
+def test_a_socket_that_lets_nobody_in(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, refusal: int, expected: str
+) -> None:
+    class RefusingSocket(socket.socket):
+        def connect(self, address: object, /) -> None:
+            raise OSError(refusal, os.strerror(refusal))
+
+    with listen(folder / "agboxd.sock"):
+        monkeypatch.setattr(socket, "socket", RefusingSocket)
+        assert diagnosis(folder / "agboxd.sock") == expected
+
+
+@pytest.fixture
+def runtime_dir(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Sets the folder of the default path, as on Linux."""
+    monkeypatch.setattr("sys.platform", "linux")
+    return lambda path: monkeypatch.setenv("XDG_RUNTIME_DIR", str(path))
+
+
+def test_the_origin_of_a_default_is_told(runtime_dir: Callable[[Path], None], folder: Path) -> None:
+    runtime_dir(folder)
+    error = DaemonAddress(None).unavailable("said")
+    assert error.socket_path == f"{folder}/agbox/agboxd.sock"
+    assert str(error).endswith("(path from XDG_RUNTIME_DIR)")
+
+
+def test_another_users_runtime_folder_is_told(
+    monkeypatch: pytest.MonkeyPatch, runtime_dir: Callable[[Path], None]
+) -> None:
+    runtime_dir(Path("/run/user/1"))
+    address = DaemonAddress(None)
+    with looks_denied(monkeypatch):
+        assert address.resolve() == ("/run/user/1/agbox/agboxd.sock", "XDG_RUNTIME_DIR")
+        error = address.unavailable("said")
+    assert "permission denied on the way to it" in str(error)
+
+
+def test_the_path_opened_last_is_told_whatever_the_environment_says_now(
+    monkeypatch: pytest.MonkeyPatch, runtime_dir: Callable[[Path], None], folder: Path
+) -> None:
+    address = DaemonAddress(None)
+    for opened in (folder / "1", folder / "2"):
+        runtime_dir(opened)
+        address.target()
+        runtime_dir(Path("/run/user/3"))
+        assert address.unavailable("said").socket_path == f"{opened}/agbox/agboxd.sock"
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    error = address.unavailable("said")
+    assert error.socket_path == f"{folder}/2/agbox/agboxd.sock"
+    assert f"folder {folder}/2/agbox is missing" in str(error)

@@ -1,0 +1,73 @@
+"""Enums: the numbers of the wire, and those that only a newer daemon knows."""
+
+from __future__ import annotations
+
+import enum
+import pickle
+
+import pytest
+
+from agents_sandbox import ExecState, SandboxEventType, SandboxState
+
+ENUMS: dict[type[enum.Enum], list[str]] = {
+    SandboxState: ["UNSPECIFIED", "PENDING", "READY", "FAILED", "STOPPED", "DELETING", "DELETED"],
+    ExecState: ["UNSPECIFIED", "RUNNING", "FINISHED", "FAILED", "CANCELLED"],
+    SandboxEventType: [
+        "UNSPECIFIED",
+        "SANDBOX_ACCEPTED",
+        "SANDBOX_PREPARING",
+        "SANDBOX_READY",
+        "SANDBOX_FAILED",
+        "SANDBOX_STOP_REQUESTED",
+        "SANDBOX_STOPPED",
+        "SANDBOX_DELETE_REQUESTED",
+        "SANDBOX_DELETED",
+        "EXEC_STARTED",
+        "EXEC_FINISHED",
+        "EXEC_FAILED",
+        "EXEC_CANCELLED",
+        "SANDBOX_SERVICE_READY",
+        "SANDBOX_SERVICE_FAILED",
+    ],
+}
+
+
+@pytest.mark.parametrize("enumeration", ENUMS)
+def test_enums_number_their_names_as_the_wire_does(enumeration: type[enum.Enum]) -> None:
+    assert [member.name for member in enumeration] == ENUMS[enumeration]
+    assert [member.value for member in enumeration] == list(range(len(ENUMS[enumeration])))
+    for member in enumeration:
+        assert enumeration(member.value) is member
+        assert enumeration[member.name] is member
+        assert pickle.loads(pickle.dumps(member)) is member
+
+
+@pytest.mark.parametrize("number", [15, 2**31 - 1, -1])
+@pytest.mark.parametrize("enumeration", ENUMS)
+def test_enums_keep_what_a_newer_daemon_sends(enumeration: type[enum.Enum], number: int) -> None:
+    member = enumeration(number)
+    assert isinstance(member, enumeration)
+    assert (member.name, member.value) == (f"UNKNOWN_{number}", number)
+    assert repr(member) == f"<{enumeration.__name__}.UNKNOWN_{number}: {number}>"
+    assert member == enumeration(number)
+    assert member is not enumeration(number), "cached: a peer could grow the process"
+    assert {member: 1}[enumeration(number)] == 1
+    assert member not in list(enumeration)
+
+
+def test_members_of_different_enums_differ() -> None:
+    assert SandboxState(9) != SandboxState(10)
+    assert SandboxState(9) != ExecState(9)
+    assert SandboxState.READY != 2
+    assert len({SandboxState(9), ExecState(9), SandboxState(9), SandboxState.READY}) == 3
+
+
+@pytest.mark.parametrize("value", ["READY", None, 1.5, b"1"])
+def test_only_numbers_can_be_unknown_members(value: object) -> None:
+    with pytest.raises(ValueError, match="is not a valid SandboxState"):
+        SandboxState(value)
+
+
+def test_terminal_exec_states() -> None:
+    terminal = [state.name for state in (*ExecState, ExecState(9)) if state.is_terminal]
+    assert terminal == ["FINISHED", "FAILED", "CANCELLED"]

@@ -1,0 +1,179 @@
+"""Errors: the drawn tree is the real one, and every fact survives pickle and copy."""
+
+from __future__ import annotations
+
+import builtins
+import copy
+import inspect
+import pickle
+import re
+import typing
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import agents_sandbox
+from agents_sandbox import (
+    DaemonUnavailableError,
+    ExecHandle,
+    ExecState,
+    OperationTimeoutError,
+    SandboxClientError,
+    SandboxConflictError,
+    SandboxNotFoundError,
+    errors,
+)
+
+HANDLE = ExecHandle("exec-1", "box-1", ExecState.RUNNING, ("sleep",), "", {}, None, "", 4)
+
+FACTS: dict[str, Any] = {
+    "sandbox_id": "box-1",
+    "exec_id": "exec-1",
+    "code": "NOT_FOUND",
+    "reason": "SANDBOX_NOT_FOUND",
+    "metadata": {"sandbox_id": "box-1"},
+}
+MORE_FACTS: dict[str, Any] = {
+    "retryable": "not a default",
+    "socket_path": "/run/agboxd.sock",
+    "timeout_seconds": 1.5,
+    "last_handle": HANDLE,
+    "error_code": "CONTAINER_DIED",
+    "error_message": "primary container die",
+    "from_sequence": 7,
+    "oldest_sequence": 3,
+}
+
+ALL: list[type[SandboxClientError]] = [
+    value
+    for value in vars(errors).values()
+    if inspect.isclass(value) and issubclass(value, SandboxClientError)
+]
+
+
+def drawn_tree() -> dict[str, tuple[str, ...]]:
+    """Read the tree in the module's docstring: each class with its bases."""
+    tree: dict[str, tuple[str, ...]] = {}
+    ancestors: list[str] = []
+    for line in (errors.__doc__ or "").splitlines():
+        drawn = re.fullmatch(r"    ([│├└─ ]*)(\w+Error)(?: +\((\w+)\))?", line)
+        if drawn is None:
+            continue
+        lines, name, mixed_in = drawn.groups()
+        del ancestors[len(lines) // 4 :]
+        tree[name] = (ancestors[-1] if ancestors else "Exception", *filter(None, [mixed_in]))
+        ancestors.append(name)
+    return tree
+
+
+def test_the_drawn_tree_is_the_real_one() -> None:
+    assert drawn_tree() == {
+        kind.__name__: tuple(base.__name__ for base in kind.__bases__) for kind in ALL
+    }
+
+
+def test_what_is_mixed_in_comes_from_python() -> None:
+    mixed_in = {name: bases[1] for name, bases in drawn_tree().items() if bases[1:]}
+    assert mixed_in == {
+        "ClientClosedError": "RuntimeError",
+        "ClientLoopError": "RuntimeError",
+        "InvalidArgumentError": "ValueError",
+        "DaemonUnavailableError": "ConnectionError",
+        "OperationTimeoutError": "TimeoutError",
+    }
+    for name, builtin in mixed_in.items():
+        assert issubclass(getattr(errors, name), getattr(builtins, builtin))
+
+
+@pytest.mark.parametrize(
+    "documented",
+    [
+        "SandboxClientError",
+        "SandboxNotFoundError",
+        "SandboxNotReadyError",
+        "SandboxConflictError",
+        "ExecNotFoundError",
+        "ExecNotRunningError",
+        "ExecAlreadyTerminalError",
+        "SandboxSequenceExpiredError",
+    ],
+)
+def test_documented_errors_are_importable(documented: str) -> None:
+    assert issubclass(getattr(agents_sandbox, documented), SandboxClientError)
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_every_error_is_public_and_documented(kind: type[SandboxClientError]) -> None:
+    assert getattr(agents_sandbox, kind.__name__) is kind
+    assert kind.__doc__
+
+
+@pytest.mark.parametrize(
+    "clone",
+    [
+        copy.copy,
+        copy.deepcopy,
+        *(lambda value, p=p: pickle.loads(pickle.dumps(value, p)) for p in range(6)),
+    ],
+)
+@pytest.mark.parametrize("kind", ALL)
+def test_errors_survive_with_every_fact(
+    kind: type[SandboxClientError], clone: Callable[[Any], Any]
+) -> None:
+    error = kind("what happened", **FACTS)
+    own = {name: MORE_FACTS[name] for name in typing.get_type_hints(kind)}
+    for name, fact in own.items():
+        assert getattr(error, name) != fact
+        setattr(error, name, fact)
+
+    cloned = clone(error)
+
+    assert type(cloned) is kind
+    assert str(cloned) == "what happened"
+    assert cloned.args == error.args
+    assert {name: getattr(cloned, name) for name in FACTS | own} == FACTS | own
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_facts_are_unset_until_known(kind: type[SandboxClientError]) -> None:
+    error = kind()
+    assert str(error) == ""
+    assert {name: getattr(error, name) for name in FACTS} == {
+        **dict.fromkeys(FACTS),
+        "metadata": {},
+    }
+    for name in typing.get_type_hints(kind).keys() - {"retryable"}:
+        assert getattr(error, name) is None
+
+
+def test_facts_are_given_by_name_only() -> None:
+    with pytest.raises(TypeError):
+        SandboxNotFoundError("message", "box-1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+def test_metadata_is_a_copy_of_its_own() -> None:
+    mine = {"a": "1"}
+    error = SandboxClientError(metadata=mine)
+    mine["a"] = "2"
+    assert error.metadata == {"a": "1"}
+    with pytest.raises(TypeError):
+        error.metadata["a"] = "2"  # type: ignore[index]  # pyright: ignore[reportIndexIssue]
+
+
+def test_only_an_absent_daemon_is_worth_a_retry() -> None:
+    assert [kind for kind in ALL if kind.retryable] == [DaemonUnavailableError]
+
+
+@pytest.mark.parametrize("kind", [DaemonUnavailableError, OperationTimeoutError])
+def test_an_oserror_mixed_in_shows_the_message_only(kind: type[SandboxClientError]) -> None:
+    assert issubclass(kind, OSError)
+    assert str(kind("message", code="UNAVAILABLE")) == "message"
+
+
+def test_every_reason_has_a_class_and_no_two_mean_the_same() -> None:
+    assert set(errors.REASONS.values()) | set(errors.CODES.values()) <= set(ALL)
+    assert errors.CODES.keys() == {"INVALID_ARGUMENT", "DEADLINE_EXCEEDED"}
+    conflicts = {reason for reason, kind in errors.REASONS.items() if kind is SandboxConflictError}
+    assert conflicts == {"SANDBOX_ID_ALREADY_EXISTS", "SANDBOX_CONFLICT"}
+    assert len(set(errors.REASONS.values())) == len(errors.REASONS) - 1

@@ -1,0 +1,282 @@
+"""Goals of waits: what each state, event and end means to each of them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from agents_sandbox import (
+    ExecEventDetails,
+    ExecHandle,
+    ExecState,
+    OperationTimeoutError,
+    SandboxClientError,
+    SandboxEvent,
+    SandboxEventType,
+    SandboxFailedError,
+    SandboxHandle,
+    SandboxInvalidStateError,
+    SandboxNotReadyError,
+    SandboxPhaseDetails,
+    SandboxState,
+    ServiceEventDetails,
+)
+from agents_sandbox._deadline import Deadline
+from agents_sandbox._goals import (
+    BECOME_DELETED,
+    BECOME_READY,
+    BECOME_STOPPED,
+    ExecGoal,
+    SandboxGoal,
+)
+
+UNKNOWN = SandboxState(99)
+S = SandboxState
+
+GOALS: dict[str, SandboxGoal] = {
+    "ready": BECOME_READY,
+    "stopped": BECOME_STOPPED,
+    "deleted": BECOME_DELETED,
+}
+
+# True: reached. False: on the way. An error: never.
+JUDGEMENTS: dict[str, dict[tuple[SandboxState, str | None], object]] = {
+    "ready": {
+        (S.UNSPECIFIED, None): False,
+        (S.PENDING, None): False,
+        (S.READY, None): True,
+        (S.FAILED, "SANDBOX_CREATE_FAILED"): SandboxFailedError,
+        (S.FAILED, "CONTAINER_DIED"): SandboxFailedError,
+        (S.FAILED, None): SandboxFailedError,
+        (S.STOPPED, None): SandboxNotReadyError,
+        (S.DELETING, None): SandboxNotReadyError,
+        (S.DELETED, None): SandboxNotReadyError,
+        (UNKNOWN, None): False,
+    },
+    "stopped": {
+        (S.UNSPECIFIED, None): False,
+        (S.PENDING, None): False,
+        (S.READY, None): False,
+        # A daemon 0.2 passes through these on its way; 0.2.0 tells no code.
+        (S.FAILED, "CONTAINER_DIED"): False,
+        (S.FAILED, "CONTAINER_OOM"): False,
+        (S.FAILED, None): False,
+        (S.FAILED, "SANDBOX_STOP_FAILED"): SandboxFailedError,
+        (S.FAILED, "CONTAINER_NOT_RUNNING"): SandboxFailedError,
+        (S.STOPPED, None): True,
+        # A delete while a stop runs: STOPPED still comes.
+        (S.DELETING, None): False,
+        (S.DELETED, None): SandboxInvalidStateError,
+        (UNKNOWN, None): False,
+    },
+    "deleted": {
+        (S.UNSPECIFIED, None): False,
+        (S.PENDING, None): False,
+        # A create inside its Docker work goes on, and its READY outlives the delete.
+        (S.READY, None): SandboxInvalidStateError,
+        (S.FAILED, "CONTAINER_DIED"): False,
+        (S.FAILED, "CONTAINER_OOM"): False,
+        (S.FAILED, None): False,
+        (S.FAILED, "SANDBOX_CREATE_FAILED"): SandboxFailedError,
+        (S.FAILED, "SANDBOX_DELETE_FAILED"): SandboxFailedError,
+        (S.STOPPED, None): False,
+        (S.DELETING, None): False,
+        (S.DELETED, None): True,
+        (UNKNOWN, None): False,
+    },
+}
+TABLE = [
+    pytest.param(GOALS[name], state, code, expected, id=f"{name}-{state.name}-{code or 'no code'}")
+    for name, rows in JUDGEMENTS.items()
+    for (state, code), expected in rows.items()
+]
+
+
+def sandbox(
+    state: SandboxState, code: str | None = None, message: str | None = None
+) -> SandboxHandle:
+    return SandboxHandle("box-1", state, 4, (), (), {}, None, "img", code, message)
+
+
+def an_exec(state: ExecState = ExecState.RUNNING) -> ExecHandle:
+    return ExecHandle("exec-1", "box-1", state, ("ls",), "", {}, None, None, 4)
+
+
+def event(state: SandboxState = S.UNSPECIFIED, **details: Any) -> SandboxEvent:
+    return SandboxEvent(
+        "box-1-5", 5, "box-1", SandboxEventType.UNSPECIFIED, None, True, False, state, **details
+    )
+
+
+def judge(goal: SandboxGoal, observed: SandboxHandle | SandboxEvent) -> object:
+    """Return what the goal says; an error's class where it says never."""
+    try:
+        if isinstance(observed, SandboxHandle):
+            return goal.reached(observed)
+        return goal.settled_by(observed)
+    except SandboxClientError as error:
+        named = error.sandbox_id == "box-1" and "box-1" in str(error)
+        return type(error) if named else error
+
+
+@pytest.mark.parametrize("name", JUDGEMENTS)
+def test_the_table_is_complete(name: str) -> None:
+    assert {state for state, _ in JUDGEMENTS[name]} == {*SandboxState, UNKNOWN}
+
+
+@pytest.mark.parametrize(("goal", "state", "code", "expected"), TABLE)
+def test_snapshots(
+    goal: SandboxGoal, state: SandboxState, code: str | None, expected: object
+) -> None:
+    assert judge(goal, sandbox(state, code)) == expected
+
+
+@pytest.mark.parametrize(("goal", "state", "code", "expected"), TABLE)
+def test_events(goal: SandboxGoal, state: SandboxState, code: str | None, expected: object) -> None:
+    assert judge(goal, event(state, sandbox_phase=SandboxPhaseDetails(error_code=code))) == expected
+    if code is None:
+        assert judge(goal, event(state)) == expected
+
+
+@pytest.mark.parametrize("goal", GOALS.values(), ids=GOALS)
+def test_events_of_execs_and_services_settle_nothing(goal: SandboxGoal) -> None:
+    assert not goal.settled_by(event(exec=ExecEventDetails("exec-1", 1, ExecState.FAILED)))
+    failed_service = ServiceEventDetails("db", "CONTAINER_DIED", "service container die")
+    assert not goal.settled_by(event(S.PENDING, service=failed_service))
+
+
+def test_a_failure_tells_the_daemons_reason_and_the_way_out() -> None:
+    with pytest.raises(SandboxFailedError) as caught:
+        BECOME_READY.reached(sandbox(S.FAILED, "SANDBOX_CREATE_FAILED", "no such image"))
+    error = caught.value
+    assert (error.error_code, error.error_message) == ("SANDBOX_CREATE_FAILED", "no such image")
+    assert str(error) == (
+        "sandbox box-1 failed: SANDBOX_CREATE_FAILED: no such image. "
+        "Delete it and create another one"
+    )
+
+
+def test_a_failure_without_a_code_says_so() -> None:
+    with pytest.raises(SandboxFailedError, match="no error code: no message") as caught:
+        BECOME_READY.reached(sandbox(S.FAILED))
+    assert (caught.value.error_code, caught.value.error_message) == (None, None)
+
+
+def test_a_dead_end_names_both_states_and_a_likely_cause() -> None:
+    with pytest.raises(SandboxNotReadyError, match=r"is STOPPED and will not become READY.*idle"):
+        BECOME_READY.reached(sandbox(S.STOPPED))
+
+
+def test_a_create_that_outlived_a_delete_tells_the_way_out() -> None:
+    with pytest.raises(SandboxInvalidStateError, match=r"will not become DELETED.*Delete it again"):
+        BECOME_DELETED.reached(sandbox(S.READY))
+
+
+def test_a_sandbox_wait_out_of_time_tells_what_goes_on() -> None:
+    last = sandbox(S.PENDING)
+    error = BECOME_READY.timed_out(last, 2.5)
+    assert isinstance(error, OperationTimeoutError)
+    assert (error.sandbox_id, error.exec_id) == ("box-1", None)
+    assert (error.timeout_seconds, error.last_handle) == (2.5, last)
+    for told in ("box-1", "did not become READY within 2.5 s", "last seen PENDING", "get_sandbox"):
+        assert told in str(error)
+    assert "raise timeout_seconds or operation_timeout_seconds" in str(error)
+
+
+def test_a_sandbox_goal_keeps_the_deadline() -> None:
+    deadline = Deadline(math.inf)
+    assert BECOME_READY.bounded(deadline) is deadline
+
+
+@pytest.mark.parametrize(
+    ("state", "ended"),
+    [
+        (ExecState.UNSPECIFIED, False),
+        (ExecState.RUNNING, False),
+        (ExecState.FINISHED, True),
+        (ExecState.FAILED, True),
+        (ExecState.CANCELLED, True),
+        (ExecState(99), False),
+    ],
+)
+def test_an_exec_is_over_in_its_terminal_states(state: ExecState, ended: bool) -> None:
+    goal = ExecGoal("exec-1")
+    assert goal.reached(an_exec(state)) is ended
+    assert goal.settled_by(event(exec=ExecEventDetails("exec-1", None, state))) is ended
+    assert not goal.settled_by(event(exec=ExecEventDetails("exec-2", None, state)))
+    assert goal.lost_sandbox is None
+
+
+@pytest.mark.parametrize("state", [*SandboxState, UNKNOWN])
+def test_an_exec_is_looked_at_when_its_sandbox_ends(state: SandboxState) -> None:
+    goal = ExecGoal("exec-1")
+    ended = state in (S.FAILED, S.STOPPED, S.DELETED)
+    assert goal.settled_by(event(state)) is ended
+    assert (goal.lost_sandbox is not None) is ended
+
+
+def test_an_exec_may_end_until_shortly_after_its_sandbox() -> None:
+    goal, deadline = ExecGoal("exec-1"), Deadline(math.inf)
+    assert goal.bounded(deadline) is deadline
+    goal.settled_by(event(S.STOPPED))
+    shortly = goal.bounded(deadline)
+    assert shortly.bound == 2.0
+    assert goal.bounded(shortly) is shortly, "the grace must not begin anew with each look"
+
+
+def test_an_exec_lost_with_a_failed_sandbox_tells_why_it_failed() -> None:
+    goal = ExecGoal("exec-1")
+    goal.settled_by(
+        event(S.FAILED, sandbox_phase=SandboxPhaseDetails(None, "CONTAINER_DIED", "die"))
+    )
+    error = goal.timed_out(an_exec(), 2.0)
+    assert isinstance(error, SandboxFailedError)
+    assert (error.sandbox_id, error.exec_id) == ("box-1", "exec-1")
+    assert (error.error_code, error.error_message) == ("CONTAINER_DIED", "die")
+
+
+def test_an_exec_lost_with_a_sandbox_that_failed_for_no_reason_says_so() -> None:
+    goal = ExecGoal("exec-1")
+    goal.settled_by(event(S.FAILED))
+    error = goal.timed_out(an_exec(), 2.0)
+    assert isinstance(error, SandboxFailedError)
+    assert (error.error_code, error.error_message) == (None, None)
+
+
+@pytest.mark.parametrize("state", [S.STOPPED, S.DELETED])
+def test_an_exec_lost_with_an_ended_sandbox_tells_how_it_ended(state: SandboxState) -> None:
+    goal = ExecGoal("exec-1")
+    goal.settled_by(event(state))
+    error = goal.timed_out(an_exec(), 2.0)
+    assert isinstance(error, SandboxNotReadyError)
+    assert (error.sandbox_id, error.exec_id) == ("box-1", "exec-1")
+    assert str(error) == f"sandbox box-1 is {state.name} and exec exec-1 never reported its end"
+
+
+def test_the_last_end_of_a_sandbox_counts() -> None:
+    goal = ExecGoal("exec-1")
+    goal.settled_by(event(S.FAILED))
+    goal.settled_by(event(S.STOPPED))
+    assert isinstance(goal.timed_out(an_exec(), 2.0), SandboxNotReadyError)
+
+
+def test_an_exec_wait_out_of_time_tells_what_goes_on() -> None:
+    last = an_exec()
+    error = ExecGoal("exec-1").timed_out(last, 30.0)
+    assert isinstance(error, OperationTimeoutError)
+    assert (error.sandbox_id, error.exec_id) == ("box-1", "exec-1")
+    assert (error.timeout_seconds, error.last_handle) == (30.0, last)
+    for told in ("exec-1", "box-1", "did not end within 30 s", "get_exec", "cancel_exec"):
+        assert told in str(error)
+
+
+def test_a_wait_without_a_bound_tells_none() -> None:
+    for error in (
+        BECOME_READY.timed_out(sandbox(S.PENDING), None),
+        ExecGoal("exec-1").timed_out(an_exec(), None),
+    ):
+        assert isinstance(error, OperationTimeoutError)
+        assert error.timeout_seconds is None
+        assert " in time" in str(error)

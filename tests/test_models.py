@@ -1,0 +1,273 @@
+"""Models: documented fields, immutable through and through."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import pickle
+import typing
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents_sandbox import (
+    CopySpec,
+    DeleteSandboxesResult,
+    ExecEventDetails,
+    ExecHandle,
+    ExecState,
+    HealthcheckConfig,
+    InvalidArgumentError,
+    MountSpec,
+    PingInfo,
+    SandboxEvent,
+    SandboxEventType,
+    SandboxHandle,
+    SandboxPhaseDetails,
+    SandboxState,
+    ServiceEventDetails,
+    ServiceSpec,
+)
+from agents_sandbox._frozen import FrozenMapping
+
+NOON = datetime(2025, 1, 2, 12, tzinfo=timezone.utc)
+HEALTHCHECK = HealthcheckConfig(("CMD", "true"), "5s", 1.5, 3, timedelta(seconds=1), "100ms")
+SERVICE = ServiceSpec("db", "postgres:16", {"A": "1"}, HEALTHCHECK, ("echo",))
+
+MODELS: list[Any] = [
+    MountSpec("/a", "/b", True),
+    CopySpec("/a", "/b", ("*.pyc",)),
+    HEALTHCHECK,
+    SERVICE,
+    SandboxHandle(
+        sandbox_id="box-1",
+        state=SandboxState.READY,
+        last_event_sequence=3,
+        required_services=(SERVICE,),
+        optional_services=(ServiceSpec("cache", "redis:7"),),
+        labels={"team": "core"},
+        created_at=NOON,
+        image="img",
+        error_code="E",
+        error_message="m",
+        state_changed_at=NOON,
+    ),
+    ExecHandle(
+        exec_id="exec-1",
+        sandbox_id="box-1",
+        state=ExecState.FAILED,
+        command=("false",),
+        cwd="/",
+        env_overrides={"A": "1"},
+        exit_code=1,
+        error="exit code 1",
+        last_event_sequence=5,
+        stdout_log_path="/out",
+        stderr_log_path="/err",
+    ),
+    SandboxPhaseDetails("materialize", "E", "m", "idle_ttl"),
+    ExecEventDetails("exec-1", 1, ExecState.FAILED, "E", "m"),
+    ServiceEventDetails("db", "E", "m"),
+    SandboxEvent(
+        event_id="box-1-3",
+        sequence=3,
+        sandbox_id="box-1",
+        event_type=SandboxEventType.SANDBOX_READY,
+        occurred_at=NOON,
+        replay=True,
+        snapshot=True,
+        sandbox_state=SandboxState.READY,
+        sandbox_phase=SandboxPhaseDetails(),
+        exec=ExecEventDetails("exec-1", None, ExecState.RUNNING),
+        service=ServiceEventDetails("db"),
+    ),
+    PingInfo("0.2.1", "agboxd"),
+    DeleteSandboxesResult(("box-1",), 1),
+]
+VALUES: list[Any] = [
+    *MODELS,
+    *(SandboxState(9), ExecState(9), SandboxEventType(99), SandboxState.READY),
+    *(FrozenMapping(), FrozenMapping({"b": "2", "a": "1"})),
+]
+
+# Source: the user's documentation, in its order. What follows is the SDK's own.
+DOCUMENTED: dict[type[Any], dict[str, Any]] = {
+    SandboxHandle: {
+        "sandbox_id": str,
+        "state": SandboxState,
+        "last_event_sequence": int,
+        "required_services": tuple[ServiceSpec, ...],
+        "optional_services": tuple[ServiceSpec, ...],
+        "labels": Mapping[str, str],
+        "created_at": datetime | None,
+        "image": str,
+    },
+    ServiceSpec: {
+        "name": str,
+        "image": str,
+        "envs": Mapping[str, str],
+        "healthcheck": HealthcheckConfig | None,
+        "post_start_on_primary": tuple[str, ...],
+    },
+    HealthcheckConfig: {
+        "test": tuple[str, ...],
+        "interval": timedelta | None,
+        "timeout": timedelta | None,
+        "retries": int | None,
+        "start_period": timedelta | None,
+        "start_interval": timedelta | None,
+    },
+}
+ADDED = {SandboxHandle: ["error_code", "error_message", "state_changed_at"]}
+
+
+def kind(value: object) -> str:
+    return type(value).__name__
+
+
+@pytest.mark.parametrize("model", DOCUMENTED)
+def test_fields_have_the_documented_names_types_and_order(model: type[Any]) -> None:
+    hints = typing.get_type_hints(model)
+    documented = DOCUMENTED[model]
+    assert [field.name for field in dataclasses.fields(model)] == list(hints)
+    assert list(hints.items())[: len(documented)] == list(documented.items())
+    assert list(hints)[len(documented) :] == ADDED.get(model, [])
+
+
+@pytest.mark.parametrize("model", MODELS, ids=kind)
+def test_type_hints_resolve_and_hold(model: Any) -> None:
+    assert list(typing.get_type_hints(type(model))) == list(type(model).__match_args__)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=kind)
+def test_models_are_frozen_and_slotted(model: Any) -> None:
+    name = dataclasses.fields(model)[0].name
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(model, name, "other")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        delattr(model, name)
+    assert not hasattr(model, "__dict__")
+
+
+@pytest.mark.parametrize(
+    "clone",
+    [
+        copy.copy,
+        copy.deepcopy,
+        *(lambda value, p=p: pickle.loads(pickle.dumps(value, p)) for p in range(6)),
+    ],
+)
+@pytest.mark.parametrize("value", VALUES, ids=kind)
+def test_clones_are_equal_in_every_respect(value: Any, clone: Callable[[Any], Any]) -> None:
+    cloned = clone(value)
+    assert type(cloned) is type(value)
+    assert cloned == value
+    assert hash(cloned) == hash(value)
+    assert repr(cloned) == repr(value)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=kind)
+def test_replace_changes_one_field_only(model: Any) -> None:
+    assert dataclasses.replace(model) == model
+    first = dataclasses.fields(model)[0].name
+    value = getattr(model, first)
+    changed = dataclasses.replace(model, **{first: type(value)()})
+    assert changed != model
+    assert dataclasses.replace(changed, **{first: value}) == model
+
+
+def test_what_a_caller_may_leave_out() -> None:
+    assert MountSpec("/a", "/b").writable is False
+    assert CopySpec("/a", "/b").exclude_patterns == ()
+    service = ServiceSpec("db", "img")
+    assert (service.envs, service.healthcheck, service.post_start_on_primary) == ({}, None, ())
+    unset = dataclasses.astuple(HealthcheckConfig(("NONE",)))
+    assert unset == (("NONE",), None, None, None, None, None)
+
+
+def test_what_a_daemon_may_leave_out_is_none() -> None:
+    handle = SandboxHandle("box-1", SandboxState.READY, 3, (), (), {}, None, "img")
+    assert (handle.error_code, handle.error_message, handle.state_changed_at) == (None,) * 3
+    assert dataclasses.astuple(SandboxPhaseDetails()) == (None,) * 4
+    assert dataclasses.astuple(ServiceEventDetails("db")) == ("db", None, None)
+    unset = dataclasses.astuple(ExecEventDetails("exec-1", None, ExecState.RUNNING))
+    assert unset == ("exec-1", None, ExecState.RUNNING, None, None)
+
+
+def test_specs_take_what_users_have_and_hold_what_is_documented() -> None:
+    check = HealthcheckConfig(["CMD", "true"], "5s", 2, 0, 0.5, timedelta(seconds=1))
+    assert check.test == ("CMD", "true")
+    assert (check.interval, check.timeout) == (timedelta(seconds=5), timedelta(seconds=2))
+    assert (check.start_period, check.start_interval) == (timedelta(0, 0.5), timedelta(0, 1))
+    assert check.retries == 0
+    assert HealthcheckConfig((), retries=2**32 - 1).retries == 2**32 - 1
+
+    assert MountSpec(Path("/a b"), Path("/b")) == MountSpec("/a b", "/b")
+    copied = CopySpec(Path("/a"), "/b", (p for p in ["*.pyc"]))
+    assert copied == CopySpec("/a", Path("/b"), ["*.pyc"])
+    assert copied.exclude_patterns == ("*.pyc",)
+    assert ServiceSpec("a", "b", post_start_on_primary=["x"]).post_start_on_primary == ("x",)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: MountSpec(1, "/b"), "MountSpec.source must be a str"),  # type: ignore[arg-type]
+        (lambda: MountSpec("/a", b"/b"), "MountSpec.target must be a str"),  # type: ignore[arg-type]
+        (lambda: MountSpec("/a", "/b", "no"), "MountSpec.writable must be True"),  # type: ignore[arg-type]
+        (lambda: CopySpec(None, "/b"), "CopySpec.source must be a str"),  # type: ignore[arg-type]
+        (lambda: CopySpec("/a", "\ud800"), "CopySpec.target is not valid Unicode"),
+        (lambda: CopySpec("/a", "/b\0"), "CopySpec.target must not contain NUL"),
+        (lambda: CopySpec("/a", "/b", "*.pyc"), "CopySpec.exclude_patterns must be a sequence"),
+        (lambda: HealthcheckConfig("true"), "HealthcheckConfig.test must be a sequence"),
+        (lambda: HealthcheckConfig((), "5"), "HealthcheckConfig.interval: invalid duration '5'"),
+        (lambda: HealthcheckConfig((), timeout=True), "HealthcheckConfig.timeout must be"),
+        (lambda: HealthcheckConfig((), start_period="x"), "HealthcheckConfig.start_period: inv"),
+        (lambda: HealthcheckConfig((), start_interval="x"), "HealthcheckConfig.start_interval: "),
+        (lambda: HealthcheckConfig((), retries=-1), "HealthcheckConfig.retries must be an int"),
+        (lambda: HealthcheckConfig((), retries=2**32), "HealthcheckConfig.retries must be an int"),
+        (lambda: ServiceSpec(None, "b"), "ServiceSpec.name must be a str"),  # type: ignore[arg-type]
+        (lambda: ServiceSpec("a", 1), "ServiceSpec.image must be a str"),  # type: ignore[arg-type]
+        (lambda: ServiceSpec("a", "b", {"A": 1}), "ServiceSpec.envs['A'] must be a str"),  # type: ignore[dict-item]
+        (lambda: ServiceSpec("a", "b", healthcheck=""), "ServiceSpec.healthcheck must be a H"),  # type: ignore[arg-type]
+        (lambda: ServiceSpec("a", "b", post_start_on_primary="x"), "ServiceSpec.post_start_on_"),
+    ],
+)
+def test_specs_refuse_what_is_wrong_by_name(make: Callable[[], object], message: str) -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        make()
+    assert str(caught.value).startswith(message)
+    assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.parametrize("index", [4, 5])
+def test_handles_keep_their_own_copy_of_mappings(index: int) -> None:
+    name = {4: "labels", 5: "env_overrides"}[index]
+    mine = {"a": "1"}
+    model = dataclasses.replace(MODELS[index], **{name: mine})
+    mine["a"] = "2"
+    assert getattr(model, name) == {"a": "1"}
+    with pytest.raises(TypeError):
+        getattr(model, name)["a"] = "2"
+
+
+def test_a_frozen_mapping_reads_like_a_dict_and_cannot_change() -> None:
+    mapping = FrozenMapping({"b": "2", "a": "1"})
+    assert mapping == {"a": "1", "b": "2"}
+    assert {"a": "1", "b": "2"} == mapping  # noqa: SIM300 - the other way round
+    assert mapping != {"a": "1"}
+    assert (list(mapping), len(mapping), mapping["a"]) == (["b", "a"], 2, "1")
+    assert repr(mapping) == "{'b': '2', 'a': '1'}"
+    assert hash(mapping) == hash(FrozenMapping({"a": "1", "b": "2"}))
+    empty: FrozenMapping[str] = FrozenMapping()
+    assert empty == FrozenMapping({}) == {}
+    with pytest.raises(KeyError):
+        mapping["c"]
+    for name in ("_items", "other"):
+        with pytest.raises(AttributeError, match="FrozenMapping is immutable"):
+            setattr(mapping, name, {})
+        with pytest.raises(AttributeError, match="FrozenMapping is immutable"):
+            delattr(mapping, name)

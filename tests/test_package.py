@@ -1,0 +1,247 @@
+"""The package as its users see it: names, and two flavours that differ by tokens only."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.resources
+import inspect
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any
+
+import pytest
+
+import agents_sandbox
+from agents_sandbox import (
+    AgentsSandboxClient,
+    AsyncSandboxEventStream,
+    SyncAgentsSandboxClient,
+    SyncSandboxEventStream,
+    _aio,
+    _blocking,
+)
+
+# Everything that tells the flavours apart for a user.
+RENAMED = {
+    "aclose": "close",
+    "__aenter__": "__enter__",
+    "__aexit__": "__exit__",
+    "__aiter__": "__iter__",
+    "__anext__": "__next__",
+    "AgentsSandboxClient": "SyncAgentsSandboxClient",
+    "AsyncSandboxEventStream": "SyncSandboxEventStream",
+    "AsyncIterator": "Iterator",
+}
+NOT_AWAITED = {
+    *("__init__", "__del__", "__aiter__", "subscribe_sandbox_events"),
+    *("stream", "cancel", "closing_is_not_cancelling"),
+}
+
+PAIRS: list[tuple[type[Any], type[Any]]] = [
+    (AgentsSandboxClient, SyncAgentsSandboxClient),
+    (AsyncSandboxEventStream, SyncSandboxEventStream),
+]
+PRIMITIVES: list[tuple[type[Any], type[Any]]] = [
+    (_aio.Channel, _blocking.Channel),
+    (_aio.Stream, _blocking.Stream),
+]
+
+
+def methods(kind: type[Any]) -> dict[str, FunctionType]:
+    """Return the methods that a class itself makes public, special ones included."""
+    return {
+        name: function
+        for name, function in vars(kind).items()
+        if isinstance(function, FunctionType) and (name[0] != "_" or name.startswith("__"))
+    }
+
+
+def translated(text: str) -> str:
+    return re.sub(r"\w+", lambda word: RENAMED.get(word[0], word[0]), text)
+
+
+def parameters(function: Callable[..., Any]) -> list[tuple[str, Any, Any, str]]:
+    return [
+        (parameter.name, parameter.kind, parameter.default, translated(str(parameter.annotation)))
+        for parameter in inspect.signature(function).parameters.values()
+    ]
+
+
+def returned(function: Callable[..., Any]) -> str:
+    return translated(str(inspect.signature(function).return_annotation))
+
+
+METHOD_PAIRS = [
+    pytest.param(function, blocking, name, id=f"{kind.__name__}.{name}")
+    for kind, twin in PAIRS
+    for name, function in methods(kind).items()
+    for blocking in [methods(twin).get(translated(name))]
+]
+
+
+def test_all_is_sorted_and_complete() -> None:
+    exported = agents_sandbox.__all__
+    assert exported == sorted(set(exported))
+    public = {
+        name
+        for name, value in vars(agents_sandbox).items()
+        if not name.startswith("_") and not inspect.ismodule(value)
+    }
+    assert public == set(exported) - {"__version__"}
+
+
+@pytest.mark.parametrize("name", agents_sandbox.__all__)
+def test_every_public_name_is_the_packages_own(name: str) -> None:
+    value = getattr(agents_sandbox, name)
+    if inspect.isclass(value):
+        assert value.__module__ == "agents_sandbox"
+        assert value.__qualname__ == name
+        assert value.__doc__
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    assert re.fullmatch(r"\d+\.\d+\.\d+((a|b|rc|\.dev)\d+)?", agents_sandbox.__version__)
+    try:
+        installed = importlib.metadata.version("agents-sandbox")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("not installed")
+    assert agents_sandbox.__version__ == installed
+
+
+def test_the_package_says_that_it_is_typed() -> None:
+    assert importlib.resources.files("agents_sandbox").joinpath("py.typed").is_file()
+
+
+def test_the_import_is_clean_and_leaves_the_test_tools_out() -> None:
+    script = "import agents_sandbox, json, sys; print(json.dumps(sorted(sys.modules)))"
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=False
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    loaded = set(json.loads(run.stdout))
+    assert "agents_sandbox" in loaded
+    unwanted = {"agents_sandbox.testing", "yaml", "pytest", "hypothesis"}
+    assert not [name for name in loaded if name in unwanted]
+
+
+@pytest.mark.parametrize(("kind", "twin"), [*PAIRS, *PRIMITIVES])
+def test_both_flavours_have_the_same_methods(kind: type[Any], twin: type[Any]) -> None:
+    assert {translated(name) for name in methods(kind)} == methods(twin).keys()
+    assert twin.__name__ == translated(kind.__name__) or (kind, twin) in PRIMITIVES
+
+
+@pytest.mark.parametrize(("kind", "twin"), PAIRS)
+def test_both_flavours_are_documented_alike(kind: type[Any], twin: type[Any]) -> None:
+    assert kind.__doc__ == twin.__doc__
+    assert translated(str(kind.__bases__)) == str(twin.__bases__)
+
+
+@pytest.mark.parametrize(("function", "blocking", "name"), METHOD_PAIRS)
+def test_each_method_has_its_twin(
+    function: Callable[..., Any], blocking: Callable[..., Any], name: str
+) -> None:
+    assert parameters(blocking) == parameters(function)
+    assert returned(blocking) == returned(function)
+    assert blocking.__doc__ == function.__doc__
+    assert bool(function.__doc__) is not name.startswith("__")
+
+
+@pytest.mark.parametrize(("kind", "twin"), [*PAIRS, *PRIMITIVES])
+def test_one_flavour_is_awaited_and_the_other_never(kind: type[Any], twin: type[Any]) -> None:
+    for name, function in methods(kind).items():
+        assert inspect.iscoroutinefunction(function) is (name not in NOT_AWAITED), name
+    assert not any(map(inspect.iscoroutinefunction, methods(twin).values()))
+
+
+def test_both_primitives_have_the_same_names() -> None:
+    public = {
+        half: {
+            name
+            for name, value in vars(half).items()
+            if getattr(value, "__module__", None) == half.__name__ and not name.startswith("_")
+        }
+        for half in (_aio, _blocking)
+    }
+    assert public[_aio] == public[_blocking] == {"Channel", "Stream", "sleep"}
+
+
+@pytest.mark.parametrize(
+    ("function", "blocking"),
+    [
+        pytest.param(function, methods(twin)[translated(name)], id=f"{kind.__name__}.{name}")
+        for kind, twin in PRIMITIVES
+        for name, function in methods(kind).items()
+        if (kind, name) != (_aio.Stream, "__init__")
+    ]
+    + [pytest.param(_aio.sleep, _blocking.sleep, id="sleep")],
+)
+def test_both_primitives_take_and_return_the_same(
+    function: Callable[..., Any], blocking: Callable[..., Any]
+) -> None:
+    assert parameters(blocking) == parameters(function)
+    assert returned(blocking) == returned(function)
+
+
+# Source: the user's documentation.
+SLOW = {
+    "create_sandbox": True,
+    "resume_sandbox": True,
+    "stop_sandbox": True,
+    "delete_sandbox": True,
+    "create_exec": False,
+    "cancel_exec": True,
+}
+QUERIES = ["ping", "get_sandbox", "list_sandboxes", "get_exec", "list_active_execs"]
+
+
+@pytest.mark.parametrize("client", [AgentsSandboxClient, SyncAgentsSandboxClient])
+class TestDocumentedSignatures:
+    @pytest.mark.parametrize(("method", "default"), SLOW.items())
+    def test_slow_operations_wait_or_not(
+        self, client: type[Any], method: str, default: bool
+    ) -> None:
+        wait = inspect.signature(getattr(client, method)).parameters["wait"]
+        assert wait.default is default
+        assert wait.kind is inspect.Parameter.KEYWORD_ONLY
+
+    @pytest.mark.parametrize("method", [*QUERIES, "run", "subscribe_sandbox_events"])
+    def test_the_others_know_no_wait(self, client: type[Any], method: str) -> None:
+        assert "wait" not in inspect.signature(getattr(client, method)).parameters
+
+    def test_nothing_is_required_to_make_one(self, client: type[Any]) -> None:
+        inspect.signature(client).bind()
+        inspect.signature(client).bind("/run/agboxd.sock")
+
+    def test_documented_calls_bind(self, client: type[Any]) -> None:
+        def binds(method: str, *args: Any, **kwargs: Any) -> None:
+            inspect.signature(getattr(client, method)).bind(None, *args, **kwargs)
+
+        binds(
+            "create_sandbox",
+            image="img",
+            sandbox_id="demo-sandbox",
+            mounts=(),
+            required_services=(),
+            optional_services=(),
+            config_yaml="",
+            wait=False,
+        )
+        binds("create_exec", "box-1", ("ls",), exec_id="my-exec", wait=True)
+        binds("run", "box-1", ("ls",))
+        binds("subscribe_sandbox_events", "box-1", from_sequence=0)
+        binds("list_active_execs", sandbox_id="box-1")
+
+    def test_the_filter_of_running_execs_is_keyword_only(self, client: type[Any]) -> None:
+        sandbox_id = inspect.signature(client.list_active_execs).parameters["sandbox_id"]
+        assert (sandbox_id.kind, sandbox_id.default) == (inspect.Parameter.KEYWORD_ONLY, None)
+
+
+@pytest.mark.parametrize("timeout_seconds", [0, 0.0, False])
+def test_a_stream_refuses_a_timeout_of_zero_as_all_calls_do(timeout_seconds: float) -> None:
+    client = SyncAgentsSandboxClient("/nowhere")
+    with pytest.raises(agents_sandbox.InvalidArgumentError, match="timeout_seconds"):
+        client.subscribe_sandbox_events("box-1", timeout_seconds=timeout_seconds)

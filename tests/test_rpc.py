@@ -1,0 +1,327 @@
+"""What goes wrong in an RPC, and the error that it becomes."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.message import DecodeError, Message
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents_sandbox import (
+    ClientClosedError,
+    DaemonError,
+    DaemonUnavailableError,
+    ExecAlreadyTerminalError,
+    ExecConflictError,
+    ExecNotFoundError,
+    ExecNotRunningError,
+    InvalidArgumentError,
+    OperationTimeoutError,
+    ProtocolError,
+    SandboxClientError,
+    SandboxConflictError,
+    SandboxInvalidStateError,
+    SandboxNotFoundError,
+    SandboxNotReadyError,
+    SandboxSequenceExpiredError,
+)
+from agents_sandbox._address import DaemonAddress
+from agents_sandbox._deadline import Deadline
+from agents_sandbox._rpc import CHANNEL_OPTIONS, rpc_errors
+from agents_sandbox._wire import methods, status_pb2
+from agents_sandbox._wire import v02_pb2 as pb
+
+TRAILER = "grpc-status-details-bin"
+
+
+def trailer(reason: str, metadata: dict[str, str], domain: str = "agents-sandbox") -> bytes:
+    info = status_pb2.ErrorInfo(reason=reason, domain=domain, metadata=metadata)
+    url = "type.googleapis.com/google.rpc.ErrorInfo"
+    detail = {"type_url": url, "value": info.SerializeToString()}
+    return status_pb2.Status(code=5, message="said", details=[detail]).SerializeToString()
+
+
+class Failure(grpc.RpcError):
+    """What gRPC raises, by hand: an error that is a call as well."""
+
+    def __init__(
+        self,
+        code: grpc.StatusCode = grpc.StatusCode.INTERNAL,
+        details: str | None = "said",
+        trailers: tuple[tuple[str, str | bytes], ...] | None = (),
+    ) -> None:
+        super().__init__()
+        self._answer = (code, details, trailers)
+
+    def code(self) -> grpc.StatusCode:
+        return self._answer[0]
+
+    def details(self) -> str | None:
+        return self._answer[1]
+
+    def trailing_metadata(self) -> Any:
+        return self._answer[2]
+
+
+def failure(code: str, reason: str, metadata: dict[str, str]) -> Failure:
+    trailers = (("other", "x"), (TRAILER, trailer(reason, metadata)))
+    return Failure(grpc.StatusCode[code], "said", trailers)
+
+
+def raised(
+    failed: Exception,
+    method: methods.Method[Any, Any] = methods.GET_SANDBOX,
+    request: Message | None = None,
+    seconds: float = 5.0,
+    socket_path: str = "/nowhere/agboxd.sock",
+) -> SandboxClientError:
+    """Return what the caller of an RPC sees of its failure."""
+    asked = pb.GetSandboxRequest(sandbox_id="box-1") if request is None else request
+    with (
+        pytest.raises(SandboxClientError) as caught,
+        rpc_errors(method, asked, DaemonAddress(socket_path), Deadline(seconds)),
+    ):
+        raise failed
+    assert caught.value.__cause__ is failed
+    return caught.value
+
+
+# Source: the daemon's table of reasons.
+REASONS: list[tuple[str, str, tuple[str, ...], type[SandboxClientError]]] = [
+    ("SANDBOX_NOT_FOUND", "NOT_FOUND", ("sandbox_id",), SandboxNotFoundError),
+    ("SANDBOX_ID_ALREADY_EXISTS", "ALREADY_EXISTS", ("sandbox_id",), SandboxConflictError),
+    ("SANDBOX_NOT_READY", "FAILED_PRECONDITION", ("sandbox_id",), SandboxNotReadyError),
+    ("SANDBOX_INVALID_STATE", "FAILED_PRECONDITION", ("sandbox_id",), SandboxInvalidStateError),
+    ("EXEC_ID_ALREADY_EXISTS", "ALREADY_EXISTS", ("exec_id",), ExecConflictError),
+    ("EXEC_NOT_FOUND", "NOT_FOUND", ("exec_id",), ExecNotFoundError),
+    ("EXEC_ALREADY_TERMINAL", "FAILED_PRECONDITION", ("exec_id",), ExecAlreadyTerminalError),
+    (
+        "SANDBOX_EVENT_SEQUENCE_EXPIRED",
+        "OUT_OF_RANGE",
+        ("sandbox_id", "from_sequence"),
+        SandboxSequenceExpiredError,
+    ),
+    ("SANDBOX_CONFLICT", "ALREADY_EXISTS", (), SandboxConflictError),
+    ("EXEC_NOT_RUNNING", "FAILED_PRECONDITION", (), ExecNotRunningError),
+]
+
+
+@pytest.mark.parametrize(("reason", "code", "keys", "kind"), REASONS)
+def test_each_reason_has_its_class(
+    reason: str, code: str, keys: tuple[str, ...], kind: type[SandboxClientError]
+) -> None:
+    values = {"sandbox_id": "box-9", "exec_id": "exec-9", "from_sequence": "17"}
+    metadata = {key: values[key] for key in keys}
+    error = raised(failure(code, reason, metadata), request=pb.PingRequest())
+    assert type(error) is kind
+    assert (error.code, error.reason, error.metadata) == (code, reason, metadata)
+    assert error.sandbox_id == metadata.get("sandbox_id")
+    assert error.exec_id == metadata.get("exec_id")
+    assert not error.retryable
+    assert str(error).startswith("GetSandbox: said")
+
+
+@pytest.mark.parametrize(
+    ("reason", "hint"),
+    [
+        ("SANDBOX_ID_ALREADY_EXISTS", "choose another"),
+        ("EXEC_ID_ALREADY_EXISTS", "choose another"),
+        ("SANDBOX_NOT_READY", "wait until it is READY"),
+        ("SANDBOX_INVALID_STATE", "a stop needs READY, a resume needs STOPPED"),
+        ("SANDBOX_EVENT_SEQUENCE_EXPIRED", "subscribe from 0"),
+    ],
+)
+def test_messages_name_the_next_step(reason: str, hint: str) -> None:
+    assert hint in str(raised(failure("UNKNOWN", reason, {})))
+
+
+@pytest.mark.parametrize("code", [code.name for code in grpc.StatusCode])
+def test_without_a_reason_the_code_speaks(code: str) -> None:
+    expected = {
+        "INVALID_ARGUMENT": InvalidArgumentError,
+        "UNAVAILABLE": DaemonUnavailableError,
+        "DEADLINE_EXCEEDED": OperationTimeoutError,
+    }
+    for failed in (Failure(grpc.StatusCode[code]), failure(code, "A_NEW_REASON", {"new": "fact"})):
+        error = raised(failed)
+        assert type(error) is expected.get(code, DaemonError)
+        assert error.code == code
+        assert (error.sandbox_id, error.exec_id) == ("box-1", None)
+    assert (error.reason, error.metadata) == ("A_NEW_REASON", {"new": "fact"})
+
+
+@pytest.mark.parametrize(
+    "trailers",
+    [
+        None,
+        (),
+        (("other", "x"),),
+        ((TRAILER, b"\xff"),),
+        ((TRAILER, "not bytes"),),
+        ((TRAILER, trailer("SANDBOX_NOT_FOUND", {}, domain="example.com")),),
+    ],
+)
+def test_without_usable_details_the_code_speaks(
+    trailers: tuple[tuple[str, str | bytes], ...] | None,
+) -> None:
+    error = raised(Failure(grpc.StatusCode.NOT_FOUND, "said", trailers))
+    assert type(error) is DaemonError
+    assert (error.code, error.reason, error.metadata) == ("NOT_FOUND", None, {})
+
+
+@given(st.binary())
+def test_garbage_in_the_trailer_never_hides_the_error(garbage: bytes) -> None:
+    assert raised(Failure(trailers=((TRAILER, garbage),))).code == "INTERNAL"
+
+
+@pytest.mark.parametrize("details", ["", None])
+def test_without_a_message_the_code_is_told(details: str | None) -> None:
+    assert str(raised(Failure(grpc.StatusCode.DATA_LOSS, details))) == "GetSandbox: DATA_LOSS"
+
+
+def test_ids_come_from_the_details_or_else_from_the_request() -> None:
+    request = pb.CreateExecRequest(sandbox_id="box-1", exec_id="exec-1")
+    error = raised(
+        failure("NOT_FOUND", "SANDBOX_NOT_FOUND", {"sandbox_id": "box-2"}), request=request
+    )
+    assert (error.sandbox_id, error.exec_id) == ("box-2", "exec-1")
+    error = raised(failure("NOT_FOUND", "SANDBOX_NOT_FOUND", {"sandbox_id": ""}), request=request)
+    assert (error.sandbox_id, error.exec_id) == ("box-1", "exec-1")
+    error = raised(Failure(), request=pb.ListActiveExecsRequest(sandbox_id=""))
+    assert (error.sandbox_id, error.exec_id) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "from_sequence", "oldest_sequence"),
+    [
+        ({"from_sequence": "17", "oldest_sequence": "3"}, 17, 3),
+        ({"from_sequence": "17"}, 17, None),
+        ({}, 9, None),
+        ({"from_sequence": "-1", "oldest_sequence": "soon"}, 9, None),
+        ({"from_sequence": "\u0661\u00b2", "oldest_sequence": ""}, 9, None),
+        ({"from_sequence": str(2**64 - 1), "oldest_sequence": "9" * 21}, 2**64 - 1, None),
+        ({"from_sequence": "9" * 5000}, 9, None),
+    ],
+)
+def test_an_expired_sequence_comes_from_the_details_or_else_from_the_request(
+    metadata: dict[str, str], from_sequence: int, oldest_sequence: int | None
+) -> None:
+    error = raised(
+        failure("OUT_OF_RANGE", "SANDBOX_EVENT_SEQUENCE_EXPIRED", metadata),
+        request=pb.SubscribeSandboxEventsRequest(sandbox_id="box-1", from_sequence=9),
+    )
+    assert isinstance(error, SandboxSequenceExpiredError)
+    assert (error.from_sequence, error.oldest_sequence) == (from_sequence, oldest_sequence)
+
+
+def test_an_expired_sequence_may_stay_unknown() -> None:
+    error = raised(failure("OUT_OF_RANGE", "SANDBOX_EVENT_SEQUENCE_EXPIRED", {}))
+    assert isinstance(error, SandboxSequenceExpiredError)
+    assert (error.from_sequence, error.oldest_sequence) == (None, None)
+
+
+def test_a_timeout_tells_its_bound_and_how_to_raise_it() -> None:
+    error = raised(Failure(grpc.StatusCode.DEADLINE_EXCEEDED), methods.PING, seconds=0.25)
+    assert isinstance(error, OperationTimeoutError)
+    assert (error.timeout_seconds, error.last_handle) == (0.25, None)
+    assert str(error) == "Ping did not end within 0.25 s: raise timeout_seconds"
+
+
+@pytest.mark.parametrize("seconds", [math.inf, 1e9])
+def test_a_timeout_of_the_daemons_own_tells_no_bound(seconds: float) -> None:
+    error = raised(Failure(grpc.StatusCode.DEADLINE_EXCEEDED), seconds=seconds)
+    assert isinstance(error, OperationTimeoutError)
+    assert error.timeout_seconds is None
+    assert str(error) == "GetSandbox: said"
+
+
+def test_an_absent_daemon_is_looked_for(tmp_path: Path) -> None:
+    path = str(tmp_path / "agboxd.sock")
+    error = raised(Failure(grpc.StatusCode.UNAVAILABLE, "connect failed"), socket_path=path)
+    assert isinstance(error, DaemonUnavailableError)
+    assert (error.retryable, error.socket_path, error.sandbox_id) == (True, path, "box-1")
+    assert "the socket does not exist" in str(error)
+
+
+def test_an_absent_daemon_is_looked_for_whatever_it_gave_as_a_reason() -> None:
+    error = raised(failure("UNAVAILABLE", "SANDBOX_NOT_FOUND", {"sandbox_id": "box-2"}))
+    assert isinstance(error, DaemonUnavailableError)
+    assert (error.reason, error.sandbox_id) == ("SANDBOX_NOT_FOUND", "box-2")
+
+
+@pytest.mark.parametrize("method", methods.METHODS, ids=lambda method: method.name)
+def test_an_answer_that_is_no_message_is_a_protocol_error(
+    method: methods.Method[Any, Any],
+) -> None:
+    error = raised(DecodeError("wrong wire type"), method)
+    assert type(error) is ProtocolError
+    assert str(error).startswith(f"{method.name}: the answer is not a ")
+    assert (error.code, error.sandbox_id, error.metadata) == (None, "box-1", {})
+
+
+def test_an_answer_with_a_broken_string_is_a_protocol_error_on_every_protobuf() -> None:
+    error = raised(UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"))
+    assert type(error) is ProtocolError
+
+
+def test_an_error_of_ours_passes_and_learns_what_was_asked() -> None:
+    ours = ClientClosedError("mine")
+    request = pb.CreateExecRequest(sandbox_id="box-1", exec_id="exec-1")
+    with (
+        pytest.raises(ClientClosedError) as caught,
+        rpc_errors(methods.CREATE_EXEC, request, DaemonAddress("/x"), Deadline(1.0)),
+    ):
+        raise ours
+    assert caught.value is ours
+    assert (str(ours), ours.__cause__, ours.code, ours.metadata) == ("mine", None, None, {})
+    assert (ours.sandbox_id, ours.exec_id) == ("box-1", "exec-1")
+
+
+def test_an_address_that_cannot_be_found_tells_for_whom(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    address, request = DaemonAddress(None), pb.GetSandboxRequest(sandbox_id="box-1")
+    with (
+        pytest.raises(DaemonUnavailableError, match="XDG_RUNTIME_DIR is not set") as caught,
+        rpc_errors(methods.GET_SANDBOX, request, address, Deadline(1.0)),
+    ):
+        address.target()
+    assert (caught.value.sandbox_id, caught.value.exec_id) == ("box-1", None)
+    assert (caught.value.socket_path, caught.value.code) == (None, "UNAVAILABLE")
+
+
+@pytest.mark.parametrize("bug", [RuntimeError("bug"), KeyboardInterrupt()])
+def test_what_is_no_failure_of_the_rpc_passes(bug: BaseException) -> None:
+    with (
+        pytest.raises(type(bug)) as caught,
+        rpc_errors(methods.PING, pb.PingRequest(), DaemonAddress("/x"), Deadline(1.0)),
+    ):
+        raise bug
+    assert caught.value is bug
+
+
+def test_a_success_passes() -> None:
+    with rpc_errors(methods.PING, pb.PingRequest(), DaemonAddress("/x"), Deadline(1.0)):
+        pass
+
+
+def test_the_details_of_an_error_cannot_be_changed() -> None:
+    error = raised(failure("NOT_FOUND", "SANDBOX_NOT_FOUND", {"sandbox_id": "box-1"}))
+    with pytest.raises(TypeError):
+        error.metadata["sandbox_id"] = "box-2"  # type: ignore[index]  # pyright: ignore[reportIndexIssue]
+
+
+def test_the_channel_suits_a_local_socket_and_never_pings() -> None:
+    assert dict(CHANNEL_OPTIONS) == {
+        "grpc.default_authority": "localhost",
+        "grpc.enable_http_proxy": 0,
+        "grpc.initial_reconnect_backoff_ms": 50,
+        "grpc.max_reconnect_backoff_ms": 1000,
+        "grpc.max_receive_message_length": -1,
+        "grpc.use_local_subchannel_pool": 1,
+    }
