@@ -83,7 +83,7 @@ REFUSALS: dict[Callable[[str, Any], object], list[tuple[object, str]]] = {
         (Path("/a\0b"), "must not contain NUL: '/a\\x00b'"),
     ],
     _checks.boolean: [
-        (refused, f"must be True or False, not {refused!r}")
+        (refused, f"must be True or False, not {type(refused).__name__}")
         for refused in ("no", "", 0, 1, None, ())
     ],
     _checks.texts: [
