@@ -181,7 +181,10 @@ def test_the_quickstart_runs(
         timeout=60,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    # Before 1.80, gRPC logs a harmless error when two event loops of a process
+    # use it at once (its issue 25364).
+    assert done.stderr == "" or "PollerCompletionQueue._handle_events" in done.stderr
     assert f"exit code 0: hello from {os.uname().sysname}\n" in done.stdout
     assert "event 5: EXEC_FINISHED\n" in done.stdout
     assert done.stdout.endswith("is DELETED\n")
