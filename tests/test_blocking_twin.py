@@ -63,11 +63,16 @@ def ctrl_c() -> Iterator[None]:
             pass
         os.kill(os.getpid(), signal.SIGINT)
 
+    # A shell starts its background jobs with Ctrl-C switched off.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     pressing = threading.Thread(target=press)
-    with pytest.raises(KeyboardInterrupt):
-        pressing.start()
-        yield
-    pressing.join()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            pressing.start()
+            yield
+        pressing.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_an_interrupted_wait_ends_its_stream(
