@@ -210,3 +210,15 @@ def test_any_target_decodes_to_the_path(name: str) -> None:
     assert target.isascii()
     assert not set("?# ") & set(target)
     assert unquote(target.removeprefix("unix://")) == address.resolve()[0]
+
+
+def test_a_relative_path_needs_a_current_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(InvalidArgumentError, match="the current folder is gone"):
+        DaemonAddress("agboxd.sock")
+    monkeypatch.chdir(tmp_path)

@@ -32,7 +32,7 @@ class DaemonAddress:
         self._opened: tuple[str, str] | None = None
         if socket_path is not None:
             given = _checks.lookup_id("socket_path", _checks.path("socket_path", socket_path))
-            self._given = os.path.abspath(given)  # noqa: PTH100 - resolve() follows links
+            self._given = _absolute(given)
             if len(os.fsencode(self._given)) > MAX_PATH_BYTES:
                 raise InvalidArgumentError(
                     f"socket_path is {len(os.fsencode(self._given))} bytes long, a socket's path "
@@ -73,6 +73,15 @@ class DaemonAddress:
         return _unavailable(path, f"{_diagnose(path, detail)} (path from {origin})")
 
 
+def _absolute(path: str) -> str:
+    try:
+        return os.path.abspath(path)  # noqa: PTH100 - resolve() follows links
+    except FileNotFoundError as error:
+        raise InvalidArgumentError(
+            f"socket_path is relative, and the current folder is gone: {path}"
+        ) from error
+
+
 def _unavailable(path: str | None, message: str) -> DaemonUnavailableError:
     error = DaemonUnavailableError(
         f"no agents-sandbox daemon at {path}: {message}" if path else message, code="UNAVAILABLE"
@@ -100,7 +109,7 @@ def _default_path() -> tuple[str, str]:
         )
     # Unlike Path.exists(), this does not raise where a folder may not be read.
     path, origin = next((c for c in candidates if os.path.lexists(c[0])), candidates[0])
-    return os.path.abspath(path), origin  # noqa: PTH100 - resolve() follows links
+    return _absolute(path), origin
 
 
 def _diagnose(path: str, detail: str) -> str:
@@ -116,21 +125,24 @@ def _diagnose(path: str, detail: str) -> str:
         return f"{error.strerror}"
     if not stat.S_ISSOCK(mode):
         return "it is not a socket. Pass the path of the daemon's socket"
-    return _knock(path) or f"the connection was lost ({detail})"
+    return _knock(path) or (
+        f"somebody listens there, but the connection failed ({detail}). "
+        "It may be going down, or be no daemon at all"
+    )
 
 
 def _knock(path: str) -> str | None:
     """Try to connect, without waiting; say what is wrong, or None if somebody listens."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.setblocking(False)
-        try:
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.setblocking(False)
             probe.connect(path)
-        except PermissionError:
-            return "permission denied. Run as the daemon's user"
-        except BlockingIOError:
-            return None  # somebody listens, with many waiting already
-        except ConnectionRefusedError:
-            return "nobody listens there, the socket is stale. Start agboxd"
-        except OSError as error:
-            return f"{error.strerror}"
+    except PermissionError:
+        return "permission denied. Run as the daemon's user"
+    except BlockingIOError:
+        return None  # somebody listens, with many waiting already
+    except ConnectionRefusedError:
+        return "nobody listens there, the socket is stale. Start agboxd"
+    except OSError as error:
+        return f"{error.strerror}"
     return None
