@@ -66,6 +66,47 @@ def run_elsewhere(use: Callable[[], Coroutine[Any, Any, object]]) -> None:
     asyncio.run(use())
 
 
+async def test_a_stream_is_refused_on_a_second_live_loop(
+    client: AgentsSandboxClient, daemon: FakeDaemon
+) -> None:
+    handle = await client.create_sandbox(image=IMAGE)
+    stream = client.subscribe_sandbox_events(handle.sandbox_id)
+    await anext(stream)
+    with pytest.raises(ClientLoopError):
+        await asyncio.to_thread(run_elsewhere, stream.__anext__)
+    assert (await anext(stream)).sequence == 2
+    await stream.aclose()
+    await asyncio.to_thread(daemon.wait_for_streams, 0)
+
+
+async def test_a_stream_may_be_closed_from_a_second_loop(
+    client: AgentsSandboxClient, daemon: FakeDaemon
+) -> None:
+    handle = await client.create_sandbox(image=IMAGE)
+    stream = client.subscribe_sandbox_events(handle.sandbox_id)
+    await anext(stream)
+    await asyncio.to_thread(run_elsewhere, stream.aclose)
+    await asyncio.to_thread(daemon.wait_for_streams, 0)
+
+
+def test_a_stream_outlives_its_loop(daemon: FakeDaemon) -> None:
+    client = AgentsSandboxClient(daemon.socket_path)
+    streams: list[AsyncSandboxEventStream] = []
+
+    async def first() -> int:
+        handle = await client.create_sandbox(image=IMAGE)
+        streams.append(client.subscribe_sandbox_events(handle.sandbox_id))
+        return (await anext(streams[0])).sequence
+
+    async def second() -> int:
+        async with client, streams[0]:
+            return (await anext(streams[0])).sequence
+
+    assert [asyncio.run(first()), asyncio.run(second())] == [1, 2]
+    # What the first loop left open when it closed is gRPC's to collect.
+    gc.collect()
+
+
 def test_a_stream_may_be_dropped_after_its_loop(daemon: FakeDaemon) -> None:
     client = AgentsSandboxClient(daemon.socket_path)
     streams: list[AsyncSandboxEventStream] = []

@@ -38,7 +38,7 @@ RENAMED = {
 }
 NOT_AWAITED = {
     *("__init__", "__del__", "__aiter__", "subscribe_sandbox_events"),
-    *("stream", "cancel", "closing_is_not_cancelling"),
+    *("stream", "usable", "cancel", "closing_is_not_cancelling"),
 }
 
 PAIRS: list[tuple[type[Any], type[Any]]] = [

@@ -45,7 +45,7 @@ class Channel:
 
     async def aclose(self) -> None:
         """End every call and refuse new ones. Safe to repeat."""
-        channel = self._channel if self._on_own_loop() else None
+        channel = self._channel if _usable_here(self._loop) else None
         self._closed, self._channel = True, None
         if channel is not None:
             await channel.close()
@@ -53,21 +53,10 @@ class Channel:
     def _open(self) -> grpc.aio.Channel:
         if self._closed:
             raise ClientClosedError("the client is closed: make a new one")
-        if self._channel is None or not self._on_own_loop():
+        if self._channel is None or not _usable_here(self._loop):
             self._loop = asyncio.get_running_loop()
             self._channel = grpc.aio.insecure_channel(self._target(), options=CHANNEL_OPTIONS)
         return self._channel
-
-    # False when the channel's loop is closed: whatever it had died with it.
-    def _on_own_loop(self) -> bool:
-        if self._loop is asyncio.get_running_loop():
-            return True
-        if self._loop is None or self._loop.is_closed():
-            return False
-        raise ClientLoopError(
-            "the client is bound to another event loop that is still open: "
-            "make one client for each loop, or use the blocking client across threads"
-        )
 
     @contextmanager
     def closing_is_not_cancelling(self) -> Iterator[None]:
@@ -92,6 +81,10 @@ class Stream:
         self._cancelled = False
         self._loop = asyncio.get_running_loop()
 
+    def usable(self) -> bool:
+        """Whether the stream can be read from here; if not, it is gone for good."""
+        return _usable_here(self._loop)
+
     async def read(self) -> bytes | None:
         """Return the next answer; None after the peer's end or our own cancel."""
         try:
@@ -104,20 +97,45 @@ class Stream:
         return answer if isinstance(answer, bytes) else None
 
     def cancel(self) -> None:
-        """End the call. Safe to repeat, and at any time."""
+        """End the call. Safe to repeat, at any time and from anywhere."""
         self._cancelled = True
-        self._call.cancel()
+        if _running_loop() is self._loop:
+            self._call.cancel()
+        elif not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._call.cancel)
 
     # gRPC's call is held by its own tasks and would live on until a garbage
-    # collection. This may run in any thread, and after the loop's end.
+    # collection.
     def __del__(self) -> None:
-        if not self._cancelled and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._call.cancel)
+        self.cancel()
+
+
+Lock = asyncio.Lock
+"""Lets one in at a time: `async with Lock():`."""
 
 
 async def sleep(seconds: float) -> None:
     """Let the given time pass."""
     await asyncio.sleep(seconds)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+# False when the loop is closed: whatever it had died with it.
+def _usable_here(loop: asyncio.AbstractEventLoop | None) -> bool:
+    if loop is None or loop.is_closed():
+        return False
+    if loop is asyncio.get_running_loop():
+        return True
+    raise ClientLoopError(
+        "the client is bound to another event loop that is still open: "
+        "make one client for each loop, or use the blocking client across threads"
+    )
 
 
 # Python 3.10 cannot tell. There a task that is cancelled at the very moment in

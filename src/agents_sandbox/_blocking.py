@@ -83,6 +83,10 @@ class Stream:
         self._answers = answers
         self._cancelled = False
 
+    def usable(self) -> bool:
+        """Whether the stream can be read from here; if not, it is gone for good."""
+        return True
+
     def read(self) -> bytes | None:
         """Return the next answer; None after the peer's end or our own cancel."""
         try:
@@ -94,13 +98,17 @@ class Stream:
             raise
 
     def cancel(self) -> None:
-        """End the call. Safe to repeat, and at any time."""
+        """End the call. Safe to repeat, at any time and from anywhere."""
         self._cancelled = True
         self._call.cancel()
 
     # gRPC's call is held by a thread of its own and would live on for ever.
     def __del__(self) -> None:
-        self._call.cancel()
+        self.cancel()
+
+
+Lock = threading.Lock
+"""Lets one in at a time: `with Lock():`."""
 
 
 def sleep(seconds: float) -> None:

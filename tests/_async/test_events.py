@@ -100,8 +100,12 @@ async def test_the_snapshot_comes_first_and_is_marked(
 async def test_a_subscription_begins_with_its_first_step(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
-    client.subscribe_sandbox_events(sandbox.sandbox_id)
-    assert "SubscribeSandboxEvents" not in [call.method for call in daemon.calls[3:]]
+    events = client.subscribe_sandbox_events(sandbox.sandbox_id)
+    await client.ping()
+    assert [call.method for call in daemon.calls[3:]] == ["Ping"]
+    async for _ in events:
+        break
+    assert daemon.calls[-1].method == "SubscribeSandboxEvents"
 
 
 async def test_breaking_out_ends_the_rpc(
@@ -110,6 +114,34 @@ async def test_breaking_out_ends_the_rpc(
     async for _ in client.subscribe_sandbox_events(sandbox.sandbox_id):
         break
     await off_loop(daemon.wait_for_streams, 0)
+
+
+async def test_a_stream_that_is_kept_goes_on_after_a_break(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    async with client.subscribe_sandbox_events(sandbox.sandbox_id) as events:
+        async for event in events:
+            assert event.sequence == 1
+            break
+        async for event in events:
+            assert event.sequence == 2
+            break
+        assert daemon.open_streams == 1
+    await off_loop(daemon.wait_for_streams, 0)
+
+
+async def test_steps_at_once_get_an_event_each(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    async def step() -> int:
+        async for event in events:
+            return event.sequence
+        return 0
+
+    async with client.subscribe_sandbox_events(sandbox.sandbox_id) as events:
+        steps = [Background(step) for _ in range(5)]
+        await client.delete_sandbox(sandbox.sandbox_id)
+        assert sorted([await taken.result() for taken in steps]) == [1, 2, 3, 4, 5]
 
 
 async def test_closing_ends_the_rpc_and_the_iteration(

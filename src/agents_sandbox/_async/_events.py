@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from .._aio import Lock
 from .._deadline import Deadline
 from .._wire import requests
 from .._wire import v02_pb2 as pb
@@ -45,19 +46,22 @@ class AsyncSandboxEventStream(AsyncIterator[SandboxEvent]):
             None
         )
         self._ended = False
+        # Steps that are taken at once get an event each, one after the other.
+        self._turn = Lock()
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> SandboxEvent:
-        message = None if self._ended else await self._read()
-        if message is None:
-            self._end()
-            raise StopAsyncIteration
-        if not message.snapshot:
-            self._request.from_sequence = message.sequence
-            self._request.include_current_snapshot = False
-        return decode_event(message)
+        async with self._turn:
+            message = None if self._ended else await self._read()
+            if message is None:
+                self._end()
+                raise StopAsyncIteration
+            if not message.snapshot:
+                self._request.from_sequence = message.sequence
+                self._request.include_current_snapshot = False
+            return decode_event(message)
 
     async def __aenter__(self) -> Self:
         return self
@@ -76,7 +80,7 @@ class AsyncSandboxEventStream(AsyncIterator[SandboxEvent]):
 
     async def _read(self) -> pb.SandboxEvent | None:
         messages = self._messages
-        if messages is None:
+        if messages is None or not messages.usable():
             messages = self._messages = self._transport.stream(
                 SUBSCRIBE_SANDBOX_EVENTS, self._request, self._deadline
             )

@@ -64,6 +64,10 @@ class ResponseStream(Generic[RequestT, ResponseT]):
         self._deadline = deadline
         self._stream = stream
 
+    def usable(self) -> bool:
+        """Whether the stream can be read from here; if not, it is gone for good."""
+        return self._stream.usable()
+
     async def read(self) -> ResponseT | None:
         """Return the next answer; None after the daemon's end or our own cancel."""
         with rpc_errors(self._method, self._request, self._address, self._deadline):
@@ -71,5 +75,5 @@ class ResponseStream(Generic[RequestT, ResponseT]):
             return None if answer is None else self._method.response_type.FromString(answer)
 
     def cancel(self) -> None:
-        """End the call. Safe to repeat, and at any time."""
+        """End the call. Safe to repeat, at any time and from anywhere."""
         self._stream.cancel()
