@@ -176,7 +176,7 @@ def test_a_create_that_outlived_a_delete_tells_the_way_out() -> None:
 
 def test_a_sandbox_wait_out_of_time_tells_what_goes_on() -> None:
     last = sandbox(S.PENDING)
-    error = BECOME_READY.timed_out(last, 2.5)
+    error = BECOME_READY.timed_out("box-1", last, 2.5)
     assert isinstance(error, OperationTimeoutError)
     assert (error.sandbox_id, error.exec_id) == ("box-1", None)
     assert (error.timeout_seconds, error.last_handle) == (2.5, last)
@@ -231,7 +231,7 @@ def test_an_exec_lost_with_a_failed_sandbox_tells_why_it_failed() -> None:
     goal.settled_by(
         event(S.FAILED, sandbox_phase=SandboxPhaseDetails(None, "CONTAINER_DIED", "die"))
     )
-    error = goal.timed_out(an_exec(), 2.0)
+    error = goal.timed_out("box-1", an_exec(), 2.0)
     assert isinstance(error, SandboxFailedError)
     assert (error.sandbox_id, error.exec_id) == ("box-1", "exec-1")
     assert (error.error_code, error.error_message) == ("CONTAINER_DIED", "die")
@@ -240,7 +240,7 @@ def test_an_exec_lost_with_a_failed_sandbox_tells_why_it_failed() -> None:
 def test_an_exec_lost_with_a_sandbox_that_failed_for_no_reason_says_so() -> None:
     goal = ExecGoal("exec-1")
     goal.settled_by(event(S.FAILED))
-    error = goal.timed_out(an_exec(), 2.0)
+    error = goal.timed_out("box-1", an_exec(), 2.0)
     assert isinstance(error, SandboxFailedError)
     assert (error.error_code, error.error_message) == (None, None)
 
@@ -249,7 +249,7 @@ def test_an_exec_lost_with_a_sandbox_that_failed_for_no_reason_says_so() -> None
 def test_an_exec_lost_with_an_ended_sandbox_tells_how_it_ended(state: SandboxState) -> None:
     goal = ExecGoal("exec-1")
     goal.settled_by(event(state))
-    error = goal.timed_out(an_exec(), 2.0)
+    error = goal.timed_out("box-1", an_exec(), 2.0)
     assert isinstance(error, SandboxNotReadyError)
     assert (error.sandbox_id, error.exec_id) == ("box-1", "exec-1")
     assert str(error) == f"sandbox box-1 is {state.name} and exec exec-1 never reported its end"
@@ -259,23 +259,30 @@ def test_the_last_end_of_a_sandbox_counts() -> None:
     goal = ExecGoal("exec-1")
     goal.settled_by(event(S.FAILED))
     goal.settled_by(event(S.STOPPED))
-    assert isinstance(goal.timed_out(an_exec(), 2.0), SandboxNotReadyError)
+    assert isinstance(goal.timed_out("box-1", an_exec(), 2.0), SandboxNotReadyError)
 
 
 def test_an_exec_wait_out_of_time_tells_what_goes_on() -> None:
     last = an_exec()
-    error = ExecGoal("exec-1").timed_out(last, 30.0)
+    error = ExecGoal("exec-1").timed_out("box-1", last, 30.0)
     assert isinstance(error, OperationTimeoutError)
     assert (error.sandbox_id, error.exec_id) == ("box-1", "exec-1")
     assert (error.timeout_seconds, error.last_handle) == (30.0, last)
-    for told in ("exec-1", "box-1", "did not end within 30 s", "get_exec", "cancel_exec"):
+    for told in ("exec-1", "did not end within 30 s", "get_exec", "cancel_exec"):
         assert told in str(error)
+
+
+def test_a_wait_that_saw_nothing_says_so() -> None:
+    missed = BECOME_READY.timed_out("box-1", None, 5.0)
+    assert (missed.sandbox_id, "never seen" in str(missed)) == ("box-1", True)
+    unknown = ExecGoal("exec-1").timed_out(None, None, 5.0)
+    assert (unknown.sandbox_id, unknown.exec_id) == (None, "exec-1")
 
 
 def test_a_wait_without_a_bound_tells_none() -> None:
     for error in (
-        BECOME_READY.timed_out(sandbox(S.PENDING), None),
-        ExecGoal("exec-1").timed_out(an_exec(), None),
+        BECOME_READY.timed_out("box-1", sandbox(S.PENDING), None),
+        ExecGoal("exec-1").timed_out("box-1", an_exec(), None),
     ):
         assert isinstance(error, OperationTimeoutError)
         assert error.timeout_seconds is None

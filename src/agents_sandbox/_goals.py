@@ -44,8 +44,10 @@ class Goal(Protocol[HandleT_contra]):
         """Return the deadline as the goal sees it after what was observed."""
         ...
 
-    def timed_out(self, handle: HandleT_contra, seconds: float | None) -> SandboxClientError:
-        """Make the error of a wait that took too long."""
+    def timed_out(
+        self, sandbox_id: str | None, handle: HandleT_contra | None, seconds: float | None
+    ) -> SandboxClientError:
+        """Make the error of a wait that took too long, with the last snapshot seen."""
         ...
 
 
@@ -80,13 +82,16 @@ class SandboxGoal:
         """Return the deadline as it is."""
         return deadline
 
-    def timed_out(self, handle: SandboxHandle, seconds: float | None) -> SandboxClientError:
+    def timed_out(
+        self, sandbox_id: str | None, handle: SandboxHandle | None, seconds: float | None
+    ) -> SandboxClientError:
         """Make the error of a wait that took too long."""
+        seen = f"last seen {handle.state.name}" if handle else "never seen"
         error = OperationTimeoutError(
-            f"sandbox {handle.sandbox_id} did not become {self.target.name} {_within(seconds)}, "
-            f"last seen {handle.state.name}: the daemon goes on with it; look again with "
-            "get_sandbox, or raise timeout_seconds or operation_timeout_seconds",
-            sandbox_id=handle.sandbox_id,
+            f"sandbox {sandbox_id} did not become {self.target.name} {_within(seconds)}, {seen}: "
+            "the daemon goes on with it; look again with get_sandbox, or raise timeout_seconds "
+            "or operation_timeout_seconds",
+            sandbox_id=sandbox_id,
         )
         error.timeout_seconds, error.last_handle = seconds, handle
         return error
@@ -170,16 +175,18 @@ class ExecGoal:
         """Wait for the exec only shortly once its sandbox is lost."""
         return deadline if self.lost_sandbox is None else deadline.within(_EXEC_GRACE_SECONDS)
 
-    def timed_out(self, handle: ExecHandle, seconds: float | None) -> SandboxClientError:
+    def timed_out(
+        self, sandbox_id: str | None, handle: ExecHandle | None, seconds: float | None
+    ) -> SandboxClientError:
         """Make the error of a wait that took too long, or lost its sandbox."""
         if self.lost_sandbox is not None:
             return self.lost_sandbox
         error = OperationTimeoutError(
-            f"exec {handle.exec_id} in sandbox {handle.sandbox_id} did not end "
-            f"{_within(seconds)}: it goes on; look again with get_exec, give it up with "
-            "cancel_exec, or raise timeout_seconds or operation_timeout_seconds",
-            sandbox_id=handle.sandbox_id,
-            exec_id=handle.exec_id,
+            f"exec {self.exec_id} did not end {_within(seconds)}: it goes on; look again with "
+            "get_exec, give it up with cancel_exec, or raise timeout_seconds or "
+            "operation_timeout_seconds",
+            sandbox_id=handle.sandbox_id if handle else sandbox_id,
+            exec_id=self.exec_id,
         )
         error.timeout_seconds, error.last_handle = seconds, handle
         return error

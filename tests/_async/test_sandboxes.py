@@ -12,6 +12,7 @@ import pytest
 from agents_sandbox import (
     AgentsSandboxClient,
     CopySpec,
+    DaemonError,
     HealthcheckConfig,
     InvalidArgumentError,
     MountSpec,
@@ -200,6 +201,8 @@ async def test_a_failed_create_tells_why() -> None:
         async with AgentsSandboxClient(daemon.socket_path) as client:
             with pytest.raises(SandboxFailedError, match="SANDBOX_CREATE_FAILED") as caught:
                 await client.create_sandbox(image="agbox.invalid/none:1", sandbox_id="demo-1")
+            # Over although the error, and with it the frames of the wait, lives on.
+            await off_loop(daemon.wait_for_streams, 0)
             handle = await client.get_sandbox("demo-1")
     assert caught.value.sandbox_id == "demo-1"
     assert caught.value.error_code == handle.error_code == "SANDBOX_CREATE_FAILED"
@@ -337,15 +340,22 @@ async def test_delete_waits_until_deleted_and_may_be_repeated(
     assert await client.delete_sandbox(sandbox.sandbox_id) == first
 
 
+async def purge(daemon: FakeDaemon, *methods: str) -> None:
+    """Let the next calls find no sandbox, as after its record was purged."""
+    for method in methods:
+        await off_loop(daemon.fail_next, method, code="NOT_FOUND", reason="SANDBOX_NOT_FOUND")
+
+
 async def test_a_sandbox_purged_before_its_delete_is_confirmed_counts_as_deleted(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
     with daemon.paused():
         delete = Background(client.delete_sandbox, sandbox.sandbox_id)
         await off_loop(daemon.wait_for_streams, 1)
-        await off_loop(daemon.fail_next, "GetSandbox", code="NOT_FOUND", reason="SANDBOX_NOT_FOUND")
+        await purge(daemon, "GetSandbox")
     handle = await delete.result()
     assert (handle.sandbox_id, handle.state) == (sandbox.sandbox_id, SandboxState.DELETED)
+    assert handle.image == sandbox.image
 
 
 async def test_a_sandbox_purged_while_its_stream_is_down_counts_as_deleted(
@@ -354,22 +364,30 @@ async def test_a_sandbox_purged_while_its_stream_is_down_counts_as_deleted(
     with daemon.paused():
         delete = Background(client.delete_sandbox, sandbox.sandbox_id)
         await off_loop(daemon.wait_for_streams, 1)
-        await off_loop(
-            daemon.fail_next, "SubscribeSandboxEvents", code="NOT_FOUND", reason="SANDBOX_NOT_FOUND"
-        )
+        await purge(daemon, "SubscribeSandboxEvents", "GetSandbox")
         await off_loop(daemon.drop_streams)
         handle = await delete.result()
+    assert (handle.sandbox_id, handle.state) == (sandbox.sandbox_id, SandboxState.DELETED)
+
+
+async def test_a_sandbox_purged_before_it_was_ever_seen_counts_as_deleted(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    await purge(daemon, "GetSandbox")
+    handle = await client.delete_sandbox(sandbox.sandbox_id)
     assert (handle.sandbox_id, handle.state) == (sandbox.sandbox_id, SandboxState.DELETED)
 
 
 async def test_a_sandbox_purged_during_another_wait_is_not_found(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
-    await off_loop(
-        daemon.fail_next, "SubscribeSandboxEvents", code="NOT_FOUND", reason="SANDBOX_NOT_FOUND"
-    )
-    with daemon.paused(), pytest.raises(SandboxNotFoundError) as caught:
-        await client.stop_sandbox(sandbox.sandbox_id)
+    with daemon.paused():
+        stop = Background(client.stop_sandbox, sandbox.sandbox_id)
+        await off_loop(daemon.wait_for_streams, 1)
+        await purge(daemon, "SubscribeSandboxEvents", "GetSandbox")
+        await off_loop(daemon.drop_streams)
+        with pytest.raises(SandboxNotFoundError) as caught:
+            await stop.result()
     assert caught.value.sandbox_id == sandbox.sandbox_id
 
 
@@ -397,6 +415,26 @@ async def test_delete_by_labels_waits_for_each(
         "labels-3": "DELETED",
     }
     assert (await client.delete_sandboxes({"team": "core"})).deleted_count == 0
+
+
+async def test_delete_by_labels_waits_for_the_others_when_one_fails(
+    client: AgentsSandboxClient, daemon: FakeDaemon
+) -> None:
+    for name in ("labels-1", "labels-2"):
+        await client.create_sandbox(image=IMAGE, sandbox_id=name, labels={"team": "core"})
+    daemon.fail_next("GetSandbox", code="INTERNAL", message="storage is broken")
+    with pytest.raises(DaemonError, match="storage is broken") as caught:
+        await client.delete_sandboxes({"team": "core"})
+    assert caught.value.sandbox_id == "labels-1"
+    assert (await client.get_sandbox("labels-2")).state is SandboxState.DELETED
+
+
+async def test_delete_by_labels_counts_a_purged_one_as_deleted(
+    client: AgentsSandboxClient, daemon: FakeDaemon
+) -> None:
+    await client.create_sandbox(image=IMAGE, labels={"team": "core"})
+    await purge(daemon, "GetSandbox")
+    assert (await client.delete_sandboxes({"team": "core"})).deleted_count == 1
 
 
 async def test_delete_by_labels_without_wait_sends_one_rpc(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from agents_sandbox import (
@@ -15,6 +17,7 @@ from agents_sandbox import (
     SandboxNotReadyError,
     SandboxState,
 )
+from agents_sandbox._deadline import Backoff, Deadline
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import FakeDaemon
 
@@ -44,25 +47,115 @@ async def test_a_wait_survives_the_end_of_its_stream(
     assert subscriptions(daemon) == [1, 1, 1, 1]
 
 
-async def test_a_wait_goes_on_after_the_last_event_it_saw(
-    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+def answer(daemon: FakeDaemon, method: str, last_event_sequence: int) -> None:
+    """Let the next call find the sandbox PENDING, with so many events."""
+    pending = pb.SandboxHandle(
+        sandbox_id="demo-sandbox",
+        state=pb.SANDBOX_STATE_PENDING,
+        last_event_sequence=last_event_sequence,
+    )
+    response = {"CreateSandbox": pb.CreateSandboxResponse, "GetSandbox": pb.GetSandboxResponse}
+    daemon.answer_next(method, response[method](sandbox=pending))
+
+
+# A READY event makes the wait read a snapshot. The tests below have that say
+# PENDING, as after somebody's stop and resume, so that the wait subscribes anew.
+@pytest.mark.parametrize(
+    ("seen_in_events", "seen_in_snapshot", "goes_on_after"), [(3, 1, 3), (2, 3, 3), (2, 2, 2)]
+)
+async def test_a_wait_goes_on_after_the_newest_event_it_knows_of(
+    client: AgentsSandboxClient,
+    daemon: FakeDaemon,
+    seen_in_events: int,
+    seen_in_snapshot: int,
+    goes_on_after: int,
 ) -> None:
-    daemon.on_exec(("sleep",)).never()
-    running = Background(client.run, sandbox.sandbox_id, ("sleep",), exec_id="my-exec")
-    await off_loop(daemon.wait_for_streams, 1)
-    await client.run(sandbox.sandbox_id, ("true",))
-    await off_loop(daemon.wait_for_streams, 1)
-    async with client.subscribe_sandbox_events(sandbox.sandbox_id, from_sequence=4) as events:
-        async for event in events:
-            # Delivered here, so delivered to the older stream of the wait too.
-            if event.sequence == 6:
-                break
-    await off_loop(daemon.wait_for_streams, 1)
-    await off_loop(daemon.drop_streams)
-    await off_loop(daemon.wait_for_streams, 1)
-    await client.cancel_exec("my-exec")
-    assert (await running.result()).state is ExecState.CANCELLED
-    assert subscriptions(daemon)[-1] in (4, 6)
+    with daemon.paused():
+        await client.create_sandbox(image=IMAGE, sandbox_id="demo-sandbox", wait=False)
+        for sequence in (2, 3):
+            ready = sequence == seen_in_events
+            event = pb.SandboxEvent(sandbox_state=pb.SANDBOX_STATE_READY if ready else 0)
+            await off_loop(daemon.emit, "demo-sandbox", event)
+        answer(daemon, "CreateSandbox", 1)
+        answer(daemon, "GetSandbox", seen_in_snapshot)
+        create = Background(client.create_sandbox, image=IMAGE, sandbox_id="demo-sandbox")
+        await off_loop(daemon.wait_for_call, "SubscribeSandboxEvents", count=2)
+    assert (await create.result()).state is SandboxState.READY
+    assert subscriptions(daemon) == [1, goes_on_after]
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses that waits make, in seconds; they take no time."""
+    made: list[float] = []
+    pause = Backoff.pause
+
+    def record(backoff: Backoff, deadline: Deadline) -> float:
+        made.append(pause(backoff, deadline))
+        return 0.0
+
+    monkeypatch.setattr(Backoff, "pause", record)
+    monkeypatch.setattr("agents_sandbox._deadline.random.uniform", lambda _, longest: longest)
+    return made
+
+
+@pytest.mark.parametrize("failing", ["SubscribeSandboxEvents", "GetSandbox"])
+async def test_a_wait_pauses_longer_and_longer_while_the_daemon_is_away(
+    client: AgentsSandboxClient, daemon: FakeDaemon, pauses: list[float], failing: str
+) -> None:
+    daemon.fail_next(failing, code="UNAVAILABLE", times=7)
+    await client.create_sandbox(image=IMAGE)
+    assert pauses == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
+
+
+async def test_a_wait_pauses_before_it_follows_an_ended_stream_anew(
+    client: AgentsSandboxClient, daemon: FakeDaemon, pauses: list[float]
+) -> None:
+    with daemon.paused():
+        create = Background(client.create_sandbox, image=IMAGE, sandbox_id="demo-sandbox")
+        for attempt in (1, 2, 3):
+            await off_loop(daemon.wait_for_call, "SubscribeSandboxEvents", count=attempt)
+            await off_loop(daemon.wait_for_streams, 1)
+            await off_loop(daemon.end_streams)
+        await off_loop(daemon.wait_for_call, "SubscribeSandboxEvents", count=4)
+    await create.result()
+    assert pauses == [0.05, 0.1, 0.2]
+
+
+async def test_an_event_makes_the_pauses_short_again(
+    client: AgentsSandboxClient, daemon: FakeDaemon, pauses: list[float]
+) -> None:
+    # Three failures, then events up to READY, of which the read then fails.
+    daemon.fail_next("SubscribeSandboxEvents", code="UNAVAILABLE", times=3)
+    daemon.fail_next("GetSandbox", code="UNAVAILABLE", times=2)
+    await client.create_sandbox(image=IMAGE)
+    assert pauses[:4] == [0.05, 0.1, 0.2, 0.05]
+
+
+@pytest.mark.parametrize("code", ["UNAVAILABLE", "DEADLINE_EXCEEDED"])
+async def test_a_wait_survives_the_loss_of_its_first_snapshot(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon, code: str
+) -> None:
+    daemon.fail_next("GetExec", code=code)
+    result = await client.run(sandbox.sandbox_id, ("true",))
+    assert result.state is ExecState.FINISHED
+    assert result.stdout_log_path is not None
+    daemon.fail_next("GetSandbox", code=code)
+    assert (await client.stop_sandbox(sandbox.sandbox_id)).state is SandboxState.STOPPED
+
+
+async def test_an_rpc_of_a_wait_takes_no_longer_than_timeout_seconds(daemon: FakeDaemon) -> None:
+    async with AgentsSandboxClient(
+        daemon.socket_path, timeout_seconds=3, operation_timeout_seconds=math.inf
+    ) as client:
+        sandbox = await client.create_sandbox(image=IMAGE)
+        await client.run(sandbox.sandbox_id, ("true",))
+    for call in daemon.calls:
+        if call.method == "SubscribeSandboxEvents":
+            assert call.time_remaining is None
+        else:
+            assert call.time_remaining is not None
+            assert call.time_remaining < 4
 
 
 async def test_a_wait_passes_over_events_from_before_it_began(
@@ -110,24 +203,9 @@ async def test_an_error_of_the_daemon_ends_the_wait(
     assert (caught.value.code, caught.value.sandbox_id) == ("INTERNAL", "demo-sandbox")
 
 
-async def test_a_snapshot_that_has_moved_on_is_followed_further(
-    client: AgentsSandboxClient, daemon: FakeDaemon
-) -> None:
-    # READY was announced, yet the confirming read finds the sandbox PENDING
-    # again, as after somebody's stop and resume.
-    pending = pb.SandboxHandle(state=pb.SANDBOX_STATE_PENDING, last_event_sequence=3)
-    daemon.answer_next("GetSandbox", pb.GetSandboxResponse(sandbox=pending))
-    create = Background(client.create_sandbox, image=IMAGE, sandbox_id="demo-sandbox")
-    await off_loop(daemon.wait_for_call, "SubscribeSandboxEvents", count=2)
-    ready = pb.SandboxEvent(sandbox_state=pb.SANDBOX_STATE_READY)
-    await off_loop(daemon.emit, "demo-sandbox", ready)
-    assert (await create.result()).last_event_sequence == 4
-    assert subscriptions(daemon) == [1, 3]
-
-
 @pytest.fixture
 def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An exec whose sandbox is lost is waited for but shortly."""
+    """An exec whose sandbox is lost is waited for but shortly, though its wait has no bound."""
     monkeypatch.setattr("agents_sandbox._goals._EXEC_GRACE_SECONDS", 0.2)
 
 
@@ -138,7 +216,9 @@ async def test_an_exec_whose_sandbox_is_gone_does_not_wait_for_ever(
 ) -> None:
     # The exec's own end, which the daemon announces around this time, is lost.
     daemon.on_exec(("sleep",)).never()
-    running = Background(client.run, sandbox.sandbox_id, ("sleep",), exec_id="my-exec")
+    running = Background(
+        client.run, sandbox.sandbox_id, ("sleep",), exec_id="my-exec", timeout_seconds=math.inf
+    )
     await off_loop(daemon.wait_for_streams, 1)
     gone = pb.SandboxEvent(sandbox_state=f"SANDBOX_STATE_{state}")
     await off_loop(daemon.emit, sandbox.sandbox_id, gone)
@@ -152,7 +232,9 @@ async def test_an_exec_whose_sandbox_failed_tells_why(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
     daemon.on_exec(("sleep",)).never()
-    running = Background(client.run, sandbox.sandbox_id, ("sleep",), exec_id="my-exec")
+    running = Background(
+        client.run, sandbox.sandbox_id, ("sleep",), exec_id="my-exec", timeout_seconds=math.inf
+    )
     await off_loop(daemon.wait_for_streams, 1)
     died = pb.SandboxEvent(
         event_type=pb.SANDBOX_FAILED,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -13,17 +12,16 @@ from .. import _checks
 from .._address import DaemonAddress
 from .._deadline import Budget, Deadline
 from .._durations import DurationLike
-from .._enums import SandboxState
-from .._goals import BECOME_DELETED, BECOME_READY, BECOME_STOPPED, SandboxGoal
+from .._goals import BECOME_READY, BECOME_STOPPED, SandboxGoal
 from .._specs import CopySpec, MountSpec, ServiceSpec
 from .._wire import methods, requests
 from .._wire.codec import decode_exec, decode_sandbox
-from ..errors import SandboxNotFoundError
+from ..errors import SandboxClientError
 from ..models import DeleteSandboxesResult, ExecHandle, PingInfo, SandboxHandle
 from ._events import AsyncSandboxEventStream
 from ._snapshots import read_exec, read_sandbox
 from ._transport import Transport
-from ._waits import ExecWait, SandboxWait
+from ._waits import DeleteWait, ExecWait, SandboxWait
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -164,9 +162,8 @@ class AgentsSandboxClient:
         answer = await self._transport.unary(methods.CREATE_SANDBOX, request, budget.rpc())
         if not wait:
             return await read_sandbox(self._transport, request.sandbox_id, budget.rpc())
-        return await SandboxWait(
-            self._transport, BECOME_READY, request.sandbox_id, budget.operation
-        ).until_reached(decode_sandbox(answer.sandbox))
+        following = SandboxWait(self._transport, BECOME_READY, request.sandbox_id, budget)
+        return await following.until_reached(decode_sandbox(answer.sandbox))
 
     async def get_sandbox(
         self, sandbox_id: str, *, timeout_seconds: float | None = None
@@ -294,7 +291,9 @@ class AgentsSandboxClient:
         budget = self._budget(timeout_seconds)
         request = requests.delete_sandbox(sandbox_id)
         await self._transport.unary(methods.DELETE_SANDBOX, request, budget.rpc())
-        return await self._settle(sandbox_id, BECOME_DELETED, wait, budget)
+        if not wait:
+            return await read_sandbox(self._transport, sandbox_id, budget.rpc())
+        return await DeleteWait(self._transport, sandbox_id, budget).until_reached()
 
     async def delete_sandboxes(
         self,
@@ -316,7 +315,7 @@ class AgentsSandboxClient:
 
         Raises:
             InvalidArgumentError: The selector is empty.
-            SandboxFailedError: A removal failed.
+            SandboxFailedError: A removal failed; the others were waited for.
             OperationTimeoutError: Not all are DELETED in time; it goes on.
             DaemonUnavailableError: No daemon answers at the socket.
         """
@@ -326,8 +325,14 @@ class AgentsSandboxClient:
         result = DeleteSandboxesResult(tuple(answer.deleted_sandbox_ids), answer.deleted_count)
         # One after the other: the daemon works on all at once, so this takes
         # no longer than the slowest.
+        failures: list[SandboxClientError] = []
         for sandbox_id in result.deleted_sandbox_ids if wait else ():
-            await self._settle(sandbox_id, BECOME_DELETED, wait, budget)
+            try:
+                await DeleteWait(self._transport, sandbox_id, budget).until_reached()
+            except SandboxClientError as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
         return result
 
     async def create_exec(
@@ -379,10 +384,10 @@ class AgentsSandboxClient:
         )
         budget = self._budget(timeout_seconds)
         logs = await self._transport.unary(methods.CREATE_EXEC, request, budget.rpc())
-        handle = await read_exec(self._transport, request.exec_id, budget.rpc(), logs)
         if not wait:
-            return handle
-        return await ExecWait(self._transport, handle, budget.operation, logs).until_reached(handle)
+            return await read_exec(self._transport, request.exec_id, budget.rpc(), logs)
+        following = ExecWait(self._transport, request.exec_id, budget, sandbox_id, logs)
+        return await following.until_reached()
 
     async def run(
         self,
@@ -447,10 +452,9 @@ class AgentsSandboxClient:
         await self._transport.unary(
             methods.CANCEL_EXEC, requests.cancel_exec(exec_id), budget.rpc()
         )
-        handle = await read_exec(self._transport, exec_id, budget.rpc())
         if not wait:
-            return handle
-        return await ExecWait(self._transport, handle, budget.operation).until_reached(handle)
+            return await read_exec(self._transport, exec_id, budget.rpc())
+        return await ExecWait(self._transport, exec_id, budget).until_reached()
 
     async def get_exec(self, exec_id: str, *, timeout_seconds: float | None = None) -> ExecHandle:
         """Read an exec. It can be read until its sandbox is purged.
@@ -533,17 +537,9 @@ class AgentsSandboxClient:
     async def _settle(
         self, sandbox_id: str, goal: SandboxGoal, wait: bool, budget: Budget
     ) -> SandboxHandle:
-        handle = await read_sandbox(self._transport, sandbox_id, budget.rpc())
         if not wait:
-            return handle
-        following = SandboxWait(self._transport, goal, sandbox_id, budget.operation)
-        try:
-            return await following.until_reached(handle)
-        except SandboxNotFoundError:
-            # Purged, which happens to deleted sandboxes only.
-            if goal is BECOME_DELETED:
-                return replace(handle, state=SandboxState.DELETED)
-            raise
+            return await read_sandbox(self._transport, sandbox_id, budget.rpc())
+        return await SandboxWait(self._transport, goal, sandbox_id, budget).until_reached()
 
     def _query(self, timeout_seconds: float | None) -> Deadline:
         return Deadline(self._explicit(timeout_seconds) or self._timeout)
