@@ -73,8 +73,9 @@ async def test_a_wait_goes_on_after_the_newest_event_it_knows_of(
     with daemon.paused():
         await client.create_sandbox(image=IMAGE, sandbox_id="demo-sandbox", wait=False)
         for sequence in (2, 3):
-            ready = sequence == seen_in_events
-            event = pb.SandboxEvent(sandbox_state=pb.SANDBOX_STATE_READY if ready else 0)
+            event = pb.SandboxEvent()
+            if sequence == seen_in_events:
+                event.sandbox_state = pb.SANDBOX_STATE_READY
             await off_loop(daemon.emit, "demo-sandbox", event)
         answer(daemon, "CreateSandbox", 1)
         answer(daemon, "GetSandbox", seen_in_snapshot)

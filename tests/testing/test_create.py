@@ -329,3 +329,12 @@ def test_tool_without_its_host_path_fails_the_create(
 
     why = why_failed(raw, builtin_tools=["codex"])
     assert why == f"stat {tmp_path}/.agents: no such file or directory"
+
+
+def test_log_folder_that_cannot_be_made_fails_the_create(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with FakeDaemon(exec_log_root=tmp_path / "file") as daemon, connected(daemon) as raw:
+        raw.create()
+        (event,) = raw.wait_for(pb.SANDBOX_FAILED)[2:]
+    assert event.sandbox_phase.error_code == "SANDBOX_CREATE_FAILED"
+    assert str(tmp_path / "file" / "box-1") in event.sandbox_phase.error_message

@@ -10,6 +10,7 @@ import socket
 import stat
 import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,24 @@ import grpc
 import pytest
 
 import agents_sandbox.testing
+from agents_sandbox._address import MAX_PATH_BYTES
 from agents_sandbox._wire import methods
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import FakeDaemon, _socket
 
-from .raw import IMAGE, Raw, Refusal, connected, refusal
+from .raw import IMAGE, Raw, connected, refusal
 
 
 def mode(path: str | Path) -> int:
     return stat.S_IMODE(Path(path).stat().st_mode)
+
+
+@pytest.fixture
+def open_umask() -> Iterator[None]:
+    """Lets others in, unless the code under test does not."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
 
 
 @pytest.fixture
@@ -98,7 +108,7 @@ def test_stop_ends_open_streams_and_background_work(capfd: pytest.CaptureFixture
             daemon.stop()
             with pytest.raises(grpc.RpcError) as caught:
                 next(stream)
-            assert refusal(caught.value) == Refusal("UNAVAILABLE", "shutting down")
+            assert refusal(caught.value).code == "UNAVAILABLE"
             assert daemon.open_streams == 0
         assert raw.refused(methods.PING).code == "UNAVAILABLE"
     assert threading.active_count() <= threads
@@ -137,20 +147,67 @@ async def test_asynchronous_use() -> None:
 
 def test_own_socket_path(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
-    with FakeDaemon(socket_path="new/100%41 \u00e9.sock") as daemon:
-        path = folder / "new" / "100%41 \u00e9.sock"
+    with FakeDaemon(socket_path="100%41 \u00e9/x/../100%41 \u00e9.sock") as daemon:
+        path = folder / "100%41 \u00e9" / "100%41 \u00e9.sock"
         assert daemon.socket_path == str(Path.cwd() / path.relative_to(folder))
         assert path.is_socket()
-        assert mode(path) == 0o600
     assert not path.exists()
 
 
+@pytest.mark.usefixtures("open_umask")
+def test_missing_folders_are_made_private_and_others_stay_as_they_are(folder: Path) -> None:
+    (folder / "open").mkdir(mode=0o755)
+    sockets = folder / "open" / "a" / "b"
+    logs = folder / "open" / "c" / "d"
+    daemon = FakeDaemon(socket_path=sockets / "agboxd.sock", exec_log_root=logs)
+    with daemon, connected(daemon) as raw:
+        raw.ready()
+        made = (sockets, sockets.parent, logs / "box-1", logs, logs.parent)
+        assert [mode(path) for path in made] == [0o700] * 5
+        assert mode(folder / "open") == 0o755
+
+
+@pytest.mark.usefixtures("open_umask")
+def test_socket_is_never_open_to_others(folder: Path) -> None:
+    folder.chmod(0o755)
+    path = folder / "agboxd.sock"
+    seen: list[tuple[int, bool]] = []
+    with socket.socket(socket.AF_UNIX) as server:
+
+        def bind(address: str) -> None:
+            bound = address.removeprefix("unix:")
+            server.bind(bound)
+            seen.append((mode(Path(bound).parent), path.exists()))
+
+        with _socket.SocketFile(path).listening(bind):
+            assert seen == [(0o700, False)]
+            assert mode(path) == 0o600
+            assert list(folder.iterdir()) == [path]
+    assert list(folder.iterdir()) == []
+
+
 def test_socket_path_that_is_too_long(folder: Path) -> None:
-    room = 107 - len(os.fsencode(folder)) - 1
+    room = MAX_PATH_BYTES - len(os.fsencode(folder)) - 1
     with FakeDaemon(socket_path=folder / ("x" * room)) as daemon, connected(daemon) as raw:
         raw(methods.PING)
-    with pytest.raises(ValueError, match="socket path is 108 bytes long, the limit is 107"):
+    long = f"socket path is {MAX_PATH_BYTES + 1} bytes long, the limit is {MAX_PATH_BYTES}"
+    with pytest.raises(ValueError, match=long):
         FakeDaemon(socket_path=folder / ("x" * (room + 1)))
+
+
+def test_folder_that_is_too_long_for_a_socket(folder: Path) -> None:
+    limit = MAX_PATH_BYTES - 12
+    deep = folder / ("x" * (limit - len(os.fsencode(folder)) - 1))
+    with FakeDaemon(socket_path=deep / "s") as daemon, connected(daemon) as raw:
+        raw(methods.PING)
+    long = f"folder of the socket path is {limit + 1} bytes long, the limit is {limit}"
+    with pytest.raises(ValueError, match=long):
+        FakeDaemon(socket_path=f"{deep}x/s")
+
+
+def test_empty_socket_path() -> None:
+    with pytest.raises(ValueError, match="socket path must not be empty"):
+        FakeDaemon(socket_path="")
 
 
 def test_long_temporary_folder_is_avoided(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,6 +237,23 @@ def test_live_daemon_is_left_alone(folder: Path) -> None:
         raw(methods.PING)
 
 
+def test_socket_of_a_successor_is_left_alone(folder: Path) -> None:
+    path = folder / "agboxd.sock"
+    first = FakeDaemon(socket_path=path).start()
+    path.unlink()
+    with FakeDaemon(socket_path=path) as second:
+        first.stop()
+        with connected(second) as raw:
+            raw(methods.PING)
+    assert not path.exists()
+
+
+def test_socket_that_is_gone_already(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with FakeDaemon(socket_path=folder / "agboxd.sock") as daemon:
+        Path(daemon.socket_path).unlink()
+    assert capfd.readouterr().err == ""
+
+
 def test_other_files_are_left_alone(folder: Path) -> None:
     path = folder / "precious"
     path.write_text("data")
@@ -195,19 +269,20 @@ def test_other_files_are_left_alone(folder: Path) -> None:
 def test_failed_bind_is_raised_in_the_callers_thread(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_socket.SocketFile, "address", "unix:/no/such/folder/agboxd.sock")
+    monkeypatch.setattr(_socket, "_grpc_address", "unix:{}/none/s".format)
     with pytest.raises(RuntimeError, match="Failed to bind"):
-        FakeDaemon().start()
+        FakeDaemon(socket_path=folder / "agboxd.sock").start()
+    assert list(folder.iterdir()) == []
 
 
 def test_failed_end_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     failures: list[Any] = []
     monkeypatch.setattr(threading, "excepthook", lambda args: failures.append(args.exc_type))
 
-    def fail(_: object) -> None:
+    def fail(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(_socket.SocketFile, "remove", fail)
+    monkeypatch.setattr(_socket.SocketFile, "_remove", fail)
     with FakeDaemon():
         pass
     assert failures == [ZeroDivisionError]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
 from collections.abc import Sequence
 from pathlib import Path
@@ -118,6 +119,7 @@ def test_broken_match_function_is_loud(raw: Raw, capfd: pytest.CaptureFixture[st
 
 def test_log_folder_is_private_and_there_before_the_files(raw: Raw) -> None:
     raw.ready()
+    assert (raw.daemon.exec_log_root / "box-1").is_dir()
     raw.daemon.on_exec(["sleep"]).stdout("early").never()
     with raw.daemon.paused() as pause:
         answer = raw.start("sleep")
@@ -143,10 +145,12 @@ def test_logs_go_where_they_are_wanted_and_stay(tmp_path: Path) -> None:
     assert (root / "box-1" / "exec-1.stdout.log").read_text() == "kept"
 
 
-def test_log_root_that_is_no_folder(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with FakeDaemon(exec_log_root=tmp_path / "file") as daemon, connected(daemon) as raw:
+def test_log_folder_that_cannot_be_made_refuses_the_exec(tmp_path: Path) -> None:
+    root = tmp_path / "logs"
+    with FakeDaemon(exec_log_root=root) as daemon, connected(daemon) as raw:
         raw.ready()
+        shutil.rmtree(root)
+        root.touch()
         refused = raw.refused(methods.CREATE_EXEC, sandbox_id="box-1", command=["true"])
     assert refused.code == "FAILED_PRECONDITION"
     assert refused.message.startswith("prepare exec artifact output: ")

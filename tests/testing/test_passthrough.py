@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import select
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 
 from agents_sandbox._wire import methods
 from agents_sandbox._wire import v02_pb2 as pb
-from agents_sandbox.testing import FakeDaemon
+from agents_sandbox.testing import FakeDaemon, _passthrough
 
 from .raw import TIMEOUT, Raw, connected
 
@@ -145,6 +147,12 @@ def test_workspace_survives_a_stop_but_no_delete(raw: Raw) -> None:
     assert not Path(workspace.strip()).exists()
 
 
+def test_sandbox_that_ran_nothing_is_deleted(raw: Raw) -> None:
+    raw(methods.DELETE_SANDBOX, sandbox_id="box-1")
+    raw.wait_for(pb.SANDBOX_DELETED)
+    assert raw.get().state == pb.SANDBOX_STATE_DELETED
+
+
 def test_cancel_leaves_the_process_running(raw: Raw, fifo: Fifo) -> None:
     raw.start(*speak(fifo, 'while [ ! -e go ]; do sleep 0.01; done; echo "still here" >&3'))
     assert fifo.read() == b"hello\n"
@@ -193,6 +201,32 @@ def test_stop_of_the_daemon_kills_everything(fifo: Fifo, cancelled: bool) -> Non
         if cancelled:
             raw(methods.CANCEL_EXEC, exec_id="exec-1")
     assert fifo.read() == b""
+
+
+def test_process_of_another_user_holds_up_nothing(
+    fifo: Fifo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def not_ours(*_: object) -> None:
+        raise PermissionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "killpg", not_ours)
+        patch.setattr(_passthrough, "_PATIENCE", 0)
+        with FakeDaemon(exec_mode="passthrough") as daemon, connected(daemon) as raw:
+            raw.ready()
+            raw.start(*speak(fifo, "echo $$ >&3; exec sleep 3600"))
+            said = fifo.read()
+            while said.count(b"\n") < 2:
+                said += fifo.read()
+            raw(methods.DELETE_SANDBOX, sandbox_id="box-1")
+            raw.wait_for(pb.SANDBOX_DELETED)
+    pid = int(said.split()[1])
+    (watcher,) = (t for t in threading.enumerate() if t.name == f"fake-agboxd-exec-{pid}")
+    os.kill(pid, signal.SIGKILL)
+    assert fifo.read() == b""
+    # It finds nobody to tell any more; what it raises would fail the test.
+    watcher.join(TIMEOUT)
+    assert not watcher.is_alive()
 
 
 def test_reused_process_number_is_left_alone(raw: Raw, monkeypatch: pytest.MonkeyPatch) -> None:

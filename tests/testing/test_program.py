@@ -17,6 +17,7 @@ from typing import Any
 import grpc
 import pytest
 
+from agents_sandbox._address import MAX_PATH_BYTES
 from agents_sandbox._wire import methods
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import FakeDaemon
@@ -35,6 +36,17 @@ def ping(path: Path) -> pb.PingResponse:
     with grpc.insecure_channel(f"unix:{path}") as channel:
         call: Any = channel.unary_unary(methods.PING.path)
         return pb.PingResponse.FromString(call(b"", timeout=TIMEOUT, wait_for_ready=True))
+
+
+def terminate_once_listening(path: Path) -> None:
+    """Send this process a SIGTERM as soon as the program serves."""
+
+    def terminate() -> None:
+        # The channel waits for the socket, and the handlers are in place before it is there.
+        ping(path)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=terminate).start()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -65,12 +77,7 @@ def test_options_reach_the_daemon(
     monkeypatch.setattr(FakeDaemon, "__init__", remember)
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
 
-    def interrupt() -> None:
-        ping(path)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    # The channel waits for the socket, and the handlers are in place before it is there.
-    threading.Thread(target=interrupt).start()
+    terminate_once_listening(path)
     arguments = (
         f"--socket {path} --daemon-version 0.2.1 --exec passthrough --exec-log-root {path}.logs "
         "--ready-delay 0.5 --stop-delay 1 --missing-image a:1 b:1 --missing-image c:1 "
@@ -105,11 +112,12 @@ def test_module_is_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
     ("arguments", "message"),
     [
         ("", "the following arguments are required: --socket"),
+        ("--socket=", "socket path must not be empty"),
         ("--socket /s --exec docker", "argument --exec: invalid choice: 'docker'"),
         ("--socket /s --daemon-version 9", "daemon version '9' is not supported, only: 0.2.1"),
         ("--socket /s --ready-delay soon", "argument --ready-delay: invalid float value: 'soon'"),
         ("--socket /s --stop-delay=-1", "delays must not be negative"),
-        (f"--socket /{'x' * 107}", "socket path is 108 bytes long, the limit is 107"),
+        (f"--socket /{'x' * MAX_PATH_BYTES}", f"long, the limit is {MAX_PATH_BYTES}"),
     ],
 )
 def test_bad_arguments(arguments: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -135,3 +143,19 @@ def test_unusable_path(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--socket", str(path)]) == 1
     assert "exists and is not a socket" in capsys.readouterr().err
     assert path.read_text() == "data"
+
+
+def test_failed_stop_is_not_taken_for_a_failed_start(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stop = FakeDaemon.stop
+
+    def broken(daemon: FakeDaemon) -> None:
+        stop(daemon)
+        raise OSError("disk full")
+
+    monkeypatch.setattr(FakeDaemon, "stop", broken)
+    terminate_once_listening(path)
+    with pytest.raises(OSError, match="disk full"):
+        main(["--socket", str(path)])
+    assert "cannot listen" not in capsys.readouterr().err

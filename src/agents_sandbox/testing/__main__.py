@@ -44,15 +44,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         for number in (signal.SIGINT, signal.SIGTERM)
     }
     try:
-        with daemon:
-            print(f"fake agboxd {daemon.version} listening on {daemon.socket_path}", flush=True)
-            finished.wait()
-    except (OSError, RuntimeError) as error:
-        print(f"cannot listen on {daemon.socket_path}: {error}", file=sys.stderr)
-        return 1
+        return _serve(daemon, finished)
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _serve(daemon: FakeDaemon, finished: threading.Event) -> int:
+    try:
+        daemon.start()
+    except (OSError, RuntimeError) as error:
+        print(f"cannot listen on {daemon.socket_path}: {error}", file=sys.stderr)
+        return 1
+    try:
+        print(f"fake agboxd {daemon.version} listening on {daemon.socket_path}", flush=True)
+        finished.wait()
+    finally:
+        daemon.stop()
     return 0
 
 

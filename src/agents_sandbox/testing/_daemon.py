@@ -39,12 +39,14 @@ class FakeDaemon:
 
     Args:
         version: The daemon version to stand for.
-        socket_path: Where to listen; by default in a new private folder.
+        socket_path: Where to listen; by default in a new private folder. The socket and
+            the folders that are missing above it are made private.
         exec_mode: `scripted` plays what `on_exec()` says. `passthrough` really runs the
             commands on this host, as this user and unprotected, in one folder per sandbox
-            that stands for `/workspace`.
-        exec_log_root: Where exec logs go. They stay there; by default they go to a private
-            folder and are removed by `stop()`.
+            that stands for `/workspace`. What ends a sandbox's processes kills their process
+            groups; one that left its group, by `setsid`, lives on.
+        exec_log_root: Where exec logs go. They stay there, and missing folders are made
+            private; by default they go to a private folder and are removed by `stop()`.
         ready_delay: Seconds that a create or a resume takes.
         stop_delay: Seconds that a stop takes; the real one takes about 5.
         missing_images: Images that cannot be pulled.
@@ -129,7 +131,7 @@ class FakeDaemon:
         return self
 
     def stop(self) -> None:
-        """End all calls, streams and processes and remove the daemon's files.
+        """End all calls, streams and process groups and remove the daemon's files.
 
         What was recorded can still be read. Repeated calls do nothing.
         """

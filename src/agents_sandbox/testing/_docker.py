@@ -8,6 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from .._wire import v02_pb2 as pb
+from ._logs import log_folder
 from ._profile import Profile
 
 _LOG_MOUNT = "/var/log/agents-sandbox"
@@ -37,7 +38,7 @@ def why_not_created(
     """
     return (
         _missing_tool_path(spec, profile)
-        or _mount_over_logs(spec, log_root / sandbox_id)
+        or _mount_over_logs(spec, log_folder(log_root, sandbox_id))
         or _missing_image(spec, missing_images)
         or _duplicate_mount(spec)
     )

@@ -47,16 +47,13 @@ class Engine:
 
     @asynccontextmanager
     async def _serve(self) -> AsyncIterator[None]:
-        self._socket.clear()
         server = grpc.aio.server(options=OPTIONS)
         handlers = Handlers(self._service, self.recorder, self.faults)
         server.add_generic_rpc_handlers((handlers.generic(),))
         try:
-            server.add_insecure_port(self._socket.address)
-            self._socket.protect()
-            await server.start()
-            yield
-            self._socket.remove()
+            with self._socket.listening(server.add_insecure_port):
+                await server.start()
+                yield
         finally:
             # Streams would use up the grace, and cancelled handlers print tracebacks.
             self._service.end_streams(StatusError(grpc.StatusCode.UNAVAILABLE, "shutting down"))

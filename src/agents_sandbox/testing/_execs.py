@@ -17,8 +17,9 @@ from ._errors import (
     invalid_argument,
     sandbox_not_ready,
 )
+from ._folders import make_folders
 from ._ids import IdRegistry
-from ._logs import log_paths, make_log_folder
+from ._logs import log_paths
 from ._sandbox import Sandbox
 
 KILLED = 128 + 9
@@ -158,7 +159,7 @@ class Execs:
         item = Exec(exec_id, sandbox, request, self._log_root)
         process = self._runner.process_for(item)
         try:
-            make_log_folder(item.stdout_path)
+            make_folders(item.stdout_path.parent)
         except OSError as error:
             raise exec_output_failed(str(error)) from error
         self._ids.take(exec_id)

@@ -13,6 +13,8 @@ from ._background import Background
 from ._docker import container_name, why_not_created
 from ._errors import sandbox_invalid_state
 from ._execs import Execs
+from ._folders import make_folders
+from ._logs import log_folder
 from ._profile import Profile
 from ._sandbox import Sandbox
 from ._services import announce_services
@@ -73,13 +75,17 @@ class Lifecycle:
 
     def _why_not_created(self, sandbox: Sandbox) -> str:
         settings = self._settings
-        return why_not_created(
-            sandbox.id,
-            sandbox.spec,
-            profile=settings.profile,
-            missing_images=settings.missing_images,
-            log_root=settings.log_root,
-        ) or self._name_clash(sandbox)
+        return (
+            why_not_created(
+                sandbox.id,
+                sandbox.spec,
+                profile=settings.profile,
+                missing_images=settings.missing_images,
+                log_root=settings.log_root,
+            )
+            or self._name_clash(sandbox)
+            or self._no_log_folder(sandbox)
+        )
 
     def _name_clash(self, sandbox: Sandbox) -> str:
         name = container_name(sandbox.id, self._settings.profile)
@@ -92,6 +98,13 @@ class Lifecycle:
                 return (
                     f"Error response from daemon: network with name agbox-net-{name} already exists"
                 )
+        return ""
+
+    def _no_log_folder(self, sandbox: Sandbox) -> str:
+        try:
+            make_folders(log_folder(self._settings.log_root, sandbox.id))
+        except OSError as error:
+            return str(error)
         return ""
 
     def _ready(self, sandbox: Sandbox) -> None:

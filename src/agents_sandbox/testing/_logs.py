@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 
+def log_folder(root: Path, sandbox_id: str) -> Path:
+    """Where the logs of all execs of a sandbox go."""
+    return root / sandbox_id
+
+
 def log_paths(root: Path, sandbox_id: str, exec_id: str) -> tuple[Path, Path]:
     """Where stdout and stderr of an exec go, in this order."""
-    folder = root / sandbox_id
+    folder = log_folder(root, sandbox_id)
     return folder / f"{exec_id}.stdout.log", folder / f"{exec_id}.stderr.log"
-
-
-def make_log_folder(path: Path) -> None:
-    """Make the folder of a log file, private to the user."""
-    path.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.parent.mkdir(mode=0o700, exist_ok=True)
 
 
 def open_log(path: Path) -> BinaryIO:

@@ -13,9 +13,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from ._execs import CannotStartError, Exec, Process, Runner, bad_cwd
+from ._folders import make_folders
 from ._logs import open_log
 
 WORKSPACE = "/workspace"
+
+_PATIENCE = 10.0
+"""Seconds before a killed command is given up: one of another user's cannot be killed."""
 
 # A container starts with a clean environment: from the host comes only what finds
 # programs and says who and where the user is.
@@ -36,7 +40,7 @@ class PassThroughRunner(Runner):
     def workspace(self, sandbox_id: str) -> Path:
         """The folder that stands for `/workspace`; it outlives a stop."""
         folder = self._root / sandbox_id
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folders(folder)
         return folder
 
     def start(self, item: Exec, cwd: Path) -> Child:
@@ -46,22 +50,22 @@ class PassThroughRunner(Runner):
         return child
 
     def kill(self, sandbox_id: str) -> None:
-        """Kill every process group of the sandbox."""
+        """Kill every process group of the sandbox; a process that left its own lives on."""
         for child in self._children.get(sandbox_id, ()):
             child.kill()
 
     async def remove(self, sandbox_id: str) -> None:
-        """Kill what is left, wait for it to be gone, remove the workspace."""
+        """Kill what is left, wait a while for it to be gone, remove the workspace."""
         self.kill(sandbox_id)
-        for child in tuple(self._children.get(sandbox_id, ())):
-            await child.wait()
+        ends = [child.ended for child in self._children.get(sandbox_id, ())]
+        if ends:
+            await asyncio.wait(ends, timeout=_PATIENCE)
         self._children.pop(sandbox_id, None)
         shutil.rmtree(self._root / sandbox_id, ignore_errors=True)
 
     async def aclose(self) -> None:
         """Remove every sandbox."""
-        for sandbox_id in tuple(self._children):
-            await self.remove(sandbox_id)
+        await asyncio.gather(*(self.remove(sandbox_id) for sandbox_id in tuple(self._children)))
 
 
 class HostProcess(Process):
@@ -80,7 +84,7 @@ class HostProcess(Process):
             child = self._runner.start(self._item, cwd)
         except ValueError as error:  # a NUL, or `=` in a name
             raise CannotStartError(str(error)) from error
-        code = await child.wait()
+        code = await asyncio.shield(child.ended)
         return code if code >= 0 else 128 - code
 
     def _host_cwd(self) -> Path:
@@ -96,7 +100,8 @@ class Child:
 
     def __init__(self, item: Exec, cwd: Path) -> None:
         loop = asyncio.get_running_loop()
-        self._ended: asyncio.Future[int] = loop.create_future()
+        self.ended: asyncio.Future[int] = loop.create_future()
+        """Set to the exit code; negative if a signal ended the command."""
         with open_log(item.stdout_path) as stdout, open_log(item.stderr_path) as stderr:
             self._popen = subprocess.Popen(  # noqa: S603 - what passthrough is for
                 # `exec` makes a missing program the shell's complaint, code 127 or 126,
@@ -109,19 +114,17 @@ class Child:
                 stderr=stderr,
                 start_new_session=True,
             )
-        threading.Thread(target=self._watch, args=(loop,), daemon=True).start()
+        name = f"fake-agboxd-exec-{self._popen.pid}"
+        threading.Thread(target=self._watch, name=name, args=(loop,), daemon=True).start()
 
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
         code = self._popen.wait()
-        loop.call_soon_threadsafe(self._ended.set_result, code)
-
-    async def wait(self) -> int:
-        """The exit code; negative if a signal ended it."""
-        return await asyncio.shield(self._ended)
+        with suppress(RuntimeError):  # given up: the loop is closed
+            loop.call_soon_threadsafe(self.ended.set_result, code)
 
     def kill(self) -> None:
         """Kill the whole group, also when its leader is gone already."""
-        if self._ended.done() and _exists(self._popen.pid):
+        if self.ended.done() and _exists(self._popen.pid):
             return  # the group is empty: its number was given to a stranger
         with suppress(ProcessLookupError, PermissionError):  # macOS: EPERM for a zombie
             os.killpg(self._popen.pid, signal.SIGKILL)

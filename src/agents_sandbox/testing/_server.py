@@ -26,6 +26,8 @@ OPTIONS = (
     # Else the C core sheds calls once about a thousand wait.
     ("grpc.server.max_pending_requests", _MANY),
     ("grpc.server.max_pending_requests_hard_limit", _MANY),
+    # Else, on a busy host, it cancels those that have waited for 30 seconds.
+    ("grpc.server_max_unrequested_time_in_server", _MANY),
 )
 
 Context = grpc.aio.ServicerContext[Any, Any]
