@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import signal
+import socket
 import sys
-import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from ._daemon import FakeDaemon
 
@@ -38,19 +39,31 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     except ValueError as error:
         parser.error(str(error))
-    finished = threading.Event()
-    previous = {
-        number: signal.signal(number, lambda *_: finished.set())
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        return _serve(daemon, finished)
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+    with _caught_signals() as signals:
+        return _serve(daemon, signals)
 
 
-def _serve(daemon: FakeDaemon, finished: threading.Event) -> int:
+@contextmanager
+def _caught_signals() -> Iterator[socket.socket]:
+    reader, writer = socket.socketpair()
+    with reader, writer:
+        writer.setblocking(False)
+        # Locks and events lose a signal that comes just before they block, or deadlock in
+        # its handler; a byte sent by the interpreter itself stays until it is read.
+        wakeup_fd = signal.set_wakeup_fd(writer.fileno())
+        previous = {
+            number: signal.signal(number, lambda *_: None)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield reader
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+            signal.set_wakeup_fd(wakeup_fd)
+
+
+def _serve(daemon: FakeDaemon, signals: socket.socket) -> int:
     try:
         daemon.start()
     except (OSError, RuntimeError) as error:
@@ -58,7 +71,7 @@ def _serve(daemon: FakeDaemon, finished: threading.Event) -> int:
         return 1
     try:
         print(f"fake agboxd {daemon.version} listening on {daemon.socket_path}", flush=True)
-        finished.wait()
+        signals.recv(1)
     finally:
         daemon.stop()
     return 0
