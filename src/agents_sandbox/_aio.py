@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from weakref import WeakSet
 
 import grpc.aio
 
@@ -31,23 +32,32 @@ class Channel:
         self._channel: grpc.aio.Channel | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
+        self._calls: WeakSet[grpc.aio.Call] = WeakSet()
 
     async def unary(self, path: str, request: bytes, timeout: float | None) -> bytes:
         """Send one request and return the answer; raises `grpc.RpcError`."""
         method: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self._open().unary_unary(path)
+        call = method(request, timeout=timeout)
+        self._calls.add(call)
         with self.closing_is_not_cancelling():
-            return await method(request, timeout=timeout)
+            return await call
 
     def stream(self, path: str, request: bytes, timeout: float | None) -> Stream:
         """Send one request and return the stream of answers."""
         method: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = self._open().unary_stream(path)
-        return Stream(self, method(request, timeout=timeout))
+        call = method(request, timeout=timeout)
+        self._calls.add(call)
+        return Stream(self, call)
 
     async def aclose(self) -> None:
         """End every call and refuse new ones. Safe to repeat."""
         channel = self._channel if _usable_here(self._loop) else None
         self._closed, self._channel = True, None
         if channel is not None:
+            # gRPC looks for calls to end in the frames of all tasks, and finds
+            # only those that a task awaits directly.
+            for call in tuple(self._calls):
+                call.cancel()
             await channel.close()
 
     def _open(self) -> grpc.aio.Channel:
