@@ -215,6 +215,7 @@ def test_specs_take_what_users_have_and_hold_what_is_documented() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        # Refused by type checkers too, and that is the point of each ignore.
         (lambda: MountSpec(1, "/b"), "MountSpec.source must be a str"),  # type: ignore[arg-type]
         (lambda: MountSpec("/a", b"/b"), "MountSpec.target must be a str"),  # type: ignore[arg-type]
         (lambda: MountSpec("/a", "/b", "no"), "MountSpec.writable must be True"),  # type: ignore[arg-type]

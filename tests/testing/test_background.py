@@ -19,6 +19,7 @@ async def test_step_passes_over_work_that_was_cancelled() -> None:
     cancelled = background.spawn(work("cancelled"))
     background.spawn(work("first"))
     background.spawn(work("second"))
+    # Turns of the loop, not time.
     for _ in range(3):
         await asyncio.sleep(0)
     cancelled.cancel()
@@ -33,6 +34,7 @@ async def test_release_passes_over_work_that_was_cancelled() -> None:
     background = Background()
     background.hold()
     cancelled = background.spawn(background.step())
+    # Turns of the loop, not time.
     for _ in range(3):
         await asyncio.sleep(0)
     cancelled.cancel()

@@ -72,6 +72,7 @@ def test_options_reach_the_daemon(
 
     def remember(self: FakeDaemon, **options: object) -> None:
         seen.update(options)
+        # The options are whatever the program passes on; they are compared below.
         init(self, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(FakeDaemon, "__init__", remember)
