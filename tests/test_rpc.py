@@ -254,7 +254,7 @@ def test_an_absent_daemon_is_looked_for_whatever_it_gave_as_a_reason() -> None:
     assert (error.reason, error.sandbox_id) == ("SANDBOX_NOT_FOUND", "box-2")
 
 
-@pytest.mark.parametrize("method", methods.METHODS, ids=lambda method: method.name)
+@pytest.mark.parametrize("method", methods.METHODS_V02, ids=lambda method: method.name)
 def test_an_answer_that_is_no_message_is_a_protocol_error(
     method: methods.Method[Any, Any],
 ) -> None:

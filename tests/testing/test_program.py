@@ -115,7 +115,10 @@ def test_module_is_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
         ("", "the following arguments are required: --socket"),
         ("--socket=", "socket path must not be empty"),
         ("--socket /s --exec docker", "argument --exec: invalid choice: 'docker'"),
-        ("--socket /s --daemon-version 9", "daemon version '9' is not supported, only: 0.2.1"),
+        (
+            "--socket /s --daemon-version 9",
+            "daemon version '9' is not supported, only: 0.2.0, 0.2.1, 0.3.0",
+        ),
         ("--socket /s --ready-delay soon", "argument --ready-delay: invalid float value: 'soon'"),
         ("--socket /s --stop-delay=-1", "delays must not be negative"),
         (f"--socket /{'x' * MAX_PATH_BYTES}", f"long, the limit is {MAX_PATH_BYTES}"),

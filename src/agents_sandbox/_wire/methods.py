@@ -1,7 +1,8 @@
 """The method table of `agbox.v1.SandboxService`, in place of a generated stub.
 
 A table keeps the SDK clear of the generated stub's grpcio version gate and
-serves the client, the fake daemon and the tests alike.
+serves the client, the fake daemon and the tests alike. There is one for each wire
+dialect: paths and names are equal, and but for three methods the messages are, too.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any, Generic, TypeVar
 from google.protobuf.message import Message
 
 from . import v02_pb2 as pb
+from . import v04_pb2 as v04
 
 SERVICE = "agbox.v1.SandboxService"
 
@@ -50,7 +52,7 @@ CANCEL_EXEC = Method("CancelExec", pb.CancelExecRequest, pb.AcceptedResponse)
 GET_EXEC = Method("GetExec", pb.GetExecRequest, pb.GetExecResponse)
 LIST_ACTIVE_EXECS = Method("ListActiveExecs", pb.ListActiveExecsRequest, pb.ListActiveExecsResponse)
 
-METHODS: tuple[Method[Any, Any], ...] = (
+METHODS_V02: tuple[Method[Any, Any], ...] = (
     PING,
     CREATE_SANDBOX,
     GET_SANDBOX,
@@ -65,3 +67,14 @@ METHODS: tuple[Method[Any, Any], ...] = (
     GET_EXEC,
     LIST_ACTIVE_EXECS,
 )
+
+CREATE_SANDBOX_V04 = Method("CreateSandbox", v04.CreateSandboxRequest, v04.CreateSandboxResponse)
+GET_SANDBOX_V04 = Method("GetSandbox", pb.GetSandboxRequest, v04.GetSandboxResponse)
+LIST_SANDBOXES_V04 = Method("ListSandboxes", pb.ListSandboxesRequest, v04.ListSandboxesResponse)
+
+_CHANGED: dict[Method[Any, Any], Method[Any, Any]] = {
+    CREATE_SANDBOX: CREATE_SANDBOX_V04,
+    GET_SANDBOX: GET_SANDBOX_V04,
+    LIST_SANDBOXES: LIST_SANDBOXES_V04,
+}
+METHODS_V04 = tuple(_CHANGED.get(method, method) for method in METHODS_V02)

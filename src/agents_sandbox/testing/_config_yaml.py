@@ -11,13 +11,14 @@ from google.protobuf.duration_pb2 import Duration
 from .._wire import v02_pb2 as pb
 from ._durations import parse_duration
 from ._errors import StatusError, invalid_argument
+from ._spec import SideContainer, Spec
 from ._yaml_nodes import Decoder, NodeReader
 
-_LISTS = ("mounts", "copies", "builtin_tools", "required_services", "optional_services")
+_MAPS = ("labels", "envs")
 _HEALTHCHECK_TIMES = ("interval", "timeout", "start_period", "start_interval")
 
 
-def parse_config_yaml(text: bytes) -> pb.CreateSpec:
+def parse_config_yaml(text: bytes) -> Spec:
     """Read a declarative configuration; only its first document counts.
 
     Raises:
@@ -95,28 +96,28 @@ def _config_decoder(reader: NodeReader) -> Decoder[dict[str, Any]]:
     )
 
 
-def _spec(config: dict[str, Any]) -> pb.CreateSpec:
-    return pb.CreateSpec(
-        image=config.get("image"),
+def _spec(config: dict[str, Any]) -> Spec:
+    return Spec(
+        image=config.get("image", ""),
         mounts=[pb.MountSpec(**mount) for mount in config.get("mounts", ())],
         copies=[pb.CopySpec(**copy) for copy in config.get("copies", ())],
-        builtin_tools=config.get("builtin_tools"),
+        builtin_tools=config.get("builtin_tools", []),
         required_services=_services(config.get("required_services", {})),
         optional_services=_services(config.get("optional_services", {})),
-        labels=config.get("labels"),
-        envs=config.get("envs"),
+        labels=config.get("labels", {}),
+        envs=config.get("envs", {}),
         idle_ttl=_duration(config.get("idle_ttl"), "", "idle_ttl"),
     )
 
 
-def _services(services: dict[str, Any]) -> list[pb.ServiceSpec]:
+def _services(services: dict[str, Any]) -> list[SideContainer]:
     return [_service(name, services[name]) for name in sorted(services)]
 
 
-def _service(name: str, service: dict[str, Any]) -> pb.ServiceSpec:
+def _service(name: str, service: dict[str, Any]) -> SideContainer:
     fields = {key: value for key, value in service.items() if key != "healthcheck"}
     healthcheck = service.get("healthcheck")
-    return pb.ServiceSpec(
+    return SideContainer(
         name=name,
         healthcheck=None if healthcheck is None else _healthcheck(name, healthcheck),
         **fields,
@@ -141,16 +142,19 @@ def _duration(text: str | None, where: str, field: str) -> Duration | None:
         raise ValueError(f'{where}invalid duration for {field}: "{text}": {error}') from error
 
 
-def merge(base: pb.CreateSpec, override: pb.CreateSpec) -> None:
-    """Put `override` on top of `base`, in place.
+def merge(base: Spec, override: Spec) -> Spec:
+    """Put `override` on top of `base`.
 
     A list that is not empty replaces the whole list of the base; maps are merged key by
     key. Nothing can be emptied this way.
     """
-    for name in _LISTS:
-        if getattr(override, name):
-            base.ClearField(name)
-    base.MergeFrom(override)
-    if override.HasField("idle_ttl"):
-        # Merging adds up messages field by field: 90 s over 0.5 s would make 90.5 s.
-        base.idle_ttl.CopyFrom(override.idle_ttl)
+    merged: dict[str, Any] = {}
+    for name, below in vars(base).items():
+        above = getattr(override, name)
+        if name in _MAPS:
+            merged[name] = {**below, **above}
+        elif name == "idle_ttl":
+            merged[name] = below if above is None else above
+        else:
+            merged[name] = above or below
+    return Spec(**merged)

@@ -7,9 +7,9 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-from .._wire import v02_pb2 as pb
 from ._logs import log_folder
 from ._profile import Profile
+from ._spec import Spec
 
 _LOG_MOUNT = "/var/log/agents-sandbox"
 _HOST = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?(?::[0-9]+)?/)?"
@@ -21,7 +21,7 @@ _IMAGE = re.compile(
 
 def why_not_created(
     sandbox_id: str,
-    spec: pb.CreateSpec,
+    spec: Spec,
     *,
     profile: Profile,
     missing_images: Collection[str],
@@ -44,7 +44,7 @@ def why_not_created(
     )
 
 
-def _missing_tool_path(spec: pb.CreateSpec, profile: Profile) -> str:
+def _missing_tool_path(spec: Spec, profile: Profile) -> str:
     needed = (
         Path.home() / name for tool in spec.builtin_tools for name in profile.builtin_tools[tool]
     )
@@ -52,17 +52,16 @@ def _missing_tool_path(spec: pb.CreateSpec, profile: Profile) -> str:
     return next((f"stat {path}: no such file or directory" for path in missing), "")
 
 
-def _mount_over_logs(spec: pb.CreateSpec, logs: Path) -> str:
+def _mount_over_logs(spec: Spec, logs: Path) -> str:
     for mount in spec.mounts:
         if posixpath.normpath(mount.target) == _LOG_MOUNT:
             return f"conflicting mount target {mount.target} for {mount.source} and {logs}"
     return ""
 
 
-def _missing_image(spec: pb.CreateSpec, missing_images: Collection[str]) -> str:
+def _missing_image(spec: Spec, missing_images: Collection[str]) -> str:
     # All images are pulled before anything starts, those of optional services too.
-    services = (*spec.required_services, *spec.optional_services)
-    for image in (spec.image, *(service.image for service in services)):
+    for image in (spec.image, *(item.image for item in spec.side_containers)):
         if not _IMAGE.fullmatch(image):
             return f"Error response from daemon: no such image: {image}: invalid reference format"
         if image in missing_images:
@@ -73,7 +72,7 @@ def _missing_image(spec: pb.CreateSpec, missing_images: Collection[str]) -> str:
     return ""
 
 
-def _duplicate_mount(spec: pb.CreateSpec) -> str:
+def _duplicate_mount(spec: Spec) -> str:
     targets: set[str] = set()
     for mount in spec.mounts:
         target = posixpath.normpath(mount.target)

@@ -9,7 +9,7 @@ from typing import Protocol, TypeAlias
 
 import grpc
 
-from .._wire.methods import METHODS
+from .._wire.methods import METHODS_V02
 from ._errors import StatusError, status_details
 
 
@@ -30,7 +30,7 @@ def wire_bytes(message: WireMessage) -> bytes:
     return message if isinstance(message, bytes) else message.SerializeToString()
 
 
-_STREAMS = {method.name: method.streams for method in METHODS}
+_STREAMS = {method.name: method.streams for method in METHODS_V02}
 
 
 class Faults:

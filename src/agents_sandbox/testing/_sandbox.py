@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from google.protobuf.message import Message
 
 from .._wire import v02_pb2 as pb
 from ._clock import Clock
 from ._events import EventLog
+from ._profile import Profile
+from ._spec import Spec
 
 if TYPE_CHECKING:
     from ._execs import Exec
@@ -16,7 +21,7 @@ if TYPE_CHECKING:
 class Sandbox:
     """One sandbox, from the acceptance of its create until its record is purged."""
 
-    def __init__(self, sandbox_id: str, spec: pb.CreateSpec, clock: Clock) -> None:
+    def __init__(self, sandbox_id: str, spec: Spec, clock: Clock, profile: Profile) -> None:
         self.id = sandbox_id
         self.spec = spec
         self.state: pb.SandboxState = pb.SANDBOX_STATE_UNSPECIFIED
@@ -32,6 +37,7 @@ class Sandbox:
         self.stops: set[asyncio.Task[None]] = set()
         self.removal: asyncio.Task[None] | None = None
         self._clock = clock
+        self._profile = profile
 
     def record(
         self,
@@ -64,21 +70,21 @@ class Sandbox:
         self.error_code = code
         self.error_message = message
 
-    def handle(self) -> pb.SandboxHandle:
-        """What Create, Get and List answer."""
-        return pb.SandboxHandle(
-            sandbox_id=self.id,
-            state=self.state,
-            last_event_sequence=self.log.head,
-            required_services=self.spec.required_services,
-            optional_services=self.spec.optional_services,
-            labels=self.spec.labels,
-            created_at=self.created_at,
-            image=self.spec.image,
-            error_code=self.error_code,
-            error_message=self.error_message,
-            state_changed_at=self.state_changed_at,
-        )
+    def handle(self) -> Message:
+        """What Create, Get and List answer, in the daemon's dialect."""
+        fields: dict[str, Any] = {
+            "sandbox_id": self.id,
+            "state": self.state,
+            "last_event_sequence": self.log.head,
+            "labels": self.spec.labels,
+            "created_at": self.created_at,
+            "image": self.spec.image,
+        }
+        if self._profile.handle_tells_failures:
+            fields["error_code"] = self.error_code
+            fields["error_message"] = self.error_message
+            fields["state_changed_at"] = self.state_changed_at
+        return self._profile.dialect.encode_handle(self.spec, fields)
 
     def snapshot(self) -> list[pb.SandboxEvent]:
         """The newest event, then a made-up EXEC_STARTED for each running exec."""
@@ -98,7 +104,6 @@ class Sandbox:
             exec=pb.ExecEventDetails(exec_id=exec_id, exec_state=pb.EXEC_STATE_RUNNING),
         )
 
-    def matches(self, selector: dict[str, str]) -> bool:
+    def matches(self, selector: Mapping[str, str]) -> bool:
         """Whether every label of the selector is there with exactly that value."""
-        labels = self.spec.labels
-        return all(key in labels and labels[key] == value for key, value in selector.items())
+        return selector.items() <= self.spec.labels.items()

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .._wire import v02_pb2 as pb
 from ._clock import Clock
 from ._errors import sandbox_id_already_exists, sandbox_not_found
 from ._ids import IdRegistry
+from ._profile import Profile
 from ._sandbox import Sandbox
+from ._spec import Spec
 
 
 class Sandboxes:
     """The records, deleted ones included, until they are purged."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, profile: Profile) -> None:
         self._clock = clock
+        self._profile = profile
         self._ids = IdRegistry("sandbox_id", sandbox_id_already_exists)
         self._sandboxes: dict[str, Sandbox] = {}
 
     def __iter__(self) -> Iterator[Sandbox]:
         return iter(self._sandboxes.values())
 
-    def add(self, wanted_id: str, spec: pb.CreateSpec) -> Sandbox:
+    def add(self, wanted_id: str, spec: Spec) -> Sandbox:
         """Make the record of a sandbox whose spec was accepted.
 
         Raises:
@@ -30,7 +32,9 @@ class Sandboxes:
         """
         sandbox_id = self._ids.check(wanted_id)
         self._ids.take(sandbox_id)
-        sandbox = self._sandboxes[sandbox_id] = Sandbox(sandbox_id, spec, self._clock)
+        sandbox = self._sandboxes[sandbox_id] = Sandbox(
+            sandbox_id, spec, self._clock, self._profile
+        )
         return sandbox
 
     def get(self, sandbox_id: str) -> Sandbox:
@@ -43,9 +47,11 @@ class Sandboxes:
             raise sandbox_not_found(sandbox_id)
         return self._sandboxes[sandbox_id]
 
-    def newest_first(self) -> list[Sandbox]:
+    def listed(self) -> list[Sandbox]:
         """All sandboxes in the order of ListSandboxes."""
-        return sorted(self, key=lambda sandbox: sandbox.created_at.ToNanoseconds(), reverse=True)
+        if self._profile.lists_newest_first:
+            return sorted(self, key=lambda item: item.created_at.ToNanoseconds(), reverse=True)
+        return sorted(self, key=lambda item: item.id)
 
     def purge(self, sandbox: Sandbox) -> None:
         """Drop a record and end the streams that follow it; the id stays taken."""

@@ -10,7 +10,7 @@ import grpc
 import grpc.aio
 from google.protobuf.message import Message
 
-from .._wire.methods import METHODS, SERVICE, Method
+from .._wire.methods import SERVICE, Method
 from ._errors import StatusError
 from ._events import EventStream
 from ._faults import Faults
@@ -43,7 +43,7 @@ class Handlers:
 
     def generic(self) -> grpc.GenericRpcHandler:
         """One handler for all RPCs of the service; others are UNIMPLEMENTED."""
-        handlers = {method.name: self._handler(method) for method in METHODS}
+        handlers = {method.name: self._handler(method) for method in self._service.methods}
         return grpc.method_handlers_generic_handler(SERVICE, handlers)
 
     def _handler(self, method: Method[Any, Any]) -> grpc.RpcMethodHandler[Any, Any]:

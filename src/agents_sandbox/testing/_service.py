@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .._wire import v02_pb2 as pb
 from ._background import Background
 from ._clock import Clock
@@ -24,10 +26,12 @@ class Service:
     """
 
     def __init__(self, background: Background, runner: Runner, settings: Settings) -> None:
-        self.sandboxes = Sandboxes(Clock())
+        self.sandboxes = Sandboxes(Clock(), settings.profile)
         self.execs = Execs(background, runner, settings.log_root)
         self.lifecycle = Lifecycle(background, self.execs, settings, self.sandboxes.__iter__)
         self._profile = settings.profile
+        self.methods = settings.profile.dialect.methods
+        self._answers = {method.name: method.response_type for method in self.methods}
         self._host_paths = settings.host_paths
 
     def purge(self, sandbox: Sandbox) -> None:
@@ -44,24 +48,25 @@ class Service:
         """Name the daemon and its version."""
         return pb.PingResponse(version=self._profile.version, daemon="agboxd")
 
-    def create_sandbox(self, request: pb.CreateSandboxRequest) -> pb.CreateSandboxResponse:
+    def create_sandbox(self, request: Any) -> Any:
         """Accept a sandbox; a bad spec is reported before a bad id."""
         spec = accepted_spec(request, self._profile, self._host_paths)
         sandbox = self.sandboxes.add(request.sandbox_id, spec)
         self.lifecycle.create(sandbox)
-        return pb.CreateSandboxResponse(sandbox=sandbox.handle())
+        return self._answers["CreateSandbox"](sandbox=sandbox.handle())
 
-    def get_sandbox(self, request: pb.GetSandboxRequest) -> pb.GetSandboxResponse:
+    def get_sandbox(self, request: pb.GetSandboxRequest) -> Any:
         """Show a sandbox, also a deleted one."""
-        return pb.GetSandboxResponse(sandbox=self.sandboxes.get(request.sandbox_id).handle())
+        sandbox = self.sandboxes.get(request.sandbox_id)
+        return self._answers["GetSandbox"](sandbox=sandbox.handle())
 
-    def list_sandboxes(self, request: pb.ListSandboxesRequest) -> pb.ListSandboxesResponse:
+    def list_sandboxes(self, request: pb.ListSandboxesRequest) -> Any:
         """Show all sandboxes with the given labels."""
         selector = dict(request.label_selector)
-        return pb.ListSandboxesResponse(
+        return self._answers["ListSandboxes"](
             sandboxes=[
                 sandbox.handle()
-                for sandbox in self.sandboxes.newest_first()
+                for sandbox in self.sandboxes.listed()
                 if sandbox.matches(selector)
                 and (request.include_deleted or sandbox.state != pb.SANDBOX_STATE_DELETED)
             ]

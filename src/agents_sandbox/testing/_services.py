@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from .._wire import v02_pb2 as pb
 from ._errors import invalid_argument
 from ._sandbox import Sandbox
+from ._spec import SideContainer, Spec
 
 _COMMANDS = ("CMD", "CMD-SHELL")
 
 
-def validate_services(spec: pb.CreateSpec) -> None:
+def validate_services(spec: Spec) -> None:
     """Check the services in the daemon's order; the first fault wins.
 
     Raises:
@@ -29,16 +30,16 @@ def validate_services(spec: pb.CreateSpec) -> None:
         _validate_healthcheck(service, required=required)
 
 
-def _services(spec: pb.CreateSpec) -> Iterator[tuple[bool, pb.ServiceSpec]]:
+def _services(spec: Spec) -> Iterator[tuple[bool, SideContainer]]:
     for service in spec.required_services:
         yield True, service
     for service in spec.optional_services:
         yield False, service
 
 
-def _validate_healthcheck(service: pb.ServiceSpec, *, required: bool) -> None:
+def _validate_healthcheck(service: SideContainer, *, required: bool) -> None:
     name = service.name
-    if not service.HasField("healthcheck"):
+    if service.healthcheck is None:
         if required:
             raise invalid_argument(f'required service "{name}" must define healthcheck')
         if service.post_start_on_primary:

@@ -6,43 +6,41 @@ import os
 import stat
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
-from .._wire import v02_pb2 as pb
 from ._config_yaml import merge, parse_config_yaml
 from ._errors import invalid_argument
 from ._profile import Profile
 from ._services import validate_services
+from ._spec import Spec
 
 
-def accepted_spec(
-    request: pb.CreateSandboxRequest, profile: Profile, host_paths: Collection[str]
-) -> pb.CreateSpec:
+def accepted_spec(request: Any, profile: Profile, host_paths: Collection[str]) -> Spec:
     """Merge and check what a create asks for; the id is checked elsewhere, later.
 
     Raises:
         StatusError: The request is refused.
     """
-    spec = pb.CreateSpec()
+    spec = profile.dialect.decode_spec(request.create_spec, profile.new_fields)
     if request.config_yaml:
-        spec = parse_config_yaml(request.config_yaml)
+        spec = merge(parse_config_yaml(request.config_yaml), spec)
     elif not request.HasField("create_spec"):
         raise invalid_argument("create_spec is required")
-    merge(spec, request.create_spec)
     _validate(spec, profile, host_paths)
     return spec
 
 
-def _validate(spec: pb.CreateSpec, profile: Profile, host_paths: Collection[str]) -> None:
+def _validate(spec: Spec, profile: Profile, host_paths: Collection[str]) -> None:
     if not spec.image:
         raise invalid_argument("create_spec.image is required")
-    if spec.idle_ttl.seconds < 0 or spec.idle_ttl.nanos < 0:
+    if spec.idle_ttl and (spec.idle_ttl.seconds < 0 or spec.idle_ttl.nanos < 0):
         raise invalid_argument("idle_ttl must not be negative")
     _validate_paths(spec, host_paths)
     validate_services(spec)
     _validate_tools(spec, profile)
 
 
-def _validate_paths(spec: pb.CreateSpec, host_paths: Collection[str]) -> None:
+def _validate_paths(spec: Spec, host_paths: Collection[str]) -> None:
     targets: dict[str, str] = {}
     for kind, entries in (("mount", spec.mounts), ("copy", spec.copies)):
         for entry in entries:
@@ -80,7 +78,7 @@ def _validate_source(kind: str, source: str) -> None:
         raise invalid_argument(f"{kind} source must be a file or directory: {source}")
 
 
-def _validate_tools(spec: pb.CreateSpec, profile: Profile) -> None:
+def _validate_tools(spec: Spec, profile: Profile) -> None:
     seen: set[str] = set()
     for tool in spec.builtin_tools:
         if not tool:
