@@ -10,18 +10,15 @@ from .releases import Release
 
 async def unknown_ids(client: Any, release: Release) -> None:
     """Unknown ids are not found, by every call."""
-    for call in (
-        client.get_sandbox(UNKNOWN),
-        client.stop_sandbox(UNKNOWN),
-        client.resume_sandbox(UNKNOWN),
-        client.delete_sandbox(UNKNOWN),
-        client.create_exec(UNKNOWN, ("true",)),
-    ):
-        await expect_error(call, "SandboxNotFoundError", UNKNOWN, sandbox_id=UNKNOWN)
+    by_id = (client.get_sandbox, client.stop_sandbox, client.resume_sandbox, client.delete_sandbox)
+    for call in by_id:
+        await expect_error(call(UNKNOWN), "SandboxNotFoundError", UNKNOWN, sandbox_id=UNKNOWN)
+    run = client.create_exec(UNKNOWN, ("true",))
+    await expect_error(run, "SandboxNotFoundError", UNKNOWN, sandbox_id=UNKNOWN)
     async with subscription(client, UNKNOWN) as events:
         await expect_error(anext(events), "SandboxNotFoundError", UNKNOWN, sandbox_id=UNKNOWN)
-    for call in (client.get_exec(UNKNOWN), client.cancel_exec(UNKNOWN)):
-        await expect_error(call, "ExecNotFoundError", UNKNOWN, exec_id=UNKNOWN)
+    for call in (client.get_exec, client.cancel_exec):
+        await expect_error(call(UNKNOWN), "ExecNotFoundError", UNKNOWN, exec_id=UNKNOWN)
 
 
 async def duplicate_ids(client: Any, release: Release) -> None:
@@ -46,19 +43,25 @@ async def wrong_state_stopped(client: Any, release: Release) -> None:
     await expect_error(stop, "SandboxInvalidStateError", f"sandbox {BOX} is not ready")
 
 
-async def invalid_arguments(client: Any, release: Release) -> None:
-    """Invalid arguments are refused, with the daemon's message."""
+async def invalid_creates(client: Any, release: Release) -> None:
+    """Creates with an invalid argument are refused, with the daemon's message."""
     relative = sdk.MountSpec(source="relative", target="/data")
-    unnamed = (release.side_container(""),)
-    for call, message in (
-        (client.create_sandbox(image=IMAGE, sandbox_id="abc"), "must be at least 4 characters"),
-        (client.create_sandbox(image=IMAGE, sandbox_id="-bad-"), "start and end with a letter or"),
-        (client.create_sandbox(image=""), "create_spec.image is required"),
-        (client.create_sandbox(image=IMAGE, mounts=(relative,)), "mount source must be absolute"),
-        (client.create_sandbox(image=IMAGE, builtin_tools=("x",)), 'unknown builtin resource "x"'),
-        (client.create_sandbox(image=IMAGE, **{release.side_yaml: unnamed}), "name is required"),
-        (client.create_sandbox(config_yaml="imagee: x"), "field imagee not found"),
-        (client.create_exec(BOX, ()), "command must not be empty"),
-        (client.delete_sandboxes({}), "label_selector must not be empty"),
+    for arguments, message in (
+        ({"sandbox_id": "abc"}, "must be at least 4 characters"),
+        ({"sandbox_id": "-bad-"}, "start and end with a letter or digit"),
+        ({"image": ""}, "create_spec.image is required"),
+        ({"mounts": (relative,)}, "mount source must be absolute: relative"),
+        ({"builtin_tools": ("x",)}, 'unknown builtin resource "x"'),
+        ({"config_yaml": "imagee: x"}, "field imagee not found"),
+        *release.refused,
     ):
-        await expect_error(call, "SandboxClientError", message)
+        create = client.create_sandbox(**{"image": IMAGE, **arguments})
+        await expect_error(create, "SandboxClientError", message)
+
+
+async def invalid_arguments(client: Any, release: Release) -> None:
+    """An empty command and an empty selector are refused."""
+    run = client.create_exec(BOX, ())
+    await expect_error(run, "SandboxClientError", "command must not be empty")
+    delete = client.delete_sandboxes({})
+    await expect_error(delete, "SandboxClientError", "label_selector must not be empty")

@@ -19,7 +19,7 @@ from .releases import RELEASES, Release
 
 Step = Callable[[Any, Release], Awaitable[None]]
 
-STEP_TIMEOUT = 30.0
+STEP_TIMEOUT = 10.0
 """Seconds for one step; all of them together take about one."""
 
 STEPS: tuple[Step, ...] = (
@@ -40,6 +40,7 @@ STEPS: tuple[Step, ...] = (
     events.snapshot,
     errors.unknown_ids,
     errors.duplicate_ids,
+    errors.invalid_creates,
     errors.invalid_arguments,
     errors.wrong_state_ready,
     sandboxes.stop,

@@ -55,10 +55,13 @@ async def subscription(client: Any, sandbox_id: str, **options: Any) -> AsyncIte
 async def events_until(events: Any, enough: Callable[[list[Any]], bool]) -> list[Any]:
     """Read a stream until what was read is enough."""
     seen: list[Any] = []
-    async for event in events:
-        seen.append(event)
-        if enough(seen):
-            return seen
+    try:
+        async for event in events:
+            seen.append(event)
+            if enough(seen):
+                return seen
+    except sdk.SandboxClientError as error:  # also what a step's timeout becomes
+        raise AssertionError(f"the stream broke after {names(seen)}: {error}") from error
     raise AssertionError(f"the stream ended after {names(seen)}")
 
 

@@ -33,6 +33,8 @@ class Release:
     """Lists of `config_yaml` stay, and the arguments are added; else they replace them."""
     stop_events: tuple[str, ...]
     """What a stop gives to see."""
+    refused: tuple[tuple[Mapping[str, Any], str], ...]
+    """Invalid arguments of `create_sandbox`, each with what the daemon says to them."""
 
     def side_containers(self) -> list[str]:
         """The names of all side containers of `extras`."""
@@ -75,6 +77,10 @@ def _release_0_2() -> Release:
         side_yaml="optional_services",
         yaml_lists_append=False,
         stop_events=("SANDBOX_STOP_REQUESTED", "SANDBOX_FAILED", "SANDBOX_STOPPED"),
+        refused=(
+            ({"required_services": (cache,)}, 'service "cache" must define healthcheck'),
+            ({"optional_services": (cache, cache)}, 'duplicate service name "cache"'),
+        ),
     )
 
 
@@ -100,6 +106,17 @@ def _release_0_4() -> Release:
         side_yaml="companion_containers",
         yaml_lists_append=True,
         stop_events=("SANDBOX_STOP_REQUESTED", "SANDBOX_STOPPED"),
+        refused=(
+            (
+                {"companion_containers": (cache, cache)},
+                'duplicate companion container name "cache"',
+            ),
+            ({"ports": (sdk.PortMapping(80, 0),)}, "port host_port must be between 1 and 65535"),
+            ({"command": ("",)}, "command[0]: empty string entry is not allowed"),
+            ({"cpu_limit": "0"}, 'cpu_limit "0": must be > 0'),
+            ({"memory_limit": "much"}, "memory_limit: memory_limit \"much\": invalid size: 'much'"),
+            ({"gpus": "one"}, 'gpus: unsupported value "one"'),
+        ),
     )
 
 
