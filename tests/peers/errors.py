@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from .peer import BOX, IMAGE, UNKNOWN, expect_error, sdk, subscription
@@ -46,7 +47,7 @@ async def wrong_state_stopped(client: Any, release: Release) -> None:
 async def invalid_creates(client: Any, release: Release) -> None:
     """Creates with an invalid argument are refused, with the daemon's message."""
     relative = sdk.MountSpec(source="relative", target="/data")
-    for arguments, message in (
+    cases: tuple[tuple[Mapping[str, Any], str], ...] = (
         ({"sandbox_id": "abc"}, "must be at least 4 characters"),
         ({"sandbox_id": "-bad-"}, "start and end with a letter or digit"),
         ({"image": ""}, "create_spec.image is required"),
@@ -54,7 +55,8 @@ async def invalid_creates(client: Any, release: Release) -> None:
         ({"builtin_tools": ("x",)}, 'unknown builtin resource "x"'),
         ({"config_yaml": "imagee: x"}, "field imagee not found"),
         *release.refused,
-    ):
+    )
+    for arguments, message in cases:
         create = client.create_sandbox(**{"image": IMAGE, **arguments})
         await expect_error(create, "SandboxClientError", message)
 

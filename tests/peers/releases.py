@@ -112,7 +112,6 @@ def _release_0_4() -> Release:
                 'duplicate companion container name "cache"',
             ),
             ({"ports": (sdk.PortMapping(80, 0),)}, "port host_port must be between 1 and 65535"),
-            ({"command": ("",)}, "command[0]: empty string entry is not allowed"),
             ({"cpu_limit": "0"}, 'cpu_limit "0": must be > 0'),
             ({"memory_limit": "much"}, "memory_limit: memory_limit \"much\": invalid size: 'much'"),
             ({"gpus": "one"}, 'gpus: unsupported value "one"'),
