@@ -14,8 +14,6 @@ from ._remote import Remote
 
 # How daemon 0.2.1 ends the stream of a sandbox that was purged.
 _PURGED = "NOT_FOUND"
-_SAMPLE = 3
-"""Waves that are averaged at each end."""
 
 
 class ShedError(Exception):
@@ -50,16 +48,16 @@ def waves(
 class Growth:
     """The memory after each wave, compared."""
 
-    first: float
-    """Bytes in the first waves after the warm-up."""
-    last: float
-    """Bytes in the last waves."""
+    first: int
+    """The least bytes in the first third of the waves that count."""
+    last: int
+    """The least bytes in the last third."""
     bytes_per_sandbox: float
     """The slope between them all."""
 
     @property
     def ratio(self) -> float:
-        """How much larger the last waves are than the first ones: 1 is flat."""
+        """How much larger the last third is than the first: 1 is flat."""
         return self.last / self.first
 
 
@@ -67,14 +65,12 @@ def growth(memory: Sequence[int], warm_up: int, size: int) -> Growth:
     """Compare the waves after the first `warm_up` ones.
 
     Args:
-        memory: Bytes after each wave.
+        memory: Bytes after each wave; three or more beyond the warm-up.
         warm_up: Waves that fill the allocator's pools and do not count.
         size: Sandboxes in each wave.
     """
     counted = memory[warm_up:]
+    third = len(counted) // 3
     slope = statistics.linear_regression(range(len(counted)), counted).slope
-    return Growth(
-        first=statistics.median(counted[:_SAMPLE]),
-        last=statistics.median(counted[-_SAMPLE:]),
-        bytes_per_sandbox=slope / size,
-    )
+    # The least, not the mean: what the allocator has not given back yet comes and goes.
+    return Growth(min(counted[:third]), min(counted[-third:]), slope / size)

@@ -21,6 +21,9 @@ from ._crowd import measure_crowd
 from ._memory import MIB, resident_bytes
 from ._remote import Remote, RemoteError, client_process
 
+_MIN_WAVES = 3
+"""Waves that the growth is read from; more tell more."""
+
 
 def report_crowd(daemon: FakeDaemon, remote: Remote, options: argparse.Namespace) -> bool:
     """Measure the crowd and print it; False if a stream was shed."""
@@ -46,7 +49,8 @@ def report_churn(daemon: FakeDaemon, remote: Remote, options: argparse.Namespace
     grown = growth(memory, options.warm_up, options.wave_size)
     flat: bool = grown.ratio <= options.limit
     print(f"  growth: {grown.bytes_per_sandbox:.0f} B a sandbox that is long gone")
-    print(f"  last waves to first waves: {grown.ratio:.3f}, limit {options.limit}")
+    sizes = f"{grown.first / MIB:.2f} MiB, then {grown.last / MIB:.2f} MiB"
+    print(f"  first and last third: {sizes}; ratio {grown.ratio:.3f}, limit {options.limit}")
     print(f"  verdict: {'flat' if flat else 'GROWS'}", flush=True)
     return flat
 
@@ -73,7 +77,10 @@ def passes(name: str, options: argparse.Namespace) -> bool:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    options = _parser().parse_args(argv)
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if options.waves - options.warm_up < _MIN_WAVES:
+        parser.error(f"at least {_MIN_WAVES} waves must follow the warm-up")
     passed = [passes(name, options) for name in REPORTS if options.only in (None, name)]
     return 0 if all(passed) else 1
 
@@ -92,12 +99,14 @@ def _parser() -> argparse.ArgumentParser:
         ("--warm-up", 5, "waves that fill the allocator's pools and do not count"),
         ("--connections", 10, "connections of the client"),
     ):
-        parser.add_argument(flag, type=int, default=default, help=f"{what}; default: {default}")
+        parser.add_argument(
+            flag, type=_positive, default=default, help=f"{what}; default: {default}"
+        )
     parser.add_argument(
         "--limit",
         type=float,
         default=1.05,
-        help="how much larger the last waves may be than the first ones; default: 1.05",
+        help="how much larger the last third of the waves may be than the first; default: 1.05",
     )
     parser.add_argument(
         "--timeout",
@@ -106,6 +115,13 @@ def _parser() -> argparse.ArgumentParser:
         help="seconds for one step of a measurement; default: 600",
     )
     return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1: {text}")
+    return number
 
 
 if __name__ == "__main__":
