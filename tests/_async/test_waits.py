@@ -255,5 +255,5 @@ async def test_an_exec_whose_container_dies_ends_with_it(
     daemon.on_exec(("sleep",)).never()
     running = Background(client.run, sandbox.sandbox_id, ("sleep",))
     await off_loop(daemon.wait_for_streams, 1)
-    await off_loop(daemon.kill_primary, sandbox.sandbox_id)
+    await off_loop(daemon.kill_container, sandbox.sandbox_id)
     assert (await running.result()).exit_code == 137

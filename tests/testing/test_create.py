@@ -305,7 +305,8 @@ def test_missing_image_fails_the_create(spec: dict[str, Any]) -> None:
 
 def test_image_that_is_no_reference_fails_the_create(raw: Raw) -> None:
     assert why_failed(raw, image="Bad Image!!") == (
-        "Error response from daemon: no such image: Bad Image!!: invalid reference format"
+        "Error response from daemon: no such image: Bad Image!!: invalid reference format: "
+        "repository name must be lowercase"
     )
 
 

@@ -88,10 +88,10 @@ def test_stop_is_idempotent_and_final() -> None:
     daemon = FakeDaemon()
     daemon.stop()
     daemon.stop()
-    with pytest.raises(RuntimeError, match="runs only once"):
+    with pytest.raises(RuntimeError, match="was stopped"):
         daemon.start()
     with FakeDaemon() as other:
-        with pytest.raises(RuntimeError, match="runs only once"):
+        with pytest.raises(RuntimeError, match="is running"):
             other.start()
         other.stop()
         other.stop()

@@ -329,7 +329,7 @@ def test_running_exec_is_killed_with_its_container(raw: Raw) -> None:
     raw.ready()
     raw.daemon.on_exec(["sleep"]).never()
     raw.start("sleep")
-    raw.daemon.kill_primary("box-1")
+    raw.daemon.kill_container("box-1")
 
     assert raw.history()[4:] == ["EXEC_FAILED", "SANDBOX_FAILED:FAILED"]
     assert raw.exec().exit_code == 137

@@ -147,7 +147,7 @@ def test_step_is_not_spent_on_what_was_killed(raw: Raw) -> None:
     with raw.daemon.paused() as pause:
         raw.start()
         pause.step()
-        raw.daemon.kill_primary("box-1")
+        raw.daemon.kill_container("box-1")
         raw(methods.DELETE_SANDBOX, sandbox_id="box-2")
         pause.step(2)
         assert raw.get("box-2").state == pb.SANDBOX_STATE_DELETED

@@ -263,15 +263,15 @@ def test_delete_sandboxes_by_label(raw: Raw) -> None:
 
 def test_primary_killed_behind_the_daemons_back(raw: Raw) -> None:
     raw.ready()
-    raw.daemon.kill_primary("box-1")
+    raw.daemon.kill_container("box-1")
 
     handle = raw.get()
     assert handle.state == pb.SANDBOX_STATE_FAILED
     assert (handle.error_code, handle.error_message) == ("CONTAINER_DIED", "primary container die")
-    with pytest.raises(ValueError, match="box-1 is not READY"):
-        raw.daemon.kill_primary("box-1")
+    with pytest.raises(ValueError, match="container agbox-primary-box-1 is not running"):
+        raw.daemon.kill_container("box-1")
     with pytest.raises(LookupError, match="ghost was not found"):
-        raw.daemon.kill_primary("ghost")
+        raw.daemon.kill_container("ghost")
     delete(raw)
     assert raw.get().error_code == ""
 

@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Coroutine
 from typing import Any
 
+from ._clock import Clock, HostClock, VirtualClock
+
 
 class Background:
     """Runs what an RPC only sets going.
@@ -15,7 +17,8 @@ class Background:
     held nobody gets past, so a test can look at the state in between.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, virtual_time: bool = False) -> None:
+        self.clock: Clock = VirtualClock() if virtual_time else HostClock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._holds = 0
         self._queue: deque[asyncio.Future[None]] = deque()
@@ -33,12 +36,22 @@ class Background:
 
         The caller makes its change before it awaits anything else.
         """
-        await asyncio.sleep(delay)
+        await self.clock.sleep(delay)
         if self._holds:
             turn = asyncio.get_running_loop().create_future()
             self._queue.append(turn)
             self._arrival.set()
             await turn
+
+    async def pass_time(self, seconds: float) -> None:
+        """Move the virtual clock.
+
+        Raises:
+            RuntimeError: The clock is the host's.
+        """
+        if not isinstance(self.clock, VirtualClock):
+            raise RuntimeError("advance() needs virtual_time=True")  # noqa: TRY004 - a state
+        await self.clock.advance(seconds)
 
     def hold(self) -> None:
         """Close the gate; each hold needs a `release()`."""

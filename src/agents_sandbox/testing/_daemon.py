@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import math
 import os
 import shutil
 import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import grpc
 
 from .._wire import v02_pb2 as pb
+from ._background import Background
 from ._engine import Engine
 from ._errors import DOMAIN, StatusError
 from ._faults import WireMessage, check_method, planned_failure, wire_bytes
-from ._lifecycle import Settings
+from ._host import ContainerBehavior, DockerHost, Host
 from ._passthrough import PassThroughRunner
 from ._profile import profile_for
 from ._recorder import RecordedCall
+from ._sandbox import PRIMARY
 from ._scripts import ExecMatch, ExecScript, ScriptedRunner
+from ._settings import Settings
 from ._socket import SocketFile, checked_path, private_folder
 
 if TYPE_CHECKING:
@@ -30,15 +35,19 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+_CLEANUP_TTL = 360 * 3600.0
+"""Seconds; the daemon's own default."""
+
 
 class FakeDaemon:
     """A daemon that keeps its sandboxes in memory, on a real Unix socket.
 
     It serves from a thread of its own, so blocking and asynchronous clients of this and
-    of other processes can use it. It can be started once; use it as a context manager.
+    of other processes can use it. Use it as a context manager.
 
     Args:
-        version: The daemon version to stand for.
+        version: The daemon release to stand for; `dev` is a local build of the newest.
+        reported_version: What `Ping` tells instead of the release, such as `dev`.
         socket_path: Where to listen; by default in a new private folder. The socket and
             the folders that are missing above it are made private.
         exec_mode: `scripted` plays what `on_exec()` says. `passthrough` really runs the
@@ -47,55 +56,78 @@ class FakeDaemon:
             groups; one that left its group, by `setsid`, lives on.
         exec_log_root: Where exec logs go. They stay there, and missing folders are made
             private; by default they go to a private folder and are removed by `stop()`.
+        virtual_time: Whether the daemon's time stands still until `advance()` moves it.
         ready_delay: Seconds that a create or a resume takes.
         stop_delay: Seconds that a stop takes; the real one takes about 5.
+        idle_ttl: Seconds without an exec after which a sandbox is stopped; 0 is never.
+        cleanup_ttl: Seconds until a stopped sandbox is deleted, and a deleted one forgotten;
+            0 is the daemon's default of 15 days.
+        known_images: The only images that can be had; by default all can.
         missing_images: Images that cannot be pulled.
+        containers: What certain containers do, by the name of a service or companion, by the
+            id of a sandbox (for its primary container) or by image.
         host_paths: Paths that count as folders of the daemon's host, so that they can be
             mounted and copied although they are not there; others are really looked up.
+        docker: What the Docker engine has to offer; by default all.
 
     Raises:
         ValueError: An argument is out of range.
-        TypeError: `missing_images` or `host_paths` is a plain string.
+        TypeError: A plain string was given for a collection of strings.
     """
 
     def __init__(
         self,
         *,
         version: str = "0.2.1",
+        reported_version: str | None = None,
         socket_path: str | os.PathLike[str] | None = None,
         exec_mode: Literal["scripted", "passthrough"] = "scripted",
         exec_log_root: str | os.PathLike[str] | None = None,
+        virtual_time: bool = False,
         ready_delay: float = 0.0,
         stop_delay: float = 0.0,
+        idle_ttl: float = 600.0,
+        cleanup_ttl: float = _CLEANUP_TTL,
+        known_images: Collection[str] | None = None,
         missing_images: Collection[str] = (),
+        containers: Mapping[str, ContainerBehavior] | None = None,
         host_paths: Collection[str] = (),
+        docker: DockerHost | None = None,
     ) -> None:
         profile = profile_for(version)
+        if reported_version is not None:
+            profile = replace(profile, version=reported_version)
         if exec_mode not in ("scripted", "passthrough"):
             raise ValueError(f"exec_mode must be 'scripted' or 'passthrough': {exec_mode!r}")
-        for name, values in (("missing_images", missing_images), ("host_paths", host_paths)):
-            if isinstance(values, str):
-                raise TypeError(f"{name} must be a collection of strings, not one: {values!r}")
+        checked = None if socket_path is None else checked_path(socket_path)
+        host = Host(
+            docker=docker or DockerHost(),
+            known_images=None if known_images is None else _names("known_images", known_images),
+            missing_images=_names("missing_images", missing_images),
+            containers=dict(containers or {}),
+            paths=_names("host_paths", host_paths),
+        )
         if not (ready_delay >= 0 and stop_delay >= 0):  # so put for NaN
             raise ValueError("delays must not be negative")
-        checked = None if socket_path is None else checked_path(socket_path)
         folder = private_folder()
         # For a daemon that is never stopped. A forked child must not clean up for us.
         self._remove_folder = weakref.finalize(self, _remove_folder, folder, os.getpid())
         self._socket = SocketFile(checked or folder / "agboxd.sock")
         self._scripts = ScriptedRunner() if exec_mode == "scripted" else None
-        self._runner = self._scripts or PassThroughRunner(folder / "workspaces")
+        runner = self._scripts or PassThroughRunner(folder / "workspaces")
         self._settings = Settings(
             profile=profile,
+            host=host,
             log_root=Path(exec_log_root or folder / "exec-logs").absolute(),
             ready_delay=ready_delay,
             stop_delay=stop_delay,
-            missing_images=frozenset(missing_images),
-            host_paths=frozenset(host_paths),
+            idle_ttl=idle_ttl,
+            cleanup_ttl=cleanup_ttl if cleanup_ttl > 0 else _CLEANUP_TTL,
         )
-        self._engine = Engine(self._settings, self._socket, self._runner)
+        background = Background(virtual_time=virtual_time)
+        self._engine = Engine(self._settings, self._socket, runner, background)
         self._recorder = self._engine.recorder
-        self._started = False
+        self._stopped = False
 
     @property
     def version(self) -> str:
@@ -112,16 +144,24 @@ class FakeDaemon:
         """The folder of all exec logs, one folder per sandbox in it."""
         return self._settings.log_root
 
+    @property
+    def running(self) -> bool:
+        """Whether the daemon is up, if only to wait for its last event streams to end."""
+        return self._engine.running
+
     def start(self) -> Self:
         """Listen on the socket; ready when this returns.
 
+        After `kill()` or `terminate()` the daemon starts again, with all that it had stored.
+
         Raises:
             OSError: The socket path is in use, or cannot be used.
-            RuntimeError: The daemon was started or stopped before.
+            RuntimeError: The daemon is running, or was stopped.
         """
-        if self._started:
-            raise RuntimeError("a fake daemon runs only once: make a new one")
-        self._started = True
+        if self._stopped or self.running:
+            raise RuntimeError(
+                f"the fake daemon {'was stopped' if self._stopped else 'is running'}"
+            )
         atexit.register(self.stop)
         try:
             self._engine.start()
@@ -131,14 +171,56 @@ class FakeDaemon:
         return self
 
     def stop(self) -> None:
-        """End all calls, streams and process groups and remove the daemon's files.
+        """End all calls, streams and process groups and remove the daemon's files, for good.
 
         What was recorded can still be read. Repeated calls do nothing.
         """
-        self._started = True
+        self._stopped = True
         self._engine.stop()
         self._remove_folder()
         atexit.unregister(self.stop)
+
+    def kill(self, *, stale_socket: bool = True) -> None:
+        """Kill the daemon, as SIGKILL does: streams break, containers and processes go on.
+
+        Args:
+            stale_socket: Leave the socket file behind, to which nobody can connect.
+
+        Raises:
+            RuntimeError: The daemon is not running.
+        """
+        self._require_running()
+        self._engine.kill(stale_socket=stale_socket)
+
+    def terminate(self) -> None:
+        """Ask the daemon to end, as SIGTERM does; returns at once.
+
+        The socket file goes, and new calls fail. The daemon waits for its open event streams
+        to be ended by their clients, without limit; see `running`.
+
+        Raises:
+            RuntimeError: The daemon is not running.
+        """
+        self._require_running()
+        self._engine.terminate()
+
+    @contextmanager
+    def down(self, *, stale_socket: bool = True) -> Iterator[None]:
+        """Kill the daemon, and start it again when the context is left.
+
+        Args:
+            stale_socket: As for `kill()`.
+
+        Raises:
+            RuntimeError: The daemon is not running.
+        """
+        self.kill(stale_socket=stale_socket)
+        yield
+        self.start()
+
+    def _require_running(self) -> None:
+        if not self.running:
+            raise RuntimeError("the fake daemon is not running")
 
     def __enter__(self) -> Self:
         return self.start()
@@ -237,9 +319,25 @@ class FakeDaemon:
         """
         self._engine.hold()
         try:
-            yield Pause(self._engine.advance)
+            yield Pause(self._engine.step)
         finally:
             self._engine.release()
+
+    def advance(self, seconds: float, *, timeout: float = 60.0) -> None:
+        """Let virtual time pass, and all happen that is due by then.
+
+        Args:
+            seconds: How much time passes for the daemon.
+            timeout: Seconds of real time that it may take at most.
+
+        Raises:
+            RuntimeError: The daemon was not made with `virtual_time=True`, or is not running.
+            ValueError: The time is negative.
+            TimeoutError: It took too long.
+        """
+        if not 0 <= seconds < math.inf:
+            raise ValueError(f"seconds must be finite and not negative: {seconds!r}")
+        self._engine.advance(seconds, timeout)
 
     def fail_next(
         self,
@@ -308,14 +406,32 @@ class FakeDaemon:
         """
         self._engine.emit(sandbox_id, pb.SandboxEvent.FromString(wire_bytes(event)))
 
-    def kill_primary(self, sandbox_id: str) -> None:
-        """Let the sandbox's container die behind the daemon's back.
+    def kill_container(self, sandbox_id: str, name: str = PRIMARY, *, oom: bool = False) -> None:
+        """Kill a container behind the daemon's back, so that Docker does not restart it.
+
+        Args:
+            sandbox_id: The sandbox.
+            name: The name of a service or companion; without it, the primary container.
+            oom: Whether it ran out of memory.
 
         Raises:
             LookupError: There is no such sandbox.
-            ValueError: It is not READY, so no container runs.
+            ValueError: It has no such container, or it is not running.
         """
-        self._engine.kill_primary(sandbox_id)
+        self._engine.kill_container(sandbox_id, name, oom=oom)
+
+    def remove_container(self, sandbox_id: str, name: str = PRIMARY) -> None:
+        """Remove a container behind the daemon's back, running or not.
+
+        Args:
+            sandbox_id: The sandbox.
+            name: The name of a service or companion; without it, the primary container.
+
+        Raises:
+            LookupError: There is no such sandbox.
+            ValueError: It has no such container.
+        """
+        self._engine.remove_container(sandbox_id, name)
 
     def purge(self, sandbox_id: str) -> None:
         """Drop the record of a deleted sandbox, as retention does in the end.
@@ -347,6 +463,12 @@ class Pause:
             RuntimeError: The daemon is not running.
         """
         self._advance(count, timeout)
+
+
+def _names(argument: str, values: Collection[str]) -> frozenset[str]:
+    if isinstance(values, str):
+        raise TypeError(f"{argument} must be a collection of strings, not one: {values!r}")
+    return frozenset(values)
 
 
 def _remove_folder(folder: Path, owner: int) -> None:

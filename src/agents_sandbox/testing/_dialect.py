@@ -30,6 +30,8 @@ class Dialect:
     """From the spec and the fields that both dialects' SandboxHandle have."""
     noun: str
     """What a side container is called in complaints."""
+    container_noun: str
+    """What its container is called."""
     container_prefix: str
     """How the names of side containers' containers begin."""
     not_started: str
@@ -112,6 +114,7 @@ DIALECT_02 = Dialect(
     decode_spec=_decode_v02,
     encode_handle=_encode_v02,
     noun="service",
+    container_noun="service container",
     container_prefix="agbox-svc",
     not_started="SANDBOX_SERVICE_FAILED",
 )
@@ -120,6 +123,7 @@ DIALECT_04 = Dialect(
     decode_spec=_decode_v04,
     encode_handle=_encode_v04,
     noun="companion container",
+    container_noun="companion container",
     container_prefix="agbox-cc",
     not_started="COMPANION_CONTAINER_FAILED",
 )

@@ -1,87 +1,189 @@
-"""The part of Docker that can make a create fail after it was accepted."""
+"""What Docker refuses, and its words for it."""
 
 from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Collection
+import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
-from ._logs import log_folder
+from ._containers import DockerError
+from ._host import DockerHost, Host
 from ._profile import Profile
-from ._spec import Spec
+from ._sandbox import Sandbox
+from ._spec import SideContainer, Spec
 
 _LOG_MOUNT = "/var/log/agents-sandbox"
-_HOST = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?(?::[0-9]+)?/)?"
+_REGISTRY = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?(?::[0-9]+)?/)?"
 _NAME = r"[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*"
 _IMAGE = re.compile(
-    rf"{_HOST}{_NAME}(?:/{_NAME})*(?::\w[\w.-]{{0,127}})?(?:@[a-z0-9]+:\w+)?", re.ASCII
+    rf"{_REGISTRY}{_NAME}(?:/{_NAME})*(?::\w[\w.-]{{0,127}})?(?:@[a-z0-9]+:\w+)?", re.ASCII
 )
+_START_INTERVAL_API = (1, 44)
 
 
-def why_not_created(
-    sandbox_id: str,
-    spec: Spec,
-    *,
-    profile: Profile,
-    missing_images: Collection[str],
-    log_root: Path,
-) -> str:
-    """The reason why the containers cannot be made; empty if they can.
+def check_images(spec: Spec, host: Host) -> None:
+    """All images are pulled before anything starts, those of optional services too.
 
-    Args:
-        sandbox_id: The sandbox to make them for.
-        spec: What was accepted.
-        profile: The daemon's version.
-        missing_images: Images that cannot be pulled.
-        log_root: Where the daemon keeps exec logs; it mounts them itself.
+    Raises:
+        DockerError: One cannot be pulled.
     """
-    return (
-        _missing_tool_path(spec, profile)
-        or _mount_over_logs(spec, log_folder(log_root, sandbox_id))
-        or _missing_image(spec, missing_images)
-        or _duplicate_mount(spec)
-    )
-
-
-def _missing_tool_path(spec: Spec, profile: Profile) -> str:
-    needed = (
-        Path.home() / name for tool in spec.builtin_tools for name in profile.builtin_tools[tool]
-    )
-    missing = (path for path in needed if not path.exists())
-    return next((f"stat {path}: no such file or directory" for path in missing), "")
-
-
-def _mount_over_logs(spec: Spec, logs: Path) -> str:
-    for mount in spec.mounts:
-        if posixpath.normpath(mount.target) == _LOG_MOUNT:
-            return f"conflicting mount target {mount.target} for {mount.source} and {logs}"
-    return ""
-
-
-def _missing_image(spec: Spec, missing_images: Collection[str]) -> str:
-    # All images are pulled before anything starts, those of optional services too.
     for image in (spec.image, *(item.image for item in spec.side_containers)):
         if not _IMAGE.fullmatch(image):
-            return f"Error response from daemon: no such image: {image}: invalid reference format"
-        if image in missing_images:
-            return (
-                f"Error response from daemon: pull access denied for {image}, repository does "
-                "not exist or may require 'docker login'"
+            upper = any(c.isupper() for c in _REGISTRY_PREFIX.sub("", image))
+            why = ": repository name must be lowercase" if upper else ""
+            raise DockerError(
+                f"Error response from daemon: no such image: {image}: invalid reference format{why}"
             )
-    return ""
+        if not host.has_image(image):
+            raise DockerError(f"Error response from daemon: {_not_pulled(image)}")
 
 
-def _duplicate_mount(spec: Spec) -> str:
+_REGISTRY_PREFIX = re.compile(rf"^(?=[^/]*[.:]){_REGISTRY}")
+
+
+def _not_pulled(image: str) -> str:
+    registry = image.partition("/")[0]
+    if "/" in image and "." in registry:
+        return f'Get "https://{registry}/v2/": dial tcp: lookup {registry}: no such host'
+    return (
+        f"pull access denied for {image}, repository does not exist or may require 'docker login'"
+    )
+
+
+def check_tools(spec: Spec, profile: Profile) -> None:
+    """Some tools need files of the daemon's user.
+
+    Raises:
+        DockerError: One of them is not there.
+    """
+    for tool in spec.builtin_tools:
+        for path in (Path.home() / name for name in profile.builtin_tools[tool]):
+            if not path.exists():
+                raise DockerError(f"stat {path}: no such file or directory")
+
+
+def check_mounts(spec: Spec, logs: Path) -> None:
+    """The daemon mounts the folder of the exec logs itself.
+
+    Raises:
+        DockerError: A mount is in its way.
+    """
+    for mount in spec.mounts:
+        if posixpath.normpath(mount.target) == _LOG_MOUNT:
+            raise DockerError(
+                f"conflicting mount target {mount.target} for {mount.source} and {logs}"
+            )
+
+
+def check_primary(spec: Spec, docker: DockerHost) -> None:
+    """What Docker refuses when the primary container is made.
+
+    Raises:
+        DockerError: It asks for too much.
+    """
     targets: set[str] = set()
     for mount in spec.mounts:
         target = posixpath.normpath(mount.target)
         if target in targets:
-            return f"Error response from daemon: Duplicate mount point: {target}"
+            raise DockerError(f"Error response from daemon: Duplicate mount point: {target}")
         targets.add(target)
-    return ""
+    _check_disk(spec.disk_limit, docker)
+    if spec.gpus and not docker.gpus:
+        raise DockerError(
+            'Error response from daemon: could not select device driver "nvidia" '
+            "with capabilities: [[gpu]]"
+        )
 
 
-def container_name(sandbox_id: str, profile: Profile) -> str:
-    """The part of container and network names that stands for the sandbox."""
-    return sandbox_id.replace("_", "-") if profile.names_fold_underscores else sandbox_id
+def check_side_container(item: SideContainer, docker: DockerHost) -> None:
+    """What Docker refuses when a side container is made.
+
+    Raises:
+        DockerError: It asks for too much.
+    """
+    has_interval = item.healthcheck is not None and item.healthcheck.HasField("start_interval")
+    if has_interval and docker.api_version < _START_INTERVAL_API:
+        raise DockerError(
+            f'"specify health-check start interval" requires API version '
+            f"{_dotted(_START_INTERVAL_API)}, but the Docker daemon API version is "
+            f"{_dotted(docker.api_version)}"
+        )
+    _check_disk(item.disk_limit, docker)
+
+
+def _dotted(version: tuple[int, int]) -> str:
+    return ".".join(map(str, version))
+
+
+def _check_disk(limit: str, docker: DockerHost) -> None:
+    if limit and not docker.disk_quota:
+        raise DockerError(
+            "rpc error: code = FailedPrecondition desc = disk_limit not supported by Docker "
+            "runtime: Error response from daemon: --storage-opt is supported only for overlay "
+            "over xfs with 'pquota' mount option. Prerequisites: overlay2 storage driver on XFS "
+            "with prjquota mount option and ftype=1. Run: docker info --format '{{.Driver}} "
+            "{{.DockerRootDir}}' and findmnt -T <DockerRootDir> to diagnose."
+        )
+
+
+class Names:
+    """What only one sandbox can have at a time: names of networks, and ports of the host."""
+
+    def __init__(self, profile: Profile, docker: DockerHost) -> None:
+        self._fold = profile.names_fold_underscores
+        self._networks: dict[str, Sandbox] = {}
+        self._ports: dict[tuple[int, int], Sandbox] = {}
+        self._foreign_ports = frozenset(docker.ports_in_use)
+
+    def of(self, sandbox_id: str) -> str:
+        """The part of container and network names that stands for a sandbox."""
+        return sandbox_id.replace("_", "-") if self._fold else sandbox_id
+
+    def namesake(self, sandbox: Sandbox) -> Sandbox | None:
+        """The other sandbox that has a network of the same name."""
+        return self._networks.get(self.of(sandbox.id))
+
+    def clash(self, sandbox: Sandbox) -> DockerError:
+        """Docker's complaint about a network of the same name."""
+        return DockerError(
+            "Error response from daemon: network with name "
+            f"agbox-net-{self.of(sandbox.id)} already exists"
+        )
+
+    def take_network(self, sandbox: Sandbox) -> None:
+        """Make the network of a sandbox."""
+        self._networks[self.of(sandbox.id)] = sandbox
+
+    def take_ports(self, sandbox: Sandbox) -> None:
+        """Publish the ports of a sandbox.
+
+        Raises:
+            DockerError: One is taken.
+        """
+        for number, protocol in _ports(sandbox.spec):
+            if number in self._foreign_ports or (number, protocol) in self._ports:
+                raise DockerError(
+                    "Error response from daemon: driver failed programming external "
+                    f"connectivity on endpoint agbox-primary-{self.of(sandbox.id)} "
+                    f"({secrets.token_hex(32)}): Bind for 127.0.0.1:{number} failed: "
+                    "port is already allocated"
+                )
+        self._ports.update(dict.fromkeys(_ports(sandbox.spec), sandbox))
+
+    def release_network(self, sandbox: Sandbox) -> None:
+        """Remove the network of a sandbox."""
+        name = self.of(sandbox.id)
+        if self._networks.get(name) is sandbox:
+            del self._networks[name]
+
+    def release_ports(self, sandbox: Sandbox) -> None:
+        """Give back the ports of a sandbox."""
+        for port in _ports(sandbox.spec):
+            if self._ports.get(port) is sandbox:
+                del self._ports[port]
+
+
+def _ports(spec: Spec) -> Iterator[tuple[int, int]]:
+    return ((port.host_port, port.protocol) for port in spec.ports)

@@ -51,3 +51,15 @@ def _parse_parts(unsigned: str, text: str) -> int:
     if total > _MAX:
         raise ValueError(f'time: invalid duration "{text}"')
     return int(total)
+
+
+def format_duration(seconds: float) -> str:
+    """Write a duration of 1 ms or more as Go's `Duration.String()` does, to the millisecond."""
+    milliseconds = round(seconds * 1000)
+    if milliseconds < 1000:
+        return f"{milliseconds}ms"
+    minutes, rest = divmod(milliseconds, 60_000)
+    text = f"{rest / 1000:g}s"
+    if minutes:
+        text = f"{minutes}m{text}"
+    return text

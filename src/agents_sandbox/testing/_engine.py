@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
+from typing import TypeVar
 
 import grpc
 import grpc.aio
@@ -13,53 +15,109 @@ from ._background import Background
 from ._errors import StatusError
 from ._execs import Runner
 from ._faults import Faults
-from ._lifecycle import Settings
 from ._loop_thread import LoopThread
 from ._recorder import Recorder
 from ._sandbox import Sandbox
 from ._server import OPTIONS, Handlers
 from ._service import Service
+from ._settings import Settings
 from ._socket import SocketFile
+
+T = TypeVar("T")
 
 _GRACE = 0.5
 """Seconds that calls get to end at a stop; only a stream that nobody reads needs them."""
+_FOR_EVER = 1e6
+"""Seconds; a daemon that is asked to end waits for its event streams without limit."""
+_PATIENCE = 10.0
+"""Seconds after which a start or an end is given up."""
 
 
 class Engine:
-    """One daemon; its methods may be called from any thread."""
+    """One daemon on one host, over all its lives; methods may be called from any thread."""
 
-    def __init__(self, settings: Settings, socket: SocketFile, runner: Runner) -> None:
+    def __init__(
+        self, settings: Settings, socket: SocketFile, runner: Runner, background: Background
+    ) -> None:
         self.recorder = Recorder()
         self.faults = Faults()
         self._socket = socket
         self._runner = runner
-        self._background = Background()
-        self._service = Service(self._background, runner, settings)
-        self._thread = LoopThread(self._serve)
+        self._background = background
+        self._service = Service(background, runner, settings)
+        self._thread = LoopThread(self._live)
+        self._server: grpc.aio.Server | None = None
+        self._listening = ExitStack()
+        self._ending: asyncio.Task[None] | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether the daemon is up, if only to wait for its last streams."""
+        return self._server is not None
 
     def start(self) -> None:
         """Return once the server listens; what keeps it from that is raised here."""
-        self._thread.start()
+        if self._thread.started:
+            self._thread.run(self._open(), _PATIENCE)
+        else:
+            self._thread.start()
 
     def stop(self) -> None:
-        """Return once nothing of the daemon runs any more."""
+        """Return once nothing of the daemon and its host runs any more."""
         self._thread.stop()
 
+    def kill(self, *, stale_socket: bool) -> None:
+        """End the daemon at once; its host goes on."""
+        self._thread.run(self._kill(stale_socket=stale_socket), _PATIENCE)
+
+    def terminate(self) -> None:
+        """Ask the daemon to end, which it does when its last stream is gone."""
+        self._thread.call(self._terminate)
+
     @asynccontextmanager
-    async def _serve(self) -> AsyncIterator[None]:
+    async def _live(self) -> AsyncIterator[None]:
+        try:
+            await self._open()
+            yield
+        finally:
+            await self._shut("shutting down")
+            await self._background.aclose()
+            await self._runner.aclose()
+
+    async def _open(self) -> None:
         server = grpc.aio.server(options=OPTIONS)
         handlers = Handlers(self._service, self.recorder, self.faults)
         server.add_generic_rpc_handlers((handlers.generic(),))
-        try:
-            with self._socket.listening(server.add_insecure_port):
-                await server.start()
-                yield
-        finally:
-            # Streams would use up the grace, and cancelled handlers print tracebacks.
-            self._service.end_streams(StatusError(grpc.StatusCode.UNAVAILABLE, "shutting down"))
+        with ExitStack() as stack:
+            stack.enter_context(self._socket.listening(server.add_insecure_port))
+            await self._service.wake_up()
+            await server.start()
+            self._listening = stack.pop_all()
+        self._server = server
+
+    async def _shut(self, why: str) -> None:
+        server, self._server = self._server, None
+        if self._ending:
+            self._ending.cancel()
+        # Streams would use up the grace, and cancelled handlers print tracebacks.
+        self._service.end_streams(StatusError(grpc.StatusCode.UNAVAILABLE, why))
+        if server:
             await server.stop(_GRACE)
-            await self._background.aclose()
-            await self._runner.aclose()
+        self._listening.close()
+
+    async def _kill(self, *, stale_socket: bool) -> None:
+        await self._shut("Socket closed")
+        await self._service.die()
+
+    def _terminate(self) -> None:
+        if self._server and not self._ending:
+            self._listening.close()
+            self._ending = asyncio.get_running_loop().create_task(self._end(self._server))
+
+    async def _end(self, server: grpc.aio.Server) -> None:
+        await server.stop(_FOR_EVER)
+        await self._service.die()
+        self._server = self._ending = None
 
     def hold(self) -> None:
         """Freeze background progress; each hold needs a `release()`."""
@@ -69,9 +127,13 @@ class Engine:
         """Take back one hold."""
         self._thread.call(self._background.release)
 
-    def advance(self, count: int, timeout: float) -> None:
+    def step(self, count: int, timeout: float) -> None:
         """Let `count` frozen steps happen, waiting for them for `timeout` seconds."""
         self._thread.run(self._background.advance(count), timeout)
+
+    def advance(self, seconds: float, timeout: float) -> None:
+        """Move the virtual clock, for which the host may take `timeout` seconds."""
+        self._thread.run(self._background.pass_time(seconds), timeout)
 
     def end_streams(self, failure: StatusError | None) -> None:
         """End all open event streams: with a failure, or cleanly."""
@@ -79,32 +141,44 @@ class Engine:
 
     def emit(self, sandbox_id: str, event: pb.SandboxEvent) -> None:
         """Append an event to a sandbox's log."""
-        self._thread.call(lambda: self._sandbox(sandbox_id).log.append(event))
+        self._with(sandbox_id, lambda sandbox: sandbox.log.append(event))
 
-    def kill_primary(self, sandbox_id: str) -> None:
-        """Let the container of a READY sandbox die."""
+    def kill_container(self, sandbox_id: str, name: str, *, oom: bool) -> None:
+        """Kill a container that is running."""
 
-        def kill() -> None:
-            sandbox = self._sandbox(sandbox_id)
-            if sandbox.state != pb.SANDBOX_STATE_READY:
-                raise ValueError(f"sandbox {sandbox_id} is not READY")
-            self._service.lifecycle.container_died(sandbox)
+        def kill(sandbox: Sandbox) -> None:
+            container = sandbox.container(name)
+            if not container.running:
+                raise ValueError(f"container {container.name} is not running")
+            self._service.watch.kill(sandbox, name, oom=oom)
 
-        self._thread.call(kill)
+        self._with(sandbox_id, kill)
+
+    def remove_container(self, sandbox_id: str, name: str) -> None:
+        """Remove a container."""
+
+        def remove(sandbox: Sandbox) -> None:
+            sandbox.container(name)
+            self._service.watch.remove(sandbox, name)
+
+        self._with(sandbox_id, remove)
 
     def purge(self, sandbox_id: str) -> None:
         """Drop the record of a DELETED sandbox."""
 
-        def purge() -> None:
-            sandbox = self._sandbox(sandbox_id)
+        def purge(sandbox: Sandbox) -> None:
             if sandbox.state != pb.SANDBOX_STATE_DELETED:
                 raise ValueError(f"sandbox {sandbox_id} is not DELETED")
             self._service.purge(sandbox)
 
-        self._thread.call(purge)
+        self._with(sandbox_id, purge)
 
-    def _sandbox(self, sandbox_id: str) -> Sandbox:
-        try:
-            return self._service.sandboxes.get(sandbox_id)
-        except StatusError as error:
-            raise LookupError(error.message) from error
+    def _with(self, sandbox_id: str, act: Callable[[Sandbox], T]) -> T:
+        def find_and_act() -> T:
+            try:
+                sandbox = self._service.sandboxes.get(sandbox_id)
+            except StatusError as error:
+                raise LookupError(error.message) from error
+            return act(sandbox)
+
+        return self._thread.call(find_and_act)

@@ -82,7 +82,7 @@ class EventStream:
         self._changed.set()
 
     def end(self, failure: StatusError | None) -> None:
-        """End the stream at once, with a failure or cleanly."""
+        """End the stream: at once with a failure, or cleanly after what it still has."""
         self._ended = True
         self._failure = failure
         self._changed.set()
@@ -100,7 +100,7 @@ class EventStream:
         position = self._log.position_after(self._from_sequence)
         while True:
             self._changed.clear()
-            while not self._ended and position < len(self._log.events):
+            while not self._failure and position < len(self._log.events):
                 position += 1
                 yield _as_sent(self._log.events[position - 1])
             if self._ended:

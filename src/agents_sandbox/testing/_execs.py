@@ -119,12 +119,12 @@ class Exec:
             self.state = pb.EXEC_STATE_FINISHED
             self._record(pb.EXEC_FINISHED)
 
-    def failed(self, error: str, exit_code: int = 0) -> None:
+    def failed(self, error: str, exit_code: int = 0, code: str = "EXEC_RUN_FAILED") -> None:
         """End as FAILED."""
         self.state = pb.EXEC_STATE_FAILED
         self.exit_code = exit_code
         self.error = error
-        self._record(pb.EXEC_FAILED, error_code="EXEC_RUN_FAILED", error_message=error)
+        self._record(pb.EXEC_FAILED, error_code=code, error_message=error)
 
     def _record(
         self, event_type: pb.EventType, *, error_code: str = "", error_message: str = ""
@@ -215,6 +215,19 @@ class Execs:
                 item.exited(KILLED)
             item.task.cancel()
         self._runner.kill(sandbox.id)
+
+    async def prepare(self, sandbox: Sandbox) -> None:
+        """Make the file system of a sandbox."""
+
+    async def run_hook(self, sandbox: Sandbox, script: str, envs: Mapping[str, str]) -> int:
+        """Run a hook."""
+        return 0
+
+    def interrupted(self, sandbox: Sandbox) -> None:
+        """Fail what ran when the daemon went down."""
+        for item in sandbox.execs.values():
+            if item.running:
+                item.failed("exec was running when daemon restarted", code="DAEMON_RESTARTED")
 
     async def remove_files(self, sandbox: Sandbox) -> None:
         """Remove what the execs left on disk but their logs."""

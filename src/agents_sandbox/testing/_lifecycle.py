@@ -3,36 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable
-from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
 
 from .._wire import v02_pb2 as pb
 from ._background import Background
-from ._docker import container_name, why_not_created
+from ._containers import DockerError
 from ._errors import sandbox_invalid_state
 from ._execs import Execs
-from ._folders import make_folders
-from ._logs import log_folder
-from ._profile import Profile
-from ._sandbox import Sandbox
-from ._services import announce_services
+from ._materialize import Materializer
+from ._sandbox import PRIMARY, Sandbox
+from ._settings import Settings
+from ._watch import Watch
 
-_STOP = "stop_requested"
-_DELETE = "delete_requested"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the user of the fake daemon chose."""
-
-    profile: Profile
-    log_root: Path
-    ready_delay: float
-    stop_delay: float
-    missing_images: Collection[str]
-    host_paths: Collection[str]
+STOP_REQUESTED = "stop_requested"
+DELETE_REQUESTED = "delete_requested"
 
 
 class Lifecycle:
@@ -42,13 +25,15 @@ class Lifecycle:
         self,
         background: Background,
         execs: Execs,
+        watch: Watch,
+        materializer: Materializer,
         settings: Settings,
-        sandboxes: Callable[[], Iterable[Sandbox]],
     ) -> None:
         self._background = background
         self._execs = execs
+        self._watch = watch
+        self._materializer = materializer
         self._settings = settings
-        self._sandboxes = sandboxes
 
     def create(self, sandbox: Sandbox) -> None:
         """Accept a create."""
@@ -61,82 +46,52 @@ class Lifecycle:
             return
         materialize = pb.SandboxPhaseDetails(phase="materialize")
         sandbox.record(pb.SANDBOX_PREPARING, pb.SANDBOX_STATE_PENDING, phase=materialize)
-        await self._background.step(self._settings.ready_delay)
+        await self._background.clock.sleep(self._settings.ready_delay)
+        try:
+            await self._materializer.create(sandbox)
+        except DockerError as error:
+            await self._outlive_removal(sandbox)
+            sandbox.fail("SANDBOX_CREATE_FAILED", str(error))
+        else:
+            await self._outlive_removal(sandbox)
+            sandbox.record(pb.SANDBOX_READY, pb.SANDBOX_STATE_READY)
+
+    async def _outlive_removal(self, sandbox: Sandbox) -> None:
+        # A delete in the middle of the Docker work finds nothing to remove and is done at
+        # once; the create goes on and brings the sandbox back to life.
+        await self._background.step()
         if sandbox.removal:
-            # A delete in the middle of the Docker work finds nothing to remove and is
-            # done at once; the create goes on and brings the sandbox back to life.
             await asyncio.wait([sandbox.removal])
             await self._background.step()
-        failure = self._why_not_created(sandbox)
-        if failure:
-            sandbox.fail("SANDBOX_CREATE_FAILED", failure)
-        else:
-            self._ready(sandbox)
 
-    def _why_not_created(self, sandbox: Sandbox) -> str:
-        settings = self._settings
-        return (
-            why_not_created(
-                sandbox.id,
-                sandbox.spec,
-                profile=settings.profile,
-                missing_images=settings.missing_images,
-                log_root=settings.log_root,
-            )
-            or self._name_clash(sandbox)
-            or self._no_log_folder(sandbox)
-        )
-
-    def _name_clash(self, sandbox: Sandbox) -> str:
-        name = container_name(sandbox.id, self._settings.profile)
-        for other in self._sandboxes():
-            same_name = container_name(other.id, self._settings.profile) == name
-            if same_name and other is not sandbox and other.has_container:
-                # Cleaning up after the failure removes the container of that name.
-                other.has_container = False
-                self.container_died(other)
-                return (
-                    f"Error response from daemon: network with name agbox-net-{name} already exists"
-                )
-        return ""
-
-    def _no_log_folder(self, sandbox: Sandbox) -> str:
-        try:
-            make_folders(log_folder(self._settings.log_root, sandbox.id))
-        except OSError as error:
-            return str(error)
-        return ""
-
-    def _ready(self, sandbox: Sandbox) -> None:
-        sandbox.has_container = True
-        announce_services(sandbox)
-        sandbox.record(pb.SANDBOX_READY, pb.SANDBOX_STATE_READY)
-
-    def stop(self, sandbox: Sandbox) -> None:
+    def stop(self, sandbox: Sandbox, reason: str = STOP_REQUESTED) -> None:
         """Accept a stop; the state stays READY until it is done."""
         if sandbox.state != pb.SANDBOX_STATE_READY:
             raise sandbox_invalid_state(sandbox.id, expected="ready")
-        sandbox.record(pb.SANDBOX_STOP_REQUESTED, phase=pb.SandboxPhaseDetails(reason=_STOP))
-        task = self._background.spawn(self._stop(sandbox))
+        phase = pb.SandboxPhaseDetails(reason=reason)
+        sandbox.record(pb.SANDBOX_STOP_REQUESTED, phase=phase)
+        task = self._background.spawn(self._stop(sandbox, phase))
         sandbox.stops.add(task)
         task.add_done_callback(sandbox.stops.discard)
 
-    async def _stop(self, sandbox: Sandbox) -> None:
-        with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(sandbox.removed.wait(), self._settings.stop_delay)
+    async def _stop(self, sandbox: Sandbox, phase: pb.SandboxPhaseDetails) -> None:
+        await self._grace(sandbox)
         if self._settings.profile.stop_reports_container_death:
             await self._background.step()
-            self.container_died(sandbox)
+            self._watch.died(sandbox, PRIMARY)
         await self._background.step()
         self._execs.kill_all(sandbox)
-        stopped = pb.SandboxPhaseDetails(reason=_STOP)
-        sandbox.record(pb.SANDBOX_STOPPED, pb.SANDBOX_STATE_STOPPED, phase=stopped)
+        self._materializer.stop(sandbox)
+        sandbox.record(pb.SANDBOX_STOPPED, pb.SANDBOX_STATE_STOPPED, phase=phase)
 
-    def container_died(self, sandbox: Sandbox) -> None:
-        """The primary container ended; only a READY sandbox takes notice."""
-        self._execs.kill_all(sandbox)
-        if sandbox.state == pb.SANDBOX_STATE_READY:
-            sandbox.fail("CONTAINER_DIED", "primary container die")
+    async def _grace(self, sandbox: Sandbox) -> None:
+        removed = asyncio.ensure_future(sandbox.removed.wait())
+        grace = asyncio.ensure_future(self._background.clock.sleep(self._settings.stop_delay))
+        try:
+            await asyncio.wait((removed, grace), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            removed.cancel()
+            grace.cancel()
 
     def resume(self, sandbox: Sandbox) -> None:
         """Accept a resume of a stopped sandbox."""
@@ -149,33 +104,34 @@ class Lifecycle:
         await self._background.step(self._settings.ready_delay)
         if sandbox.state != pb.SANDBOX_STATE_PENDING:
             return
-        if sandbox.has_container:
-            self._ready(sandbox)
+        try:
+            await self._materializer.resume(sandbox)
+        except DockerError as error:
+            await self._background.step()
+            sandbox.fail("SANDBOX_RESUME_FAILED", str(error))
         else:
-            name = container_name(sandbox.id, self._settings.profile)
-            missing = f"Error response from daemon: No such container: agbox-primary-{name}"
-            sandbox.fail("SANDBOX_RESUME_FAILED", missing)
+            await self._background.step()
+            sandbox.record(pb.SANDBOX_READY, pb.SANDBOX_STATE_READY)
 
-    def delete(self, sandbox: Sandbox) -> bool:
+    def delete(self, sandbox: Sandbox, reason: str = DELETE_REQUESTED) -> bool:
         """Accept a delete; False if one is under way or done, which changes nothing."""
         if sandbox.state in (pb.SANDBOX_STATE_DELETING, pb.SANDBOX_STATE_DELETED):
             return False
-        requested = pb.SandboxPhaseDetails(reason=_DELETE)
-        sandbox.record(pb.SANDBOX_DELETE_REQUESTED, pb.SANDBOX_STATE_DELETING, phase=requested)
-        sandbox.removal = self._background.spawn(self._delete(sandbox))
+        phase = pb.SandboxPhaseDetails(reason=reason)
+        sandbox.record(pb.SANDBOX_DELETE_REQUESTED, pb.SANDBOX_STATE_DELETING, phase=phase)
+        sandbox.removal = self._background.spawn(self._delete(sandbox, phase))
         return True
 
-    async def _delete(self, sandbox: Sandbox) -> None:
+    async def _delete(self, sandbox: Sandbox, phase: pb.SandboxPhaseDetails) -> None:
         await self._background.step()
         self._execs.kill_all(sandbox)
-        sandbox.has_container = False
         sandbox.removed.set()
         if sandbox.stops:
             # Their container is gone, so they end now, and first.
             await asyncio.wait(sandbox.stops)
+        self._materializer.remove(sandbox)
         await self._execs.remove_files(sandbox)
         await self._background.step()
-        deleted = pb.SandboxPhaseDetails(reason=_DELETE)
-        sandbox.record(pb.SANDBOX_DELETED, pb.SANDBOX_STATE_DELETED, phase=deleted)
+        sandbox.record(pb.SANDBOX_DELETED, pb.SANDBOX_STATE_DELETED, phase=phase)
         sandbox.removed.clear()
         sandbox.removal = None

@@ -25,6 +25,11 @@ class LoopThread:
         self._stopping = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
+    @property
+    def started(self) -> bool:
+        """Whether the context was entered, or that was tried."""
+        return self._thread.ident is not None
+
     def start(self) -> None:
         """Return once the context is entered; what it raises is raised here."""
         self._thread.start()
@@ -37,7 +42,7 @@ class LoopThread:
             loop.call_soon_threadsafe(self._stopping.set)
         else:
             self._stopping.set()
-        if self._thread.ident is not None:
+        if self.started:
             self._thread.join()
 
     def _run(self) -> None:

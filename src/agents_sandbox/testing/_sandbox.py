@@ -7,15 +7,21 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from .._wire import v02_pb2 as pb
 from ._clock import Clock
+from ._containers import Container, ContainerState
 from ._events import EventLog
 from ._profile import Profile
 from ._spec import Spec
 
 if TYPE_CHECKING:
     from ._execs import Exec
+
+
+PRIMARY = ""
+"""What stands for the primary where containers go by name; no service has that name."""
 
 
 class Sandbox:
@@ -31,13 +37,27 @@ class Sandbox:
         self.state_changed_at = self.created_at
         self.log = EventLog(sandbox_id, clock)
         self.execs: dict[str, Exec] = {}
-        self.has_container = False
+        self.containers: dict[str, Container] = {}
+        """All containers by name, `PRIMARY` for the primary; empty until they are made."""
+        self.last_exec_end: Timestamp | None = None
+        """When an exec last finished or was cancelled."""
         self.removed = asyncio.Event()
         """Set by a delete; cuts a stop short that still waits for its container."""
         self.stops: set[asyncio.Task[None]] = set()
         self.removal: asyncio.Task[None] | None = None
         self._clock = clock
         self._profile = profile
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether an exec is running."""
+        return any(item.running for item in self.execs.values())
+
+    def forget_work(self) -> None:
+        """Drop all that a daemon does not find on its disk when it starts again."""
+        self.created_at = self.log.events[0].occurred_at
+        self.removed.clear()
+        self.removal = None
 
     def record(
         self,
@@ -69,6 +89,32 @@ class Sandbox:
         self.record(pb.SANDBOX_FAILED, pb.SANDBOX_STATE_FAILED, phase=phase)
         self.error_code = code
         self.error_message = message
+
+    @property
+    def primary(self) -> Container:
+        """The primary container, once it was made."""
+        return self.containers[PRIMARY]
+
+    def container(self, name: str) -> Container:
+        """A container that is there, running or not.
+
+        Raises:
+            ValueError: There is none of that name.
+        """
+        container = self.containers.get(name)
+        if container is None or container.state is ContainerState.GONE:
+            what = f"container {name!r}" if name else "primary container"
+            raise ValueError(f"sandbox {self.id} has no {what}")
+        return container
+
+    def report(
+        self, event_type: pb.EventType, name: str, error_code: str = "", error_message: str = ""
+    ) -> None:
+        """Append an event about a side container; the state stays as it is."""
+        details = pb.ServiceEventDetails(
+            service_name=name, error_code=error_code, error_message=error_message
+        )
+        self.record(event_type, self.state, service=details)
 
     def handle(self) -> Message:
         """What Create, Get and List answer, in the daemon's dialect."""

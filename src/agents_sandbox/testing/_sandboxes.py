@@ -56,4 +56,5 @@ class Sandboxes:
     def purge(self, sandbox: Sandbox) -> None:
         """Drop a record and end the streams that follow it; the id stays taken."""
         del self._sandboxes[sandbox.id]
-        sandbox.log.end_streams(sandbox_not_found(sandbox.id))
+        clean = self._profile.purge_ends_streams_cleanly
+        sandbox.log.end_streams(None if clean else sandbox_not_found(sandbox.id))

@@ -6,14 +6,18 @@ from typing import Any
 
 from .._wire import v02_pb2 as pb
 from ._background import Background
-from ._clock import Clock
 from ._errors import StatusError, invalid_argument
 from ._events import EventStream
 from ._execs import Execs, Runner
-from ._lifecycle import Lifecycle, Settings
+from ._lifecycle import Lifecycle
+from ._materialize import Materializer
+from ._recovery import Recovery
+from ._retention import Retention
 from ._sandbox import Sandbox
 from ._sandboxes import Sandboxes
+from ._settings import Settings
 from ._validation import accepted_spec
+from ._watch import Watch
 
 _ACCEPTED = pb.AcceptedResponse(accepted=True)
 
@@ -26,13 +30,34 @@ class Service:
     """
 
     def __init__(self, background: Background, runner: Runner, settings: Settings) -> None:
-        self.sandboxes = Sandboxes(Clock(), settings.profile)
+        profile = settings.profile
+        self.methods = profile.dialect.methods
+        self.sandboxes = Sandboxes(background.clock, profile)
         self.execs = Execs(background, runner, settings.log_root)
-        self.lifecycle = Lifecycle(background, self.execs, settings, self.sandboxes.__iter__)
-        self._profile = settings.profile
-        self.methods = settings.profile.dialect.methods
+        self.watch = Watch(background, self.execs, profile)
+        materializer = Materializer(background, self.execs, self.watch, settings)
+        self.lifecycle = Lifecycle(background, self.execs, self.watch, materializer, settings)
+        self._recovery = Recovery(self.execs, self.watch, materializer, profile)
+        self._retention = Retention(
+            background, self.sandboxes, self.lifecycle, self.purge, settings
+        )
+        self._background = background
+        self._profile = profile
+        self._host_paths = settings.host.paths
         self._answers = {method.name: method.response_type for method in self.methods}
-        self._host_paths = settings.host_paths
+
+    async def wake_up(self) -> None:
+        """Begin to live, with what an earlier life left behind."""
+        self.watch.awake = True
+        for sandbox in self.sandboxes:
+            await self._recovery.recover(sandbox)
+        self._background.spawn(self.watch.run())
+        self._background.spawn(self._retention.run())
+
+    async def die(self) -> None:
+        """Drop all work; what is on the disk of a real daemon stays."""
+        self.watch.awake = False
+        await self._background.aclose()
 
     def purge(self, sandbox: Sandbox) -> None:
         """Drop all records of a sandbox; no RPC does this, retention does."""

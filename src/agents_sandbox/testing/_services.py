@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .._wire import v02_pb2 as pb
 from ._errors import invalid_argument
-from ._sandbox import Sandbox
 from ._spec import SideContainer, Spec
 
 _COMMANDS = ("CMD", "CMD-SHELL")
@@ -57,15 +55,3 @@ def _validate_healthcheck(service: SideContainer, *, required: bool) -> None:
         raise invalid_argument(f"{where} must not include extra args when NONE is used")
     if test[0] in _COMMANDS and len(test) == 1:
         raise invalid_argument(f"{where} for {test[0]} must include a command")
-
-
-def announce_services(sandbox: Sandbox) -> None:
-    """Report every service as ready.
-
-    Required ones are reported together just before the sandbox is ready, not when each
-    became healthy. Optional ones are reported once started, before or after that as it
-    happens; here it is always before.
-    """
-    for _, service in _services(sandbox.spec):
-        details = pb.ServiceEventDetails(service_name=service.name)
-        sandbox.record(pb.SANDBOX_SERVICE_READY, sandbox.state, service=details)
