@@ -10,14 +10,10 @@ from dataclasses import dataclass
 from agents_sandbox.testing import FakeDaemon
 
 from ._memory import resident_bytes
-from ._remote import Remote
+from ._remote import Remote, ShedError
 
 # How daemon 0.2.1 ends the stream of a sandbox that was purged.
 _PURGED = "NOT_FOUND"
-
-
-class ShedError(Exception):
-    """Streams ended in another way than by the purge of their sandbox."""
 
 
 def waves(

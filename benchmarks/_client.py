@@ -111,22 +111,33 @@ class Client:
         await stream.seen(pb.SANDBOX_READY)
         await stream.close()
 
-    async def open_streams(self, sandbox_ids: Sequence[str]) -> None:
-        """Open a stream on each sandbox, all to stay; wait until each has its history."""
+    async def open_streams(self, sandbox_ids: Sequence[str]) -> Counter[str]:
+        """Open a stream on each sandbox, all to stay; wait until each has its history.
+
+        Returns:
+            How those streams ended that ended before, by status.
+        """
         self._streams = [self._subscribe(sandbox_id) for sandbox_id in sandbox_ids]
-        await asyncio.gather(*(_saw(stream, pb.SANDBOX_READY) for stream in self._streams))
+        return await self._ends_before(pb.SANDBOX_READY)
 
     async def live_events(self) -> Counter[str]:
-        """Wait until each open stream has the live event; count the ends of those that have not."""
-        ends = await asyncio.gather(*(_saw(stream, LIVE) for stream in self._streams))
+        """Wait until each open stream has the live event.
+
+        Returns:
+            How those streams ended that ended before, by status.
+        """
+        return await self._ends_before(LIVE)
+
+    async def _ends_before(self, event_type: int) -> Counter[str]:
+        ends = await asyncio.gather(*(_end_before(stream, event_type) for stream in self._streams))
         return Counter(end for end in ends if end is not None)
 
-    async def close_streams(self) -> int:
-        """Close all open streams; returns how many there were that had not ended."""
-        still_open = [stream for stream in self._streams if not stream.ended]
-        self._streams = []
-        await asyncio.gather(*(stream.close() for stream in still_open))
-        return len(still_open)
+    async def close_streams(self) -> Counter[str]:
+        """Close all streams; returns how those ended that had ended already, by status."""
+        streams, self._streams = self._streams, []
+        ends = [await stream.end() for stream in streams if stream.ended]
+        await asyncio.gather(*(stream.close() for stream in streams))
+        return Counter(ends)
 
     async def live_and_die(self, sandbox_ids: Sequence[str]) -> None:
         """Create, execute and delete in each sandbox; one stream on each stays open."""
@@ -177,7 +188,7 @@ class Client:
         return Stream(call(method.request_type(sandbox_id=sandbox_id)))
 
 
-async def _saw(stream: Stream, event_type: int) -> str | None:
+async def _end_before(stream: Stream, event_type: int) -> str | None:
     try:
         await stream.seen(event_type)
     except StreamEndedError as error:

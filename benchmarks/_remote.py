@@ -19,6 +19,10 @@ class RemoteError(Exception):
     """A command failed in the client's process, or took too long."""
 
 
+class ShedError(Exception):
+    """Streams ended in another way than they should."""
+
+
 class Remote:
     """Runs commands in the client's process, one at a time."""
 
@@ -39,6 +43,17 @@ class Remote:
         if error is not None:
             raise RemoteError(f"{command}: {error}")
         return result
+
+    def lossless(self, command: str, *arguments: Any) -> None:
+        """Run a coroutine of `Client` that counts the ends of streams: there must be none.
+
+        Raises:
+            ShedError: There were some.
+            RemoteError: It raised, or was not done in time.
+        """
+        ends = self(command, *arguments)
+        if ends:
+            raise ShedError(f"{ends.total()} streams ended during {command}: {dict(ends)}")
 
 
 @contextmanager
