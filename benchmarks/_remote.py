@@ -34,12 +34,15 @@ class Remote:
         """Run a coroutine of `Client` there and return its result.
 
         Raises:
-            RemoteError: It raised, or was not done in time.
+            RemoteError: It raised, was not done in time, or took the process down.
         """
         self._pipe.send((command, arguments))
         if not self._pipe.poll(self._timeout):
             raise RemoteError(f"{command} was not done within {self._timeout} s")
-        result, error = self._pipe.recv()
+        try:
+            result, error = self._pipe.recv()
+        except EOFError as ended:
+            raise RemoteError(f"the client's process ended during {command}") from ended
         if error is not None:
             raise RemoteError(f"{command}: {error}")
         return result

@@ -4,3 +4,6 @@
 of this SDK, so each lives in an environment of its own and only ever meets the fake daemon's
 socket. `tox -e peers` runs it against the installed wheel.
 """
+
+MISSING_IMAGE = "example.test/missing:1"
+"""What the fake daemon cannot pull."""

@@ -17,6 +17,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from . import MISSING_IMAGE
+
 RELEASES = ("0.2.1", "0.4.3")
 DISTRIBUTION = "agents-sandbox-sdk"
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,7 +57,7 @@ def fake_daemon(release: str, runtime_dir: Path) -> Iterator[None]:
         *("--socket", str(runtime_dir / "agbox" / "agboxd.sock")),
         *("--daemon-version", release),
         *("--exec", "passthrough"),
-        *("--missing-image", "example.test/missing:1"),
+        *("--missing-image", MISSING_IMAGE),
     ]
     with (
         tempfile.TemporaryFile("w+") as stderr,

@@ -11,7 +11,6 @@ from typing import Any
 sdk: Any = importlib.import_module("agents_sandbox")
 
 IMAGE = "example.test/primary:1"
-MISSING_IMAGE = "example.test/missing:1"
 BOX = "peer-box"
 """The sandbox that most steps share."""
 UNKNOWN = "peer-ghost"

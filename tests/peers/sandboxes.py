@@ -8,11 +8,11 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+from . import MISSING_IMAGE
 from .peer import (
     BOX,
     IMAGE,
     LABELS,
-    MISSING_IMAGE,
     events_until,
     expect,
     expect_error,
@@ -128,9 +128,8 @@ async def list_by_label(client: Any, release: Release) -> None:
 async def stop(client: Any, release: Release) -> None:
     """Stop: the events of this release, then STOPPED without an error."""
     head = (await client.get_sandbox(BOX)).last_event_sequence
-    # Not `wait=True`: where a stop passes through FAILED, the published client may take that
-    # for the end of it.
-    await client.stop_sandbox(BOX, wait=False)
+    # Where a stop passes through FAILED, the published client may take that for its end.
+    await client.stop_sandbox(BOX, wait="SANDBOX_FAILED" not in release.stop_events)
     async with subscription(client, BOX, from_sequence=head) as events:
         seen = await events_until(events, lambda seen: names(seen)[-1] == "SANDBOX_STOPPED")
     expect("events", tuple(names(seen)), release.stop_events)
