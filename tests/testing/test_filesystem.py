@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import stat
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,11 @@ from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing._command import CannotPrepareError
 from agents_sandbox.testing._filesystem import FileSystem
 from agents_sandbox.testing._folders import remove_tree
+from agents_sandbox.testing._passthrough import PassThroughRunner
 from agents_sandbox.testing._spec import Spec
+
+from .boxes import ready_sandbox
+from .raw import TIMEOUT
 
 
 def mount(source: Path, target: str, *, writable: bool = False) -> pb.MountSpec:
@@ -240,6 +246,37 @@ def test_home_is_known_by_its_short_name(host: Host, monkeypatch: pytest.MonkeyP
     assert names(host.box / "home/agbox/data") == ["hello.txt"]
     assert made.home == host.box / "home/agbox"
     assert made.host_path("/home/agbox/data") == host.box / "home/agbox/data"
+
+
+async def test_failed_build_leaves_nothing(host: Host) -> None:
+    runner = PassThroughRunner(host.box.parent)
+    gone = ready_sandbox(mounts=[mount(host.files / "dir", "/a"), mount(host.files / "no", "/b")])
+    with pytest.raises(CannotPrepareError, match=f"No such file or directory: '{host.files}/no'"):
+        await runner.prepare(gone)
+    assert list(host.box.parent.iterdir()) == []
+
+
+async def test_removal_in_the_middle_of_a_build_finds_nothing(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = PassThroughRunner(host.box.parent)
+    building, go_on = threading.Event(), threading.Event()
+    build = FileSystem.build
+
+    def slow_build(self: FileSystem) -> None:
+        build(self)
+        building.set()
+        assert go_on.wait(TIMEOUT)
+
+    monkeypatch.setattr(FileSystem, "build", slow_build)
+    prepared = asyncio.ensure_future(runner.prepare(ready_sandbox()))
+    assert await asyncio.to_thread(building.wait, TIMEOUT)
+    await runner.remove("box-1")
+    assert names(host.box) == ["home", "home/agbox", "workspace"]
+    go_on.set()
+    await prepared
+    await runner.remove("box-1")
+    assert not host.box.exists()
 
 
 def test_removal_follows_no_links_and_minds_no_modes(host: Host) -> None:

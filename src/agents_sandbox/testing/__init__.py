@@ -6,11 +6,21 @@ Run it inside a test process with `FakeDaemon`, or beside it with
 
 from ._daemon import FakeDaemon, Pause
 from ._faults import WireMessage
+from ._handlers import ExecContext, ExecHandler
 from ._recorder import RecordedCall
 from ._scripts import ExecMatch, ExecScript
 
-__all__ = ["ExecMatch", "ExecScript", "FakeDaemon", "Pause", "RecordedCall", "WireMessage"]
+__all__ = [
+    "ExecContext",
+    "ExecHandler",
+    "ExecMatch",
+    "ExecScript",
+    "FakeDaemon",
+    "Pause",
+    "RecordedCall",
+    "WireMessage",
+]
 
-for _public in (ExecScript, FakeDaemon, Pause, RecordedCall):
+for _public in (ExecContext, ExecScript, FakeDaemon, Pause, RecordedCall):
     _public.__module__ = __name__
 del _public

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from .._wire import v02_pb2 as pb
 from ._background import Background
+from ._command import CannotPrepareError
 from ._docker import container_name, why_not_created
 from ._errors import sandbox_invalid_state
 from ._execs import Execs
@@ -67,7 +68,7 @@ class Lifecycle:
             # done at once; the create goes on and brings the sandbox back to life.
             await asyncio.wait([sandbox.removal])
             await self._background.step()
-        failure = self._why_not_created(sandbox)
+        failure = self._why_not_created(sandbox) or await self._why_not_prepared(sandbox)
         if failure:
             sandbox.fail("SANDBOX_CREATE_FAILED", failure)
         else:
@@ -104,6 +105,13 @@ class Lifecycle:
         try:
             make_folders(log_folder(self._settings.log_root, sandbox.id))
         except OSError as error:
+            return str(error)
+        return ""
+
+    async def _why_not_prepared(self, sandbox: Sandbox) -> str:
+        try:
+            await self._execs.prepare(sandbox)
+        except CannotPrepareError as error:
             return str(error)
         return ""
 

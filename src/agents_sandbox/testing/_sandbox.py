@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from .._wire import v02_pb2 as pb
 from ._clock import Clock
@@ -31,6 +32,8 @@ class Sandbox:
         self.state_changed_at = self.created_at
         self.log = EventLog(sandbox_id, clock)
         self.execs: dict[str, Exec] = {}
+        self.last_exec_end: Timestamp | None = None
+        """When an exec last finished or was cancelled."""
         self.has_container = False
         self.removed = asyncio.Event()
         """Set by a delete; cuts a stop short that still waits for its container."""

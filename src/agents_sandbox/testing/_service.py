@@ -7,9 +7,10 @@ from typing import Any
 from .._wire import v02_pb2 as pb
 from ._background import Background
 from ._clock import Clock
+from ._command import Runner
 from ._errors import StatusError, invalid_argument
 from ._events import EventStream
-from ._execs import Execs, Runner
+from ._execs import Execs
 from ._lifecycle import Lifecycle, Settings
 from ._sandbox import Sandbox
 from ._sandboxes import Sandboxes
@@ -110,8 +111,8 @@ class Service:
         item = self.execs.create(self.sandboxes.get(request.sandbox_id), request)
         return pb.CreateExecResponse(
             exec_id=item.id,
-            stdout_log_path=str(item.stdout_path),
-            stderr_log_path=str(item.stderr_path),
+            stdout_log_path=str(item.command.stdout_path),
+            stderr_log_path=str(item.command.stderr_path),
         )
 
     def cancel_exec(self, request: pb.CancelExecRequest) -> pb.AcceptedResponse:
