@@ -79,6 +79,15 @@ async def test_hook_runs_in_the_primary(bench: Bench) -> None:
     assert not bench.logs.exists()
 
 
+async def test_hook_that_cannot_start(bench: Bench) -> None:
+    sandbox = ready_sandbox()
+    with pytest.raises(CannotStartError, match="/workspace"):
+        await bench.real.run_hook(sandbox, "true", {})
+    await bench.real.prepare(sandbox)
+    with pytest.raises(CannotStartError, match="null byte"):
+        await bench.real.run_hook(sandbox, "a\0b", {})
+
+
 async def test_hook_is_scripted_like_an_exec(bench: Bench) -> None:
     sandbox = ready_sandbox()
     bench.scripts.on_exec(("sh", "-lc", "init"), "here").stdout("lost").exit(9)

@@ -128,10 +128,11 @@ def test_missing_cwd(raw: Raw, cwd: str) -> None:
     "fields", [{"command": ["a\0b"]}, {"command": ["true", "x" * 1_000_000]}], ids=["nul", "long"]
 )
 def test_what_the_system_refuses_to_start(raw: Raw, fields: dict[str, Any]) -> None:
-    raw.start(**fields)
+    answer = raw.start(**fields)
     status = raw.finished()
     assert (status.state, status.exit_code) == (pb.EXEC_STATE_FAILED, 0)
     assert status.error
+    assert list(Path(answer.stdout_log_path).parent.iterdir()) == []
 
 
 def test_workspace_survives_a_stop_but_no_delete(raw: Raw) -> None:

@@ -34,3 +34,9 @@ def append_to_log(path: Path | None, data: bytes) -> None:
     if path is not None:
         with os.fdopen(os.open(path, _FLAGS | os.O_APPEND), "wb") as log:
             log.write(data)
+
+
+def remove_log(path: Path | None) -> None:
+    """Remove the log file of a process that could not be started after all."""
+    if path is not None:
+        path.unlink()

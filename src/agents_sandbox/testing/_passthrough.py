@@ -21,7 +21,7 @@ from ._command import (
 )
 from ._filesystem import FileSystem
 from ._folders import remove_tree
-from ._logs import open_log
+from ._logs import open_log, remove_log
 from ._sandbox import Sandbox
 from ._strays import MARK, find_strays, kill_strays
 from ._threads import in_thread
@@ -160,17 +160,22 @@ class Child:
     def __init__(self, command: Command, cwd: Path, argv: list[str], env: dict[str, str]) -> None:
         self.command = command
         with open_log(command.stdout_path) as stdout, open_log(command.stderr_path) as stderr:
-            popen = subprocess.Popen(  # noqa: S603 - what passthrough is for
-                # `exec` makes a missing program the shell's complaint, code 127 or 126,
-                # instead of a failed start.
-                ["sh", "-c", 'exec "$@"', "--", *argv],  # noqa: S607 - as in an image
-                cwd=cwd,
-                env=env,
-                stdin=subprocess.DEVNULL,
-                stdout=stdout,
-                stderr=stderr,
-                start_new_session=True,
-            )
+            try:
+                popen = subprocess.Popen(  # noqa: S603 - what passthrough is for
+                    # `exec` makes a missing program the shell's complaint, code 127 or 126,
+                    # instead of a failed start.
+                    ["sh", "-c", 'exec "$@"', "--", *argv],  # noqa: S607 - as in an image
+                    cwd=cwd,
+                    env=env,
+                    stdin=subprocess.DEVNULL,
+                    stdout=stdout,
+                    stderr=stderr,
+                    start_new_session=True,
+                )
+            except (OSError, ValueError):
+                remove_log(command.stdout_path)
+                remove_log(command.stderr_path)
+                raise
         self._pid = popen.pid
         self.ended: asyncio.Future[int] = in_thread(popen.wait, f"fake-agboxd-exec-{popen.pid}")
         """Set to the exit code; negative if a signal ended the command."""
