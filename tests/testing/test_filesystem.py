@@ -116,6 +116,7 @@ def test_copy_adds_to_what_is_there_and_keeps_modes(host: Host) -> None:
     host.write("one/sub/a", "old")
     host.write("two/sub/a", "new").chmod(0o750)
     host.write("two/b/c")
+    (host.files / "two/sub").chmod(0o550)
     host.write("one/b")
     (host.files / "one" / "d").symlink_to("sub")
     host.write("two/d/e")
@@ -125,6 +126,7 @@ def test_copy_adds_to_what_is_there_and_keeps_modes(host: Host) -> None:
     assert names(place) == ["b", "b/c", "d", "d/e", "sub", "sub/a"]
     assert (place / "sub/a").read_text() == "new"
     assert stat.S_IMODE((place / "sub/a").stat().st_mode) == 0o750
+    assert stat.S_IMODE((place / "sub").stat().st_mode) == 0o750
     assert names(host.files / "one") == ["b", "d", "sub", "sub/a"]
 
 
@@ -302,6 +304,7 @@ def test_removal_follows_no_links_and_minds_no_modes(host: Host) -> None:
         ("//workspace", True),
         ("/mnt/y/sub", True),
         ("/mnt", False),
+        ("/", False),
         ("/workspacex", False),
         ("/a-/workspace", False),
         ("/tmp", False),

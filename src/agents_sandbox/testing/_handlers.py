@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Literal, TypeAlias, cast
+from typing import Literal, TypeAlias
 
 from ._command import WORKSPACE, Command, CommandError
 from ._logs import append_to_log, open_log
@@ -115,8 +115,8 @@ async def run_handler(handler: ExecHandler, context: ExecContext) -> int:
 
 
 async def _result(handler: ExecHandler, context: ExecContext) -> object:
-    if _is_coroutine_function(handler):
-        return await cast("Awaitable[object]", handler(context))
+    if inspect.iscoroutinefunction(handler):
+        return await handler(context)
 
     def attempt() -> tuple[object, BaseException | None]:
         try:
@@ -128,11 +128,6 @@ async def _result(handler: ExecHandler, context: ExecContext) -> object:
     if error is not None:
         raise error
     return await result if inspect.isawaitable(result) else result
-
-
-def _is_coroutine_function(handler: ExecHandler) -> bool:
-    function = inspect.iscoroutinefunction
-    return function(handler) or function(getattr(handler, "__call__", None))  # noqa: B004 - for objects that have one
 
 
 def _exit_code(result: object) -> int:
