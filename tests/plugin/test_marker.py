@@ -11,15 +11,14 @@ def test_keywords_go_to_the_daemon_and_the_closest_counts(run_pytest: RunPytest)
     result = run_pytest(
         """
         import pytest
+        from pathlib import Path
         from agents_sandbox import SandboxFailedError
         pytestmark = pytest.mark.agents_sandbox(exec_mode="passthrough", missing_images=["a:1"])
 
-        def is_scripted(daemon):
-            try:
-                daemon.on_exec(("true",))
-            except RuntimeError:
-                return False
-            return True
+        def says(client):
+            sandbox = client.create_sandbox(image="b:1")
+            result = client.run(sandbox.sandbox_id, ("echo", "really"))
+            return Path(result.stdout_log_path).read_text()
 
         def has_image(client):
             try:
@@ -29,18 +28,18 @@ def test_keywords_go_to_the_daemon_and_the_closest_counts(run_pytest: RunPytest)
             return True
 
         def test_module(agents_sandbox_daemon, sync_agents_sandbox_client):
-            assert not is_scripted(agents_sandbox_daemon)
+            assert says(sync_agents_sandbox_client) == "really\n"
             assert not has_image(sync_agents_sandbox_client)
 
         @pytest.mark.agents_sandbox(exec_mode="scripted")
         class TestClass:
             def test_class(self, agents_sandbox_daemon, sync_agents_sandbox_client):
-                assert is_scripted(agents_sandbox_daemon)
+                assert says(sync_agents_sandbox_client) == ""
                 assert not has_image(sync_agents_sandbox_client)
 
             @pytest.mark.agents_sandbox(missing_images=[])
             def test_function(self, agents_sandbox_daemon, sync_agents_sandbox_client):
-                assert is_scripted(agents_sandbox_daemon)
+                assert says(sync_agents_sandbox_client) == ""
                 assert has_image(sync_agents_sandbox_client)
         """
     )

@@ -6,6 +6,7 @@ Run it inside a test process with `FakeDaemon`, or beside it with
 
 from ._daemon import FakeDaemon, Pause
 from ._faults import WireMessage
+from ._handlers import ExecContext, ExecHandler
 from ._host import ContainerBehavior, DockerHost
 from ._recorder import RecordedCall
 from ._scripts import ExecMatch, ExecScript
@@ -13,6 +14,8 @@ from ._scripts import ExecMatch, ExecScript
 __all__ = [
     "ContainerBehavior",
     "DockerHost",
+    "ExecContext",
+    "ExecHandler",
     "ExecMatch",
     "ExecScript",
     "FakeDaemon",
@@ -21,6 +24,14 @@ __all__ = [
     "WireMessage",
 ]
 
-for _public in (ContainerBehavior, DockerHost, ExecScript, FakeDaemon, Pause, RecordedCall):
+for _public in (
+    ContainerBehavior,
+    DockerHost,
+    ExecContext,
+    ExecScript,
+    FakeDaemon,
+    Pause,
+    RecordedCall,
+):
     _public.__module__ = __name__
 del _public

@@ -6,7 +6,6 @@ import asyncio
 import atexit
 import math
 import os
-import shutil
 import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,12 +20,15 @@ from ._background import Background
 from ._engine import Engine
 from ._errors import DOMAIN, StatusError
 from ._faults import WireMessage, check_method, planned_failure, wire_bytes
+from ._folders import remove_tree
 from ._host import ContainerBehavior, DockerHost, Host
 from ._passthrough import PassThroughRunner
+from ._place import place_of_caller
 from ._profile import profile_for
 from ._recorder import RecordedCall
 from ._sandbox import PRIMARY
-from ._scripts import ExecMatch, ExecScript, ScriptedRunner
+from ._scripted import ScriptedRunner, SilentRunner
+from ._scripts import ExecMatch, ExecScript, Scripts
 from ._settings import Settings
 from ._socket import SocketFile, checked_path, private_folder
 
@@ -50,10 +52,12 @@ class FakeDaemon:
         reported_version: What `Ping` tells instead of the release, such as `dev`.
         socket_path: Where to listen; by default in a new private folder. The socket and
             the folders that are missing above it are made private.
-        exec_mode: `scripted` plays what `on_exec()` says. `passthrough` really runs the
-            commands on this host, as this user and unprotected, in one folder per sandbox
-            that stands for `/workspace`. What ends a sandbox's processes kills their process
-            groups; one that left its group, by `setsid`, lives on.
+        exec_mode: What execs do that no `on_exec()` matches. `scripted`: nothing at all.
+            `passthrough`: the commands really run on this host, as this user and
+            unprotected. A folder per sandbox stands for its file system: `/workspace`, the
+            home and the targets of mounts and copies are in it, and where a command names
+            these paths it is given the folder's. What ends a sandbox's processes kills
+            their process groups, on Linux also those that left their group.
         exec_log_root: Where exec logs go. They stay there, and missing folders are made
             private; by default they go to a private folder and are removed by `stop()`.
         virtual_time: Whether the daemon's time stands still until `advance()` moves it.
@@ -113,8 +117,14 @@ class FakeDaemon:
         # For a daemon that is never stopped. A forked child must not clean up for us.
         self._remove_folder = weakref.finalize(self, _remove_folder, folder, os.getpid())
         self._socket = SocketFile(checked or folder / "agboxd.sock")
-        self._scripts = ScriptedRunner() if exec_mode == "scripted" else None
-        runner = self._scripts or PassThroughRunner(folder / "workspaces")
+        self._scripts = Scripts()
+        background = Background(virtual_time=virtual_time)
+        rest = (
+            SilentRunner()
+            if exec_mode == "scripted"
+            else PassThroughRunner(folder / "sandboxes", host.paths)
+        )
+        self._runner = ScriptedRunner(self._scripts, rest, background.clock.sleep)
         self._settings = Settings(
             profile=profile,
             host=host,
@@ -124,8 +134,7 @@ class FakeDaemon:
             idle_ttl=idle_ttl,
             cleanup_ttl=cleanup_ttl if cleanup_ttl > 0 else _CLEANUP_TTL,
         )
-        background = Background(virtual_time=virtual_time)
-        self._engine = Engine(self._settings, self._socket, runner, background)
+        self._engine = Engine(self._settings, self._socket, self._runner, background)
         self._recorder = self._engine.recorder
         self._stopped = False
 
@@ -162,11 +171,11 @@ class FakeDaemon:
             raise RuntimeError(
                 f"the fake daemon {'was stopped' if self._stopped else 'is running'}"
             )
-        atexit.register(self.stop)
+        atexit.register(self._shut_down)
         try:
             self._engine.start()
         except BaseException:
-            self.stop()
+            self._shut_down()
             raise
         return self
 
@@ -174,11 +183,19 @@ class FakeDaemon:
         """End all calls, streams and process groups and remove the daemon's files, for good.
 
         What was recorded can still be read. Repeated calls do nothing.
+
+        Raises:
+            BaseException: What a handler of `on_exec()` raised, the first of them all. A
+                context that another exception leaves does not raise it.
         """
+        self._shut_down()
+        self._scripts.raise_error()
+
+    def _shut_down(self) -> None:
         self._stopped = True
         self._engine.stop()
         self._remove_folder()
-        atexit.unregister(self.stop)
+        atexit.unregister(self._shut_down)
 
     def kill(self, *, stale_socket: bool = True) -> None:
         """Kill the daemon, as SIGKILL does: streams break, containers and processes go on.
@@ -244,7 +261,7 @@ class FakeDaemon:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.stop()
+        self._leave(exc)
 
     async def __aenter__(self) -> Self:
         return await asyncio.to_thread(self.start)
@@ -255,7 +272,13 @@ class FakeDaemon:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await asyncio.to_thread(self.stop)
+        await asyncio.to_thread(self._leave, exc)
+
+    def _leave(self, exc: BaseException | None) -> None:
+        if exc is None:
+            self.stop()
+        else:
+            self._shut_down()
 
     @property
     def calls(self) -> tuple[RecordedCall, ...]:
@@ -305,8 +328,8 @@ class FakeDaemon:
     def on_exec(self, match: ExecMatch) -> ExecScript:
         """Say what certain execs do; the last registration that matches counts.
 
-        Execs created before are not affected. One that nothing matches writes nothing
-        and exits with 0.
+        Execs created before are not affected. One that nothing matches does what the
+        `exec_mode` says. Hooks are matched too: as `("sh", "-lc", <hook>)`.
 
         Args:
             match: The exact argv, or a function that is given the argv.
@@ -315,12 +338,9 @@ class FakeDaemon:
             The script, to be filled in.
 
         Raises:
-            RuntimeError: The daemon runs commands for real.
             TypeError: `match` is a plain string.
         """
-        if self._scripts is None:
-            raise RuntimeError("on_exec() needs exec_mode='scripted'")
-        return self._scripts.on_exec(match)
+        return self._scripts.on_exec(match, place_of_caller())
 
     @contextmanager
     def paused(self) -> Iterator[Pause]:
@@ -486,4 +506,4 @@ def _names(argument: str, values: Collection[str]) -> frozenset[str]:
 
 def _remove_folder(folder: Path, owner: int) -> None:
     if os.getpid() == owner:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_tree(folder)

@@ -13,8 +13,8 @@ import grpc.aio
 
 from .._wire import v02_pb2 as pb
 from ._background import Background
+from ._command import Runner
 from ._errors import StatusError
-from ._execs import Runner
 from ._faults import Faults
 from ._loop_thread import LoopThread
 from ._recorder import Recorder
