@@ -160,7 +160,8 @@ def syntax(text: str) -> str:
         ("32kbi", "invalid suffix: 'kbi'"),
         ("1 ib", "invalid suffix: 'ib'"),
         ("1KiBs", "invalid suffix: 'KiBs'"),
-        ("1 \u00fc\u00fc", "invalid suffix: '\u00fc\u00fc'"),
+        ("1 \u00dc", "invalid suffix: '\u00fc'"),
+        ("1 \u00dc\u00dc", "invalid suffix: '\u00dc\u00dc'"),  # too long: four bytes
         ("1inf", "invalid suffix: 'inf'"),
         ("1\n", "invalid suffix: '\n'"),
     ],

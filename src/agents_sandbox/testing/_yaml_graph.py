@@ -29,6 +29,7 @@ _INT = re.compile(
 )
 _INT_RANGE = range(-(1 << 63), 1 << 64)
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+# Dates, infinities and NaN, which nothing in a config_yaml can be, stay strings.
 _RESOLVABLE = ("!!null", "!!bool", "!!int", "!!float")
 _MAX_DEPTH = 10_000
 _TAG_PREFIX = "tag:yaml.org,2002:"
@@ -145,7 +146,7 @@ def _tagged(tag: str, text: str) -> tuple[str, Any]:
 
 
 def resolve(text: str) -> tuple[str, Any]:
-    """The tag and the value of a plain scalar; dates stay strings."""
+    """The tag and the value of a plain scalar."""
     if text in _CONSTANTS:
         return _CONSTANTS[text]
     plain = "" if text.startswith("_") else text.replace("_", "")
