@@ -179,10 +179,12 @@ def test_socket_is_never_open_to_others(folder: Path) -> None:
             server.bind(bound)
             seen.append((mode(Path(bound).parent), path.exists()))
 
-        with _socket.SocketFile(path).listening(bind):
-            assert seen == [(0o700, False)]
-            assert mode(path) == 0o600
-            assert list(folder.iterdir()) == [path]
+        place = _socket.SocketFile(path)
+        place.listen(bind)
+        assert seen == [(0o700, False)]
+        assert mode(path) == 0o600
+        assert list(folder.iterdir()) == [path]
+        place.close()
     assert list(folder.iterdir()) == []
 
 
@@ -282,7 +284,7 @@ def test_failed_end_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(_socket.SocketFile, "_remove", fail)
+    monkeypatch.setattr(_socket.SocketFile, "close", fail)
     with FakeDaemon():
         pass
     assert failures == [ZeroDivisionError]

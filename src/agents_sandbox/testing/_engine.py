@@ -51,9 +51,12 @@ class Engine:
         handlers = Handlers(self._service, self.recorder, self.faults)
         server.add_generic_rpc_handlers((handlers.generic(),))
         try:
-            with self._socket.listening(server.add_insecure_port):
+            self._socket.listen(server.add_insecure_port)
+            try:
                 await server.start()
                 yield
+            finally:
+                self._socket.close()
         finally:
             # Streams would use up the grace, and cancelled handlers print tracebacks.
             self._service.end_streams(StatusError(grpc.StatusCode.UNAVAILABLE, "shutting down"))
