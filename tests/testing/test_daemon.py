@@ -297,6 +297,7 @@ def test_failed_end_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"exec_mode": "docker"}, "exec_mode must be 'scripted' or 'passthrough': 'docker'"),
         ({"ready_delay": -1}, "delays must not be negative"),
         ({"stop_delay": -1}, "delays must not be negative"),
+        ({"max_calls": -1}, "max_calls must not be negative: -1"),
         ({"stop_delay": float("nan")}, "delays must not be negative"),
     ],
 )

@@ -21,7 +21,7 @@ from ._faults import WireMessage, check_method, planned_failure, wire_bytes
 from ._lifecycle import Settings
 from ._passthrough import PassThroughRunner
 from ._profile import profile_for
-from ._recorder import RecordedCall
+from ._recorder import RecordedCall, Recorder
 from ._scripts import ExecMatch, ExecScript, ScriptedRunner
 from ._socket import SocketFile, checked_path, private_folder
 
@@ -52,6 +52,7 @@ class FakeDaemon:
         missing_images: Images that cannot be pulled.
         host_paths: Paths that count as folders of the daemon's host, so that they can be
             mounted and copied although they are not there; others are really looked up.
+        max_calls: How many calls `calls` remembers, the newest; None is all.
 
     Raises:
         ValueError: An argument is out of range.
@@ -69,6 +70,7 @@ class FakeDaemon:
         stop_delay: float = 0.0,
         missing_images: Collection[str] = (),
         host_paths: Collection[str] = (),
+        max_calls: int | None = None,
     ) -> None:
         profile = profile_for(version)
         if exec_mode not in ("scripted", "passthrough"):
@@ -78,6 +80,8 @@ class FakeDaemon:
                 raise TypeError(f"{name} must be a collection of strings, not one: {values!r}")
         if not (ready_delay >= 0 and stop_delay >= 0):  # so put for NaN
             raise ValueError("delays must not be negative")
+        if max_calls is not None and max_calls < 0:
+            raise ValueError(f"max_calls must not be negative: {max_calls!r}")
         checked = None if socket_path is None else checked_path(socket_path)
         folder = private_folder()
         # For a daemon that is never stopped. A forked child must not clean up for us.
@@ -93,8 +97,8 @@ class FakeDaemon:
             missing_images=frozenset(missing_images),
             host_paths=frozenset(host_paths),
         )
-        self._engine = Engine(self._settings, self._socket, self._runner)
-        self._recorder = self._engine.recorder
+        self._recorder = Recorder(max_calls)
+        self._engine = Engine(self._settings, self._socket, self._runner, self._recorder)
         self._started = False
 
     @property
@@ -164,7 +168,7 @@ class FakeDaemon:
 
     @property
     def calls(self) -> tuple[RecordedCall, ...]:
-        """All calls so far, in order of arrival; those that were refused, too."""
+        """The calls so far, in order of arrival; those that were refused, too."""
         return self._recorder.calls
 
     @property

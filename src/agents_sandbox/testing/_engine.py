@@ -28,8 +28,10 @@ _GRACE = 0.5
 class Engine:
     """One daemon; its methods may be called from any thread."""
 
-    def __init__(self, settings: Settings, socket: SocketFile, runner: Runner) -> None:
-        self.recorder = Recorder()
+    def __init__(
+        self, settings: Settings, socket: SocketFile, runner: Runner, recorder: Recorder
+    ) -> None:
+        self.recorder = recorder
         self.faults = Faults()
         self._socket = socket
         self._runner = runner

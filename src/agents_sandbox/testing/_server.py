@@ -54,12 +54,12 @@ class Handlers:
             else grpc.unary_unary_rpc_method_handler
         )
 
-        async def serve(request: Message, context: Context) -> Any:
+        async def serve(request: Any, context: Context) -> Any:
             self._recorder.add_call(_recorded(method, request, context))
             try:
                 planned = self._faults.take(method.name)
                 if method.streams:
-                    await self._send_events(rpc(request), context)
+                    await self._send_events(rpc(request), request.sandbox_id, context)
                     return None
                 return rpc(request) if planned is None else planned
             except StatusError as failure:
@@ -71,15 +71,17 @@ class Handlers:
             response_serializer=_serialize,
         )
 
-    async def _send_events(self, stream: EventStream, context: Context) -> None:
-        self._recorder.add_stream(+1)
+    async def _send_events(
+        self, stream: EventStream, sandbox_id: str, context: Context
+    ) -> None:
+        self._recorder.stream_opened(sandbox_id)
         try:
             async with aclosing(stream.events()) as events:
                 async for event in events:
                     await context.write(event)
         finally:
             stream.close()
-            self._recorder.add_stream(-1)
+            self._recorder.stream_closed(sandbox_id)
 
 
 def _snake_case(name: str) -> str:
