@@ -68,7 +68,7 @@ def test_socket_is_private_and_removed_in_the_end() -> None:
 def test_everything_can_be_prepared_before_the_start() -> None:
     daemon = FakeDaemon()
     daemon.on_exec(["x"]).exit(4)
-    daemon.fail_next("Ping", code="INTERNAL")
+    daemon.faults.fail_next("Ping", code="INTERNAL")
     with daemon.paused():
         daemon.start()
         with connected(daemon) as raw:

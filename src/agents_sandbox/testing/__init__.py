@@ -4,13 +4,27 @@ Run it inside a test process with `FakeDaemon`, or beside it with
 `python -m agents_sandbox.testing`.
 """
 
+from ._chaos import Chaos
 from ._daemon import FakeDaemon, Pause
-from ._faults import WireMessage
+from ._fault_rules import EventMatch, Fault
+from ._faults import Faults
 from ._recorder import RecordedCall
 from ._scripts import ExecMatch, ExecScript
+from ._wire_message import WireMessage
 
-__all__ = ["ExecMatch", "ExecScript", "FakeDaemon", "Pause", "RecordedCall", "WireMessage"]
+__all__ = [
+    "Chaos",
+    "EventMatch",
+    "ExecMatch",
+    "ExecScript",
+    "FakeDaemon",
+    "Fault",
+    "Faults",
+    "Pause",
+    "RecordedCall",
+    "WireMessage",
+]
 
-for _public in (ExecScript, FakeDaemon, Pause, RecordedCall):
+for _public in (Chaos, ExecScript, FakeDaemon, Fault, Faults, Pause, RecordedCall):
     _public.__module__ = __name__
 del _public

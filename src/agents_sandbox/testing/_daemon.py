@@ -7,23 +7,22 @@ import atexit
 import os
 import shutil
 import weakref
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import grpc
-
 from .._wire import v02_pb2 as pb
 from ._engine import Engine
-from ._errors import DOMAIN, StatusError
-from ._faults import WireMessage, check_method, planned_failure, wire_bytes
+from ._fault_rules import check_method
+from ._faults import Faults
 from ._lifecycle import Settings
 from ._passthrough import PassThroughRunner
 from ._profile import profile_for
 from ._recorder import RecordedCall, Recorder
 from ._scripts import ExecMatch, ExecScript, ScriptedRunner
 from ._socket import SocketFile, checked_path, private_folder
+from ._wire_message import WireMessage, wire_bytes
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -99,6 +98,7 @@ class FakeDaemon:
         )
         self._recorder = Recorder(max_calls)
         self._engine = Engine(self._settings, self._socket, self._runner, self._recorder)
+        self._faults = Faults(self._engine)
         self._started = False
 
     @property
@@ -165,6 +165,11 @@ class FakeDaemon:
         traceback: TracebackType | None,
     ) -> None:
         await asyncio.to_thread(self.stop)
+
+    @property
+    def faults(self) -> Faults:
+        """What can be made to go wrong."""
+        return self._faults
 
     @property
     def calls(self) -> tuple[RecordedCall, ...]:
@@ -244,61 +249,6 @@ class FakeDaemon:
             yield Pause(self._engine.advance)
         finally:
             self._engine.release()
-
-    def fail_next(
-        self,
-        method: str,
-        *,
-        code: str,
-        message: str = "",
-        reason: str | None = None,
-        domain: str = DOMAIN,
-        metadata: Mapping[str, str] | None = None,
-        details: bytes | None = None,
-        times: int = 1,
-    ) -> None:
-        """Let the next calls of an RPC end with a status, and do nothing else.
-
-        Args:
-            method: The plain RPC name, such as `CreateSandbox`.
-            code: The name of a gRPC status, such as `UNAVAILABLE`.
-            message: The status message.
-            reason: The reason of the `ErrorInfo` to send; None sends none.
-            domain: The domain of the `ErrorInfo`.
-            metadata: The metadata of the `ErrorInfo`.
-            details: Raw bytes to send for the status details, in place of an `ErrorInfo`.
-            times: How many calls.
-
-        Raises:
-            ValueError: There is no such RPC or status, or `times` is less than 1.
-        """
-        if times < 1:
-            raise ValueError(f"times must be at least 1: {times!r}")
-        failure = planned_failure(
-            code, message, reason=reason, domain=domain, metadata=metadata, details=details
-        )
-        self._engine.faults.plan_failure(method, failure, times)
-
-    def answer_next(self, method: str, response: WireMessage) -> None:
-        """Let the next call of a unary RPC answer this, and do nothing else.
-
-        Args:
-            method: The plain RPC name, such as `GetSandbox`.
-            response: The answer; bytes are sent as they are, be they garbage.
-
-        Raises:
-            ValueError: There is no such RPC, or it streams its answers.
-        """
-        self._engine.faults.plan_answer(method, wire_bytes(response))
-
-    def drop_streams(self) -> None:
-        """End every open event stream as a lost connection does, with UNAVAILABLE."""
-        dropped = StatusError(grpc.StatusCode.UNAVAILABLE, "connection dropped")
-        self._engine.end_streams(dropped)
-
-    def end_streams(self) -> None:
-        """End every open event stream cleanly, with OK."""
-        self._engine.end_streams(None)
 
     def emit(self, sandbox_id: str, event: WireMessage) -> None:
         """Append an event of any kind to a sandbox's log; its state does not change.

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
-import grpc
 import grpc.aio
 
 from .._wire import v02_pb2 as pb
 from ._background import Background
-from ._errors import StatusError
+from ._errors import StatusError, shutting_down
 from ._execs import Runner
-from ._faults import Faults
+from ._fault_stack import FaultStack
 from ._lifecycle import Settings
 from ._loop_thread import LoopThread
 from ._recorder import Recorder
@@ -20,6 +20,8 @@ from ._sandbox import Sandbox
 from ._server import OPTIONS, Handlers
 from ._service import Service
 from ._socket import SocketFile
+
+T = TypeVar("T")
 
 _GRACE = 0.5
 """Seconds that calls get to end at a stop; only a stream that nobody reads needs them."""
@@ -32,8 +34,8 @@ class Engine:
         self, settings: Settings, socket: SocketFile, runner: Runner, recorder: Recorder
     ) -> None:
         self.recorder = recorder
-        self.faults = Faults()
-        self._socket = socket
+        self.faults = FaultStack()
+        self.socket = socket
         self._runner = runner
         self._background = Background()
         self._service = Service(self._background, runner, settings)
@@ -53,18 +55,23 @@ class Engine:
         handlers = Handlers(self._service, self.recorder, self.faults)
         server.add_generic_rpc_handlers((handlers.generic(),))
         try:
-            self._socket.listen(server.add_insecure_port)
+            self.socket.listen(server.add_insecure_port)
             try:
                 await server.start()
                 yield
             finally:
-                self._socket.close()
+                self.socket.close()
         finally:
             # Streams would use up the grace, and cancelled handlers print tracebacks.
-            self._service.end_streams(StatusError(grpc.StatusCode.UNAVAILABLE, "shutting down"))
+            self._service.end_streams(shutting_down())
+            handlers.close()
             await server.stop(_GRACE)
             await self._background.aclose()
             await self._runner.aclose()
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Run a function in the daemon's thread and return its result."""
+        return self._thread.call(function)
 
     def hold(self) -> None:
         """Freeze background progress; each hold needs a `release()`."""
