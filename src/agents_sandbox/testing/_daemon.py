@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Literal
 
 from .._wire import v02_pb2 as pb
 from ._engine import Engine
+from ._expectations import assert_all_used
 from ._fault_rules import check_method
 from ._faults import Faults
+from ._leaks import streams_left
 from ._lifecycle import Settings
 from ._passthrough import PassThroughRunner
 from ._profile import profile_for
@@ -249,6 +251,43 @@ class FakeDaemon:
             yield Pause(self._engine.advance)
         finally:
             self._engine.release()
+
+    def assert_all_used(self) -> None:
+        """Check that whatever the test has planned came to pass.
+
+        That is: the calls of `faults.fail_next()` and `faults.answer_next()` and the
+        scripts of `on_exec()`, but those that are `optional`.
+
+        Raises:
+            AssertionError: Something was never used; it says where it was planned.
+        """
+        self._engine.call(lambda: assert_all_used(self._engine.faults.planned, self._scripts))
+
+    def assert_no_leaks(
+        self,
+        *,
+        streams: bool = True,
+        sandboxes: bool = False,
+        execs: bool = False,
+        processes: bool = True,
+        timeout: float = 10.0,
+    ) -> None:
+        """Check that nothing is left behind; must be called before `stop()`.
+
+        Args:
+            streams: Look for open event streams.
+            sandboxes: Look for sandboxes that are not DELETED.
+            execs: Look for running execs.
+            processes: Look for process groups that commands of `passthrough` left running.
+            timeout: Seconds that streams which their clients have cancelled get to end.
+
+        Raises:
+            AssertionError: Something is left; it says what.
+        """
+        left = streams_left(self._recorder.streams_left(timeout)) if streams else []
+        left += self._engine.leftovers(sandboxes=sandboxes, execs=execs, processes=processes)
+        if left:
+            raise AssertionError("\n  ".join(["left behind:", *left]))
 
     def emit(self, sandbox_id: str, event: WireMessage) -> None:
         """Append an event of any kind to a sandbox's log; its state does not change.

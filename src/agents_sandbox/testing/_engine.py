@@ -13,6 +13,7 @@ from ._background import Background
 from ._errors import StatusError, shutting_down
 from ._execs import Runner
 from ._fault_stack import FaultStack
+from ._leaks import execs_left, processes_left, sandboxes_left
 from ._lifecycle import Settings
 from ._loop_thread import LoopThread
 from ._recorder import Recorder
@@ -88,6 +89,18 @@ class Engine:
     def end_streams(self, failure: StatusError | None) -> None:
         """End all open event streams: with a failure, or cleanly."""
         self._thread.call(lambda: self._service.end_streams(failure))
+
+    def leftovers(self, *, sandboxes: bool, execs: bool, processes: bool) -> list[str]:
+        """Name what is left: sandboxes, running execs, processes; each if asked for."""
+
+        def look() -> list[str]:
+            return [
+                *(sandboxes_left(self._service.sandboxes) if sandboxes else ()),
+                *(execs_left(self._service.execs) if execs else ()),
+                *(processes_left(self._runner) if processes else ()),
+            ]
+
+        return self._thread.call(look)
 
     def emit(self, sandbox_id: str, event: pb.SandboxEvent) -> None:
         """Append an event to a sandbox's log."""
