@@ -28,7 +28,7 @@ def test_keywords_go_to_the_daemon_and_the_closest_counts(run_pytest: RunPytest)
             return True
 
         def test_module(agents_sandbox_daemon, sync_agents_sandbox_client):
-            assert says(sync_agents_sandbox_client) == "really\n"
+            assert says(sync_agents_sandbox_client) == "really\\n"
             assert not has_image(sync_agents_sandbox_client)
 
         @pytest.mark.agents_sandbox(exec_mode="scripted")
@@ -53,18 +53,21 @@ def test_faults_are_given_the_running_daemon(run_pytest: RunPytest) -> None:
         from agents_sandbox import DaemonError
 
         def no_list(daemon):
-            daemon.fail_next("ListSandboxes", code="INTERNAL", message="second")
+            daemon.faults.fail_next("ListSandboxes", code="INTERNAL", message="second")
 
         @pytest.mark.agents_sandbox(
-            faults=lambda daemon: daemon.fail_next("Ping", code="INTERNAL", message="first"))
+            faults=lambda daemon: daemon.faults.fail_next("Ping", code="INTERNAL", message="first"))
         class TestFaults:
             def test_one(self, sync_agents_sandbox_client):
                 with pytest.raises(DaemonError, match="first"):
                     sync_agents_sandbox_client.ping()
 
             @pytest.mark.agents_sandbox(
-                faults=[lambda daemon: daemon.fail_next("Ping", code="INTERNAL", message="own"),
-                        no_list])
+                faults=[
+                    lambda daemon: daemon.faults.fail_next("Ping", code="INTERNAL", message="own"),
+                    no_list,
+                ]
+            )
             def test_several(self, sync_agents_sandbox_client):
                 with pytest.raises(DaemonError, match="own"):
                     sync_agents_sandbox_client.ping()
@@ -84,7 +87,9 @@ def test_a_fault_that_errs_is_the_tests_error(run_pytest: RunPytest) -> None:
         """
         import pytest
 
-        @pytest.mark.agents_sandbox(faults=lambda daemon: daemon.fail_next("Pong", code="INTERNAL"))
+        @pytest.mark.agents_sandbox(
+            faults=lambda daemon: daemon.faults.fail_next("Pong", code="INTERNAL")
+        )
         def test_it(agents_sandbox_daemon):
             pass
         """

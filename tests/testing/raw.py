@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
+import pytest
 
 from agents_sandbox._wire import methods
 from agents_sandbox._wire import v02_pb2 as pb
@@ -79,13 +80,22 @@ class Raw:
 
     def __call__(self, method: Method[Any, Any], **fields: Any) -> Any:
         """Make a unary call, in the daemon's dialect whatever that of the method."""
+        return self._call(TIMEOUT, method, fields)
+
+    def _call(self, timeout: float, method: Method[Any, Any], fields: dict[str, Any]) -> Any:
         method = self._methods[method.name]
         call = self._channel.unary_unary(
             method.path,
             request_serializer=method.request_type.SerializeToString,
             response_deserializer=method.response_type.FromString,
         )
-        return call(method.request_type(**fields), timeout=TIMEOUT)
+        return call(method.request_type(**fields), timeout=timeout)
+
+    def refused_in(self, timeout: float, method: Method[Any, Any], **fields: Any) -> str:
+        """Make a unary call that must fail, with a deadline of its own; return the code."""
+        with pytest.raises(grpc.RpcError) as caught:
+            self._call(timeout, method, fields)
+        return refusal(caught.value).code
 
     def refused(self, method: Method[Any, Any], **fields: Any) -> Refusal:
         """Make a unary call that must fail."""

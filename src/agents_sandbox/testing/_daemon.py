@@ -13,24 +13,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import grpc
-
 from .._wire import v02_pb2 as pb
 from ._background import Background
 from ._engine import Engine
-from ._errors import DOMAIN, StatusError
-from ._faults import WireMessage, check_method, planned_failure, wire_bytes
+from ._expectations import assert_all_used
+from ._fault_rules import check_method
+from ._faults import Faults
 from ._folders import remove_tree
 from ._host import ContainerBehavior, DockerHost, Host
+from ._leaks import streams_left
 from ._passthrough import PassThroughRunner
 from ._place import place_of_caller
 from ._profile import profile_for
-from ._recorder import RecordedCall
+from ._recorder import RecordedCall, Recorder
 from ._sandbox import PRIMARY
 from ._scripted import ScriptedRunner, SilentRunner
 from ._scripts import ExecMatch, ExecScript, Scripts
 from ._settings import Settings
 from ._socket import SocketFile, checked_path, private_folder
+from ._wire_message import WireMessage, wire_bytes
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -73,6 +74,7 @@ class FakeDaemon:
         host_paths: Paths that count as folders of the daemon's host, so that they can be
             mounted and copied although they are not there; others are really looked up.
         docker: What the Docker engine has to offer; by default all.
+        max_calls: How many calls `calls` remembers, the newest; None is all.
 
     Raises:
         ValueError: An argument is out of range.
@@ -97,6 +99,7 @@ class FakeDaemon:
         containers: Mapping[str, ContainerBehavior] | None = None,
         host_paths: Collection[str] = (),
         docker: DockerHost | None = None,
+        max_calls: int | None = None,
     ) -> None:
         profile = profile_for(version)
         if reported_version is not None:
@@ -113,6 +116,8 @@ class FakeDaemon:
         )
         if not (ready_delay >= 0 and stop_delay >= 0):  # so put for NaN
             raise ValueError("delays must not be negative")
+        if max_calls is not None and max_calls < 0:
+            raise ValueError(f"max_calls must not be negative: {max_calls!r}")
         folder = private_folder()
         # For a daemon that is never stopped. A forked child must not clean up for us.
         self._remove_folder = weakref.finalize(self, _remove_folder, folder, os.getpid())
@@ -134,8 +139,11 @@ class FakeDaemon:
             idle_ttl=idle_ttl,
             cleanup_ttl=cleanup_ttl if cleanup_ttl > 0 else _CLEANUP_TTL,
         )
-        self._engine = Engine(self._settings, self._socket, self._runner, background)
-        self._recorder = self._engine.recorder
+        self._recorder = Recorder(max_calls)
+        self._engine = Engine(
+            self._settings, self._socket, self._runner, self._recorder, background
+        )
+        self._faults = Faults(self._engine, background.clock.sleep)
         self._stopped = False
 
     @property
@@ -281,8 +289,13 @@ class FakeDaemon:
             self._shut_down()
 
     @property
+    def faults(self) -> Faults:
+        """What can be made to go wrong."""
+        return self._faults
+
+    @property
     def calls(self) -> tuple[RecordedCall, ...]:
-        """All calls so far, in order of arrival; those that were refused, too."""
+        """The calls so far, in order of arrival; those that were refused, too."""
         return self._recorder.calls
 
     @property
@@ -372,60 +385,42 @@ class FakeDaemon:
             raise ValueError(f"seconds must be finite and not negative: {seconds!r}")
         self._engine.advance(seconds, timeout)
 
-    def fail_next(
+    def assert_all_used(self) -> None:
+        """Check that whatever the test has planned came to pass.
+
+        That is: the calls of `faults.fail_next()` and `faults.answer_next()` and the
+        scripts of `on_exec()`, but those that are `optional`.
+
+        Raises:
+            AssertionError: Something was never used; it says where it was planned.
+        """
+        self._engine.call(lambda: assert_all_used(self._engine.faults.planned, self._scripts))
+
+    def assert_no_leaks(
         self,
-        method: str,
         *,
-        code: str,
-        message: str = "",
-        reason: str | None = None,
-        domain: str = DOMAIN,
-        metadata: Mapping[str, str] | None = None,
-        details: bytes | None = None,
-        times: int = 1,
+        streams: bool = True,
+        sandboxes: bool = False,
+        execs: bool = False,
+        processes: bool = True,
+        timeout: float = 10.0,
     ) -> None:
-        """Let the next calls of an RPC end with a status, and do nothing else.
+        """Check that nothing is left behind; must be called before `stop()`.
 
         Args:
-            method: The plain RPC name, such as `CreateSandbox`.
-            code: The name of a gRPC status, such as `UNAVAILABLE`.
-            message: The status message.
-            reason: The reason of the `ErrorInfo` to send; None sends none.
-            domain: The domain of the `ErrorInfo`.
-            metadata: The metadata of the `ErrorInfo`.
-            details: Raw bytes to send for the status details, in place of an `ErrorInfo`.
-            times: How many calls.
+            streams: Look for open event streams.
+            sandboxes: Look for sandboxes that are not DELETED.
+            execs: Look for running execs.
+            processes: Look for process groups that commands of `passthrough` left running.
+            timeout: Seconds that streams which their clients have cancelled get to end.
 
         Raises:
-            ValueError: There is no such RPC or status, or `times` is less than 1.
+            AssertionError: Something is left; it says what.
         """
-        if times < 1:
-            raise ValueError(f"times must be at least 1: {times!r}")
-        failure = planned_failure(
-            code, message, reason=reason, domain=domain, metadata=metadata, details=details
-        )
-        self._engine.faults.plan_failure(method, failure, times)
-
-    def answer_next(self, method: str, response: WireMessage) -> None:
-        """Let the next call of a unary RPC answer this, and do nothing else.
-
-        Args:
-            method: The plain RPC name, such as `GetSandbox`.
-            response: The answer; bytes are sent as they are, be they garbage.
-
-        Raises:
-            ValueError: There is no such RPC, or it streams its answers.
-        """
-        self._engine.faults.plan_answer(method, wire_bytes(response))
-
-    def drop_streams(self) -> None:
-        """End every open event stream as a lost connection does, with UNAVAILABLE."""
-        dropped = StatusError(grpc.StatusCode.UNAVAILABLE, "connection dropped")
-        self._engine.end_streams(dropped)
-
-    def end_streams(self) -> None:
-        """End every open event stream cleanly, with OK."""
-        self._engine.end_streams(None)
+        left = streams_left(self._recorder.streams_left(timeout)) if streams else []
+        left += self._engine.leftovers(sandboxes=sandboxes, execs=execs, processes=processes)
+        if left:
+            raise AssertionError("\n  ".join(["left behind:", *left]))
 
     def emit(self, sandbox_id: str, event: WireMessage) -> None:
         """Append an event of any kind to a sandbox's log; its state does not change.

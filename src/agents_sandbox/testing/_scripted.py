@@ -56,7 +56,6 @@ class ScriptedRunner(Runner):
         self._scripts = scripts
         self._rest = rest
         self._sleep = sleep
-        self._playing: dict[ScriptedProcess, Command] = {}
 
     async def prepare(self, sandbox: Sandbox) -> None:
         """Lay out the files of a sandbox whose container is made."""
@@ -68,7 +67,7 @@ class ScriptedRunner(Runner):
         return self._rest.process_for(command) if plan is None else self._play(command, plan)
 
     def _play(self, command: Command, plan: Plan) -> ScriptedProcess:
-        return ScriptedProcess(command, plan, self._scripts, self._sleep, self._playing)
+        return ScriptedProcess(command, plan, self._scripts, self._sleep)
 
     def kill(self, sandbox_id: str) -> None:
         """Kill what really runs; scripts end with their tasks."""
@@ -79,8 +78,8 @@ class ScriptedRunner(Runner):
         await self._rest.remove(sandbox_id)
 
     def running(self) -> list[str]:
-        """What still runs, be it played or real."""
-        return [*map(str, self._playing.values()), *self._rest.running()]
+        """What really runs; a script leaves nothing on the host."""
+        return self._rest.running()
 
     async def aclose(self) -> None:
         """Remove every sandbox."""
@@ -96,18 +95,15 @@ class ScriptedProcess(Process):
         plan: Plan,
         scripts: Scripts,
         sleep: Sleep,
-        playing: dict[ScriptedProcess, Command],
     ) -> None:
         self._command = command
         self._plan = plan
         self._scripts = scripts
         self._sleep = sleep
-        self._playing = playing
 
     async def run(self) -> int:
         """Do one step after the other; a cancellation is the end."""
         output = Output(self._command)
-        self._playing[self] = self._command
         try:
             for step in self._plan.steps:
                 if isinstance(step, Wait):
@@ -117,7 +113,6 @@ class ScriptedProcess(Process):
             return await self._end(output)
         finally:
             output.close()
-            del self._playing[self]
 
     async def _end(self, output: Output) -> int:
         end = self._plan.end
