@@ -15,7 +15,7 @@ import pytest
 
 from agents_sandbox._wire import methods
 from agents_sandbox._wire import v02_pb2 as pb
-from agents_sandbox.testing import FakeDaemon, _passthrough
+from agents_sandbox.testing import FakeDaemon, _passthrough, _strays
 
 from .raw import TIMEOUT, Raw, connected
 
@@ -185,9 +185,11 @@ def test_whole_process_group_is_killed(
 
 
 def test_process_left_behind_is_killed(raw: Raw, fifo: Fifo) -> None:
-    raw.start(*speak(fifo, "sleep 3600 &"))
+    # Its group is all that tells whose it is.
+    job = 'env -i sh -c "echo \\$$ >&3; exec sleep 3600"'
+    raw.start("sh", "-c", f"{job} 3>{fifo.path} &")
     assert raw.finished().state == pb.EXEC_STATE_FINISHED
-    assert fifo.read() == b"hello\n"
+    assert int(fifo.read()) > 0
     raw(methods.STOP_SANDBOX, sandbox_id="box-1")
     raw.wait_for(pb.SANDBOX_STOPPED)
     assert fifo.read() == b""
@@ -258,6 +260,12 @@ def test_what_left_its_process_group_is_found_and_killed(raw: Raw, fifo: Fifo) -
     assert fifo.read() == b"sh\n"
     (left,) = raw.daemon._runner.running()
     assert left.startswith("exec exec-1 in sandbox box-1: (")
+    raw.ready("box-2")
+    raw.start("true", sandbox_id="box-2", exec_id="other")
+    raw.finished("other", "box-2")
+    raw(methods.DELETE_SANDBOX, sandbox_id="box-2")
+    raw.wait_for(pb.SANDBOX_DELETED, "box-2")
+    assert len(raw.daemon._runner.running()) == 1
     raw(methods.STOP_SANDBOX, sandbox_id="box-1")
     raw.wait_for(pb.SANDBOX_STOPPED)
     assert fifo.read() == b""
@@ -330,6 +338,7 @@ def test_mounts_and_copies_as_recorded(raw: Raw, tmp_path: Path) -> None:
             "a.txt\nsub\nhello-from-mount\n",
         ),
         (("sh", "-c", 'cat "$MNT"/hello.txt'), "hello-from-mount\n"),
+        (("sh", "-c", "cat ~/data/hello.txt"), "hello-from-mount\n"),
     ],
 )
 def test_absolute_paths_as_recorded(
@@ -405,3 +414,18 @@ def test_pretended_source_is_an_empty_folder() -> None:
         )
         _, stdout, _ = run(raw, "sh", "-c", "touch /data/x; ls -A /data /copied | wc -l")
         assert stdout.split() == ["4"]
+
+
+def test_what_forks_while_it_is_killed_is_killed_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stray(pid: int) -> _strays.Stray:
+        return _strays.Stray(pid, "box-1", "exec-1", ())
+
+    # What was killed is there until it is reaped.
+    sightings = iter([[stray(1001)], [stray(1001), stray(1002)], [stray(1001), stray(1002)]])
+    killed: list[int] = []
+    monkeypatch.setattr(_strays, "find_strays", lambda _: next(sightings))
+    monkeypatch.setattr(os, "kill", lambda pid, _: killed.append(pid))
+    _strays.kill_strays(tmp_path)
+    assert killed == [1001, 1002]

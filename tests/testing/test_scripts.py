@@ -111,8 +111,10 @@ async def test_unused_scripts_are_named(stage: Stage) -> None:
 
 def test_place_of_a_script_is_the_test(daemon: FakeDaemon) -> None:
     daemon.on_exec(["ls"])
-    (unused,) = daemon._scripts.unused()
-    assert unused.startswith(f"on_exec(('ls',)) at {__file__}:")
+    exec("daemon.on_exec(['pwd'])", {"daemon": daemon})  # no module has this code
+    here, nowhere = daemon._scripts.unused()
+    assert here.startswith(f"on_exec(('ls',)) at {__file__}:")
+    assert nowhere == "on_exec(('pwd',)) at <string>:1: never used"
 
 
 async def test_command_without_log_files(stage: Stage) -> None:

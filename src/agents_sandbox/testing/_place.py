@@ -12,5 +12,5 @@ def place_of_caller() -> str:
     return next(
         f"{frame.f_code.co_filename}:{line}"
         for frame, line in traceback.walk_stack(inspect.currentframe())
-        if not frame.f_globals["__name__"].startswith(inside)
+        if not frame.f_globals.get("__name__", "").startswith(inside)  # code without a module
     )
