@@ -281,7 +281,7 @@ def test_failed_end_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     failures: list[Any] = []
     monkeypatch.setattr(threading, "excepthook", lambda args: failures.append(args.exc_type))
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(_socket.SocketFile, "close", fail)

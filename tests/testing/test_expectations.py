@@ -109,7 +109,7 @@ def test_what_is_left_is_named(raw: Raw) -> None:
                 "sandbox box-1: READY",
                 "sandbox box-2: PENDING",
                 "sandbox box-3: DELETING",
-                "exec exec-1 of sandbox box-1: RUNNING",
+                "exec exec-1 in sandbox box-1: ('sleep',): RUNNING",
             ]
             raw.daemon.assert_no_leaks(streams=False)
     raw.daemon.assert_no_leaks()
