@@ -73,9 +73,13 @@ class Raw:
     def __init__(self, daemon: FakeDaemon, channel: grpc.Channel) -> None:
         self.daemon = daemon
         self._channel = channel
+        old = daemon.version.startswith("0.2.")
+        table = methods.METHODS_V02 if old else methods.METHODS_V04
+        self._methods = {method.name: method for method in table}
 
     def __call__(self, method: Method[Any, Any], **fields: Any) -> Any:
-        """Make a unary call."""
+        """Make a unary call, in the dialect of the daemon."""
+        method = self._methods[method.name]
         call = self._channel.unary_unary(
             method.path,
             request_serializer=method.request_type.SerializeToString,
@@ -93,7 +97,7 @@ class Raw:
 
     def create(self, sandbox_id: str = "box-1", **spec: Any) -> Any:
         """Ask for a sandbox."""
-        create_spec = pb.CreateSpec(**{"image": IMAGE, **spec})
+        create_spec = {"image": IMAGE, **spec}
         return self(methods.CREATE_SANDBOX, sandbox_id=sandbox_id, create_spec=create_spec).sandbox
 
     def ready(self, sandbox_id: str = "box-1", **spec: Any) -> Any:

@@ -196,13 +196,24 @@ class FakeDaemon:
         """Ask the daemon to end, as SIGTERM does; returns at once.
 
         The socket file goes, and new calls fail. The daemon waits for its open event streams
-        to be ended by their clients, without limit; see `running`.
+        to be ended by their clients, without limit; see `wait_until_ended()`.
 
         Raises:
             RuntimeError: The daemon is not running.
         """
         self._require_running()
         self._engine.terminate()
+
+    def wait_until_ended(self, *, timeout: float = 10.0) -> None:
+        """Block the calling thread until the daemon has ended after `terminate()`.
+
+        Args:
+            timeout: Seconds to wait at most.
+
+        Raises:
+            TimeoutError: Event streams were open all the time.
+        """
+        self._engine.wait_until_ended(timeout)
 
     @contextmanager
     def down(self, *, stale_socket: bool = True) -> Iterator[None]:
@@ -215,8 +226,10 @@ class FakeDaemon:
             RuntimeError: The daemon is not running.
         """
         self.kill(stale_socket=stale_socket)
-        yield
-        self.start()
+        try:
+            yield
+        finally:
+            self.start()
 
     def _require_running(self) -> None:
         if not self.running:

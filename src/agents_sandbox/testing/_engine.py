@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from typing import TypeVar
@@ -49,6 +50,7 @@ class Engine:
         self._server: grpc.aio.Server | None = None
         self._listening = ExitStack()
         self._ending: asyncio.Task[None] | None = None
+        self._ended = threading.Event()
 
     @property
     def running(self) -> bool:
@@ -74,6 +76,16 @@ class Engine:
         """Ask the daemon to end, which it does when its last stream is gone."""
         self._thread.call(self._terminate)
 
+    def wait_until_ended(self, timeout: float) -> None:
+        """Block until the daemon has ended.
+
+        Raises:
+            TimeoutError: It did not, in `timeout` seconds.
+        """
+        if not self._ended.wait(timeout):
+            streams = self.recorder.open_streams
+            raise TimeoutError(f"after {timeout} s {streams} event streams keep the daemon alive")
+
     @asynccontextmanager
     async def _live(self) -> AsyncIterator[None]:
         try:
@@ -94,16 +106,19 @@ class Engine:
             await server.start()
             self._listening = stack.pop_all()
         self._server = server
+        self._ended.clear()
 
     async def _shut(self, why: str) -> None:
         server, self._server = self._server, None
         if self._ending:
             self._ending.cancel()
+            self._ending = None
         # Streams would use up the grace, and cancelled handlers print tracebacks.
         self._service.end_streams(StatusError(grpc.StatusCode.UNAVAILABLE, why))
         if server:
             await server.stop(_GRACE)
         self._listening.close()
+        self._ended.set()
 
     async def _kill(self, *, stale_socket: bool) -> None:
         await self._shut("Socket closed")
@@ -118,6 +133,7 @@ class Engine:
         await server.stop(_FOR_EVER)
         await self._service.die()
         self._server = self._ending = None
+        self._ended.set()
 
     def hold(self) -> None:
         """Freeze background progress; each hold needs a `release()`."""

@@ -1,0 +1,68 @@
+"""The daemon's clock, and all that goes by it."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+
+import pytest
+
+from agents_sandbox.testing import FakeDaemon
+from agents_sandbox.testing._clock import HostClock, VirtualClock
+
+
+async def test_sleepers_wake_in_the_order_of_their_time() -> None:
+    clock = VirtualClock()
+    start = clock.nanoseconds()
+    woken: list[tuple[str, float]] = []
+
+    async def sleep(name: str, *seconds: float) -> None:
+        for wait in seconds:
+            await clock.sleep(wait)
+            woken.append((name, (clock.nanoseconds() - start) / 1e9))
+
+    tasks = [
+        asyncio.create_task(sleep("a", 3, 2)),
+        asyncio.create_task(sleep("b", 4)),
+        asyncio.create_task(sleep("c", 3, 90)),
+        asyncio.create_task(sleep("never", 1)),
+    ]
+    await clock.advance(0)
+    tasks.pop().cancel()
+    await clock.advance(2.5)
+    assert woken == []
+    await clock.advance(7.5)
+    assert woken == [("a", 3), ("c", 3), ("b", 4), ("a", 5)]
+    assert (clock.nanoseconds() - start) / 1e9 == 10
+    await clock.advance(90)
+    assert woken[4:] == [("c", 93)]
+    await asyncio.gather(*tasks)
+
+
+async def test_no_time_is_a_turn_of_the_loop() -> None:
+    for clock in (VirtualClock(), HostClock()):
+        turns: list[int] = []
+        asyncio.get_running_loop().call_soon(turns.append, 1)
+        await clock.sleep(0)
+        assert turns == [1]
+
+
+async def test_moments_differ_while_time_stands_still() -> None:
+    clock = VirtualClock()
+    first, second = (clock.now().ToNanoseconds() for _ in range(2))
+    assert (first, second) == (clock.nanoseconds(), clock.nanoseconds() + 1)
+    await clock.advance(1)
+    assert clock.now().ToNanoseconds() == first + 1_000_000_000
+
+
+def test_the_hosts_clock_cannot_be_moved() -> None:
+    with FakeDaemon() as daemon, pytest.raises(RuntimeError, match="virtual_time=True"):
+        daemon.advance(1)
+
+
+@pytest.mark.parametrize("seconds", [-1, math.inf, math.nan])
+def test_time_that_cannot_pass(seconds: float) -> None:
+    daemon = FakeDaemon(virtual_time=True)
+    with pytest.raises(ValueError, match="seconds must be finite and not negative"):
+        daemon.advance(seconds)
+    daemon.stop()

@@ -1,0 +1,186 @@
+"""Containers that end behind the daemon's back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from agents_sandbox._wire import methods
+from agents_sandbox._wire import v02_pb2 as pb
+from agents_sandbox.testing import ContainerBehavior, FakeDaemon
+
+from .raw import Raw, connected, name
+
+AT_ONCE = ["0.2.0", "0.2.1", "0.3.0", "0.3.2"]
+AFTER_PATIENCE = ["0.4.0", "0.4.2", "0.4.3", "dev"]
+
+
+@contextmanager
+def ready(version: str, **options: Any) -> Iterator[Raw]:
+    """A daemon that stands still, with a READY sandbox `box-1` and `side` beside it."""
+    options.setdefault("virtual_time", True)
+    with FakeDaemon(version=version, **options) as daemon, connected(daemon) as raw:
+        old = version.startswith("0.2.")
+        field = "optional_services" if old else "companion_containers"
+        raw.create(**{field: [{"name": "side", "image": "redis:7"}]})
+        daemon.advance(1)
+        yield raw
+
+
+def state(raw: Raw) -> str:
+    return pb.SandboxState.Name(raw.get().state).removeprefix("SANDBOX_STATE_")
+
+
+def news(raw: Raw, count: int) -> list[tuple[str, str, str]]:
+    """The names, codes and messages of the events that followed READY."""
+    events = []
+    with raw.stream(from_sequence=4) as stream:
+        while len(events) < count:
+            events.append(next(stream))
+    details = [
+        event.service if event.HasField("service") else event.sandbox_phase for event in events
+    ]
+    return [
+        (name(event), detail.error_code, detail.error_message)
+        for event, detail in zip(events, details, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("version", AT_ONCE)
+@pytest.mark.parametrize(
+    ("oom", "code", "end"), [(False, "CONTAINER_DIED", "die"), (True, "CONTAINER_OOM", "oom")]
+)
+def test_older_daemons_notice_a_death_at_once(version: str, oom: bool, code: str, end: str) -> None:
+    noun = "service container" if version.startswith("0.2") else "companion container"
+    with ready(version) as raw:
+        raw.daemon.kill_container("box-1", "side", oom=oom)
+        assert state(raw) == "READY"
+        raw.daemon.kill_container("box-1", oom=oom)
+        assert state(raw) == "FAILED"
+        assert news(raw, 2) == [
+            ("SANDBOX_SERVICE_FAILED:READY", code, f"{noun} {end}"),
+            ("SANDBOX_FAILED:FAILED", code, f"primary container {end}"),
+        ]
+
+
+@pytest.mark.parametrize("version", AFTER_PATIENCE)
+@pytest.mark.parametrize(
+    ("oom", "code", "end"),
+    [(False, "CONTAINER_CRASHLOOP", "exited"), (True, "CONTAINER_OOM", "OOM killed")],
+)
+def test_newer_daemons_wait_five_minutes(version: str, oom: bool, code: str, end: str) -> None:
+    with ready(version) as raw:
+        raw.daemon.kill_container("box-1", "side", oom=oom)
+        raw.daemon.advance(50)
+        raw.daemon.kill_container("box-1", oom=oom)
+        raw.daemon.advance(299)
+        assert state(raw) == "READY"
+        raw.daemon.advance(16)
+        assert state(raw) == "FAILED"
+        companion = ("SANDBOX_SERVICE_FAILED:READY", code, f"companion container {end}")
+        primary = ("SANDBOX_FAILED:FAILED", code, f"primary container {end}")
+        # Looks are 15 s apart, and each that finds the companion down says so again.
+        assert (
+            news(raw, 5) == [*[companion] * 3, primary, companion][:5]
+            or news(raw, 4)[-1] == primary
+        )
+
+
+@pytest.mark.parametrize("version", AFTER_PATIENCE)
+def test_removed_containers_are_given_up_at_the_next_look(version: str) -> None:
+    why = "not running (detected during reconciliation)"
+    side = ("SANDBOX_SERVICE_FAILED:READY", "CONTAINER_NOT_RUNNING", f"companion container {why}")
+    primary = ("SANDBOX_FAILED:FAILED", "CONTAINER_NOT_RUNNING", f"primary container {why}")
+    with ready(version) as raw:
+        raw.daemon.kill_container("box-1", "side")
+        raw.daemon.remove_container("box-1", "side")
+        assert raw.daemon.running
+        raw.daemon.advance(15)
+        assert news(raw, 1) == [side]
+        raw.daemon.remove_container("box-1")  # it dies, and that is a look
+        assert state(raw) == "FAILED"
+        assert primary in news(raw, 3)
+
+
+@pytest.mark.parametrize("version", AFTER_PATIENCE)
+def test_half_a_minute_of_running_is_forgiveness(version: str) -> None:
+    with ready(version) as raw:
+        for seconds_up in (29, 31):
+            raw.daemon.kill_container("box-1")
+            raw.daemon.advance(200)
+            raw.start(exec_id=f"exec-{seconds_up}")  # starts it again
+            raw.daemon.advance(seconds_up)
+        raw.daemon.kill_container("box-1")
+        raw.daemon.advance(299)
+        assert state(raw) == "READY"
+
+
+@pytest.mark.parametrize("version", AFTER_PATIENCE)
+def test_short_runs_in_between_do_not_help(version: str) -> None:
+    with ready(version) as raw:
+        raw.daemon.kill_container("box-1")
+        raw.daemon.advance(200)
+        raw.start()
+        raw.daemon.advance(20)
+        raw.daemon.kill_container("box-1")
+        raw.daemon.advance(100)
+        assert state(raw) == "FAILED"
+
+
+@pytest.mark.parametrize("version", AFTER_PATIENCE)
+def test_what_exits_by_itself_is_restarted_for_ever(version: str) -> None:
+    crashing = ContainerBehavior(exits_after=5)
+    with ready(version, containers={"box-1": crashing, "side": crashing}) as raw:
+        raw.daemon.advance(3600)
+        raw.start()
+        ended = raw.finished()
+        assert ended.state == pb.EXEC_STATE_FAILED
+        assert ended.exit_code == 0
+        assert ended.error.startswith("Error response from daemon: Container ")
+        assert ended.error.endswith(" is restarting, wait until the container is running")
+        assert not raw.daemon.exec_log_root.joinpath("box-1", "exec-1.stdout.log").exists()
+        assert state(raw) == "READY"
+
+
+@pytest.mark.parametrize("version", AT_ONCE)
+def test_what_exits_by_itself_is_dead_for_older_daemons(version: str) -> None:
+    behaviors = {
+        "box-1": ContainerBehavior(exits_after=9),
+        "redis:7": ContainerBehavior(exits_after=5),
+    }
+    with ready(version, containers=behaviors) as raw:
+        raw.daemon.advance(5)
+        assert [event for event, *_ in news(raw, 1)] == ["SANDBOX_SERVICE_FAILED:READY"]
+        raw.daemon.advance(5)
+        assert state(raw) == "FAILED"
+
+
+def test_a_death_that_comes_too_late_is_ignored() -> None:
+    late = ContainerBehavior(exits_after=60)
+    with ready("0.2.1", containers={"box-1": late}) as raw:
+        raw(methods.DELETE_SANDBOX, sandbox_id="box-1")
+        raw.daemon.advance(120)
+        assert raw.history()[-1] == "SANDBOX_DELETED:DELETED"
+
+
+def test_containers_that_are_not_there() -> None:
+    with ready("0.4.3") as raw:
+        with pytest.raises(LookupError, match="sandbox ghost was not found"):
+            raw.daemon.kill_container("ghost")
+        with pytest.raises(ValueError, match="sandbox box-1 has no container 'ghost'"):
+            raw.daemon.kill_container("box-1", "ghost")
+        raw.daemon.kill_container("box-1")
+        with pytest.raises(ValueError, match="container agbox-primary-box-1 is not running"):
+            raw.daemon.kill_container("box-1")
+        raw.daemon.remove_container("box-1")
+        with pytest.raises(ValueError, match="sandbox box-1 has no primary container"):
+            raw.daemon.remove_container("box-1")
+
+
+@pytest.mark.parametrize("name", ["starts_after", "healthy_after", "exits_after"])
+def test_times_of_a_container_are_checked(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} must not be negative"):
+        ContainerBehavior(**{name: -1.0})

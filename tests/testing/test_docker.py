@@ -1,0 +1,136 @@
+"""What Docker refuses after a create was accepted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from agents_sandbox._wire import methods
+from agents_sandbox._wire import v02_pb2 as pb
+from agents_sandbox.testing import DockerHost, FakeDaemon
+
+from .raw import Raw, connected
+
+RUNS, FAILED = pb.SANDBOX_STATE_READY, pb.SANDBOX_STATE_FAILED
+
+
+def outcome(raw: Raw, sandbox_id: str = "box-1", **spec: Any) -> tuple[int, str]:
+    """The state in which a create ends, and why."""
+    raw.create(sandbox_id, **spec)
+    raw.daemon.advance(0)
+    handle = raw.get(sandbox_id)
+    return handle.state, handle.error_message
+
+
+def error(message: str) -> tuple[int, str]:
+    return FAILED, f"Error response from daemon: {message}"
+
+
+@pytest.mark.parametrize(
+    ("options", "image", "expected"),
+    [
+        ({}, "any/image:1", (RUNS, "")),
+        ({"known_images": ["a:1"]}, "a:1", (RUNS, "")),
+        (
+            {"known_images": ["a:1"]},
+            "b:1",
+            error(
+                "pull access denied for b:1, repository does not exist or may require "
+                "'docker login'"
+            ),
+        ),
+        (
+            {"missing_images": ["agbox.invalid/none:1"]},
+            "agbox.invalid/none:1",
+            error('Get "https://agbox.invalid/v2/": dial tcp: lookup agbox.invalid: no such host'),
+        ),
+        (
+            {},
+            "Bad Image!!",
+            error(
+                "no such image: Bad Image!!: invalid reference format: "
+                "repository name must be lowercase"
+            ),
+        ),
+        ({}, "bad image", error("no such image: bad image: invalid reference format")),
+        ({}, "Registry.example/app:Tag", (RUNS, "")),
+    ],
+)
+def test_images(options: dict[str, Any], image: str, expected: tuple[int, str]) -> None:
+    with FakeDaemon(virtual_time=True, **options) as daemon, connected(daemon) as raw:
+        assert outcome(raw, image=image) == expected
+
+
+def test_a_port_of_the_host_is_published_once() -> None:
+    web = {"container_port": 80, "host_port": 8080}
+    udp = {**web, "protocol": 1}
+    docker = DockerHost(ports_in_use=[5432])
+    with (
+        FakeDaemon(version="0.4.3", virtual_time=True, docker=docker) as daemon,
+        connected(daemon) as raw,
+    ):
+        assert outcome(raw, ports=[web]) == (RUNS, "")
+        assert outcome(raw, "box-2", ports=[udp]) == (RUNS, "")
+        state, why = outcome(raw, "box-3", ports=[web])
+        assert state == FAILED
+        assert why.startswith(
+            "Error response from daemon: driver failed programming external connectivity on "
+            "endpoint agbox-primary-box-3 ("
+        )
+        assert why.endswith("): Bind for 127.0.0.1:8080 failed: port is already allocated")
+        _, why = outcome(raw, "box-4", ports=[{"container_port": 1, "host_port": 5432}])
+        assert why.endswith("Bind for 127.0.0.1:5432 failed: port is already allocated")
+
+        raw(methods.STOP_SANDBOX, sandbox_id="box-1")
+        daemon.advance(0)
+        assert outcome(raw, "box-5", ports=[web]) == (RUNS, "")
+        raw(methods.RESUME_SANDBOX, sandbox_id="box-1")
+        daemon.advance(0)
+        assert raw.get().error_code == "SANDBOX_RESUME_FAILED"
+        raw(methods.DELETE_SANDBOX, sandbox_id="box-5")
+        daemon.advance(0)
+        assert outcome(raw, "box-6", ports=[web]) == (RUNS, "")
+
+
+@pytest.mark.parametrize(
+    ("docker", "spec", "why"),
+    [
+        (DockerHost(disk_quota=False), {"disk_limit": "1g"}, "disk_limit not supported"),
+        (DockerHost(gpus=False), {"gpus": "all"}, 'could not select device driver "nvidia"'),
+        (DockerHost(), {"disk_limit": "1g", "gpus": "all"}, None),
+    ],
+)
+def test_what_a_docker_does_not_have(
+    docker: DockerHost, spec: dict[str, Any], why: str | None
+) -> None:
+    with (
+        FakeDaemon(version="0.4.3", virtual_time=True, docker=docker) as daemon,
+        connected(daemon) as raw,
+    ):
+        state, message = outcome(raw, **spec)
+        assert state == (RUNS if why is None else FAILED)
+        assert (why or "") in message
+
+
+def test_a_companion_that_cannot_be_limited_fails_alone() -> None:
+    options: dict[str, Any] = {"virtual_time": True, "docker": DockerHost(disk_quota=False)}
+    companion = {"name": "db", "image": "redis:7", "disk_limit": "1g"}
+    with FakeDaemon(version="0.4.3", **options) as daemon, connected(daemon) as raw:
+        assert outcome(raw, companion_containers=[companion]) == (RUNS, "")
+        assert "SANDBOX_SERVICE_FAILED:PENDING" in raw.history()
+
+
+@pytest.mark.parametrize(("version", "clash"), [("0.2.1", True), ("0.4.2", True), ("0.4.3", False)])
+def test_ids_that_differ_in_underscores_only(version: str, clash: bool) -> None:
+    with FakeDaemon(version=version, virtual_time=True) as daemon, connected(daemon) as raw:
+        assert outcome(raw, "a_b-c") == (RUNS, "")
+        second = outcome(raw, "a-b_c")
+        first = raw.get("a_b-c")
+        if not clash:
+            assert (second, first.state) == ((RUNS, ""), RUNS)
+            return
+        assert second == error("network with name agbox-net-a-b-c already exists")
+        assert first.state == FAILED
+        # Nothing of either is left, so the next one has the name to itself.
+        assert outcome(raw, "a-b-c") == (RUNS, "")

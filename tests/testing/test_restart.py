@@ -1,0 +1,241 @@
+"""A daemon that ends and comes back: what it still knows, and what it makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+import pytest
+
+from agents_sandbox._wire import methods
+from agents_sandbox._wire import v02_pb2 as pb
+from agents_sandbox.testing import FakeDaemon
+
+from .raw import Raw, connected
+
+VERSIONS = ["0.2.1", "0.3.2", "0.4.0", "0.4.3"]
+TOLERANT = ["0.4.0", "0.4.3"]
+CREATE = 1.0
+
+
+@contextmanager
+def daemon_of(version: str) -> Iterator[FakeDaemon]:
+    with FakeDaemon(version=version, virtual_time=True, ready_delay=CREATE) as daemon:
+        yield daemon
+
+
+def settled(raw: Raw, method: Any) -> None:
+    """Make a call about `box-1`, and let all come true that it sets going."""
+    raw(method, sandbox_id="box-1")
+    raw.daemon.advance(0)
+
+
+def before_restart(raw: Raw, state: str) -> None:
+    """Bring `box-1` to a state."""
+    raw.create()
+    raw.daemon.advance(0 if state == "PENDING" else CREATE)
+    if state == "STOPPED":
+        settled(raw, methods.STOP_SANDBOX)
+    elif state == "FAILED":
+        raw.daemon.remove_container("box-1")
+    elif state == "DELETED":
+        settled(raw, methods.DELETE_SANDBOX)
+
+
+def after_restart(raw: Raw) -> tuple[str, str, str]:
+    """The state of `box-1`, and the code and message of its newest event."""
+    state = pb.SandboxState.Name(raw.get().state).removeprefix("SANDBOX_STATE_")
+    with raw.stream() as stream:
+        for event in stream:
+            if event.sequence == raw.get().last_event_sequence:
+                break
+    phase = event.sandbox_phase
+    return state, phase.error_code or phase.reason, phase.error_message
+
+
+PENDING = ("FAILED", "INTERRUPTED_PENDING", "sandbox was pending when daemon restarted")
+NOT_RUNNING = "primary container not running after daemon restart"
+MISSING = "primary container missing after daemon restart"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(
+    ("state", "meanwhile", "expected"),
+    [
+        ("PENDING", None, PENDING),
+        ("READY", None, ("READY", "", "")),
+        ("READY", "removed", ("FAILED", "CONTAINER_NOT_RUNNING", NOT_RUNNING)),
+        ("STOPPED", None, ("STOPPED", "stop_requested", "")),
+        ("STOPPED", "removed", ("FAILED", "CONTAINER_NOT_RUNNING", MISSING)),
+        ("DELETED", None, ("DELETED", "delete_requested", "")),
+    ],
+)
+def test_what_each_state_becomes(
+    version: str, state: str, meanwhile: str | None, expected: tuple[str, str, str]
+) -> None:
+    with daemon_of(version) as daemon:
+        with connected(daemon) as raw:
+            before_restart(raw, state)
+        with daemon.down():
+            if meanwhile:
+                daemon.remove_container("box-1")
+        with connected(daemon) as raw:
+            assert after_restart(raw) == expected
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_container_that_exited_meanwhile(version: str) -> None:
+    with daemon_of(version) as daemon:
+        with connected(daemon) as raw:
+            before_restart(raw, "READY")
+            daemon.advance(250)
+        with daemon.down():
+            daemon.kill_container("box-1")
+            daemon.advance(100)
+        with connected(daemon) as raw:
+            if version not in TOLERANT:
+                assert after_restart(raw) == ("FAILED", "CONTAINER_NOT_RUNNING", NOT_RUNNING)
+                return
+            daemon.advance(299)
+            assert after_restart(raw)[0] == "READY"
+            daemon.advance(20)
+            assert after_restart(raw)[:2] == ("FAILED", "CONTAINER_CRASHLOOP")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_failed_sandbox_stays_failed(version: str) -> None:
+    with daemon_of(version) as daemon:
+        with connected(daemon) as raw:
+            before_restart(raw, "FAILED")
+            before = after_restart(raw)
+        with daemon.down():
+            pass
+        with connected(daemon) as raw:
+            assert after_restart(raw) == before
+            assert before[0] == "FAILED"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_an_interrupted_delete_is_finished(version: str) -> None:
+    with daemon_of(version) as daemon:
+        daemon.on_exec(("sleep",)).never()
+        with connected(daemon) as raw:
+            before_restart(raw, "READY")
+            raw.start("sleep")
+            daemon.advance(0)
+            with daemon.paused():
+                raw(methods.DELETE_SANDBOX, sandbox_id="box-1")
+                daemon.kill()
+        daemon.start()
+        with connected(daemon) as raw:
+            assert raw.history()[-3:] == [
+                "SANDBOX_DELETE_REQUESTED:DELETING",
+                "SANDBOX_DELETED:DELETED",
+                "EXEC_FAILED",
+            ]
+            with raw.stream(from_sequence=5) as stream:
+                assert next(stream).sandbox_phase.reason == "daemon_restart_cleanup"
+                interrupted = next(stream).exec
+            assert interrupted.error_code == "DAEMON_RESTARTED"
+            assert interrupted.error_message == "exec was running when daemon restarted"
+            assert raw.exec().exit_code == 0
+
+
+def test_everything_else_is_as_it_was() -> None:
+    with daemon_of("0.2.1") as daemon:
+        with connected(daemon) as raw:
+            before_restart(raw, "READY")
+            raw.start()
+            daemon.advance(0)
+            before, done = raw.get(), raw.exec()
+        with daemon.down():
+            pass
+        with connected(daemon) as raw:
+            after = raw.get()
+            assert raw.exec() == done
+            with raw.stream() as stream:
+                accepted = next(stream)
+            # The one thing that a daemon does not store.
+            assert after.created_at == accepted.occurred_at != before.created_at
+            after.created_at.CopyFrom(before.created_at)
+            assert after == before
+            spec = {"image": "a"}
+            refused = raw.refused(methods.CREATE_SANDBOX, sandbox_id="box-1", create_spec=spec)
+            assert refused.reason == "SANDBOX_ID_ALREADY_EXISTS"
+            again = raw.refused(
+                methods.CREATE_EXEC, sandbox_id="box-1", command=["x"], exec_id="exec-1"
+            )
+            assert again.reason == "EXEC_ID_ALREADY_EXISTS"
+            settled(raw, methods.STOP_SANDBOX)
+            assert raw.get().last_event_sequence == before.last_event_sequence + 3
+
+
+def test_kill_breaks_streams_and_connections(daemon: FakeDaemon) -> None:
+    with connected(daemon) as raw:
+        raw.ready()
+        with raw.stream() as stream:
+            for _ in range(3):
+                next(stream)
+            daemon.kill()
+            assert not daemon.running
+            assert stream.code() is grpc.StatusCode.UNAVAILABLE
+        assert raw.refused(methods.PING).code == "UNAVAILABLE"
+    daemon.start()
+    with connected(daemon) as raw:
+        assert raw(methods.PING).daemon == "agboxd"
+
+
+def test_terminate_waits_for_open_streams(daemon: FakeDaemon) -> None:
+    with connected(daemon) as raw, connected(daemon) as other:
+        raw.ready()
+        with raw.stream() as stream:
+            next(stream)
+            daemon.terminate()
+            daemon.terminate()
+            assert daemon.running
+            assert other.refused(methods.PING).code == "UNAVAILABLE"
+            assert next(stream).sequence == 2
+            daemon.emit("box-1", pb.SandboxEvent())
+            assert [next(stream).sequence for _ in range(2)] == [3, 4]
+        daemon.wait_until_ended()
+        assert not daemon.running
+    daemon.start()
+
+
+def test_a_terminating_daemon_can_be_killed(daemon: FakeDaemon) -> None:
+    with connected(daemon) as raw:
+        raw.ready()
+        with raw.stream() as stream:
+            next(stream)
+            daemon.terminate()
+            daemon.kill()
+            daemon.wait_until_ended()
+    daemon.start()
+
+
+def test_a_terminating_daemon_can_be_stopped() -> None:
+    with FakeDaemon() as daemon, connected(daemon) as raw:
+        raw.ready()
+        with raw.stream() as stream:
+            next(stream)
+            daemon.terminate()
+            daemon.stop()
+            assert not daemon.running
+
+
+def test_what_is_down_cannot_be_ended(daemon: FakeDaemon) -> None:
+    daemon.kill()
+    for end in (daemon.kill, daemon.terminate):
+        with pytest.raises(RuntimeError, match="the fake daemon is not running"):
+            end()
+    daemon.start()
+    with pytest.raises(RuntimeError, match="the fake daemon is running"):
+        daemon.start()
+
+
+def test_down_starts_again_after_a_failed_test(daemon: FakeDaemon) -> None:
+    with pytest.raises(ZeroDivisionError), daemon.down():
+        raise ZeroDivisionError
+    assert daemon.running

@@ -1,0 +1,245 @@
+"""Services and companions: how they start, get healthy or do not, and their hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+
+from agents_sandbox._wire import methods
+from agents_sandbox._wire import v02_pb2 as pb
+from agents_sandbox.testing import ContainerBehavior, DockerHost, FakeDaemon
+from agents_sandbox.testing._durations import format_duration
+from agents_sandbox.testing._side_containers import health_wait
+
+from .raw import Raw, connected, name
+
+FAST = {
+    "test": ["CMD", "true"],
+    "interval": Duration(nanos=300_000_000),
+    "timeout": Duration(nanos=300_000_000),
+    "retries": 2,
+}
+"""A health check that is given up after 0.9 s."""
+COMPANIONS = ["0.3.0", "0.4.3"]
+
+
+@contextmanager
+def virtual(version: str = "0.2.1", **containers: ContainerBehavior) -> Iterator[Raw]:
+    options: dict[str, Any] = {"virtual_time": True, "containers": containers}
+    with FakeDaemon(version=version, **options) as daemon, connected(daemon) as raw:
+        yield raw
+
+
+def service(service_name: str = "db", **fields: Any) -> dict[str, Any]:
+    return {"name": service_name, "image": "redis:7", "healthcheck": FAST, **fields}
+
+
+def failure(raw: Raw) -> tuple[str, str]:
+    handle = raw.get()
+    assert handle.state == pb.SANDBOX_STATE_FAILED
+    return handle.error_code, handle.error_message
+
+
+def test_a_required_service_that_never_gets_healthy_fails_the_create() -> None:
+    with virtual(db=ContainerBehavior(healthy=False)) as raw:
+        raw.create(required_services=[service("first"), service()])
+        raw.daemon.advance(0.8)
+        assert raw.get().state == pb.SANDBOX_STATE_PENDING
+        raw.daemon.advance(0.1)
+        code, message = failure(raw)
+        assert code == "SANDBOX_CREATE_FAILED"
+        assert message.startswith(
+            "service agbox-svc-box-1-db did not become healthy within 900ms "
+            "(status=unhealthy failing_streak=2 last_log=2"
+        )
+        assert raw.history()[2:] == ["SANDBOX_FAILED:FAILED"]
+
+
+@pytest.mark.parametrize(("healthy_after", "state"), [(0.85, "READY"), (1.0, "FAILED")])
+def test_a_slow_required_service_has_its_time(healthy_after: float, state: str) -> None:
+    with virtual(db=ContainerBehavior(healthy_after=healthy_after)) as raw:
+        raw.create(required_services=[service()])
+        raw.daemon.advance(0.8)
+        assert raw.get().state == pb.SANDBOX_STATE_PENDING
+        raw.daemon.advance(0.1)
+        assert raw.get().state == pb.SandboxState.Value(f"SANDBOX_STATE_{state}")
+
+
+def test_required_services_start_one_after_the_other() -> None:
+    slow = ContainerBehavior(starts_after=2, healthy_after=0.5)
+    with virtual(a=slow, b=slow) as raw:
+        raw.create(required_services=[service("b"), service("a")])
+        raw.daemon.advance(4.9)
+        assert raw.history() == ["SANDBOX_ACCEPTED:PENDING", "SANDBOX_PREPARING:PENDING"]
+        raw.daemon.advance(0.1)
+        assert raw.history()[2:] == [*["SANDBOX_SERVICE_READY:PENDING"] * 2, "SANDBOX_READY:READY"]
+
+
+@pytest.mark.parametrize("exits_after", [0, 0.5])
+@pytest.mark.parametrize("healthy", [True, False])
+def test_a_required_service_that_exits_fails_the_create(exits_after: float, healthy: bool) -> None:
+    crashing = ContainerBehavior(exits_after=exits_after, healthy=healthy, healthy_after=0.6)
+    with virtual(db=crashing) as raw:
+        raw.create(required_services=[service()])
+        raw.daemon.advance(0.5)
+        assert failure(raw) == (
+            "SANDBOX_CREATE_FAILED",
+            "container agbox-svc-box-1-db is not running while waiting for health",
+        )
+
+
+def test_a_required_service_that_exits_later_is_reported() -> None:
+    with virtual(db=ContainerBehavior(exits_after=5)) as raw:
+        raw.create(required_services=[service()])
+        raw.daemon.advance(5)
+        assert raw.history()[4:] == ["SANDBOX_SERVICE_FAILED:READY"]
+        assert raw.get().state == pb.SANDBOX_STATE_READY
+
+
+def test_a_required_service_that_cannot_be_made_fails_the_create() -> None:
+    why = "Error response from daemon: No command specified"
+    with virtual(db=ContainerBehavior(error=why)) as raw:
+        raw.create(required_services=[service()])
+        raw.daemon.advance(0)
+        assert failure(raw) == ("SANDBOX_CREATE_FAILED", why)
+
+
+def test_a_required_service_that_does_not_come_back_fails_the_resume() -> None:
+    with virtual(db=ContainerBehavior(resumes=False)) as raw:
+        raw.create(required_services=[service("cache"), service()])
+        raw.daemon.advance(0)
+        for method in (methods.STOP_SANDBOX, methods.RESUME_SANDBOX):
+            raw(method, sandbox_id="box-1")
+            raw.daemon.advance(0)
+        assert failure(raw) == (
+            "SANDBOX_RESUME_FAILED",
+            "container agbox-svc-box-1-db is not running while waiting for health",
+        )
+        assert raw.history()[-2:] == ["SANDBOX_ACCEPTED:PENDING", "SANDBOX_FAILED:FAILED"]
+
+
+def test_health_is_waited_for_again_on_resume() -> None:
+    with virtual(db=ContainerBehavior(healthy_after=0.5)) as raw:
+        raw.create(required_services=[service()])
+        raw.daemon.advance(0.5)
+        raw(methods.STOP_SANDBOX, sandbox_id="box-1")
+        raw.daemon.advance(0)
+        raw(methods.RESUME_SANDBOX, sandbox_id="box-1")
+        raw.daemon.advance(0.4)
+        assert raw.get().state == pb.SANDBOX_STATE_PENDING
+        raw.daemon.advance(0.1)
+        assert raw.history()[-2:] == ["SANDBOX_SERVICE_READY:PENDING", "SANDBOX_READY:READY"]
+
+
+def beside(version: str, *items: dict[str, Any]) -> dict[str, Any]:
+    """The items as optional services, or as companions."""
+    field = "optional_services" if version.startswith("0.2.") else "companion_containers"
+    return {field: items}
+
+
+@pytest.mark.parametrize("version", ["0.2.1", *COMPANIONS])
+def test_nothing_waits_for_the_others(version: str) -> None:
+    containers = {
+        "sick": ContainerBehavior(healthy=False),
+        "late": ContainerBehavior(starts_after=3),
+        "broken": ContainerBehavior(error="Error response from daemon: no"),
+    }
+    with virtual(version, **containers) as raw:
+        raw.create(**beside(version, service("sick"), service("late"), service("broken")))
+        raw.daemon.advance(3600)
+        events = raw.wait_for(pb.SANDBOX_SERVICE_READY, count=2)[2:]
+    kind = "SERVICE" if version.startswith("0.2.") else "COMPANION_CONTAINER"
+    assert [(name(event), event.service.service_name) for event in events] == [
+        ("SANDBOX_SERVICE_READY:PENDING", "sick"),
+        ("SANDBOX_SERVICE_FAILED:PENDING", "broken"),
+        ("SANDBOX_READY:READY", ""),
+        ("SANDBOX_SERVICE_READY:READY", "late"),
+    ]
+    assert events[1].service.error_message == "Error response from daemon: no"
+    assert events[1].service.error_code == (
+        "SANDBOX_SERVICE_FAILED" if kind == "SERVICE" else "COMPANION_CONTAINER_FAILED"
+    )
+
+
+@pytest.mark.parametrize("version", ["0.2.1", *COMPANIONS])
+def test_a_resume_does_wait_until_the_others_are_started(version: str) -> None:
+    with virtual(version, late=ContainerBehavior(starts_after=3)) as raw:
+        raw.create(**beside(version, service("late"), service("soon")))
+        raw.daemon.advance(3)
+        raw(methods.STOP_SANDBOX, sandbox_id="box-1")
+        raw.daemon.advance(0)
+        raw(methods.RESUME_SANDBOX, sandbox_id="box-1")
+        raw.daemon.advance(2)
+        assert raw.get().state == pb.SANDBOX_STATE_PENDING
+        raw.daemon.advance(1)
+        assert raw.history()[-3:] == [*["SANDBOX_SERVICE_READY:PENDING"] * 2, "SANDBOX_READY:READY"]
+
+
+def test_hooks_of_required_services_run_before_ready() -> None:
+    with virtual() as raw:
+        raw.create(required_services=[service(post_start_on_primary=["one", "two"])])
+        raw.daemon.advance(0)
+        assert raw.history()[-1] == "SANDBOX_READY:READY"
+    with virtual() as raw:
+        raw.daemon.on_exec(("sh", "-lc", "two")).exit(9)
+        raw.create(required_services=[service(post_start_on_primary=["one", "two"])])
+        raw.daemon.advance(0)
+        assert failure(raw) == ("SANDBOX_CREATE_FAILED", "docker exec failed: exit code 9")
+        assert raw.history()[2:] == ["SANDBOX_FAILED:FAILED"]
+
+
+@pytest.mark.parametrize(
+    ("docker", "started"),
+    [
+        (DockerHost(api_version=(1, 43)), False),
+        (DockerHost(api_version=(1, 44)), True),
+    ],
+)
+def test_start_interval_needs_a_recent_docker(docker: DockerHost, started: bool) -> None:
+    why = (
+        '"specify health-check start interval" requires API version 1.44, '
+        "but the Docker daemon API version is 1.43"
+    )
+    check = {**FAST, "start_interval": Duration(seconds=1)}
+    options: dict[str, Any] = {"virtual_time": True, "docker": docker}
+    with FakeDaemon(**options) as daemon, connected(daemon) as raw:
+        raw.create(required_services=[service(healthcheck=check)])
+        daemon.advance(0)
+        if started:
+            assert raw.get().state == pb.SANDBOX_STATE_READY
+        else:
+            assert failure(raw) == ("SANDBOX_CREATE_FAILED", why)
+
+
+@pytest.mark.parametrize(
+    ("check", "seconds"),
+    [
+        ({}, 120.0),
+        (FAST, 0.9),
+        ({**FAST, "timeout": Duration(seconds=2)}, 6.0),
+        ({**FAST, "start_period": Duration(seconds=2)}, 2 + 5 + 0.9),
+        (
+            {
+                **FAST,
+                "start_period": Duration(seconds=2),
+                "start_interval": Duration(nanos=100_000_000),
+            },
+            2 + 0.3 + 0.9,
+        ),
+        ({"interval": Duration(seconds=100)}, 300.0),
+    ],
+)
+def test_how_long_health_is_waited_for(check: dict[str, Any], seconds: float) -> None:
+    assert health_wait(pb.HealthcheckConfig(**check)) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.9, "900ms"), (1, "1s"), (7.9, "7.9s"), (120, "2m0s"), (299.25, "4m59.25s")],
+)
+def test_durations_are_written_as_go_does(seconds: float, text: str) -> None:
+    assert format_duration(seconds) == text
