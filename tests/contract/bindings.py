@@ -1,4 +1,4 @@
-"""Values that no two runs share: generated ids, paths, the hashes of containers."""
+"""Values that no two runs share: generated ids, paths, hashes of containers, times in texts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from .transcripts import Json, Transcript
 _HEX = "[0-9a-f]"
 _UUID = f"{_HEX}{{8}}-{_HEX}{{4}}-4{_HEX}{{3}}-[89ab]{_HEX}{{3}}-{_HEX}{{12}}"
 _HASH = f"{_HEX}{{64}}"
+_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z"
 _PLACEHOLDER = "<[A-Z][A-Z_]*>"
+_FORMS = (_UUID, _HASH, _TIME)
 _LONGEST_ID = 200
 _LABELS = ("labels", "label_selector")
 
@@ -44,7 +46,7 @@ class Bindings:
         self._labels = frozenset(labels)
         self._values = {**{item: self._with_suffix(item) for item in renamed}, **known}
         ids = map(re.escape, sorted(renamed, key=len, reverse=True))
-        self._unknown = re.compile("|".join((_PLACEHOLDER, _UUID, _HASH, *ids)))
+        self._unknown = re.compile("|".join((_PLACEHOLDER, *_FORMS, *ids)))
 
     def _with_suffix(self, item: str) -> str:
         return item[: _LONGEST_ID - len(self._suffix)] + self._suffix
@@ -97,11 +99,16 @@ class Bindings:
         match = re.fullmatch(pattern + ("(?s:.*)" if prefix else ""), actual)
         if match is None:
             return False
-        self._values.update({name: match[group] for name, group in groups.items()})
+        found = {name: match[group] for name, group in groups.items()}
+        if any(value in self._values.values() for value in found.values()):
+            return False  # it stands for something else
+        self._values.update(found)
         return True
 
     def _pattern(self, recorded: str) -> tuple[str, dict[str, str]]:
-        parts, groups, end = [], {}, 0
+        parts: list[str] = []
+        groups: dict[str, str] = {}
+        end = 0
         for found in self._unknown.finditer(recorded):
             parts.append(re.escape(recorded[end : found.start()]))
             end = found.end()
@@ -118,7 +125,7 @@ class Bindings:
 
 def _form(name: str) -> str:
     """What a value has to look like, given the recorded one."""
-    return next((form for form in (_UUID, _HASH) if re.fullmatch(form, name)), ".+?")
+    return next((form for form in _FORMS if re.fullmatch(form, name)), ".+?")
 
 
 _ID_FIELDS = {"CreateSandbox": "sandbox_id", "CreateExec": "exec_id"}

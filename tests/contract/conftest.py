@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from .gaps import KNOWN_GAPS
 from .hosts import SCRIPTED
 from .replay import Report
 from .transcripts import RECORDINGS, Transcript, load_all

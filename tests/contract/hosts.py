@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agents_sandbox.testing import ContainerBehavior, DockerHost, FakeDaemon
+from agents_sandbox.testing import ContainerBehavior, DockerHost, ExecScript, FakeDaemon
 
 from .bindings import Bindings
-from .transcripts import Json, Step, Transcript
+from .transcripts import Transcript
 
 RECORDED_ON: Mapping[str, Any] = {
     "reported_version": "dev",  # all were recorded with local builds
@@ -30,13 +30,8 @@ HOSTS: Mapping[str, Mapping[str, Any]] = {
     # Long enough to be in the middle of it 0.1 s after the call.
     "delete_while_creating": {"ready_delay": 0.2},
     "retention": {"idle_ttl": 5.0, "cleanup_ttl": 20.0},
-    # Companions have a command that exits; services have none, so their image needs one.
-    "services_crashing": {
-        "containers": {
-            "crash": _EXITS,
-            "ghcr.io/agents-sandbox/coding-runtime:latest": ContainerBehavior(),
-        }
-    },
+    "services_crashing": {"containers": {"crash": _EXITS}},
+    # Services have no command of their own, and that image has none.
     "v0.2.1/services_crashing": {
         "containers": {
             "crash": ContainerBehavior(error="Error response from daemon: No command specified")
@@ -44,6 +39,10 @@ HOSTS: Mapping[str, Mapping[str, Any]] = {
     },
     "services_failing_health": {"containers": _SICK},
     "services_optional_unhealthy": {"containers": _SICK},
+    # Late enough to be the newest event that names a state when the daemon is killed.
+    "v0.4.3/restart_recovery": {"containers": {"cache": ContainerBehavior(starts_after=0.1)}},
+    # postgres did not come up again in time, and that only there.
+    "v0.2.1/services_healthy": {"containers": {"db": ContainerBehavior(resumes=False)}},
 }
 """Arguments of `FakeDaemon` by name of a transcript, or by scenario if all versions agree."""
 
@@ -54,29 +53,44 @@ class Scripted:
 
     Attributes:
         reason: Why it cannot be run on a bare host.
-        seconds: How long it runs, on the virtual clock. What it writes and how it ends is
-            taken from the recording.
+        seconds: How long it runs, on the virtual clock.
+        play: Says what it does, if that is not what the recording shows of it.
     """
 
     reason: str
     seconds: float = 0.0
+    play: Callable[[ExecScript], object] | None = None
 
 
-_SLEEPS = "its end is waited for, and shall come in the recorded order and on the virtual clock"
+def _count_to_forty(script: ExecScript) -> None:
+    """A line every 0.1 s, the first as soon as a real process would be up."""
+    script.after(0.05)
+    for number in range(1, 41):
+        script.stdout(f"{number}\n").after(0.1)
+
+
+_ENDS = "its end has its place among other events, so the virtual clock has to drive it"
 
 SCRIPTED: Mapping[str, Mapping[str, Scripted]] = {
     "create_every_field": {
         "full-exec-1": Scripted("it asks for the container's user, home and read-only mount")
     },
+    "delete_while_creating": {"dwc-exec-1": Scripted(_ENDS)},
+    "exec_cancel_running": {
+        "exk-exec-1": Scripted(
+            "its logs are read while they grow, so the virtual clock has to drive it",
+            play=_count_to_forty,
+        )
+    },
     "exec_parallel": {
-        "exp-a1": Scripted(_SLEEPS, 1.0),
-        "exp-b2": Scripted(_SLEEPS, 2.0),
-        "exp-c3": Scripted(_SLEEPS, 2.0),
+        "exp-a1": Scripted(_ENDS, 1.0),
+        "exp-b2": Scripted(_ENDS, 2.0),
+        "exp-c3": Scripted(_ENDS, 2.0),
     },
     "services_healthy": {"svh-exec-1": Scripted("it talks to services over their network")},
     "subscribe_snapshot": {
-        "sns-exec-1": Scripted(_SLEEPS, 3.0),
-        "sns-exec-2": Scripted(_SLEEPS, 3.0),
+        "sns-exec-1": Scripted(_ENDS, 3.0),
+        "sns-exec-2": Scripted(_ENDS, 3.0),
     },
 }
 """By scenario and exec id."""
@@ -106,29 +120,24 @@ def script_execs(daemon: FakeDaemon, transcript: Transcript, bindings: Bindings)
     for step in transcript.steps:
         exec_id = step.get("request", {}).get("exec_id")
         if step.get("rpc") == "CreateExec" and exec_id in scripted:
-            logs = _logs_of(exec_id, transcript)
-            script = daemon.on_exec(step["request"]["command"])
-            script.stdout(bindings.apply(logs["stdout"])).stderr(bindings.apply(logs["stderr"]))
-            script.exit(_exit_code_of(exec_id, transcript)).after(scripted[exec_id].seconds)
+            script = daemon.on_exec(step["request"]["command"]).after(scripted[exec_id].seconds)
+            play = scripted[exec_id].play
+            if play:
+                play(script)
+            else:
+                _play_recorded(script, exec_id, transcript, bindings)
 
 
-def _logs_of(exec_id: str, transcript: Transcript) -> dict[str, str]:
-    found = {"stdout": "", "stderr": ""}
+def _play_recorded(
+    script: ExecScript, exec_id: str, transcript: Transcript, bindings: Bindings
+) -> None:
     for step in transcript.steps:
         if step.get("host") == "exec log files":
             for path, content in step["observed"].items():
                 name, stream, _ = path.rpartition("/")[2].rsplit(".", 2)
                 if name == exec_id:
-                    found[stream] = content
-    return found
-
-
-def _exit_code_of(exec_id: str, transcript: Transcript) -> int:
-    def told(step: Step) -> Json:
-        status = step.get("response", {}).get("exec", {})
-        return status if status.get("exec_id") == exec_id else {}
-
-    return next((told(s).get("exit_code", 0) for s in transcript.steps if told(s)), 0)
+                    write = {"stdout": script.stdout, "stderr": script.stderr}[stream]
+                    write(bindings.apply(content))
 
 
 def make_fixtures(folder: Path) -> None:

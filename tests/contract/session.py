@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from .bindings import Bindings, created_ids, selected_labels
 from .comparing import DOCKER, WORDINGS, Comparer
+from .gaps import KNOWN_GAPS, Gap
 from .hosts import fake_daemon, make_fixtures, script_execs
 from .replay import Replay
 from .targets import FakeTarget, LiveTarget
@@ -20,13 +21,16 @@ _LIVE_PATIENCE = 120.0
 
 
 @contextmanager
-def fake_replay(transcript: Transcript, folder: Path, home: Path) -> Iterator[Replay]:
+def fake_replay(
+    transcript: Transcript, folder: Path, home: Path, gaps: Sequence[Gap] = KNOWN_GAPS
+) -> Iterator[Replay]:
     """A replay against a fake daemon of its own.
 
     Args:
         transcript: What to replay.
         folder: A new folder for the files that recordings call `<FIXTURES>`.
         home: The home folder of the daemon's user; the recorded one was empty, too.
+        gaps: What is known not to be replayable.
     """
     make_fixtures(folder)
     daemon = fake_daemon(transcript)
@@ -44,7 +48,7 @@ def fake_replay(transcript: Transcript, folder: Path, home: Path) -> Iterator[Re
         stack.enter_context(closing(wire))
         target = FakeTarget(daemon, wire, bindings, tuple(transcript.events))
         stack.enter_context(closing(target))
-        yield Replay(transcript, target, Comparer(bindings))
+        yield Replay(transcript, target, Comparer(bindings), gaps)
 
 
 @contextmanager
@@ -67,6 +71,8 @@ def live_replay(transcript: Transcript, folder: Path, socket_path: str) -> Itera
     wire = Wire(socket_path, transcript.version, patience=_LIVE_PATIENCE)
     with closing(wire):
         target = LiveTarget(wire, bindings)
-        yield Replay(transcript, target, Comparer(bindings, (*WORDINGS, DOCKER)))
-        for sandbox in transcript.events.keys() & created:
-            wire.call("DeleteSandbox", bindings.apply({"sandbox_id": sandbox}))
+        try:
+            yield Replay(transcript, target, Comparer(bindings, (*WORDINGS, DOCKER)))
+        finally:
+            for sandbox in transcript.events.keys() & created:
+                wire.call("DeleteSandbox", bindings.apply({"sandbox_id": sandbox}))

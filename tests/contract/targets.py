@@ -18,6 +18,8 @@ from .wire import EventStream, Wire
 Container = tuple[str, str | None]
 """A sandbox's id, and the name of the side container; None is the primary."""
 
+START_UP = 1.0
+"""Seconds from a daemon's start to the first step: recorders took their time, too."""
 LONGEST_PAUSE = 10.0
 """Seconds; a live daemon is not given longer pauses than this."""
 
@@ -85,8 +87,9 @@ class FakeTarget(Target):
         super().__init__(wire, bindings)
         self._daemon = daemon
         self._sandboxes = sandboxes
-        self._age = 0.0
+        self._age = START_UP
         self._rest = ExitStack()
+        daemon.advance(START_UP)
         self._rest.enter_context(daemon.paused())
 
     def close(self) -> None:
@@ -113,15 +116,8 @@ class FakeTarget(Target):
 
     def act(self, step: Step, streams: Sequence[EventStream]) -> Json:
         """Do with the fake daemon what was done to the real one."""
-        text, observed = step["host"], step["observed"]
-        for pattern, action in _HOST_STEPS:
-            match = re.fullmatch(pattern, text)
-            if match:
-                return action(self, match, observed, streams)
-        raise UnknownHostStepError(
-            f"no way is known to replay the host step {text!r}: add one to _HOST_STEPS in "
-            "tests/contract/targets.py, or a row to KNOWN_GAPS in tests/contract/gaps.py"
-        )
+        action, match = _action(step["host"])
+        return action(self, match, step["observed"], streams)
 
     def before_call(self, *, expected_down: bool) -> None:
         """Start a daemon that is down; recorders do not always say that they did."""
@@ -176,6 +172,7 @@ class FakeTarget(Target):
 
     def _terminate(self, match: re.Match[str], observed: Json, _: Sequence[EventStream]) -> Json:
         self._daemon.terminate()
+        self.pause(1.0)
         return self._alive(match, observed, ())
 
     def _later(self, match: re.Match[str], observed: Json, _: Sequence[EventStream]) -> Json:
@@ -194,7 +191,6 @@ class FakeTarget(Target):
         if "exited" in observed:
             deadline = time.monotonic() + self.wire.patience
             while self._daemon.running and time.monotonic() < deadline:
-                self._daemon.wait_for_streams(0)
                 time.sleep(0.001)
             return "alive" if self._daemon.running else observed
         return "alive" if self._daemon.running else "exited"
@@ -231,6 +227,17 @@ _HOST_STEPS: tuple[tuple[str, _Action], ...] = (
 )
 
 
+def _action(text: str) -> tuple[_Action, re.Match[str]]:
+    for pattern, action in _HOST_STEPS:
+        match = re.fullmatch(pattern, text)
+        if match:
+            return action, match
+    raise UnknownHostStepError(
+        f"no way is known to replay the host step {text!r}: add one to _HOST_STEPS in "
+        "tests/contract/targets.py, or a row to KNOWN_GAPS in tests/contract/gaps.py"
+    )
+
+
 class LiveTarget(Target):
     """A daemon that somebody else runs, of which only its protocol can be used."""
 
@@ -261,19 +268,21 @@ class LiveTarget(Target):
         """Refuse: only the fake daemon's own methods can do it.
 
         Raises:
-            CannotReplayError: Always.
+            CannotReplayError: The fake daemon could do it.
+            UnknownHostStepError: Nobody has said how.
         """
+        _action(step["host"])
         raise CannotReplayError("it needs the fake daemon's API: a live one is left alone")
 
     def before_call(self, *, expected_down: bool) -> None:
         """It runs all the time."""
 
     def mine(self, response: Json) -> Json:
-        """Leave out the sandboxes and execs of others."""
+        """Leave out the sandboxes and execs of others, and the number of its release."""
         owns = self.bindings.owns
-        return {
-            key: [entry for entry in item if owns(entry["sandbox_id"])] or None
-            if key in ("sandboxes", "execs")
-            else item
-            for key, item in response.items()
-        }
+        mine = dict(response)
+        for key in mine.keys() & {"sandboxes", "execs"}:
+            mine[key] = [entry for entry in mine[key] if owns(entry["sandbox_id"])]
+        if "version" in mine:
+            mine["version"] = "dev"  # the recorded ones were local builds
+        return mine

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -44,7 +45,7 @@ class Chronicle:
         found = list(self.faults)
         for known in self._events.values():
             events = [known[sequence] for sequence in sorted(known)]
-            for earlier, later in zip(events, events[1:], strict=False):
+            for earlier, later in pairwise(events):
                 if nanoseconds(later["occurred_at"]) < nanoseconds(earlier["occurred_at"]):
                     found.append(f"{later['event_id']} is older than {earlier['event_id']}")
         return found
@@ -54,11 +55,11 @@ class Chronicle:
         known = self._events.get(handle["sandbox_id"], {})
         found = {}
         if "state_changed_at" in handle:
-            found["state_changed_at"] = self._moment(known, handle["state_changed_at"])
+            found["state changed"] = self._moment(known, handle["state_changed_at"])
         if "created_at" in handle and 1 in known:
             accepted = nanoseconds(known[1]["occurred_at"])
             created = nanoseconds(handle["created_at"])
-            found["created_at"] = _relation(created, accepted)
+            found["created"] = _relation(created, accepted)
         return found
 
     def _moment(self, known: dict[int, Event], time: str) -> str:

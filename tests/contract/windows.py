@@ -49,11 +49,9 @@ def settled(events: Sequence[Event], racing: Collection[str]) -> list[Event]:
     return [*_snapshot_by_exec(snapshot), *_renumbered(ordered, history)]
 
 
-def _snapshot_by_exec(snapshot: Iterable[Event]) -> list[Event]:
+def _snapshot_by_exec(snapshot: Sequence[Event]) -> list[Event]:
     """The running execs of a snapshot come in any order, after the newest event."""
-    newest, *running = (*snapshot, None)
-    execs = (event for event in running if event is not None)
-    return [] if newest is None else [newest, *sorted(execs, key=_exec_id)]
+    return [*snapshot[:1], *sorted(snapshot[1:], key=_exec_id)]
 
 
 def _starts_after_readiness(history: Sequence[Event], racing: Collection[str]) -> list[Event]:
@@ -86,18 +84,17 @@ def _ends_before_deletion(history: Sequence[Event]) -> list[Event]:
 
 
 def _killed(event: Event) -> bool:
-    return event.get("exec", {}).get("error_code") == "EXEC_RUN_FAILED"
+    return bool(event.get("exec", {}).get("error_code") == "EXEC_RUN_FAILED")
 
 
 def _passes(earlier: Event, killed: Event) -> bool:
     if _killed(earlier):
         return _exec_id(earlier) > _exec_id(killed)
-    reason = earlier.get("sandbox_phase", {}).get("reason")
-    return earlier["event_type"] == "SANDBOX_DELETED" and reason != "daemon_restart_cleanup"
+    return bool(earlier["event_type"] == "SANDBOX_DELETED")
 
 
 def _renumbered(ordered: Iterable[Event], history: Iterable[Event]) -> list[Event]:
-    renumbered = []
+    renumbered: list[Event] = []
     for event, place in zip(ordered, history, strict=True):
         own = f"{event['sandbox_id']}-{event['sequence']}"
         new = {**event, "sequence": place["sequence"]}

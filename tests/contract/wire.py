@@ -67,19 +67,20 @@ class Wire:
         self._methods = methods_of(version)
         is_04 = self._methods["CreateSandbox"] in METHODS_V04
         self._event_type = v04_pb2.SandboxEvent if is_04 else v02_pb2.SandboxEvent
-        self._channel = self._connect()
+        self._channels = [self._connect()]
 
     def _connect(self) -> grpc.Channel:
         return grpc.insecure_channel(self._target, options=_OPTIONS)
 
     def reconnect(self) -> None:
         """Open a new connection, as to a daemon that was started again."""
-        self._channel.close()
-        self._channel = self._connect()
+        # The old ones still have to tell how their streams ended.
+        self._channels.append(self._connect())
 
     def close(self) -> None:
-        """Close the connection."""
-        self._channel.close()
+        """Close all connections."""
+        for channel in self._channels:
+            channel.close()
 
     def recorded_response(self, rpc: str, response: Json) -> Json:
         """A recorded answer in this program's own JSON; foreign fields do not get through."""
@@ -92,7 +93,7 @@ class Wire:
     def call(self, rpc: str, request: Json) -> Json:
         """Make a unary call; returns its `response` or its `error`, under that name."""
         method = self._methods[rpc]
-        call = self._channel.unary_unary(
+        call = self._channels[-1].unary_unary(
             method.path,
             request_serializer=method.request_type.SerializeToString,
             response_deserializer=method.response_type.FromString,
@@ -106,7 +107,7 @@ class Wire:
     def subscribe(self, request: Json, *, deadline: float | None = None) -> EventStream:
         """Open an event stream, with a deadline in seconds if the client is to have one."""
         method = self._methods[SUBSCRIBE]
-        call = self._channel.unary_stream(
+        call = self._channels[-1].unary_stream(
             method.path,
             request_serializer=method.request_type.SerializeToString,
             response_deserializer=self._event_type.FromString,
