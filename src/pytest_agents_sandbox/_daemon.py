@@ -1,0 +1,50 @@
+"""The fake daemon of one test, from its marker to what the test left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from agents_sandbox.testing import FakeDaemon
+
+from ._hooks import fail, fake_version, passed
+from ._marker import DaemonSetup, refuse
+
+# Seconds that the ends of streams may take to arrive at the daemon.
+LEAK_TIMEOUT = 10.0
+
+
+@contextmanager
+def running_daemon(item: pytest.Item, setup: DaemonSetup) -> Iterator[FakeDaemon]:
+    """Run the daemon that a test wants; in the end, fail the test for what it left behind."""
+    with make_daemon(item, setup) as daemon:
+        for fault in setup.faults:
+            fault(daemon)
+        yield daemon
+        # A test that failed had no chance to clean up, and has its own story to tell.
+        if passed(item):
+            check_left_behind(daemon, setup)
+
+
+def make_daemon(item: pytest.Item, setup: DaemonSetup) -> FakeDaemon:
+    """Make the daemon that the marker and the command line ask for; fail the test if they err."""
+    version = fake_version(item.config)
+    default = {} if version is None else {"version": version}
+    try:
+        return FakeDaemon(**{**default, **setup.options})
+    except (TypeError, ValueError) as error:
+        refuse(item, f"or --agents-sandbox-version is wrong: {error}")
+
+
+def check_left_behind(daemon: FakeDaemon, setup: DaemonSetup) -> None:
+    """Fail the test for what is left at its daemon after its clients were closed."""
+    if setup.leaks:
+        try:
+            daemon.wait_for_streams(0, timeout=LEAK_TIMEOUT)
+        except TimeoutError:
+            fail(
+                f"event streams left open: {daemon.open_streams}. Close them or their clients, "
+                "or allow it with @pytest.mark.agents_sandbox(leaks=False)"
+            )

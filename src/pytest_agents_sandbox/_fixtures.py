@@ -1,0 +1,86 @@
+"""The fixtures. What they need is imported when they run: see the package."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ._hooks import live_socket
+
+if TYPE_CHECKING:
+    from agents_sandbox import AgentsSandboxClient, SyncAgentsSandboxClient
+    from agents_sandbox.testing import FakeDaemon
+
+
+@pytest.fixture
+def agents_sandbox_daemon(request: pytest.FixtureRequest) -> Iterator[FakeDaemon]:
+    """A running fake daemon of the test's own, an `agents_sandbox.testing.FakeDaemon`.
+
+    `@pytest.mark.agents_sandbox(version="0.2.0", ...)` sets its arguments. A test that passes
+    and leaves event streams open fails in the end; the plugin's clients close theirs before.
+    """
+    from ._daemon import running_daemon
+    from ._marker import DaemonSetup
+
+    setup = DaemonSetup.of(request.node)
+    if live_socket(request.config) is not None:
+        skip_live(request, "the fixture agents_sandbox_daemon")
+    with running_daemon(request.node, setup) as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def agents_sandbox_socket(request: pytest.FixtureRequest) -> str:
+    """The path of the daemon's socket, for programs and for clients of the test's own.
+
+    That of `agents_sandbox_daemon`, or of the live daemon (--agents-sandbox-socket).
+    """
+    from ._marker import DaemonSetup
+
+    socket_path = live_socket(request.config)
+    if socket_path is None:
+        daemon: FakeDaemon = request.getfixturevalue("agents_sandbox_daemon")
+        return daemon.socket_path
+    if keywords := DaemonSetup.of(request.node).only_of_the_fake:
+        skip_live(request, f"what the marker asks for: {', '.join(keywords)}")
+    return socket_path
+
+
+@pytest.fixture
+def agents_sandbox_client(
+    request: pytest.FixtureRequest, agents_sandbox_socket: str
+) -> Iterator[AgentsSandboxClient]:
+    """An `agents_sandbox.AgentsSandboxClient` of the test's daemon, closed after the test.
+
+    For async tests, whatever plugin runs them, and for `asyncio.run()` in plain ones.
+    """
+    from agents_sandbox import AgentsSandboxClient
+
+    from ._closing import close
+
+    by_pytest_asyncio = request.node.get_closest_marker("asyncio") is not None
+    if by_pytest_asyncio and request.config.pluginmanager.hasplugin("asyncio"):
+        # What is set up before the client outlives it.
+        request.getfixturevalue("_agents_sandbox_loop")
+    client = AgentsSandboxClient(agents_sandbox_socket)
+    yield client
+    close(client)
+
+
+@pytest.fixture
+def sync_agents_sandbox_client(agents_sandbox_socket: str) -> Iterator[SyncAgentsSandboxClient]:
+    """An `agents_sandbox.SyncAgentsSandboxClient` of the test's daemon, closed after the test."""
+    from agents_sandbox import SyncAgentsSandboxClient
+
+    with SyncAgentsSandboxClient(agents_sandbox_socket) as client:
+        yield client
+
+
+def skip_live(request: pytest.FixtureRequest, what: str) -> None:
+    """Skip a test that a live daemon cannot serve."""
+    pytest.skip(
+        f"only the fake daemon has {what}. "
+        f"--agents-sandbox-socket leads to a live one at {live_socket(request.config)}"
+    )

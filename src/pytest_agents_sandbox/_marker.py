@@ -1,0 +1,62 @@
+"""What the markers of a test say about its fake daemon."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import pytest
+
+from agents_sandbox.testing import FakeDaemon
+
+from ._hooks import fail
+
+Fault = Callable[[FakeDaemon], object]
+
+
+@dataclass(frozen=True)
+class DaemonSetup:
+    """The fake daemon that a test wants."""
+
+    options: Mapping[str, Any]
+    """Arguments of `FakeDaemon`."""
+    faults: tuple[Fault, ...]
+    """What is done to the running daemon before the test."""
+    leaks: bool
+    """Whether a leak fails the test."""
+
+    @classmethod
+    def of(cls, item: pytest.Item) -> DaemonSetup:
+        """Read the markers of a test; fails it where they make no sense."""
+        options: dict[str, Any] = {}
+        for mark in reversed(list(item.iter_markers("agents_sandbox"))):
+            if mark.args:
+                refuse(item, f"takes keyword arguments only, not {mark.args[0]!r}")
+            options |= mark.kwargs
+        faults = options.pop("faults", ())
+        if callable(faults):
+            faults = (faults,)
+        if not (isinstance(faults, (list, tuple)) and all(map(callable, faults))):
+            refuse(item, f"faults= must be a function or a list of functions: {faults!r}")
+        leaks = options.pop("leaks", True)
+        if not isinstance(leaks, bool):
+            refuse(item, f"leaks= must be True or False: {leaks!r}")
+        known = inspect.signature(FakeDaemon).parameters
+        if unknown := sorted(options.keys() - known.keys()):
+            refuse(
+                item,
+                f"knows no {', '.join(unknown)}; it takes faults, leaks, {', '.join(known)}",
+            )
+        return cls(options, tuple(faults), leaks)
+
+    @property
+    def only_of_the_fake(self) -> list[str]:
+        """The keywords that no live daemon can honour."""
+        return sorted(self.options) + ["faults"] * bool(self.faults)
+
+
+def refuse(item: pytest.Item, problem: str) -> NoReturn:
+    """Fail a test for what its marker says."""
+    fail(f"{item.nodeid}: @pytest.mark.agents_sandbox {problem}")

@@ -1,0 +1,99 @@
+"""The same tests against a live daemon; a fake one of the outer test stands for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from agents_sandbox.testing import FakeDaemon
+
+from .conftest import RunPytest
+
+OPTION = "--agents-sandbox-socket"
+
+
+def test_both_clients_meet_the_live_daemon(run_pytest: RunPytest, daemon: FakeDaemon) -> None:
+    result = run_pytest(
+        """
+        import asyncio
+        import pytest
+
+        @pytest.mark.agents_sandbox(leaks=False)
+        def test_it(agents_sandbox_client, sync_agents_sandbox_client, agents_sandbox_socket):
+            sandbox = sync_agents_sandbox_client.create_sandbox(image="a:1", sandbox_id="live")
+            asyncio.run(agents_sandbox_client.get_sandbox("live"))
+        """,
+        f"{OPTION}={daemon.socket_path}",
+    )
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines([f"agents-sandbox: live daemon at {daemon.socket_path}"])
+    assert daemon.calls[0].request.sandbox_id == "live"
+    assert daemon.calls[-1].method == "GetSandbox"
+
+
+def test_what_needs_the_fake_one_is_skipped_with_the_reason(
+    run_pytest: RunPytest, daemon: FakeDaemon
+) -> None:
+    result = run_pytest(
+        """
+        import pytest
+
+        def test_fixture(sync_agents_sandbox_client, agents_sandbox_daemon):
+            assert False
+
+        @pytest.mark.agents_sandbox(version="0.2.0", exec_mode="passthrough", faults=print)
+        def test_marker(agents_sandbox_client):
+            assert False
+        """,
+        OPTION,
+        daemon.socket_path,
+    )
+    result.assert_outcomes(skipped=2)
+    reason = "only the fake daemon has {}. *leads to a live one at " + daemon.socket_path
+    result.stdout.fnmatch_lines(
+        [
+            "SKIPPED * " + reason.format("the fixture agents_sandbox_daemon"),
+            "SKIPPED * " + reason.format("what the marker asks for: exec_mode, version, faults"),
+        ]
+    )
+    assert daemon.calls == ()
+
+
+def test_a_mark_that_errs_is_told_here_too(run_pytest: RunPytest, daemon: FakeDaemon) -> None:
+    result = run_pytest(
+        """
+        import pytest
+
+        @pytest.mark.agents_sandbox(exec_node=1)
+        def test_it(agents_sandbox_client):
+            pass
+        """,
+        f"{OPTION}={daemon.socket_path}",
+    )
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*knows no exec_node*"])
+
+
+def test_a_relative_path_starts_where_pytest_did(run_pytest: RunPytest) -> None:
+    with FakeDaemon(socket_path=Path("agboxd.sock")) as daemon:
+        result = run_pytest(
+            """
+            import os
+            import pytest
+
+            @pytest.fixture(autouse=True)
+            def elsewhere(tmp_path, monkeypatch):
+                monkeypatch.chdir(tmp_path)
+
+            def test_it(sync_agents_sandbox_client):
+                sync_agents_sandbox_client.ping()
+            """,
+            f"{OPTION}=agboxd.sock",
+        )
+    result.assert_outcomes(passed=1)
+    assert [call.method for call in daemon.calls] == ["Ping"]
+
+
+def test_one_cannot_choose_the_version_of_a_live_daemon(run_pytest: RunPytest) -> None:
+    result = run_pytest("", f"{OPTION}=/tmp/agboxd.sock", "--agents-sandbox-version=0.2.0")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["ERROR: --agents-sandbox-version*give only one of them"])

@@ -1,0 +1,152 @@
+"""The marker: what it sets, which one counts, and what it says to those who err."""
+
+from __future__ import annotations
+
+import pytest
+
+from .conftest import RunPytest
+
+
+def test_keywords_go_to_the_daemon_and_the_closest_counts(run_pytest: RunPytest) -> None:
+    result = run_pytest(
+        """
+        import pytest
+        from agents_sandbox import SandboxFailedError
+        pytestmark = pytest.mark.agents_sandbox(exec_mode="passthrough", missing_images=["a:1"])
+
+        def is_scripted(daemon):
+            try:
+                daemon.on_exec(("true",))
+            except RuntimeError:
+                return False
+            return True
+
+        def has_image(client):
+            try:
+                client.create_sandbox(image="a:1")
+            except SandboxFailedError:
+                return False
+            return True
+
+        def test_module(agents_sandbox_daemon, sync_agents_sandbox_client):
+            assert not is_scripted(agents_sandbox_daemon)
+            assert not has_image(sync_agents_sandbox_client)
+
+        @pytest.mark.agents_sandbox(exec_mode="scripted")
+        class TestClass:
+            def test_class(self, agents_sandbox_daemon, sync_agents_sandbox_client):
+                assert is_scripted(agents_sandbox_daemon)
+                assert not has_image(sync_agents_sandbox_client)
+
+            @pytest.mark.agents_sandbox(missing_images=[])
+            def test_function(self, agents_sandbox_daemon, sync_agents_sandbox_client):
+                assert is_scripted(agents_sandbox_daemon)
+                assert has_image(sync_agents_sandbox_client)
+        """
+    )
+    result.assert_outcomes(passed=3)
+
+
+def test_faults_are_given_the_running_daemon(run_pytest: RunPytest) -> None:
+    result = run_pytest(
+        """
+        import pytest
+        from agents_sandbox import DaemonError
+
+        def no_list(daemon):
+            daemon.fail_next("ListSandboxes", code="INTERNAL", message="second")
+
+        @pytest.mark.agents_sandbox(
+            faults=lambda daemon: daemon.fail_next("Ping", code="INTERNAL", message="first"))
+        class TestFaults:
+            def test_one(self, sync_agents_sandbox_client):
+                with pytest.raises(DaemonError, match="first"):
+                    sync_agents_sandbox_client.ping()
+
+            @pytest.mark.agents_sandbox(
+                faults=[lambda daemon: daemon.fail_next("Ping", code="INTERNAL", message="own"),
+                        no_list])
+            def test_several(self, sync_agents_sandbox_client):
+                with pytest.raises(DaemonError, match="own"):
+                    sync_agents_sandbox_client.ping()
+                with pytest.raises(DaemonError, match="second"):
+                    sync_agents_sandbox_client.list_sandboxes()
+
+            @pytest.mark.agents_sandbox(faults=())
+            def test_none(self, sync_agents_sandbox_client):
+                sync_agents_sandbox_client.ping()
+        """
+    )
+    result.assert_outcomes(passed=3)
+
+
+def test_a_fault_that_errs_is_the_tests_error(run_pytest: RunPytest) -> None:
+    result = run_pytest(
+        """
+        import pytest
+
+        @pytest.mark.agents_sandbox(faults=lambda daemon: daemon.fail_next("Pong", code="INTERNAL"))
+        def test_it(agents_sandbox_daemon):
+            pass
+        """
+    )
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["E *Pong*"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ("'0.2.0'", "takes keyword arguments only, not '0.2.0'"),
+        ("version='0.2.0', exec_node=1", "knows no exec_node; it takes *version*exec_mode*"),
+        ("version='9.9'", "*9.9*"),
+        ("missing_images='a:1'", "*missing_images must be a collection of strings*'a:1'"),
+        ("faults='Ping'", "faults= must be a function or a list of functions: 'Ping'"),
+        ("faults=[1]", "faults= must be a function or a list of functions: [[]1[]]"),
+        ("leaks=0", "leaks= must be True or False: 0"),
+    ],
+)
+def test_a_mark_that_errs_is_told_without_a_traceback(
+    run_pytest: RunPytest, arguments: str, complaint: str
+) -> None:
+    result = run_pytest(
+        f"""
+        import pytest
+
+        @pytest.mark.agents_sandbox({arguments})
+        def test_it(agents_sandbox_client):
+            pass
+        """
+    )
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([f"*.py::test_it: @pytest.mark.agents_sandbox {complaint}"])
+    result.stdout.no_re_match_line(r"^E |Traceback|\S+\.py:\d+:")
+
+
+def test_the_marker_is_documented(run_pytest: RunPytest) -> None:
+    result = run_pytest("", "--markers")
+    result.stdout.fnmatch_lines(["@pytest.mark.agents_sandbox(*faults=*leaks=False*"])
+
+
+def test_the_command_line_gives_the_version_where_no_mark_does(run_pytest: RunPytest) -> None:
+    result = run_pytest(
+        """
+        import pytest
+
+        def test_without(agents_sandbox_daemon):
+            pass
+
+        @pytest.mark.agents_sandbox(version="0.2.1")
+        def test_with(agents_sandbox_daemon):
+            assert agents_sandbox_daemon.version == "0.2.1"
+        """,
+        "--agents-sandbox-version=9.9",
+    )
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "agents-sandbox: fake daemon 9.9",
+            "*::test_without: *--agents-sandbox-version is wrong: *9.9*",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*During handling*")
