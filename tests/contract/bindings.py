@@ -45,7 +45,8 @@ class Bindings:
         self._suffix = suffix
         self._labels = frozenset(labels)
         self._values = {**{item: self._with_suffix(item) for item in renamed}, **known}
-        ids = map(re.escape, sorted(renamed, key=len, reverse=True))
+        longest_first = sorted(renamed, key=len, reverse=True)
+        ids = (rf"(?<![^\W_]){re.escape(item)}(?![^\W_])" for item in longest_first)
         self._unknown = re.compile("|".join((_PLACEHOLDER, *_FORMS, *ids)))
 
     def _with_suffix(self, item: str) -> str:
