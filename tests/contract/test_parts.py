@@ -6,7 +6,7 @@ import pytest
 
 from .bindings import Bindings, UnboundError
 from .times import Chronicle
-from .transcripts import Json
+from .transcripts import Json, request_of
 
 UUID = "3240ff32-c133-4b9b-890d-d58e0f883655"
 OTHER = "54cf66dd-3e4d-4137-af74-0b4713a8106a"
@@ -65,6 +65,13 @@ def test_ids_and_labels_are_renamed() -> None:
     assert bindings.match("no box", "no box-s")
     assert bindings.owns("box-1-s")
     assert not bindings.owns("box-1")
+
+
+def test_the_readable_yaml_is_sent_where_it_has_placeholders() -> None:
+    request = {"sandbox_id": "box-1", "config_yaml": "eDogMQ=="}  # x: 1
+    assert request_of({"request": request, "config_yaml_text": "x: 1"}) == request
+    sent = request_of({"request": request, "config_yaml_text": "x: <HOME>"})
+    assert Bindings({"<HOME>": "/h"}).apply(sent) == {**request, "config_yaml": "eDogL2g="}
 
 
 def event(sequence: int, second: int, **fields: Json) -> Json:
