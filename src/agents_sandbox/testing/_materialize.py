@@ -77,7 +77,7 @@ class Materializer:
         await self._background.clock.sleep(sandbox.primary.behavior.starts_after)
         sandbox.primary.create()
         try:
-            await self._execs.prepare(sandbox)
+            await self._background.clock.stand_still(self._execs.prepare(sandbox))
         except CannotPrepareError as error:
             raise DockerError(str(error)) from error
         self._start_primary(sandbox)
