@@ -35,4 +35,4 @@ def daemon() -> Iterator[FakeDaemon]:
     """A running fake daemon of release 0.2.1 whose execs are scripted."""
     with FakeDaemon() as running:
         yield running
-        running.wait_for_streams(0)
+        running.assert_no_leaks()

@@ -40,11 +40,13 @@ def make_daemon(item: pytest.Item, setup: DaemonSetup) -> FakeDaemon:
 
 def check_left_behind(daemon: FakeDaemon, setup: DaemonSetup) -> None:
     """Fail the test for what is left at its daemon after its clients were closed."""
-    if setup.leaks:
-        try:
-            daemon.wait_for_streams(0, timeout=LEAK_TIMEOUT)
-        except TimeoutError:
-            fail(
-                f"event streams left open: {daemon.open_streams}. Close them or their clients, "
-                "or allow it with @pytest.mark.agents_sandbox(leaks=False)"
-            )
+    try:
+        if setup.leaks:
+            daemon.assert_no_leaks(timeout=LEAK_TIMEOUT)
+    except AssertionError as error:
+        fail(f"{error}\nEnd it, or allow it with @pytest.mark.agents_sandbox(leaks=False)")
+    try:
+        if setup.all_used:
+            daemon.assert_all_used()
+    except AssertionError as error:
+        fail(f"{error}\nDrop it, or allow it with @pytest.mark.agents_sandbox(all_used=False)")

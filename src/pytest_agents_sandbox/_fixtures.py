@@ -19,7 +19,8 @@ def agents_sandbox_daemon(request: pytest.FixtureRequest) -> Iterator[FakeDaemon
     """A running fake daemon of the test's own, an `agents_sandbox.testing.FakeDaemon`.
 
     `@pytest.mark.agents_sandbox(version="0.2.0", ...)` sets its arguments. A test that passes
-    and leaves event streams open fails in the end; the plugin's clients close theirs before.
+    and leaves event streams or processes behind, or planned what it never used, fails in the
+    end; the plugin's clients close their streams before.
     """
     from ._daemon import running_daemon
     from ._marker import DaemonSetup

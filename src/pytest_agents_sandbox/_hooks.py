@@ -8,10 +8,11 @@ from typing import NoReturn
 import pytest
 
 MARKER = (
-    "agents_sandbox(*, faults=(), leaks=True, **options): the fake daemon of a test. "
+    "agents_sandbox(*, faults=(), leaks=True, all_used=True, **options): a test's fake daemon. "
     "Options go to agents_sandbox.testing.FakeDaemon, such as version= and exec_mode=; "
     "faults: a function, or a list of them, each given the running daemon before the test; "
-    "leaks=False: do not fail the test for event streams that it leaves open. "
+    "leaks=False: do not fail the test for event streams and processes that it leaves; "
+    "all_used=False: nor for faults and scripts that it planned and never used. "
     "Each keyword counts that stands closest to the test."
 )
 

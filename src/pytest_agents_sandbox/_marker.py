@@ -26,6 +26,8 @@ class DaemonSetup:
     """What is done to the running daemon before the test."""
     leaks: bool
     """Whether a leak fails the test."""
+    all_used: bool
+    """Whether a plan that never came to pass fails the test."""
 
     @classmethod
     def of(cls, item: pytest.Item) -> DaemonSetup:
@@ -40,21 +42,24 @@ class DaemonSetup:
             faults = (faults,)
         if not (isinstance(faults, (list, tuple)) and all(map(callable, faults))):
             refuse(item, f"faults= must be a function or a list of functions: {faults!r}")
-        leaks = options.pop("leaks", True)
-        if not isinstance(leaks, bool):
-            refuse(item, f"leaks= must be True or False: {leaks!r}")
+        leaks, all_used = (_flag(item, options, name) for name in ("leaks", "all_used"))
         known = inspect.signature(FakeDaemon).parameters
         if unknown := sorted(options.keys() - known.keys()):
-            refuse(
-                item,
-                f"knows no {', '.join(unknown)}; it takes faults, leaks, {', '.join(known)}",
-            )
-        return cls(options, tuple(faults), leaks)
+            takes = ", ".join(("faults", "leaks", "all_used", *known))
+            refuse(item, f"knows no {', '.join(unknown)}; it takes {takes}")
+        return cls(options, tuple(faults), leaks, all_used)
 
     @property
     def only_of_the_fake(self) -> list[str]:
         """The keywords that no live daemon can honour."""
         return sorted(self.options) + ["faults"] * bool(self.faults)
+
+
+def _flag(item: pytest.Item, options: dict[str, Any], name: str) -> bool:
+    value = options.pop(name, True)
+    if not isinstance(value, bool):
+        refuse(item, f"{name}= must be True or False: {value!r}")
+    return value
 
 
 def refuse(item: pytest.Item, problem: str) -> NoReturn:

@@ -98,7 +98,9 @@ def test_a_forgotten_stream_fails_the_test(
 """
     )
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["*event streams left open: 1.*leaks=False*"])
+    result.stdout.fnmatch_lines(
+        ["left behind:", "*event streams of sandbox *: 1", "*@pytest*(leaks=False)"]
+    )
     result.stdout.no_fnmatch_line("*During handling*")
 
 
@@ -156,3 +158,32 @@ def test_nothing_heavy_is_imported_for_those_who_use_none_of_it(
         """
     )
     result.assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(
+    ("mark", "outcome"),
+    [("", {"passed": 1, "errors": 1}), ("all_used=False", {"passed": 1})],
+)
+def test_a_plan_that_was_never_used_fails_the_test(
+    run_pytest: RunPytest, mark: str, outcome: dict[str, int]
+) -> None:
+    result = run_pytest(
+        f"""
+        import pytest
+
+        @pytest.mark.agents_sandbox({mark})
+        def test_it(agents_sandbox_daemon):
+            agents_sandbox_daemon.on_exec(("make",))
+            agents_sandbox_daemon.faults.fail_next("Ping", code="INTERNAL")
+        """
+    )
+    result.assert_outcomes(**outcome)
+    if not mark:
+        result.stdout.fnmatch_lines(
+            [
+                "planned, but never used:",
+                "*fail_next*Ping*.py:6*",
+                "*on_exec*make*.py:5*",
+                "*@pytest*(all_used=False)",
+            ]
+        )

@@ -108,6 +108,7 @@ def test_a_fault_that_errs_is_the_tests_error(run_pytest: RunPytest) -> None:
         ("faults='Ping'", "faults= must be a function or a list of functions: 'Ping'"),
         ("faults=[1]", "faults= must be a function or a list of functions: [[]1[]]"),
         ("leaks=0", "leaks= must be True or False: 0"),
+        ("all_used=None", "all_used= must be True or False: None"),
     ],
 )
 def test_a_mark_that_errs_is_told_without_a_traceback(
