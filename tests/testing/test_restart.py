@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -12,6 +13,7 @@ import pytest
 from agents_sandbox._wire import methods
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import FakeDaemon
+from agents_sandbox.testing._service import Service
 
 from .raw import Raw, connected
 
@@ -194,6 +196,8 @@ def test_terminate_waits_for_open_streams(daemon: FakeDaemon) -> None:
             next(stream)
             daemon.terminate()
             daemon.terminate()
+            with pytest.raises(TimeoutError, match="1 event streams keep the daemon alive"):
+                daemon.wait_until_ended(timeout=0.01)
             assert daemon.running
             assert other.refused(methods.PING).code == "UNAVAILABLE"
             assert next(stream).sequence == 2
@@ -239,3 +243,18 @@ def test_down_starts_again_after_a_failed_test(daemon: FakeDaemon) -> None:
     with pytest.raises(ZeroDivisionError), daemon.down():
         raise ZeroDivisionError
     assert daemon.running
+
+
+def test_a_start_that_fails_leaves_no_socket(
+    daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon.kill()
+    with monkeypatch.context() as patch:
+        patch.setattr(Service, "wake_up", raise_zero_division)
+        with pytest.raises(ZeroDivisionError):
+            daemon.start()
+    assert not Path(daemon.socket_path).exists()
+
+
+async def raise_zero_division(_: Service) -> None:
+    raise ZeroDivisionError

@@ -11,7 +11,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from agents_sandbox._wire import methods
 from agents_sandbox._wire import v02_pb2 as pb
-from agents_sandbox.testing import ContainerBehavior, DockerHost, FakeDaemon
+from agents_sandbox.testing import ContainerBehavior, DockerHost, ExecContext, FakeDaemon
 from agents_sandbox.testing._durations import format_duration
 from agents_sandbox.testing._side_containers import health_wait
 
@@ -190,6 +190,59 @@ def test_hooks_of_required_services_run_before_ready() -> None:
         raw.daemon.advance(0)
         assert failure(raw) == ("SANDBOX_CREATE_FAILED", "docker exec failed: exit code 9")
         assert raw.history()[2:] == ["SANDBOX_FAILED:FAILED"]
+
+
+def test_a_hook_that_has_no_exit_code_fails_the_create() -> None:
+    def hook(_: object) -> int:
+        raise LookupError("no table")
+
+    with pytest.raises(LookupError, match="no table"), virtual() as raw:
+        raw.daemon.on_exec(("sh", "-lc", "seed")).call(hook)
+        raw.create(required_services=[service(post_start_on_primary=["seed"])])
+        raw.wait_for(pb.SANDBOX_FAILED)
+        code, message = failure(raw)
+        assert code == "SANDBOX_CREATE_FAILED"
+        assert "raised LookupError: no table" in message
+
+
+@pytest.mark.parametrize("version", ["0.2.1", *COMPANIONS])
+def test_hooks_of_the_others_run_once_healthy_and_in_silence(version: str) -> None:
+    ran: list[tuple[str, str]] = []
+
+    async def hook(context: ExecContext) -> int:
+        ran.append((context.argv[-1], context.env["SVC"]))
+        return 1 if context.argv[-1] == "two" else 0
+
+    with virtual(version, db=ContainerBehavior(healthy_after=0.5)) as raw:
+        raw.daemon.on_exec(lambda argv: argv[:2] == ("sh", "-lc")).call(hook)
+        hooks = ["one", "two", "three"]
+        raw.create(**beside(version, service(envs={"SVC": "1"}, post_start_on_primary=hooks)))
+        raw.daemon.advance(0.4)
+        assert (raw.get().state, ran) == (pb.SANDBOX_STATE_READY, [])
+        raw.daemon.advance(0.1)
+        # The second one failed, which nobody is told.
+        assert ran == [("one", "1"), ("two", "1")]
+        assert raw.get().last_event_sequence == 4
+        for method in (methods.STOP_SANDBOX, methods.RESUME_SANDBOX):
+            raw(method, sandbox_id="box-1")
+            raw.daemon.advance(1)
+        assert len(ran) == 2, "no hook runs on a resume"
+
+
+def test_hooks_of_required_services_run_again_on_resume_without_their_envs() -> None:
+    seen: list[bool] = []
+
+    async def hook(context: ExecContext) -> None:
+        seen.append("SVC" in context.env)
+
+    with virtual() as raw:
+        raw.daemon.on_exec(("sh", "-lc", "seed")).call(hook)
+        raw.create(required_services=[service(envs={"SVC": "1"}, post_start_on_primary=["seed"])])
+        raw.daemon.advance(0)
+        for method in (methods.STOP_SANDBOX, methods.RESUME_SANDBOX):
+            raw(method, sandbox_id="box-1")
+            raw.daemon.advance(0)
+        assert seen == [True, False]
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,12 @@ Run it inside a test process with `FakeDaemon`, or beside it with
 """
 
 from ._chaos import Chaos
-from ._daemon import FakeDaemon, Pause
+from ._daemon import FakeDaemon
 from ._fault_rules import EventMatch, Fault
 from ._faults import Faults
 from ._handlers import ExecContext, ExecHandler
 from ._host import ContainerBehavior, DockerHost
+from ._pause import Pause
 from ._recorder import RecordedCall
 from ._scripts import ExecMatch, ExecScript
 from ._wire_message import WireMessage

@@ -77,7 +77,7 @@ class Background:
     async def advance(self, count: int) -> None:
         """Let exactly `count` steps through the closed gate, waiting for each to come."""
         for _ in range(count):
-            self._let_through(await self._next_turn())
+            (await self._next_turn()).set_result(None)
             # The one let through is already in the ready queue, ahead of us.
             await asyncio.sleep(0)
 
@@ -89,11 +89,6 @@ class Background:
                     return turn
             self._arrival.clear()
             await self._arrival.wait()
-
-    @staticmethod
-    def _let_through(turn: asyncio.Future[None]) -> None:
-        if not turn.done():
-            turn.set_result(None)
 
     async def aclose(self) -> None:
         """Cancel all work and wait until it has ended."""

@@ -7,7 +7,7 @@ import atexit
 import math
 import os
 import weakref
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,16 +20,17 @@ from ._expectations import assert_all_used
 from ._fault_rules import check_method
 from ._faults import Faults
 from ._folders import remove_tree
-from ._host import ContainerBehavior, DockerHost, Host
+from ._host import ContainerBehavior, DockerHost
 from ._leaks import streams_left
 from ._passthrough import PassThroughRunner
+from ._pause import Pause
 from ._place import place_of_caller
 from ._profile import profile_for
 from ._recorder import RecordedCall, Recorder
 from ._sandbox import PRIMARY
 from ._scripted import ScriptedRunner, SilentRunner
 from ._scripts import ExecMatch, ExecScript, Scripts
-from ._settings import Settings
+from ._settings import CLEANUP_TTL, Settings, declared_host
 from ._socket import SocketFile, checked_path, private_folder
 from ._wire_message import WireMessage, wire_bytes
 
@@ -37,9 +38,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from typing_extensions import Self
-
-_CLEANUP_TTL = 360 * 3600.0
-"""Seconds; the daemon's own default."""
 
 
 class FakeDaemon:
@@ -93,7 +91,7 @@ class FakeDaemon:
         ready_delay: float = 0.0,
         stop_delay: float = 0.0,
         idle_ttl: float = 600.0,
-        cleanup_ttl: float = _CLEANUP_TTL,
+        cleanup_ttl: float = CLEANUP_TTL,
         known_images: Collection[str] | None = None,
         missing_images: Collection[str] = (),
         containers: Mapping[str, ContainerBehavior] | None = None,
@@ -106,30 +104,19 @@ class FakeDaemon:
             profile = replace(profile, version=reported_version)
         if exec_mode not in ("scripted", "passthrough"):
             raise ValueError(f"exec_mode must be 'scripted' or 'passthrough': {exec_mode!r}")
-        checked = None if socket_path is None else checked_path(socket_path)
-        host = Host(
-            docker=docker or DockerHost(),
-            known_images=None if known_images is None else _names("known_images", known_images),
-            missing_images=_names("missing_images", missing_images),
-            containers=dict(containers or {}),
-            paths=_names("host_paths", host_paths),
+        host = declared_host(
+            known_images=known_images,
+            missing_images=missing_images,
+            containers=containers,
+            paths=host_paths,
+            docker=docker,
         )
-        if not (ready_delay >= 0 and stop_delay >= 0):  # so put for NaN
-            raise ValueError("delays must not be negative")
-        if max_calls is not None and max_calls < 0:
-            raise ValueError(f"max_calls must not be negative: {max_calls!r}")
+        checked = None if socket_path is None else checked_path(socket_path)
+        self._recorder = Recorder(max_calls)
         folder = private_folder()
         # For a daemon that is never stopped. A forked child must not clean up for us.
         self._remove_folder = weakref.finalize(self, _remove_folder, folder, os.getpid())
         self._socket = SocketFile(checked or folder / "agboxd.sock")
-        self._scripts = Scripts()
-        background = Background(virtual_time=virtual_time)
-        rest = (
-            SilentRunner()
-            if exec_mode == "scripted"
-            else PassThroughRunner(folder / "sandboxes", host.paths)
-        )
-        self._runner = ScriptedRunner(self._scripts, rest, background.clock.sleep)
         self._settings = Settings(
             profile=profile,
             host=host,
@@ -137,9 +124,13 @@ class FakeDaemon:
             ready_delay=ready_delay,
             stop_delay=stop_delay,
             idle_ttl=idle_ttl,
-            cleanup_ttl=cleanup_ttl if cleanup_ttl > 0 else _CLEANUP_TTL,
+            cleanup_ttl=cleanup_ttl,
         )
-        self._recorder = Recorder(max_calls)
+        background = Background(virtual_time=virtual_time)
+        self._scripts = Scripts()
+        scripted = exec_mode == "scripted"
+        rest = SilentRunner() if scripted else PassThroughRunner(folder / "sandboxes", host.paths)
+        self._runner = ScriptedRunner(self._scripts, rest, background.clock.sleep)
         self._engine = Engine(
             self._settings, self._socket, self._runner, self._recorder, background
         )
@@ -471,32 +462,6 @@ class FakeDaemon:
             ValueError: It is not DELETED.
         """
         self._engine.purge(sandbox_id)
-
-
-class Pause:
-    """A pause that is on; see `FakeDaemon.paused()`."""
-
-    def __init__(self, advance: Callable[[int, float], None]) -> None:
-        self._advance = advance
-
-    def step(self, count: int = 1, *, timeout: float = 10.0) -> None:
-        """Let exactly `count` frozen changes happen, oldest first; wait for them to come up.
-
-        Args:
-            count: How many changes.
-            timeout: Seconds to wait at most.
-
-        Raises:
-            TimeoutError: There was nothing to let happen.
-            RuntimeError: The daemon is not running.
-        """
-        self._advance(count, timeout)
-
-
-def _names(argument: str, values: Collection[str]) -> frozenset[str]:
-    if isinstance(values, str):
-        raise TypeError(f"{argument} must be a collection of strings, not one: {values!r}")
-    return frozenset(values)
 
 
 def _remove_folder(folder: Path, owner: int) -> None:

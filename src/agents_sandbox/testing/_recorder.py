@@ -31,9 +31,14 @@ class Recorder:
 
     Args:
         max_calls: How many calls to remember, the newest; None is all. All are counted.
+
+    Raises:
+        ValueError: The number is negative.
     """
 
     def __init__(self, max_calls: int | None = None) -> None:
+        if max_calls is not None and max_calls < 0:
+            raise ValueError(f"max_calls must not be negative: {max_calls!r}")
         self._calls: deque[RecordedCall] = deque(maxlen=max_calls)
         self._counts: Counter[str] = Counter()
         self._streams: Counter[str] = Counter()
