@@ -63,7 +63,7 @@ REPORTS = {
 def passes(name: str, options: argparse.Namespace) -> bool:
     """Run one measurement on a daemon and a client of its own."""
     with (
-        FakeDaemon() as daemon,
+        FakeDaemon(max_calls=0) as daemon,
         client_process(daemon.socket_path, options.connections, options.timeout) as remote,
     ):
         try:
