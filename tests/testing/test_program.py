@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import runpy
 import select
 import signal
 import subprocess
@@ -99,15 +98,6 @@ def test_options_reach_the_daemon(
     }
     assert capsys.readouterr().out == f"fake agboxd 0.2.1 listening on {path}\n"
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
-
-
-def test_module_is_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Left in place, the imported module would make runpy warn.
-    monkeypatch.delitem(sys.modules, "agents_sandbox.testing.__main__")
-    monkeypatch.setattr(sys, "argv", ["testing", "--help"])
-    with pytest.raises(SystemExit) as caught:
-        runpy.run_module("agents_sandbox.testing", run_name="__main__")
-    assert caught.value.code == 0
 
 
 @pytest.mark.parametrize(
