@@ -13,6 +13,7 @@ import pytest
 
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing._background import Background
+from agents_sandbox.testing._clock import HostClock
 from agents_sandbox.testing._command import CannotStartError, Command, CommandError
 from agents_sandbox.testing._execs import Exec, Execs
 from agents_sandbox.testing._passthrough import PassThroughRunner
@@ -29,7 +30,7 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.background = Background()
         self.scripts = Scripts()
-        self.host = PassThroughRunner(folder / "sandboxes")
+        self.host = PassThroughRunner(folder / "sandboxes", HostClock())
         self.entered: list[str] = []
         self.refusal: CannotStartError | None = None
         self.logs = folder / "logs"

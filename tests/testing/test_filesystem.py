@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from agents_sandbox._wire import v02_pb2 as pb
+from agents_sandbox.testing._clock import HostClock
 from agents_sandbox.testing._command import CannotPrepareError
 from agents_sandbox.testing._filesystem import FileSystem
 from agents_sandbox.testing._folders import remove_tree
@@ -251,7 +252,7 @@ def test_home_is_known_by_its_short_name(host: Host, monkeypatch: pytest.MonkeyP
 
 
 async def test_failed_build_leaves_nothing(host: Host) -> None:
-    runner = PassThroughRunner(host.box.parent)
+    runner = PassThroughRunner(host.box.parent, HostClock())
     gone = ready_sandbox(mounts=[mount(host.files / "dir", "/a"), mount(host.files / "no", "/b")])
     with pytest.raises(CannotPrepareError, match=f"No such file or directory: '{host.files}/no'"):
         await runner.prepare(gone)
@@ -261,7 +262,7 @@ async def test_failed_build_leaves_nothing(host: Host) -> None:
 async def test_removal_in_the_middle_of_a_build_finds_nothing(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runner = PassThroughRunner(host.box.parent)
+    runner = PassThroughRunner(host.box.parent, HostClock())
     building, go_on = threading.Event(), threading.Event()
     build = FileSystem.build
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,11 @@ import pytest
 
 from agents_sandbox._wire import methods
 from agents_sandbox._wire import v02_pb2 as pb
-from agents_sandbox.testing import FakeDaemon
+from agents_sandbox.testing import ContainerBehavior, FakeDaemon
 from agents_sandbox.testing._service import Service
+from agents_sandbox.testing._watch import Watch
 
-from .raw import Raw, connected
+from .raw import Raw, connected, not_found
 
 VERSIONS = ["0.2.1", "0.3.2", "0.4.0", "0.4.3"]
 TOLERANT = ["0.4.0", "0.4.3"]
@@ -258,3 +261,110 @@ def test_a_start_that_fails_leaves_no_socket(
 
 async def raise_zero_division(_: Service) -> None:
     raise ZeroDivisionError
+
+
+def test_the_host_goes_on_while_the_daemon_is_down() -> None:
+    containers = {"box-1": ContainerBehavior(exits_after=100)}
+    with FakeDaemon(virtual_time=True, containers=containers) as daemon:
+        with connected(daemon) as raw:
+            raw.create()
+            daemon.advance(1)
+        with daemon.down():
+            daemon.advance(150)
+        with connected(daemon) as raw:
+            assert after_restart(raw) == ("FAILED", "CONTAINER_NOT_RUNNING", NOT_RUNNING)
+
+
+def test_a_companion_that_went_down_is_looked_at_after_the_restart() -> None:
+    with FakeDaemon(version="0.4.3", virtual_time=True) as daemon:
+        with connected(daemon) as raw:
+            raw.create(companion_containers=[{"name": "side", "image": "redis:7"}])
+            daemon.advance(1)
+        with daemon.down():
+            daemon.remove_container("box-1", "side")
+        with connected(daemon) as raw:
+            daemon.advance(15)
+            assert raw.history()[4:] == ["SANDBOX_SERVICE_FAILED:READY"]
+
+
+def test_a_call_that_is_held_back_is_not_carried_out_after_a_kill(
+    daemon: FakeDaemon, elsewhere: ThreadPoolExecutor
+) -> None:
+    with connected(daemon) as raw:
+        raw(methods.PING)
+        with daemon.faults.half_open():
+            refused = elsewhere.submit(
+                raw.refused, methods.CREATE_SANDBOX, sandbox_id="box-1", create_spec={"image": "a"}
+            )
+            daemon.wait_for_call("CreateSandbox")
+            daemon.kill()
+            assert refused.result().code == "UNAVAILABLE"
+    daemon.start()
+    with connected(daemon) as raw:
+        assert raw.refused(methods.GET_SANDBOX, sandbox_id="box-1") == not_found("box-1")
+
+
+def test_only_who_was_asked_to_end_can_be_waited_for(daemon: FakeDaemon) -> None:
+    with pytest.raises(RuntimeError, match=r"call terminate\(\) first"):
+        daemon.wait_until_ended()
+
+
+def test_a_start_that_failed_can_be_tried_again(daemon: FakeDaemon) -> None:
+    with connected(daemon) as raw:
+        raw.ready()
+    daemon.kill(stale_socket=False)
+    Path(daemon.socket_path).write_text("in the way")
+    with pytest.raises(FileExistsError):
+        daemon.start()
+    Path(daemon.socket_path).unlink()
+    daemon.start()
+    with connected(daemon) as raw:
+        assert raw.get().state == pb.SANDBOX_STATE_READY
+
+
+def test_down_lets_a_stop_be_final() -> None:
+    with FakeDaemon() as daemon:
+        with daemon.down():
+            daemon.stop()
+        with pytest.raises(RuntimeError, match="look for leaks before"):
+            daemon.assert_no_leaks()
+
+
+async def test_an_entrance_that_is_cancelled_leaves_nothing() -> None:
+    daemon = FakeDaemon()
+    entering = asyncio.ensure_future(daemon.__aenter__())
+    await asyncio.sleep(0)  # a turn of the loop, not time
+    entering.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await entering
+    assert not daemon.running
+    with pytest.raises(RuntimeError, match="was stopped"):
+        daemon.start()
+
+
+def test_a_handler_on_the_loop_must_not_wait_for_the_daemon() -> None:
+    async def handler(_: object) -> None:
+        daemon.kill()
+
+    daemon = FakeDaemon()
+    with pytest.raises(RuntimeError, match="must not wait for the daemon"), daemon:
+        daemon.on_exec(("x",)).call(handler)
+        with connected(daemon) as raw:
+            raw.ready()
+            raw.start("x")
+            raw.finished()
+
+
+def test_what_ends_background_work_is_raised_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Watch, "died", fail)
+    containers = {"box-1": ContainerBehavior(exits_after=0)}
+    with (
+        pytest.raises(TypeError, match="positional"),
+        FakeDaemon(virtual_time=True, containers=containers) as daemon,
+        connected(daemon) as raw,
+    ):
+        raw.create()
+        daemon.advance(1)

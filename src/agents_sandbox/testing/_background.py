@@ -9,6 +9,9 @@ from typing import Any
 
 from ._clock import Clock, HostClock, VirtualClock
 
+_PATIENCE = 10.0
+"""Seconds after which work that does not end when it is cancelled is given up."""
+
 
 class Background:
     """Runs what an RPC only sets going.
@@ -19,17 +22,30 @@ class Background:
 
     def __init__(self, *, virtual_time: bool = False) -> None:
         self.clock: Clock = VirtualClock() if virtual_time else HostClock()
+        self.errors: list[BaseException] = []
+        """What ended work that should have gone on: faults of this fake, or of its user."""
         self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks_of_host: set[asyncio.Task[None]] = set()
         self._holds = 0
         self._opening = False
         self._queue: deque[asyncio.Future[None]] = deque()
         self._arrival = asyncio.Event()
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Start work that ends by itself or with the daemon."""
+    def spawn(
+        self, work: Coroutine[Any, Any, None], *, of_host: bool = False
+    ) -> asyncio.Task[None]:
+        """Start work that ends by itself, or with the daemon if it is not the host's."""
         task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        tasks = self._tasks_of_host if of_host else self._tasks
+        tasks.add(task)
+
+        def ended(_: asyncio.Task[None]) -> None:
+            tasks.discard(task)
+            error = None if task.cancelled() else task.exception()
+            if error:
+                self.errors.append(error)
+
+        task.add_done_callback(ended)
         return task
 
     async def step(self, delay: float = 0.0) -> None:
@@ -90,9 +106,22 @@ class Background:
             self._arrival.clear()
             await self._arrival.wait()
 
+    async def end_life(self) -> None:
+        """Cancel all work but the host's, and wait until it has ended."""
+        await self._cancel(self._tasks)
+
     async def aclose(self) -> None:
         """Cancel all work and wait until it has ended."""
-        while self._tasks:
-            for task in self._tasks:
+        await self._cancel(self._tasks)
+        await self._cancel(self._tasks_of_host)
+
+    async def _cancel(self, tasks: set[asyncio.Task[None]]) -> None:
+        # Work that is cancelled may start other work.
+        while tasks:
+            ending = tuple(tasks)
+            for task in ending:
                 task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            _, stuck = await asyncio.wait(ending, timeout=_PATIENCE)
+            if stuck:
+                self.errors.append(RuntimeError(f"does not end when cancelled: {stuck}"))
+                tasks.difference_update(stuck)

@@ -8,8 +8,11 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable
 from itertools import count
+from typing import TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
+
+T = TypeVar("T")
 
 _NANOS = 1_000_000_000
 _QUIET_TURNS = 20
@@ -42,9 +45,9 @@ class Clock(ABC):
     async def sleep(self, seconds: float) -> None:
         """Wait; even no time at all is a turn of the loop."""
 
-    async def stand_still(self, work: Awaitable[None]) -> None:
+    async def stand_still(self, work: Awaitable[T]) -> T:
         """Wait for what the host really has to do; a virtual clock cannot move meanwhile."""
-        await work
+        return await work
 
 
 class HostClock(Clock):
@@ -70,6 +73,7 @@ class VirtualClock(Clock):
         self._order = count()
         self._at_work = 0
         self._idle = asyncio.Event()
+        self._advancing = asyncio.Lock()
 
     def nanoseconds(self) -> int:
         """The current time since the epoch."""
@@ -86,12 +90,12 @@ class VirtualClock(Clock):
         heapq.heappush(self._sleepers, (due, next(self._order), wakened))
         await wakened
 
-    async def stand_still(self, work: Awaitable[None]) -> None:
+    async def stand_still(self, work: Awaitable[T]) -> T:
         """Wait for what the host really has to do; this clock cannot move meanwhile."""
         self._at_work += 1
         self._idle.clear()
         try:
-            await work
+            return await work
         finally:
             self._at_work -= 1
             if not self._at_work:
@@ -99,7 +103,10 @@ class VirtualClock(Clock):
 
     async def advance(self, seconds: float) -> None:
         """Let time pass: wake each sleeper when it is due, and let it do what it then does."""
-        target = self._now + round(seconds * _NANOS)
+        async with self._advancing:
+            await self._advance(self._now + round(seconds * _NANOS))
+
+    async def _advance(self, target: int) -> None:
         await self._settle()
         while self._sleepers and self._sleepers[0][0] <= target:
             due, _, wakened = heapq.heappop(self._sleepers)

@@ -39,6 +39,8 @@ class Container:
         """Whether it is down because the daemon stopped it."""
         self._id = secrets.token_hex(32)
         self._clock = clock
+        self.starts = 0
+        """How often it was started; tells one run from the next."""
         self._up_since = 0
         self._down_since: int | None = None
 
@@ -76,6 +78,7 @@ class Container:
         resumed, self.stopped = self.stopped, False
         self.oom_killed = False
         self._up_since = self._clock.nanoseconds()
+        self.starts += 1
         self.state = ContainerState.RUNNING
         if resumed and not self.behavior.resumes:
             self.exit()

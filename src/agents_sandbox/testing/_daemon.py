@@ -129,7 +129,11 @@ class FakeDaemon:
         background = Background(virtual_time=virtual_time)
         self._scripts = Scripts()
         scripted = exec_mode == "scripted"
-        rest = SilentRunner() if scripted else PassThroughRunner(folder / "sandboxes", host.paths)
+        rest = (
+            SilentRunner()
+            if scripted
+            else (PassThroughRunner(folder / "sandboxes", background.clock, host.paths))
+        )
         self._runner = ScriptedRunner(self._scripts, rest, background.clock.sleep)
         self._engine = Engine(
             self._settings, self._socket, self._runner, self._recorder, background
@@ -171,10 +175,12 @@ class FakeDaemon:
                 f"the fake daemon {'was stopped' if self._stopped else 'is running'}"
             )
         atexit.register(self._shut_down)
+        first = not self._engine.started
         try:
             self._engine.start()
         except BaseException:
-            self._shut_down()
+            if first:
+                self._shut_down()
             raise
         return self
 
@@ -184,11 +190,13 @@ class FakeDaemon:
         What was recorded can still be read. Repeated calls do nothing.
 
         Raises:
-            BaseException: What a handler of `on_exec()` raised, the first of them all. A
-                context that another exception leaves does not raise it.
+            BaseException: What a handler of `on_exec()` raised, the first of them all, or
+                else what made background work end. A context that another exception leaves
+                does not raise it.
         """
         self._shut_down()
         self._scripts.raise_error()
+        self._engine.raise_error()
 
     def _shut_down(self) -> None:
         self._stopped = True
@@ -198,6 +206,8 @@ class FakeDaemon:
 
     def kill(self, *, stale_socket: bool = True) -> None:
         """Kill the daemon, as SIGKILL does: streams break, containers and processes go on.
+
+        Scripts of `on_exec()` end with the daemon, for it plays them itself.
 
         Args:
             stale_socket: Leave the socket file behind, to which nobody can connect.
@@ -228,6 +238,7 @@ class FakeDaemon:
 
         Raises:
             TimeoutError: Event streams were open all the time.
+            RuntimeError: Nobody asked it to end.
         """
         self._engine.wait_until_ended(timeout)
 
@@ -245,7 +256,8 @@ class FakeDaemon:
         try:
             yield
         finally:
-            self.start()
+            if not self._stopped:
+                self.start()
 
     def _require_running(self) -> None:
         if not self.running:
@@ -263,7 +275,13 @@ class FakeDaemon:
         self._leave(exc)
 
     async def __aenter__(self) -> Self:
-        return await asyncio.to_thread(self.start)
+        starting = asyncio.ensure_future(asyncio.to_thread(self.start))
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            await asyncio.wait((starting,))
+            await asyncio.to_thread(self._shut_down)
+            raise
 
     async def __aexit__(
         self,
@@ -407,7 +425,10 @@ class FakeDaemon:
 
         Raises:
             AssertionError: Something is left; it says what.
+            RuntimeError: The daemon was stopped, which left nothing.
         """
+        if self._stopped:
+            raise RuntimeError("the fake daemon was stopped: look for leaks before")
         left = streams_left(self._recorder.streams_left(timeout)) if streams else []
         left += self._engine.leftovers(sandboxes=sandboxes, execs=execs, processes=processes)
         if left:

@@ -57,6 +57,16 @@ class Engine:
         self._ended = threading.Event()
 
     @property
+    def started(self) -> bool:
+        """Whether it was ever started."""
+        return self._thread.started
+
+    def raise_error(self) -> None:
+        """Raise the first error that ended background work."""
+        if self._background.errors:
+            raise self._background.errors[0]
+
+    @property
     def running(self) -> bool:
         """Whether the daemon is up, if only to wait for its last streams."""
         return self._server is not None
@@ -84,8 +94,11 @@ class Engine:
         """Block until the daemon has ended.
 
         Raises:
+            RuntimeError: Nobody asked it to.
             TimeoutError: It did not, in `timeout` seconds.
         """
+        if self.running and not self._ending:
+            raise RuntimeError("nobody asked the fake daemon to end: call terminate() first")
         if not self._ended.wait(timeout):
             streams = self.recorder.open_streams
             raise TimeoutError(f"after {timeout} s {streams} event streams keep the daemon alive")
@@ -99,6 +112,7 @@ class Engine:
             await self._shut("shutting down", leave_stale=False)
             await self._background.aclose()
             await self._runner.aclose()
+            self._ended.set()
 
     async def _open(self) -> None:
         server = grpc.aio.server(options=OPTIONS)
@@ -127,11 +141,11 @@ class Engine:
         if server:
             await server.stop(_GRACE)
         self.socket.close(leave_stale=leave_stale)
-        self._ended.set()
 
     async def _kill(self, *, stale_socket: bool) -> None:
         await self._shut("Socket closed", leave_stale=stale_socket)
         await self._service.die()
+        self._ended.set()
 
     def _terminate(self) -> None:
         if self._server and self._handlers and not self._ending:

@@ -229,16 +229,18 @@ class Execs:
         """
         self._enter(sandbox)
         process = self._runner.process_for(Command(sandbox, ("sh", "-lc", script), env=envs))
-        exit_code = KILLED
+        exit_code, failure = KILLED, None
 
         async def run() -> None:
-            nonlocal exit_code
-            exit_code = await process.run()
+            nonlocal exit_code, failure
+            try:
+                exit_code = await process.run()
+            except (CommandError, OSError) as error:
+                failure = error
 
-        task = self._spawn(sandbox, run())
-        await asyncio.wait([task])
-        if not task.cancelled():
-            task.result()
+        await asyncio.wait([self._spawn(sandbox, run())])
+        if failure:
+            raise failure
         return exit_code
 
     def get(self, exec_id: str) -> Exec:

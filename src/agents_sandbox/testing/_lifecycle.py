@@ -46,6 +46,7 @@ class Lifecycle:
             return
         materialize = pb.SandboxPhaseDetails(phase="materialize")
         sandbox.record(pb.SANDBOX_PREPARING, pb.SANDBOX_STATE_PENDING, phase=materialize)
+        sandbox.materializing = True
         await self._background.clock.sleep(self._settings.ready_delay)
         try:
             await self._materializer.create(sandbox)
@@ -55,6 +56,7 @@ class Lifecycle:
         else:
             await self._outlive_removal(sandbox)
             sandbox.record(pb.SANDBOX_READY, pb.SANDBOX_STATE_READY)
+        sandbox.materializing = False
 
     async def _outlive_removal(self, sandbox: Sandbox) -> None:
         # A delete in the middle of the Docker work finds nothing to remove and is done at
@@ -83,14 +85,15 @@ class Lifecycle:
         self._execs.kill_all(sandbox)
         self._materializer.stop(sandbox)
         sandbox.record(pb.SANDBOX_STOPPED, pb.SANDBOX_STATE_STOPPED, phase=phase)
+        sandbox.down.set()
 
     async def _grace(self, sandbox: Sandbox) -> None:
-        removed = asyncio.ensure_future(sandbox.removed.wait())
+        down = asyncio.ensure_future(sandbox.down.wait())
         grace = asyncio.ensure_future(self._background.clock.sleep(self._settings.stop_delay))
         try:
-            await asyncio.wait((removed, grace), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((down, grace), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            removed.cancel()
+            down.cancel()
             grace.cancel()
 
     def resume(self, sandbox: Sandbox) -> None:
@@ -98,6 +101,7 @@ class Lifecycle:
         if sandbox.state != pb.SANDBOX_STATE_STOPPED:
             raise sandbox_invalid_state(sandbox.id, expected="stopped")
         sandbox.record(pb.SANDBOX_ACCEPTED, pb.SANDBOX_STATE_PENDING)
+        sandbox.down.clear()
         self._background.spawn(self._resume(sandbox))
 
     async def _resume(self, sandbox: Sandbox) -> None:
@@ -125,13 +129,14 @@ class Lifecycle:
     async def _delete(self, sandbox: Sandbox, phase: pb.SandboxPhaseDetails) -> None:
         await self._background.step()
         self._execs.kill_all(sandbox)
-        sandbox.removed.set()
+        sandbox.down.set()
         if sandbox.stops:
             # Their container is gone, so they end now, and first.
             await asyncio.wait(sandbox.stops)
-        self._materializer.remove(sandbox)
+        if not sandbox.materializing:
+            self._materializer.remove(sandbox)
         await self._background.clock.stand_still(self._execs.remove_files(sandbox))
         await self._background.step()
         sandbox.record(pb.SANDBOX_DELETED, pb.SANDBOX_STATE_DELETED, phase=phase)
-        sandbox.removed.clear()
+        sandbox.down.clear()
         sandbox.removal = None

@@ -83,14 +83,20 @@ class LoopThread:
 
         Raises:
             TimeoutError: It took longer than `timeout` seconds, and was cancelled.
-            RuntimeError: There is no loop.
+            RuntimeError: There is no loop, or this is its own thread.
         """
         loop = self._loop
-        if loop is None:
+        if loop is None or threading.current_thread() is self._thread:
             work.close()
-            raise RuntimeError("the fake daemon is not running")
+            raise RuntimeError(
+                "the fake daemon is not running"
+                if loop is None
+                else "a coroutine on the fake daemon's event loop must not wait for the daemon"
+            )
         future = asyncio.run_coroutine_threadsafe(asyncio.wait_for(work, timeout), loop)
         try:
             return future.result()
         except asyncio.TimeoutError as error:
             raise TimeoutError(f"nothing more happened within {timeout} s") from error
+        except concurrent.futures.CancelledError as error:
+            raise RuntimeError("the fake daemon was stopped meanwhile") from error

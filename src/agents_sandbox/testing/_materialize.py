@@ -87,7 +87,8 @@ class Materializer:
         sandbox.primary.start()
         exits_after = sandbox.primary.behavior.exits_after
         if exits_after is not None:
-            self._background.spawn(self._watch.exit_later(sandbox, PRIMARY, exits_after))
+            ending = self._watch.exit_later(sandbox, PRIMARY, exits_after)
+            self._background.spawn(ending, of_host=True)
 
     async def resume(self, sandbox: Sandbox) -> None:
         """Start all containers again, and report the side containers.

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
+from ._clock import Clock
 from ._command import (
     WORKSPACE,
     CannotPrepareError,
@@ -39,12 +40,14 @@ class PassThroughRunner(Runner):
 
     Args:
         root: A folder for the files of all sandboxes.
+        clock: The daemon's; it stands still while a hook runs.
         pretended: Sources of mounts and copies that count as empty folders where they
             are not there.
     """
 
-    def __init__(self, root: Path, pretended: Collection[str] = ()) -> None:
+    def __init__(self, root: Path, clock: Clock, pretended: Collection[str] = ()) -> None:
         self._root = root
+        self.clock = clock
         self._pretended = pretended
         self._children: dict[str, set[Child]] = {}
         """By sandbox; one without an entry has run nothing yet."""
@@ -117,7 +120,8 @@ class PassThroughRunner(Runner):
             children = set[Child]().union(*self._children.values())
             _kill(children, self._root)
             await _gone(children)
-        await asyncio.to_thread(remove_tree, self._root)
+        # Not in a thread: at the interpreter's exit there are none to be had.
+        remove_tree(self._root)
 
 
 class HostProcess(Process):
@@ -140,7 +144,9 @@ class HostProcess(Process):
             child = self._runner.start(command, cwd, argv, self._environment())
         except ValueError as error:  # a NUL, or `=` in a name
             raise CannotStartError(str(error)) from error
-        code = await asyncio.shield(child.ended)
+        ended = asyncio.shield(child.ended)
+        # Nobody waits for the end of a hook of a companion, so none could tell how long.
+        code = await (ended if command.exec_id else self._runner.clock.stand_still(ended))
         return code if code >= 0 else 128 - code
 
     def _environment(self) -> dict[str, str]:

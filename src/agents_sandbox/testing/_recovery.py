@@ -41,13 +41,14 @@ class Recovery:
 
     def _check_primary(self, sandbox: Sandbox) -> None:
         primary = sandbox.primary
-        if primary.running:
-            return
-        if primary.state is ContainerState.EXITED and self._profile.tolerates_down_containers:
+        tolerant = self._profile.tolerates_down_containers
+        if not primary.running:
+            if primary.state is ContainerState.GONE or not tolerant:
+                self._fail(sandbox, "not running")
+                return
             primary.forgive()
+        if tolerant and not all(item.running for item in sandbox.containers.values()):
             self._watch.suspect(sandbox)
-        else:
-            self._fail(sandbox, "not running")
 
     @staticmethod
     def _fail(sandbox: Sandbox, what: str) -> None:

@@ -38,8 +38,10 @@ class Retention:
     async def run(self) -> None:
         """Sweep again and again; never returns."""
         while True:
-            await self._background.step(SWEEP_INTERVAL)
-            self.sweep()
+            await self._background.clock.sleep(SWEEP_INTERVAL)
+            if any(map(self._is_due, self._sandboxes)):
+                await self._background.step()
+                self.sweep()
 
     def sweep(self) -> None:
         """Stop, delete and purge what is due, in this order."""
@@ -53,6 +55,13 @@ class Retention:
         for sandbox in sandboxes:
             if self._is_old(sandbox, pb.SANDBOX_STATE_DELETED):
                 self._purge(sandbox)
+
+    def _is_due(self, sandbox: Sandbox) -> bool:
+        return (
+            self._is_idle(sandbox)
+            or self._is_old(sandbox, pb.SANDBOX_STATE_STOPPED)
+            or self._is_old(sandbox, pb.SANDBOX_STATE_DELETED)
+        )
 
     def _is_idle(self, sandbox: Sandbox) -> bool:
         own = sandbox.spec.idle_ttl

@@ -41,8 +41,10 @@ class Sandbox:
         """All containers by name, `PRIMARY` for the primary; empty until they are made."""
         self.last_exec_end: Timestamp | None = None
         """When an exec last finished or was cancelled."""
-        self.removed = asyncio.Event()
-        """Set by a delete; cuts a stop short that still waits for its container."""
+        self.materializing = False
+        """Whether a create is in the middle of its Docker work."""
+        self.down = asyncio.Event()
+        """Set once the primary is gone or stopped; cuts a stop short that waits for that."""
         self.stops: set[asyncio.Task[None]] = set()
         self.removal: asyncio.Task[None] | None = None
         self._clock = clock
@@ -60,8 +62,9 @@ class Sandbox:
         # names a state for a change, also one of a side container.
         named = (event for event in reversed(self.log.events) if event.sandbox_state)
         self.state_changed_at = next(named).occurred_at
-        self.removed.clear()
+        self.down.clear()
         self.removal = None
+        self.materializing = False
 
     def record(
         self,

@@ -83,6 +83,8 @@ class Handlers:
             call = Call(method.name, request)
 
             async def proceed() -> Answer:
+                if self._closing:
+                    raise shutting_down()
                 answer: Message | EventStream = rpc(request)
                 if isinstance(answer, EventStream):
                     await self._send_events(call, answer, context)

@@ -54,16 +54,15 @@ class Service:
 
     async def wake_up(self) -> None:
         """Begin to live, with what an earlier life left behind."""
-        self.watch.awake = True
+        self.watch.wake_up()
         for sandbox in self.sandboxes:
             await self._recovery.recover(sandbox)
-        self._background.spawn(self.watch.run())
         self._background.spawn(self._retention.run())
 
     async def die(self) -> None:
         """Drop all work; what is on the disk of a real daemon stays."""
-        self.watch.awake = False
-        await self._background.aclose()
+        await self._background.end_life()
+        self.watch.die()
 
     def purge(self, sandbox: Sandbox) -> None:
         """Drop all records of a sandbox; no RPC does this, retention does."""

@@ -117,6 +117,8 @@ class SideContainers:
     ) -> None:
         with suppress(DockerError):  # no event, no state
             await self._wait_for_health(item, container)
+            if not sandbox.primary.running:  # stopped meanwhile; a hook must not start it
+                return
             for hook in item.post_start_on_primary:
                 await self._run_hook(sandbox, hook, item.envs)
 
@@ -137,7 +139,8 @@ class SideContainers:
         container.start()
         exits_after = container.behavior.exits_after
         if exits_after is not None:
-            self._background.spawn(self._watch.exit_later(sandbox, item.name, exits_after))
+            ending = self._watch.exit_later(sandbox, item.name, exits_after)
+            self._background.spawn(ending, of_host=True)
         return container
 
     async def _wait_for_health(self, item: SideContainer, container: Container) -> None:
@@ -148,10 +151,12 @@ class SideContainers:
             await self._clock.sleep(gone)
         if gone is not None or not container.running:
             raise DockerError(f"container {container.name} is not running while waiting for health")
-        if behavior.healthy and behavior.healthy_after <= wait:
-            await self._clock.sleep(behavior.healthy_after)
+        healthy = behavior.healthy and behavior.healthy_after <= wait
+        await self._clock.sleep(behavior.healthy_after if healthy else wait)
+        if not container.running:  # killed meanwhile
+            raise DockerError(f"container {container.name} is not running while waiting for health")
+        if healthy:
             return
-        await self._clock.sleep(wait)
         raise DockerError(_unhealthy(item, container, wait, self._clock.now().ToJsonString()))
 
 

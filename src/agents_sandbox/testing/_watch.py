@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from .._wire import v02_pb2 as pb
 from ._background import Background
 from ._containers import Container, ContainerState
@@ -23,28 +25,41 @@ class Watch:
         self._execs = execs
         self._profile = profile
         self._suspects: dict[str, Sandbox] = {}
-        self.awake = True
-        """False while the daemon is down and notices nothing."""
+        self._looking: asyncio.Task[None] | None = None
+        self._awake_since: int | None = None
+        """None while the daemon is down and notices nothing."""
 
-    async def run(self) -> None:
-        """Look again and again; never returns."""
-        while True:
-            await self._background.step(CHECK_INTERVAL)
-            self.check_all()
+    def wake_up(self) -> None:
+        """Begin to notice."""
+        self._awake_since = self._background.clock.nanoseconds()
 
-    def check_all(self) -> None:
-        """Look at every container that may be down."""
-        for sandbox in tuple(self._suspects.values()):
-            self._check(sandbox)
+    def die(self) -> None:
+        """Notice nothing any more, and forget what was under suspicion."""
+        self._awake_since = self._looking = None
+        self._suspects.clear()
+
+    async def _look(self, since: int) -> None:
+        clock = self._background.clock
+        while self._suspects:
+            # The looks go by the daemon's life, whenever the suspicion arose.
+            passed = (clock.nanoseconds() - since) / 1e9
+            await clock.sleep(CHECK_INTERVAL - passed % CHECK_INTERVAL)
+            await self._background.step()
+            for sandbox in tuple(self._suspects.values()):
+                self._check(sandbox)
+        self._looking = None
 
     async def exit_later(self, sandbox: Sandbox, name: str, seconds: float) -> None:
         """Let a container exit by itself; Docker may start it again."""
         container = sandbox.containers[name]
+        run = container.starts
         await self._background.step(seconds)
-        if sandbox.containers.get(name) is not container or not container.running:
+        if not container.running or container.starts != run:
             return
         if self._profile.tolerates_down_containers:
             container.restart_forever()
+            if name == PRIMARY:
+                self._execs.kill_all(sandbox)
         else:
             container.exit()
             self.died(sandbox, name)
@@ -68,7 +83,7 @@ class Watch:
         """A container ended."""
         if name == PRIMARY:
             self._execs.kill_all(sandbox)
-        if not self.awake:
+        if self._awake_since is None:
             return
         if self._profile.tolerates_down_containers:
             self.suspect(sandbox)
@@ -81,6 +96,8 @@ class Watch:
     def suspect(self, sandbox: Sandbox) -> None:
         """Have an eye on a sandbox that has a container which is down."""
         self._suspects[sandbox.id] = sandbox
+        if self._looking is None and self._awake_since is not None:
+            self._looking = self._background.spawn(self._look(self._awake_since))
 
     def _check(self, sandbox: Sandbox) -> None:
         down = {name: item for name, item in sandbox.containers.items() if not item.running}

@@ -1,0 +1,164 @@
+"""What happens when one thing gets between another: stops, deletes, kills, pauses and time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+
+from agents_sandbox._wire import methods
+from agents_sandbox._wire import v02_pb2 as pb
+from agents_sandbox.testing import ContainerBehavior, FakeDaemon
+
+from .raw import Raw, connected
+
+CHECK = {"test": ["CMD", "true"], "interval": Duration(seconds=60)}
+
+
+@contextmanager
+def virtual(version: str = "0.2.1", **options: Any) -> Iterator[Raw]:
+    with (
+        FakeDaemon(version=version, virtual_time=True, **options) as daemon,
+        connected(daemon) as raw,
+    ):
+        yield raw
+
+
+def done(raw: Raw, method: Any, seconds: float = 0) -> None:
+    """Make a call about `box-1` and let time pass."""
+    raw(method, sandbox_id="box-1")
+    raw.daemon.advance(seconds)
+
+
+def state(raw: Raw, sandbox_id: str = "box-1") -> str:
+    return pb.SandboxState.Name(raw.get(sandbox_id).state).removeprefix("SANDBOX_STATE_")
+
+
+@pytest.mark.parametrize("version", ["0.2.1", "0.4.3"])
+def test_a_container_that_was_started_again_has_all_its_time(version: str) -> None:
+    with virtual(version, containers={"box-1": ContainerBehavior(exits_after=100)}) as raw:
+        raw.daemon.on_exec(("x",)).never()
+        raw.create()
+        raw.daemon.advance(50)
+        done(raw, methods.STOP_SANDBOX, 10)
+        done(raw, methods.RESUME_SANDBOX)
+        raw.start("x")
+        raw.daemon.advance(99)
+        assert (state(raw), raw.exec().state) == ("READY", pb.EXEC_STATE_RUNNING)
+        raw.daemon.advance(1)
+        # Whatever ran in it has ended with it.
+        assert raw.exec().exit_code == 137
+        assert state(raw) == ("FAILED" if version == "0.2.1" else "READY")
+
+
+def test_a_hook_does_not_start_what_was_stopped() -> None:
+    ran: list[str] = []
+
+    async def hook(_: object) -> None:
+        ran.append("hook")
+
+    with virtual("0.4.3", containers={"db": ContainerBehavior(healthy_after=60)}) as raw:
+        raw.daemon.on_exec(("sh", "-lc", "seed")).call(hook)
+        companion = {"name": "db", "image": "redis:7", "healthcheck": CHECK}
+        raw.create(companion_containers=[{**companion, "post_start_on_primary": ["seed"]}])
+        raw.daemon.advance(1)
+        done(raw, methods.STOP_SANDBOX, 100)
+        assert (state(raw), ran) == ("STOPPED", [])
+
+
+@pytest.mark.parametrize("healthy_after", [10, 1000])
+def test_a_service_that_is_killed_before_it_is_healthy_fails_the_create(
+    healthy_after: float,
+) -> None:
+    with virtual(containers={"db": ContainerBehavior(healthy_after=healthy_after)}) as raw:
+        raw.create(required_services=[{"name": "db", "image": "redis:7", "healthcheck": CHECK}])
+        raw.daemon.advance(5)
+        raw.daemon.kill_container("box-1", "db")
+        raw.daemon.advance(300)
+        assert raw.get().error_message == (
+            "container agbox-svc-box-1-db is not running while waiting for health"
+        )
+
+
+def test_a_pause_steps_over_looks_and_sweeps() -> None:
+    with virtual() as raw, raw.daemon.paused() as pause:
+        raw.daemon.advance(130)
+        raw.create()
+        pause.step()
+        assert raw.history() == ["SANDBOX_ACCEPTED:PENDING", "SANDBOX_PREPARING:PENDING"]
+
+
+def test_time_that_two_let_pass_adds_up(elsewhere: ThreadPoolExecutor) -> None:
+    with virtual(containers={"db": ContainerBehavior(starts_after=50)}) as raw:
+        raw.create(optional_services=[{"name": "db", "image": "redis:7"}])
+        for moved in [elsewhere.submit(raw.daemon.advance, 10) for _ in range(5)]:
+            moved.result()
+        assert raw.history()[-1] == "SANDBOX_SERVICE_READY:READY"
+
+
+def test_a_create_that_outlives_its_delete_keeps_its_name() -> None:
+    with virtual(ready_delay=10) as raw:
+        raw.create("a_b-c")
+        raw.daemon.advance(9)
+        raw(methods.DELETE_SANDBOX, sandbox_id="a_b-c")
+        raw.daemon.advance(1)
+        assert state(raw, "a_b-c") == "READY"
+        raw.create("a-b_c")
+        raw.daemon.advance(10)
+        assert "already exists" in raw.get("a-b_c").error_message
+
+
+def test_stops_that_overlap_end_together() -> None:
+    with virtual("0.4.3", stop_delay=5) as raw:
+        raw.create()
+        raw.daemon.advance(0)
+        done(raw, methods.STOP_SANDBOX, 4)
+        done(raw, methods.STOP_SANDBOX, 1)
+        assert raw.history()[-2:] == ["SANDBOX_STOPPED:STOPPED"] * 2
+        done(raw, methods.RESUME_SANDBOX, 60)
+        assert state(raw) == "READY"
+
+
+def test_long_times_pass_quickly() -> None:
+    with virtual(idle_ttl=0) as raw:
+        raw.create()
+        raw.daemon.advance(15 * 24 * 3600.0)
+        assert state(raw) == "READY"
+
+
+FORGOTTEN = """
+import grpc
+from agents_sandbox._wire import methods
+from agents_sandbox.testing import FakeDaemon
+
+daemon = FakeDaemon(exec_mode="passthrough").start()
+channel = grpc.insecure_channel(f"unix:{daemon.socket_path}")
+def call(method, **fields):
+    rpc = channel.unary_unary(
+        method.path,
+        request_serializer=method.request_type.SerializeToString,
+        response_deserializer=method.response_type.FromString,
+    )
+    return rpc(method.request_type(**fields), timeout=10)
+
+stub = methods.CREATE_SANDBOX
+call(stub, sandbox_id="box-1", create_spec={"image": "a"})
+while call(methods.GET_SANDBOX, sandbox_id="box-1").sandbox.state != 2:
+    pass
+call(methods.CREATE_EXEC, sandbox_id="box-1", command=["sleep", "60"], exec_id="exec-1")
+channel.close()
+print(daemon.exec_log_root.parent)
+"""
+
+
+def test_a_daemon_that_is_forgotten_goes_with_its_process() -> None:
+    command = [sys.executable, "-W", "error", "-c", FORGOTTEN]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert ended.stderr == ""
+    assert not subprocess.run(["ls", ended.stdout.strip()], capture_output=True, check=False).stdout
