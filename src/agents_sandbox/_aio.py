@@ -124,6 +124,18 @@ Lock = asyncio.Lock
 """Lets one in at a time: `async with Lock():`."""
 
 
+async def acquire(lock: Lock, timeout: float | None) -> bool:
+    """Enter a lock, unless that takes longer than `timeout` seconds. Who entered releases it."""
+    acquiring = asyncio.ensure_future(lock.acquire())
+    try:
+        await asyncio.wait((acquiring,), timeout=timeout)
+    except asyncio.CancelledError:
+        if not acquiring.cancel():
+            lock.release()
+        raise
+    return not acquiring.cancel()
+
+
 async def sleep(seconds: float) -> None:
     """Let the given time pass."""
     await asyncio.sleep(seconds)

@@ -111,6 +111,11 @@ Lock = threading.Lock
 """Lets one in at a time: `with Lock():`."""
 
 
+def acquire(lock: threading.Lock, timeout: float | None) -> bool:
+    """Enter a lock, unless that takes longer than `timeout` seconds. Who entered releases it."""
+    return lock.acquire(timeout=-1 if timeout is None else timeout)
+
+
 def sleep(seconds: float) -> None:
     """Let the given time pass."""
     time.sleep(seconds)
