@@ -15,6 +15,21 @@ settings.register_profile("tests", derandomize=True, deadline=None)
 settings.load_profile("tests")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of the contract suite; pytest looks for them in no deeper folder."""
+    group = parser.getgroup("contract", "contract with the real daemons")
+    group.addoption(
+        "--transcripts",
+        metavar="DIR",
+        help="replay the transcripts in this folder and in those in it (default: our own)",
+    )
+    group.addoption(
+        "--daemon-socket",
+        metavar="PATH",
+        help="replay against the daemon that listens there, as far as that is possible",
+    )
+
+
 @pytest.fixture
 def daemon() -> Iterator[FakeDaemon]:
     """A running fake daemon of release 0.2.1 whose execs are scripted."""

@@ -64,7 +64,7 @@ def names(daemon: FakeDaemon) -> dict[str, Any]:
     def remember(*values: object) -> None:
         printed.append(" ".join(map(str, values)))
         if len(printed) == 3:
-            threading.Thread(target=daemon.end_streams).start()
+            threading.Thread(target=daemon.faults.end_streams).start()
 
     with SyncAgentsSandboxClient() as client:
         sandbox = client.create_sandbox(image="a:1")

@@ -1,9 +1,12 @@
-"""The method table and the messages are those of the daemon's wire dialect 0.2."""
+"""The method tables and the messages are those of the daemon's two wire dialects."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from google.protobuf import descriptor_pool
+from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pb2 import (
     DescriptorProto,
     FieldDescriptorProto,
@@ -12,6 +15,7 @@ from google.protobuf.descriptor_pb2 import (
 
 from agents_sandbox._wire import methods, status_pb2
 from agents_sandbox._wire import v02_pb2 as pb
+from agents_sandbox._wire import v04_pb2 as v04
 
 # Source: the daemon's wire tables.
 METHODS = [
@@ -199,6 +203,96 @@ message SandboxEvent
     oneof details: ServiceEventDetails service = 11
 """
 
+# Only what dialect 0.4 does not share with 0.2; the rest is taken from there.
+SCHEMA_04 = """
+enum EventType
+    EVENT_TYPE_UNSPECIFIED = 0
+    SANDBOX_ACCEPTED = 1
+    SANDBOX_PREPARING = 2
+    SANDBOX_READY = 3
+    SANDBOX_FAILED = 4
+    SANDBOX_STOP_REQUESTED = 5
+    SANDBOX_STOPPED = 6
+    SANDBOX_DELETE_REQUESTED = 7
+    SANDBOX_DELETED = 8
+    EXEC_STARTED = 9
+    EXEC_FINISHED = 10
+    EXEC_FAILED = 11
+    EXEC_CANCELLED = 12
+    COMPANION_CONTAINER_READY = 13
+    COMPANION_CONTAINER_FAILED = 14
+enum PortProtocol
+    PORT_PROTOCOL_TCP = 0
+    PORT_PROTOCOL_UDP = 1
+    PORT_PROTOCOL_SCTP = 2
+message PortMapping
+    uint32 container_port = 1
+    uint32 host_port = 2
+    PortProtocol protocol = 3
+message CompanionContainerSpec
+    string name = 1
+    string image = 2
+    map<string, string> envs = 3
+    HealthcheckConfig healthcheck = 4
+    repeated string post_start_on_primary = 5
+    repeated string command = 6
+    string cpu_limit = 7
+    string memory_limit = 8
+    string disk_limit = 9
+message CreateSpec
+    string image = 1
+    repeated MountSpec mounts = 2
+    repeated CopySpec copies = 3
+    repeated string builtin_tools = 4
+    repeated CompanionContainerSpec companion_containers = 5
+    map<string, string> labels = 6
+    map<string, string> envs = 7
+    google.protobuf.Duration idle_ttl = 8
+    repeated PortMapping ports = 9
+    repeated string command = 10
+    string cpu_limit = 11
+    string memory_limit = 12
+    string disk_limit = 13
+    string gpus = 14
+message SandboxHandle
+    string sandbox_id = 1
+    SandboxState state = 2
+    uint64 last_event_sequence = 3
+    repeated CompanionContainerSpec companion_containers = 4
+    map<string, string> labels = 5
+    google.protobuf.Timestamp created_at = 6
+    string image = 7
+    string error_code = 8
+    string error_message = 9
+    google.protobuf.Timestamp state_changed_at = 10
+message CompanionContainerEventDetails
+    string name = 1
+    string error_code = 2
+    string error_message = 3
+message SandboxEvent
+    string event_id = 1
+    uint64 sequence = 2
+    string sandbox_id = 3
+    EventType event_type = 4
+    google.protobuf.Timestamp occurred_at = 5
+    bool replay = 6
+    bool snapshot = 7
+    SandboxState sandbox_state = 8
+    oneof details: SandboxPhaseDetails sandbox_phase = 9
+    oneof details: ExecEventDetails exec = 10
+    oneof details: CompanionContainerEventDetails companion_container = 11
+message CreateSandboxRequest
+    CreateSpec create_spec = 1
+    string sandbox_id = 2
+    bytes config_yaml = 3
+message CreateSandboxResponse
+    SandboxHandle sandbox = 1
+message GetSandboxResponse
+    SandboxHandle sandbox = 1
+message ListSandboxesResponse
+    repeated SandboxHandle sandboxes = 1
+"""
+
 STATUS_SCHEMA = """
 message Status
     int32 code = 1
@@ -259,40 +353,75 @@ def type_name(field: FieldDescriptorProto) -> str:
     return FieldDescriptorProto.Type.Name(field.type).removeprefix("TYPE_").lower()
 
 
-def test_the_method_table_is_the_daemons() -> None:
+TABLES = pytest.mark.parametrize(
+    "table", [methods.METHODS_V02, methods.METHODS_V04], ids=["0.2", "0.4"]
+)
+
+
+@TABLES
+def test_the_method_table_is_the_daemons(table: tuple[methods.Method[Any, Any], ...]) -> None:
     assert [
         (
             method.name,
             method.request_type.DESCRIPTOR.name,
             ("stream " if method.streams else "") + method.response_type.DESCRIPTOR.name,
         )
-        for method in methods.METHODS_V02
+        for method in table
     ] == METHODS
 
 
-@pytest.mark.parametrize("method", methods.METHODS_V02, ids=lambda method: method.name)
+@TABLES
 def test_paths_are_under_the_daemons_service(
-    method: methods.Method[pb.PingRequest, pb.PingResponse],
+    table: tuple[methods.Method[Any, Any], ...],
 ) -> None:
-    assert method.path == f"/agbox.v1.SandboxService/{method.name}"
+    for method in table:
+        assert method.path == f"/agbox.v1.SandboxService/{method.name}"
 
 
-def test_the_messages_are_the_daemons() -> None:
-    assert describe(pb.DESCRIPTOR.serialized_pb) == split(SCHEMA)
+def test_each_dialect_creates_and_shows_sandboxes_in_its_own_messages() -> None:
+    own = [
+        message.DESCRIPTOR.name
+        for method in methods.METHODS_V04
+        for message in (method.request_type, method.response_type)
+        if message.DESCRIPTOR.file is v04.DESCRIPTOR
+    ]
+    assert own == [
+        "CreateSandboxRequest",
+        "CreateSandboxResponse",
+        "GetSandboxResponse",
+        "ListSandboxesResponse",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("messages", "schema"),
+    [(pb.DESCRIPTOR, SCHEMA), (v04.DESCRIPTOR, SCHEMA_04)],
+    ids=["0.2", "0.4"],
+)
+def test_the_messages_are_the_daemons(messages: FileDescriptor, schema: str) -> None:
+    assert describe(messages.serialized_pb) == split(schema)
 
 
 def test_the_error_details_are_googles() -> None:
     assert describe(status_pb2.DESCRIPTOR.serialized_pb) == split(STATUS_SCHEMA)
 
 
-@pytest.mark.parametrize("definition", split(SCHEMA))
-def test_no_name_of_another_sdk_is_taken(definition: str) -> None:
+@pytest.mark.parametrize(
+    ("package", "messages", "definition"),
+    [
+        *(("v02", pb.DESCRIPTOR, definition) for definition in split(SCHEMA)),
+        *(("v04", v04.DESCRIPTOR, definition) for definition in split(SCHEMA_04)),
+    ],
+)
+def test_no_name_of_another_sdk_is_taken(
+    package: str, messages: FileDescriptor, definition: str
+) -> None:
     pool = descriptor_pool.Default()
     name = definition.split()[1]
-    assert pool.FindFileContainingSymbol(f"agents_sandbox.wire.v02.{name}") is pb.DESCRIPTOR
-    for package in ("agbox.v1", "google.rpc"):
+    assert pool.FindFileContainingSymbol(f"agents_sandbox.wire.{package}.{name}") is messages
+    for taken in ("agbox.v1", "google.rpc"):
         with pytest.raises(KeyError):
-            pool.FindFileContainingSymbol(f"{package}.{name}")
+            pool.FindFileContainingSymbol(f"{taken}.{name}")
 
 
 @pytest.mark.parametrize(

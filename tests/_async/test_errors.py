@@ -115,7 +115,7 @@ async def test_a_daemon_that_comes_late_is_found(tmp_path: Path) -> None:
 async def test_an_answer_that_is_no_message_is_a_protocol_error(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
-    daemon.answer_next("GetSandbox", b"\xff\xff")
+    daemon.faults.answer_next("GetSandbox", b"\xff\xff")
     with pytest.raises(ProtocolError, match="not a GetSandboxResponse") as caught:
         await client.get_sandbox("demo-sandbox")
     assert caught.value.sandbox_id == "demo-sandbox"
@@ -124,7 +124,7 @@ async def test_an_answer_that_is_no_message_is_a_protocol_error(
 async def test_an_error_without_a_reason_keeps_its_code(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
-    daemon.fail_next("GetExec", code="INTERNAL", message="storage is broken")
+    daemon.faults.fail_next("GetExec", code="INTERNAL", message="storage is broken")
     with pytest.raises(DaemonError, match="GetExec: storage is broken") as caught:
         await client.get_exec("my-exec")
     assert (caught.value.code, caught.value.reason) == ("INTERNAL", None)
@@ -134,7 +134,7 @@ async def test_an_error_without_a_reason_keeps_its_code(
 async def test_malformed_details_leave_the_status_code(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
-    daemon.fail_next("GetSandbox", code="NOT_FOUND", message="x", details=b"\xff\xff\xff")
+    daemon.faults.fail_next("GetSandbox", code="NOT_FOUND", message="x", details=b"\xff\xff\xff")
     with pytest.raises(DaemonError) as caught:
         await client.get_sandbox("demo-sandbox")
     assert (caught.value.code, caught.value.metadata) == ("NOT_FOUND", {})
@@ -143,7 +143,9 @@ async def test_malformed_details_leave_the_status_code(
 async def test_details_of_another_domain_do_not_count(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
-    daemon.fail_next("Ping", code="NOT_FOUND", reason="SANDBOX_NOT_FOUND", domain="elsewhere")
+    daemon.faults.fail_next(
+        "Ping", code="NOT_FOUND", reason="SANDBOX_NOT_FOUND", domain="elsewhere"
+    )
     with pytest.raises(DaemonError):
         await client.ping()
 
@@ -151,7 +153,7 @@ async def test_details_of_another_domain_do_not_count(
 async def test_the_reason_decides_and_not_the_message(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
-    daemon.fail_next(
+    daemon.faults.fail_next(
         "Ping",
         code="UNKNOWN",
         message="exec was not found",

@@ -176,7 +176,7 @@ async def test_the_end_of_the_daemon_s_stream_ends_the_iteration(
     events = client.subscribe_sandbox_events(sandbox.sandbox_id, from_sequence=3)
     reading = Background(rest)
     await off_loop(daemon.wait_for_streams, 1)
-    await off_loop(daemon.end_streams)
+    await off_loop(daemon.faults.end_streams)
     assert await reading.result() == []
 
 
@@ -185,7 +185,7 @@ async def test_a_lost_connection_is_an_error(
 ) -> None:
     reading = Background(first, client, 99)
     await off_loop(daemon.wait_for_streams, 1)
-    await off_loop(daemon.drop_streams)
+    await off_loop(daemon.faults.drop_streams)
     with pytest.raises(DaemonUnavailableError) as caught:
         await reading.result()
     assert caught.value.sandbox_id == sandbox.sandbox_id

@@ -343,7 +343,9 @@ async def test_delete_waits_until_deleted_and_may_be_repeated(
 async def purge(daemon: FakeDaemon, *methods: str) -> None:
     """Let the next calls find no sandbox, as after its record was purged."""
     for method in methods:
-        await off_loop(daemon.fail_next, method, code="NOT_FOUND", reason="SANDBOX_NOT_FOUND")
+        await off_loop(
+            daemon.faults.fail_next, method, code="NOT_FOUND", reason="SANDBOX_NOT_FOUND"
+        )
 
 
 async def test_a_sandbox_purged_before_its_delete_is_confirmed_counts_as_deleted(
@@ -365,7 +367,7 @@ async def test_a_sandbox_purged_while_its_stream_is_down_counts_as_deleted(
         delete = Background(client.delete_sandbox, sandbox.sandbox_id)
         await off_loop(daemon.wait_for_streams, 1)
         await purge(daemon, "SubscribeSandboxEvents", "GetSandbox")
-        await off_loop(daemon.drop_streams)
+        await off_loop(daemon.faults.drop_streams)
         handle = await delete.result()
     assert (handle.sandbox_id, handle.state) == (sandbox.sandbox_id, SandboxState.DELETED)
 
@@ -385,7 +387,7 @@ async def test_a_sandbox_purged_during_another_wait_is_not_found(
         stop = Background(client.stop_sandbox, sandbox.sandbox_id)
         await off_loop(daemon.wait_for_streams, 1)
         await purge(daemon, "SubscribeSandboxEvents", "GetSandbox")
-        await off_loop(daemon.drop_streams)
+        await off_loop(daemon.faults.drop_streams)
         with pytest.raises(SandboxNotFoundError) as caught:
             await stop.result()
     assert caught.value.sandbox_id == sandbox.sandbox_id
@@ -422,7 +424,7 @@ async def test_delete_by_labels_waits_for_the_others_when_one_fails(
 ) -> None:
     for name in ("labels-1", "labels-2"):
         await client.create_sandbox(image=IMAGE, sandbox_id=name, labels={"team": "core"})
-    daemon.fail_next("GetSandbox", code="INTERNAL", message="storage is broken")
+    daemon.faults.fail_next("GetSandbox", code="INTERNAL", message="storage is broken")
     with pytest.raises(DaemonError, match="storage is broken") as caught:
         await client.delete_sandboxes({"team": "core"})
     assert caught.value.sandbox_id == "labels-1"

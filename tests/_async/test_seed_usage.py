@@ -98,7 +98,7 @@ async def test_created_at_is_none_if_not_set_by_the_daemon(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
     """created_at is None if not set by the daemon."""
-    daemon.answer_next("GetSandbox", b"")
+    daemon.faults.answer_next("GetSandbox", b"")
     assert (await client.get_sandbox("demo-sandbox")).created_at is None
 
 
@@ -373,7 +373,7 @@ async def test_errors_are_translated_from_structured_metadata(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
     """Errors are translated from gRPC structured error metadata (domain, reason, metadata)."""
-    daemon.fail_next(
+    daemon.faults.fail_next(
         "Ping",
         code="OUT_OF_RANGE",
         message="sandbox x was not found",

@@ -41,7 +41,7 @@ async def test_a_wait_survives_the_end_of_its_stream(
         for attempt in (1, 2, 3):
             await off_loop(daemon.wait_for_call, "SubscribeSandboxEvents", count=attempt)
             await off_loop(daemon.wait_for_streams, 1)
-            await off_loop(getattr(daemon, how))
+            await off_loop(getattr(daemon.faults, how))
         await off_loop(daemon.wait_for_call, "SubscribeSandboxEvents", count=4)
     assert (await create.result()).state is SandboxState.READY
     assert subscriptions(daemon) == [1, 1, 1, 1]
@@ -55,7 +55,7 @@ def answer(daemon: FakeDaemon, method: str, last_event_sequence: int) -> None:
         last_event_sequence=last_event_sequence,
     )
     response = {"CreateSandbox": pb.CreateSandboxResponse, "GetSandbox": pb.GetSandboxResponse}
-    daemon.answer_next(method, response[method](sandbox=pending))
+    daemon.faults.answer_next(method, response[method](sandbox=pending))
 
 
 # A READY event makes the wait read a snapshot. The tests below have that say
@@ -104,7 +104,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 async def test_a_wait_pauses_longer_and_longer_while_the_daemon_is_away(
     client: AgentsSandboxClient, daemon: FakeDaemon, pauses: list[float], failing: str
 ) -> None:
-    daemon.fail_next(failing, code="UNAVAILABLE", times=7)
+    daemon.faults.fail_next(failing, code="UNAVAILABLE", times=7)
     await client.create_sandbox(image=IMAGE)
     assert pauses == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
 
@@ -117,7 +117,7 @@ async def test_a_wait_pauses_before_it_follows_an_ended_stream_anew(
         for attempt in (1, 2, 3):
             await off_loop(daemon.wait_for_call, "SubscribeSandboxEvents", count=attempt)
             await off_loop(daemon.wait_for_streams, 1)
-            await off_loop(daemon.end_streams)
+            await off_loop(daemon.faults.end_streams)
         await off_loop(daemon.wait_for_call, "SubscribeSandboxEvents", count=4)
     await create.result()
     assert pauses == [0.05, 0.1, 0.2]
@@ -127,8 +127,8 @@ async def test_an_event_makes_the_pauses_short_again(
     client: AgentsSandboxClient, daemon: FakeDaemon, pauses: list[float]
 ) -> None:
     # Three failures, then events up to READY, of which the read then fails.
-    daemon.fail_next("SubscribeSandboxEvents", code="UNAVAILABLE", times=3)
-    daemon.fail_next("GetSandbox", code="UNAVAILABLE", times=2)
+    daemon.faults.fail_next("SubscribeSandboxEvents", code="UNAVAILABLE", times=3)
+    daemon.faults.fail_next("GetSandbox", code="UNAVAILABLE", times=2)
     await client.create_sandbox(image=IMAGE)
     assert pauses[:4] == [0.05, 0.1, 0.2, 0.05]
 
@@ -137,11 +137,11 @@ async def test_an_event_makes_the_pauses_short_again(
 async def test_a_wait_survives_the_loss_of_its_first_snapshot(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon, code: str
 ) -> None:
-    daemon.fail_next("GetExec", code=code)
+    daemon.faults.fail_next("GetExec", code=code)
     result = await client.run(sandbox.sandbox_id, ("true",))
     assert result.state is ExecState.FINISHED
     assert result.stdout_log_path is not None
-    daemon.fail_next("GetSandbox", code=code)
+    daemon.faults.fail_next("GetSandbox", code=code)
     assert (await client.stop_sandbox(sandbox.sandbox_id)).state is SandboxState.STOPPED
 
 
@@ -177,9 +177,13 @@ async def test_a_wait_survives_the_absence_of_the_daemon(
         create = Background(client.create_sandbox, image=IMAGE, sandbox_id="demo-sandbox")
         await off_loop(daemon.wait_for_streams, 1)
         await off_loop(
-            daemon.fail_next, "SubscribeSandboxEvents", code="UNAVAILABLE", message="", times=3
+            daemon.faults.fail_next,
+            "SubscribeSandboxEvents",
+            code="UNAVAILABLE",
+            message="",
+            times=3,
         )
-        await off_loop(daemon.drop_streams)
+        await off_loop(daemon.faults.drop_streams)
         await off_loop(daemon.wait_for_call, "SubscribeSandboxEvents", count=5)
     assert (await create.result()).state is SandboxState.READY
 
@@ -198,7 +202,7 @@ async def test_a_daemon_that_stays_away_ends_the_wait_at_its_deadline(daemon: Fa
 async def test_an_error_of_the_daemon_ends_the_wait(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
-    daemon.fail_next("SubscribeSandboxEvents", code="INTERNAL", message="storage is broken")
+    daemon.faults.fail_next("SubscribeSandboxEvents", code="INTERNAL", message="storage is broken")
     with pytest.raises(DaemonError, match="storage is broken") as caught:
         await client.create_sandbox(image=IMAGE, sandbox_id="demo-sandbox")
     assert (caught.value.code, caught.value.sandbox_id) == ("INTERNAL", "demo-sandbox")

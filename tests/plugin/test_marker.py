@@ -11,15 +11,14 @@ def test_keywords_go_to_the_daemon_and_the_closest_counts(run_pytest: RunPytest)
     result = run_pytest(
         """
         import pytest
+        from pathlib import Path
         from agents_sandbox import SandboxFailedError
         pytestmark = pytest.mark.agents_sandbox(exec_mode="passthrough", missing_images=["a:1"])
 
-        def is_scripted(daemon):
-            try:
-                daemon.on_exec(("true",))
-            except RuntimeError:
-                return False
-            return True
+        def says(client):
+            sandbox = client.create_sandbox(image="b:1")
+            result = client.run(sandbox.sandbox_id, ("echo", "really"))
+            return Path(result.stdout_log_path).read_text()
 
         def has_image(client):
             try:
@@ -29,18 +28,18 @@ def test_keywords_go_to_the_daemon_and_the_closest_counts(run_pytest: RunPytest)
             return True
 
         def test_module(agents_sandbox_daemon, sync_agents_sandbox_client):
-            assert not is_scripted(agents_sandbox_daemon)
+            assert says(sync_agents_sandbox_client) == "really\\n"
             assert not has_image(sync_agents_sandbox_client)
 
         @pytest.mark.agents_sandbox(exec_mode="scripted")
         class TestClass:
             def test_class(self, agents_sandbox_daemon, sync_agents_sandbox_client):
-                assert is_scripted(agents_sandbox_daemon)
+                assert says(sync_agents_sandbox_client) == ""
                 assert not has_image(sync_agents_sandbox_client)
 
             @pytest.mark.agents_sandbox(missing_images=[])
             def test_function(self, agents_sandbox_daemon, sync_agents_sandbox_client):
-                assert is_scripted(agents_sandbox_daemon)
+                assert says(sync_agents_sandbox_client) == ""
                 assert has_image(sync_agents_sandbox_client)
         """
     )
@@ -54,18 +53,21 @@ def test_faults_are_given_the_running_daemon(run_pytest: RunPytest) -> None:
         from agents_sandbox import DaemonError
 
         def no_list(daemon):
-            daemon.fail_next("ListSandboxes", code="INTERNAL", message="second")
+            daemon.faults.fail_next("ListSandboxes", code="INTERNAL", message="second")
 
         @pytest.mark.agents_sandbox(
-            faults=lambda daemon: daemon.fail_next("Ping", code="INTERNAL", message="first"))
+            faults=lambda daemon: daemon.faults.fail_next("Ping", code="INTERNAL", message="first"))
         class TestFaults:
             def test_one(self, sync_agents_sandbox_client):
                 with pytest.raises(DaemonError, match="first"):
                     sync_agents_sandbox_client.ping()
 
             @pytest.mark.agents_sandbox(
-                faults=[lambda daemon: daemon.fail_next("Ping", code="INTERNAL", message="own"),
-                        no_list])
+                faults=[
+                    lambda daemon: daemon.faults.fail_next("Ping", code="INTERNAL", message="own"),
+                    no_list,
+                ]
+            )
             def test_several(self, sync_agents_sandbox_client):
                 with pytest.raises(DaemonError, match="own"):
                     sync_agents_sandbox_client.ping()
@@ -85,7 +87,9 @@ def test_a_fault_that_errs_is_the_tests_error(run_pytest: RunPytest) -> None:
         """
         import pytest
 
-        @pytest.mark.agents_sandbox(faults=lambda daemon: daemon.fail_next("Pong", code="INTERNAL"))
+        @pytest.mark.agents_sandbox(
+            faults=lambda daemon: daemon.faults.fail_next("Pong", code="INTERNAL")
+        )
         def test_it(agents_sandbox_daemon):
             pass
         """

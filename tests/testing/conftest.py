@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -16,3 +17,10 @@ def raw(daemon: FakeDaemon) -> Iterator[Raw]:
     """Bare calls to the fake daemon of this test."""
     with connected(daemon) as client:
         yield client
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[ThreadPoolExecutor]:
+    """Makes calls while the test goes on."""
+    with ThreadPoolExecutor() as executor:
+        yield executor

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
+import pytest
 
 from agents_sandbox._wire import methods
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox._wire.methods import Method
 from agents_sandbox._wire.status_pb2 import ErrorInfo, Status
 from agents_sandbox.testing import FakeDaemon
+from agents_sandbox.testing._profile import profile_for
 
 IMAGE = "ghcr.io/agents-sandbox/coding-runtime:latest"
 TIMEOUT = 10.0
@@ -73,19 +75,27 @@ class Raw:
     def __init__(self, daemon: FakeDaemon, channel: grpc.Channel) -> None:
         self.daemon = daemon
         self._channel = channel
-        old = daemon.version.startswith("0.2.")
-        table = methods.METHODS_V02 if old else methods.METHODS_V04
-        self._methods = {method.name: method for method in table}
+        dialect = profile_for(daemon.version).dialect
+        self._methods = {method.name: method for method in dialect.methods}
 
     def __call__(self, method: Method[Any, Any], **fields: Any) -> Any:
-        """Make a unary call, in the dialect of the daemon."""
+        """Make a unary call, in the daemon's dialect whatever that of the method."""
+        return self._call(TIMEOUT, method, fields)
+
+    def _call(self, timeout: float, method: Method[Any, Any], fields: dict[str, Any]) -> Any:
         method = self._methods[method.name]
         call = self._channel.unary_unary(
             method.path,
             request_serializer=method.request_type.SerializeToString,
             response_deserializer=method.response_type.FromString,
         )
-        return call(method.request_type(**fields), timeout=TIMEOUT)
+        return call(method.request_type(**fields), timeout=timeout)
+
+    def refused_in(self, timeout: float, method: Method[Any, Any], **fields: Any) -> str:
+        """Make a unary call that must fail, with a deadline of its own; return the code."""
+        with pytest.raises(grpc.RpcError) as caught:
+            self._call(timeout, method, fields)
+        return refusal(caught.value).code
 
     def refused(self, method: Method[Any, Any], **fields: Any) -> Refusal:
         """Make a unary call that must fail."""
@@ -94,6 +104,15 @@ class Raw:
         except grpc.RpcError as error:
             return refusal(error)
         raise AssertionError(f"{method.name} was accepted: {answer}")
+
+    def why_refused(self, sandbox_id: str = "box-1", **spec: Any) -> str:
+        """Ask for a sandbox that must be refused as invalid; without details, as ever."""
+        create_spec = {"image": IMAGE, **spec}
+        refused = self.refused(
+            methods.CREATE_SANDBOX, sandbox_id=sandbox_id, create_spec=create_spec
+        )
+        assert refused == Refusal("INVALID_ARGUMENT", refused.message)
+        return refused.message
 
     def create(self, sandbox_id: str = "box-1", **spec: Any) -> Any:
         """Ask for a sandbox."""

@@ -1,21 +1,20 @@
-"""Declarative configuration: how it is read and how a spec overrides it."""
+"""Declarative configuration: how it is read."""
 
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from agents_sandbox._wire import methods
 from agents_sandbox._wire import v02_pb2 as pb
-from agents_sandbox.testing._config_yaml import merge, parse_config_yaml
-from agents_sandbox.testing._durations import parse_duration
-from agents_sandbox.testing._errors import StatusError
-from agents_sandbox.testing._spec import SideContainer, Spec
+from agents_sandbox.testing import FakeDaemon
+from agents_sandbox.testing._spec import Port, SideContainer, Spec
 
-from .raw import IMAGE, Raw, Refusal
+from .config_yaml import parse, reason, unmarshal
+from .raw import IMAGE, Raw, Refusal, connected
+from .releases import RELEASES, before, since
 
 EVERYTHING = b"""
 image: img
@@ -41,17 +40,8 @@ second: document
 """
 
 
-def reason(text: str | bytes) -> str:
-    with pytest.raises(StatusError) as caught:
-        parse_config_yaml(text.encode() if isinstance(text, str) else text)
-    assert caught.value.details is None
-    assert caught.value.code.name == "INVALID_ARGUMENT"
-    assert caught.value.message.startswith("invalid config_yaml: ")
-    return caught.value.message.removeprefix("invalid config_yaml: ")
-
-
-def unmarshal(*errors: str) -> str:
-    return "\n  ".join(("yaml: unmarshal errors:", *errors))
+EMPTY_COMMAND = "command: empty array is not allowed; omit the field to use the default"
+BAD_INTERVAL = 'invalid duration for interval: "fast": time: invalid duration "fast"'
 
 
 def test_every_key() -> None:
@@ -62,7 +52,7 @@ def test_every_key() -> None:
         retries=5,
         start_period=Duration(seconds=1),
     )
-    assert parse_config_yaml(EVERYTHING) == Spec(
+    assert parse(EVERYTHING) == Spec(
         image="img",
         mounts=[pb.MountSpec(source="/src", target="/dst", writable=True)],
         copies=[pb.CopySpec(source="/src", target="/dst", exclude_patterns=["a", "1"])],
@@ -85,7 +75,7 @@ def test_every_key() -> None:
 
 @pytest.mark.parametrize("text", ["---\n", "{}", "mounts:\nlabels: ~", "mounts: [{writable: }]"])
 def test_empty_parts_are_fine(text: str) -> None:
-    spec = parse_config_yaml(text.encode())
+    spec = parse(text)
     assert not spec.image
     assert len(spec.mounts) == text.count("writable")
 
@@ -122,15 +112,127 @@ def test_empty_parts_are_fine(text: str) -> None:
             "optional_services: {db: {healthcheck: {retries: -1}}}",
             unmarshal("line 1: cannot unmarshal !!int `-1` into uint32"),
         ),
-        ("companion_containers:\n  db: {}\n", None),
-        ("image: [", None),
-        ("\tx: 1", None),
-        (b"\xff\xfe\x00", None),
-        ("[" * 1000, None),
+        (
+            "companion_containers:\n  db: {}\n",
+            unmarshal("line 1: field companion_containers not found in type control.YAMLConfig"),
+        ),
     ],
 )
-def test_malformed(text: str | bytes, expected: str | None) -> None:
-    assert reason(text) == expected or expected is None
+def test_wrong_content(text: str, expected: str) -> None:
+    assert reason(text) == expected
+
+
+EVERYTHING_NEW = """
+ports:
+- {container_port: 80, host_port: 8080}
+- {container_port: 53, host_port: 5353, protocol: Udp}
+command: [sleep, 60]
+cpu_limit: 0.5
+memory_limit: 64m
+disk_limit: 1g
+gpus: all
+companion_containers:
+  zeta: {image: redis:7, command: [a, b], cpu_limit: 1, memory_limit: 1g, disk_limit: '2'}
+  alpha:
+    healthcheck: {test: [NONE], start_interval: 1s}
+"""
+
+
+@pytest.mark.parametrize("version", since("0.4.3"))
+def test_every_key_of_dialect_04(version: str) -> None:
+    times = pb.HealthcheckConfig(test=["NONE"], start_interval=Duration(seconds=1))
+    assert parse(EVERYTHING_NEW, version) == Spec(
+        ports=[Port(80, 8080), Port(53, 5353, 1)],
+        command=["sleep", "60"],
+        cpu_limit="0.5",
+        memory_limit="64m",
+        disk_limit="1g",
+        gpus="all",
+        companion_containers=[
+            SideContainer("alpha", "", healthcheck=times),
+            SideContainer(
+                "zeta",
+                "redis:7",
+                command=["a", "b"],
+                cpu_limit="1",
+                memory_limit="1g",
+                disk_limit="2",
+            ),
+        ],
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "release", "of_companions"),
+    [
+        ("required_services", None, False),
+        ("companion_containers", "0.3.0", False),
+        ("ports", "0.4.0", False),
+        ("command", "0.4.0", True),
+        ("cpu_limit", "0.4.1", True),
+        ("memory_limit", "0.4.1", True),
+        ("disk_limit", "0.4.1", True),
+        ("gpus", "0.4.3", False),
+    ],
+)
+@pytest.mark.parametrize("version", RELEASES)
+def test_keys_that_a_release_knows(
+    version: str, key: str, release: str | None, of_companions: bool
+) -> None:
+    known = version in (since(release) if release else before("0.3.0"))
+    unknown = unmarshal(f"line 1: field {key} not found in type control.YAMLConfig")
+    if known:
+        assert parse(f"{key}:", version) == Spec()
+    else:
+        assert reason(f"{key}:", version) == unknown
+    if version not in since("0.3.0"):
+        return
+    text = f"companion_containers: {{a: {{{key}: }}}}"
+    if known and of_companions:
+        assert parse(text, version).companion_containers == [SideContainer("a", "")]
+    else:
+        assert f"line 1: field {key} not found in type control." in reason(text, version)
+
+
+@pytest.mark.parametrize("version", since("0.4.0"))
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("command: []", EMPTY_COMMAND),
+        (
+            "companion_containers: {db: {command: []}}",
+            f"companion_containers[db].{EMPTY_COMMAND}",
+        ),
+        ("command: [a, '']", "command[1]: empty string entry is not allowed"),
+        (
+            "companion_containers: {db: {command: ['']}}",
+            "companion_containers[db].command[0]: empty string entry is not allowed",
+        ),
+        (
+            "ports: [{protocol: icmp}]",
+            'unsupported port protocol "icmp"; must be tcp, udp, or sctp',
+        ),
+        (
+            "companion_containers: {db: {healthcheck: {interval: fast}}}",
+            f'companion container "db": {BAD_INTERVAL}',
+        ),
+    ],
+)
+def test_what_dialect_04_refuses(version: str, text: str, expected: str) -> None:
+    assert reason(text, version) == expected
+
+
+@pytest.mark.parametrize("version", RELEASES)
+def test_yaml_is_read_before_all_else(version: str) -> None:
+    with FakeDaemon(version=version) as daemon, connected(daemon) as raw:
+        refused = raw.refused(
+            methods.CREATE_SANDBOX, sandbox_id="x", create_spec={}, config_yaml=b"image: ["
+        )
+        assert refused == Refusal(
+            "INVALID_ARGUMENT",
+            "invalid config_yaml: yaml: line 1: did not find expected node content",
+        )
+        raw(methods.CREATE_SANDBOX, create_spec={"image": IMAGE}, config_yaml=b"")
 
 
 @pytest.mark.parametrize(
@@ -147,80 +249,17 @@ def test_bad_durations(text: str, expected: str) -> None:
 
 def test_bad_duration_of_a_service() -> None:
     text = "optional_services: {db: {healthcheck: {interval: fast}}}"
-    assert reason(text) == (
-        'service "db": invalid duration for interval: "fast": time: invalid duration "fast"'
-    )
-
-
-@pytest.mark.parametrize(
-    ("text", "nanoseconds"),
-    [
-        ("0", 0),
-        ("-0", 0),
-        ("+5s", 5_000_000_000),
-        ("1h30m", 5_400_000_000_000),
-        ("1.5s", 1_500_000_000),
-        (".5s", 500_000_000),
-        ("1.s", 1_000_000_000),
-        ("-1.5s", -1_500_000_000),
-        ("3us4\u00b5s5\u03bcs6ns", 12_006),
-        ("7ms", 7_000_000),
-    ],
-)
-def test_durations(text: str, nanoseconds: int) -> None:
-    assert parse_duration(text).ToNanoseconds() == nanoseconds
-
-
-@pytest.mark.parametrize("text", ["", "-", "s", "1s ", "1e3s", "9223372037s", "."])
-def test_no_durations(text: str) -> None:
-    with pytest.raises(ValueError, match="time: "):
-        parse_duration(text)
-
-
-def merged(base: dict[str, Any], override: dict[str, Any]) -> Spec:
-    return merge(Spec(**base), Spec(**override))
-
-
-def test_merge_replaces_lists_and_joins_maps() -> None:
-    base: dict[str, Any] = {
-        "image": "base",
-        "builtin_tools": ["git", "uv"],
-        "mounts": [pb.MountSpec(source="/a")],
-        "required_services": [SideContainer(name="a", image="i")],
-        "labels": {"a": "base", "b": "base"},
-        "idle_ttl": Duration(seconds=90, nanos=5),
-    }
-    override = {
-        "builtin_tools": ["apt"],
-        "required_services": [SideContainer(name="b", image="i")],
-        "labels": {"a": "override", "c": "override"},
-    }
-
-    assert merged(base, {}) == Spec(**base)
-    spec = merged(base, override)
-    assert spec.image == "base"
-    assert list(spec.builtin_tools) == ["apt"]
-    assert [mount.source for mount in spec.mounts] == ["/a"]
-    assert [service.name for service in spec.required_services] == ["b"]
-    assert spec.labels == {"a": "override", "b": "base", "c": "override"}
-    assert spec.idle_ttl == Duration(seconds=90, nanos=5)
-    assert merged(base, {"image": "override"}).image == "override"
-
-
-@pytest.mark.parametrize("idle_ttl", [Duration(), Duration(nanos=7), Duration(seconds=7)])
-def test_idle_ttl_that_is_set_wins_as_a_whole(idle_ttl: Duration) -> None:
-    spec = merged({"idle_ttl": Duration(seconds=90, nanos=5)}, {"idle_ttl": idle_ttl})
-    assert spec.idle_ttl == idle_ttl
+    assert reason(text) == f'service "db": {BAD_INTERVAL}'
 
 
 def test_create_from_yaml_alone(raw: Raw) -> None:
-    yaml = f"image: {IMAGE}\nlabels: {{a: 1}}\n".encode()
-    handle = raw(methods.CREATE_SANDBOX, sandbox_id="box-1", config_yaml=yaml).sandbox
+    text = f"image: {IMAGE}\nlabels: {{a: 1}}\n".encode()
+    handle = raw(methods.CREATE_SANDBOX, sandbox_id="box-1", config_yaml=text).sandbox
     assert (handle.image, handle.labels) == (IMAGE, {"a": "1"})
 
 
 @pytest.mark.parametrize(
-    ("yaml", "message"),
+    ("text", "message"),
     [
         (b"---\n", "create_spec.image is required"),
         (b"required_services: {}", "create_spec.image is required"),
@@ -232,8 +271,8 @@ def test_create_from_yaml_alone(raw: Raw) -> None:
         (b"# nothing", "invalid config_yaml: EOF"),
     ],
 )
-def test_yaml_is_validated_like_a_spec(raw: Raw, yaml: bytes, message: str) -> None:
-    refused = raw.refused(methods.CREATE_SANDBOX, sandbox_id="x", config_yaml=yaml)
+def test_yaml_is_validated_like_a_spec(raw: Raw, text: bytes, message: str) -> None:
+    refused = raw.refused(methods.CREATE_SANDBOX, sandbox_id="x", config_yaml=text)
     assert refused == Refusal("INVALID_ARGUMENT", message)
 
 

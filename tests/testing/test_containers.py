@@ -25,7 +25,8 @@ def ready(version: str, **options: Any) -> Iterator[Raw]:
     with FakeDaemon(version=version, **options) as daemon, connected(daemon) as raw:
         old = version.startswith("0.2.")
         field = "optional_services" if old else "companion_containers"
-        raw.create(**{field: [{"name": "side", "image": "redis:7"}]})
+        spec: dict[str, Any] = {field: [{"name": "side", "image": "redis:7"}]}
+        raw.create(**spec)
         daemon.advance(1)
         yield raw
 
@@ -36,7 +37,7 @@ def state(raw: Raw) -> str:
 
 def news(raw: Raw, count: int) -> list[tuple[str, str, str]]:
     """The names, codes and messages of the events that followed READY."""
-    events = []
+    events: list[pb.SandboxEvent] = []
     with raw.stream(from_sequence=4) as stream:
         while len(events) < count:
             events.append(next(stream))
@@ -82,11 +83,8 @@ def test_newer_daemons_wait_five_minutes(version: str, oom: bool, code: str, end
         assert state(raw) == "FAILED"
         companion = ("SANDBOX_SERVICE_FAILED:READY", code, f"companion container {end}")
         primary = ("SANDBOX_FAILED:FAILED", code, f"primary container {end}")
-        # Looks are 15 s apart, and each that finds the companion down says so again.
-        assert (
-            news(raw, 5) == [*[companion] * 3, primary, companion][:5]
-            or news(raw, 4)[-1] == primary
-        )
+        # Looks are 15 s apart; each that finds the companion down says so again.
+        assert news(raw, 4) == [*[companion] * 3, primary]
 
 
 @pytest.mark.parametrize("version", AFTER_PATIENCE)
@@ -102,17 +100,16 @@ def test_removed_containers_are_given_up_at_the_next_look(version: str) -> None:
         assert news(raw, 1) == [side]
         raw.daemon.remove_container("box-1")  # it dies, and that is a look
         assert state(raw) == "FAILED"
-        assert primary in news(raw, 3)
+        assert news(raw, 2) == [side, primary]
 
 
 @pytest.mark.parametrize("version", AFTER_PATIENCE)
 def test_half_a_minute_of_running_is_forgiveness(version: str) -> None:
     with ready(version) as raw:
-        for seconds_up in (29, 31):
-            raw.daemon.kill_container("box-1")
-            raw.daemon.advance(200)
-            raw.start(exec_id=f"exec-{seconds_up}")  # starts it again
-            raw.daemon.advance(seconds_up)
+        raw.daemon.kill_container("box-1")
+        raw.daemon.advance(200)
+        raw.start()  # starts it again
+        raw.daemon.advance(30)
         raw.daemon.kill_container("box-1")
         raw.daemon.advance(299)
         assert state(raw) == "READY"
@@ -133,7 +130,7 @@ def test_short_runs_in_between_do_not_help(version: str) -> None:
 @pytest.mark.parametrize("version", AFTER_PATIENCE)
 def test_what_exits_by_itself_is_restarted_for_ever(version: str) -> None:
     crashing = ContainerBehavior(exits_after=5)
-    with ready(version, containers={"box-1": crashing, "side": crashing}) as raw:
+    with ready(version, idle_ttl=0, containers={"box-1": crashing, "side": crashing}) as raw:
         raw.daemon.advance(3600)
         raw.start()
         ended = raw.finished()
@@ -182,5 +179,6 @@ def test_containers_that_are_not_there() -> None:
 
 @pytest.mark.parametrize("name", ["starts_after", "healthy_after", "exits_after"])
 def test_times_of_a_container_are_checked(name: str) -> None:
+    times: dict[str, Any] = {name: -1.0}
     with pytest.raises(ValueError, match=f"{name} must not be negative"):
-        ContainerBehavior(**{name: -1.0})
+        ContainerBehavior(**times)

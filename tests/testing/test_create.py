@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +11,17 @@ from google.protobuf.duration_pb2 import Duration
 
 from agents_sandbox._wire import methods
 from agents_sandbox._wire import v02_pb2 as pb
+from agents_sandbox._wire import v04_pb2 as v04
 from agents_sandbox.testing import FakeDaemon
 
 from .raw import IMAGE, Raw, Refusal, connected, name
+from .releases import RELEASES, since
 
 HEALTHY = pb.HealthcheckConfig(test=["CMD", "true"])
 ID_RULE = (
     "must be 4-200 characters, start and end with a letter or digit, "
     "and contain only letters, digits, hyphens, or underscores"
 )
-
-
-def why_refused(raw: Raw, sandbox_id: str = "box-1", **spec: Any) -> str:
-    create_spec = pb.CreateSpec(**{"image": IMAGE, **spec})
-    refused = raw.refused(methods.CREATE_SANDBOX, sandbox_id=sandbox_id, create_spec=create_spec)
-    assert refused == Refusal("INVALID_ARGUMENT", refused.message)
-    return refused.message
 
 
 def why_failed(raw: Raw, **spec: Any) -> Any:
@@ -43,115 +36,10 @@ def why_failed(raw: Raw, **spec: Any) -> Any:
 def sources(tmp_path: Path) -> Path:
     (tmp_path / "dir").mkdir()
     (tmp_path / "file").touch()
-    (tmp_path / "link").symlink_to("file")
-    os.mkfifo(tmp_path / "fifo")
-    with socket.socket(socket.AF_UNIX) as bound:
-        bound.bind(os.path.relpath(tmp_path / "sock"))
     return tmp_path
 
 
-@pytest.mark.parametrize("kind", ["mount", "copy"])
-@pytest.mark.parametrize(
-    ("source", "target", "message"),
-    [
-        ("", "/t", "{kind} source is required"),
-        ("rel", "/t", "{kind} source must be absolute: rel"),
-        ("~/x", "/t", "{kind} source must be absolute: ~/x"),
-        (
-            "{root}/none",
-            "/t",
-            "{kind} source path is invalid: lstat {root}/none: no such file or directory",
-        ),
-        (
-            "{root}/file/x",
-            "/t",
-            "{kind} source path is invalid: lstat {root}/file/x: not a directory",
-        ),
-        ("/a\0b", "/t", "{kind} source path is invalid: lstat /a\0b: invalid argument"),
-        ("{root}/link", "/t", "{kind} source must not be a symlink: {root}/link"),
-        ("{root}/fifo", "/t", "{kind} source must be a file or directory: {root}/fifo"),
-        ("{root}/sock", "rel", "{kind} source must be a file or directory: {root}/sock"),
-        ("{root}/dir", "", "{kind} target is required"),
-        ("{root}/file", "rel", "{kind} target must be absolute: rel"),
-        ("{root}/file", "~/x", "{kind} target must be absolute: ~/x"),
-    ],
-)
-def test_paths(raw: Raw, sources: Path, kind: str, source: str, target: str, message: str) -> None:
-    entry = {"source": source.format(root=sources), "target": target}
-    spec: dict[str, Any] = {"mounts" if kind == "mount" else "copies": [entry]}
-
-    # grpc cuts a status message at a NUL.
-    expected = message.format(root=sources, kind=kind)
-    assert why_refused(raw, **spec) in (expected, expected.split("\0", maxsplit=1)[0])
-
-
-def test_declared_host_paths_need_not_be_there() -> None:
-    with FakeDaemon(host_paths=["/srv/data"]) as daemon, connected(daemon) as raw:
-        assert why_refused(raw, mounts=[{"source": "/srv/other", "target": "/t"}]) == (
-            "mount source path is invalid: lstat /srv/other: no such file or directory"
-        )
-        raw.create(mounts=[{"source": "/srv/data", "target": "/t"}])
-
-
-def test_conflicting_targets(raw: Raw, sources: Path) -> None:
-    entry = {"source": str(sources / "dir"), "target": "/t"}
-
-    assert why_refused(raw, mounts=[entry, entry]) == (
-        "conflicting target /t between mount and mount"
-    )
-    assert why_refused(raw, mounts=[entry], copies=[entry]) == (
-        "conflicting target /t between mount and copy"
-    )
-
-
-@pytest.mark.parametrize(
-    ("required", "services", "message"),
-    [
-        (True, [{"image": "i"}], "service name is required"),
-        (True, [{"name": "a"}], 'service "a" image is required'),
-        (
-            True,
-            [{"name": "a", "image": "i", "healthcheck": HEALTHY}] * 2,
-            'duplicate service name "a"',
-        ),
-        (True, [{"name": "a", "image": "i"}], 'required service "a" must define healthcheck'),
-        (
-            False,
-            [{"name": "a", "image": "i", "post_start_on_primary": ["true"]}],
-            'optional service "a" with post_start_on_primary must define healthcheck',
-        ),
-    ],
-)
-def test_services(raw: Raw, required: bool, services: list[Any], message: str) -> None:
-    spec: dict[str, Any] = {"required_services" if required else "optional_services": services}
-    assert why_refused(raw, **spec) == message
-
-
-@pytest.mark.parametrize(
-    ("required", "test", "message"),
-    [
-        (True, [], "must not be empty"),
-        (True, ["redis-cli"], '[0] "redis-cli" is invalid'),
-        (True, ["NONE"], '[0] "NONE" is invalid'),
-        (True, ["CMD"], "for CMD must include a command"),
-        (True, ["CMD-SHELL"], "for CMD-SHELL must include a command"),
-        (False, ["NONE", "x"], "must not include extra args when NONE is used"),
-    ],
-)
-def test_healthchecks(raw: Raw, required: bool, test: list[str], message: str) -> None:
-    healthcheck = pb.HealthcheckConfig(test=test)
-    service = pb.ServiceSpec(name="a", image="i", healthcheck=healthcheck)
-
-    spec: dict[str, Any] = {"required_services" if required else "optional_services": [service]}
-    why = why_refused(raw, **spec)
-    assert why.removeprefix('service "a" healthcheck.test').strip() == message
-
-
-def test_one_service_name_over_both_lists(raw: Raw) -> None:
-    required = pb.ServiceSpec(name="a", image="i", healthcheck=HEALTHY)
-    optional = pb.ServiceSpec(name="a", image="i")
-    why = why_refused(raw, required_services=[required], optional_services=[optional])
-    assert why == 'duplicate service name "a"'
+TOOLS = ("claude", "codex", "git", "uv", "npm", "apt")
 
 
 @pytest.mark.parametrize(
@@ -159,12 +47,24 @@ def test_one_service_name_over_both_lists(raw: Raw) -> None:
     [
         ([""], "builtin resource id must not be empty"),
         (["apt", "apt"], 'duplicate builtin resource "apt"'),
+        (["apt", "vim", "vim"], 'unknown builtin resource "vim"'),
         (["Apt"], 'unknown builtin resource "Apt"'),
-        (["opencode"], 'unknown builtin resource "opencode"'),
+        (["a\n"], r'unknown builtin resource "a\n"'),
     ],
 )
 def test_builtin_tools(raw: Raw, tools: list[str], message: str) -> None:
-    assert why_refused(raw, builtin_tools=tools) == message
+    assert raw.why_refused(builtin_tools=tools) == message
+
+
+@pytest.mark.parametrize("version", RELEASES)
+def test_known_tools(version: str) -> None:
+    with FakeDaemon(version=version) as daemon, connected(daemon) as raw:
+        raw.create(builtin_tools=TOOLS)
+        if version in since("0.4.1"):
+            raw.create("box-2", builtin_tools=["opencode"])
+        else:
+            why = raw.why_refused(builtin_tools=["opencode"])
+            assert why == 'unknown builtin resource "opencode"'
 
 
 @pytest.mark.parametrize(
@@ -180,7 +80,7 @@ def test_builtin_tools(raw: Raw, tools: list[str], message: str) -> None:
     ],
 )
 def test_sandbox_ids(raw: Raw, sandbox_id: str, message: str) -> None:
-    assert why_refused(raw, sandbox_id) == message
+    assert raw.why_refused(sandbox_id) == message
 
 
 @pytest.mark.parametrize("sandbox_id", ["ab_d", "Z" * 200])
@@ -194,39 +94,73 @@ def test_generated_id_is_a_uuid(raw: Raw) -> None:
     )
 
 
-def test_faults_are_reported_in_order(raw: Raw) -> None:
-    raw.create("taken")
-    spec: dict[str, Any] = {
-        "image": "",
-        "idle_ttl": Duration(nanos=-1),
-        "mounts": [pb.MountSpec()],
-        "copies": [pb.CopySpec()],
-        "required_services": [pb.ServiceSpec()],
-        "builtin_tools": ["vim"],
-    }
-    messages = []
-    for field, repaired in (
-        ("image", IMAGE),
-        ("idle_ttl", Duration()),
-        ("mounts", []),
-        ("copies", []),
-        ("required_services", []),
-        ("builtin_tools", []),
-    ):
-        messages.append(why_refused(raw, "taken", **spec))
-        spec[field] = repaired
+PORT: dict[str, Any] = {"container_port": 80, "host_port": 8080}
+COMPANION: dict[str, Any] = {"name": "a", "image": "redis:7"}
+BROKEN: dict[str, Any] = {
+    "image": "",
+    "idle_ttl": {"nanos": -1},
+    "mounts": [{}],
+    "copies": [{}],
+    "builtin_tools": ["vim"],
+}
+BROKEN_02 = {**BROKEN, "required_services": [{}]}
+BROKEN_04 = {
+    **BROKEN,
+    "gpus": "All",
+    "envs": {"AGENTS_SANDBOX_SUPPLEMENTAL_GROUPS": ""},
+    "ports": [{}],
+    "companion_containers": [{}],
+    "command": ["a", ""],
+    "cpu_limit": "0",
+    "memory_limit": "0",
+    "disk_limit": "0",
+}
+SPENT = {**COMPANION, "cpu_limit": "0"}
+GPUS = 'gpus: unsupported value "All"; currently only empty or "all" are supported'
+ENVS = (
+    "envs.AGENTS_SANDBOX_SUPPLEMENTAL_GROUPS is reserved for internal runtime setup "
+    "and must not be set by CreateSpec.Envs"
+)
+CORES = 'companion_containers[a].cpu_limit: cpu_limit "0": must be > 0'
+# What the first fault is called, since which release, and what repairs it.
+REPAIRS: list[tuple[str, str, str, Any]] = [
+    ("create_spec.image is required", "0.2.0", "image", IMAGE),
+    ("idle_ttl must not be negative", "0.2.0", "idle_ttl", {}),
+    (GPUS, "0.4.3", "gpus", "all"),
+    (ENVS, "0.4.3", "envs", {"A": "1"}),
+    ("mount source is required", "0.2.0", "mounts", []),
+    ("copy source is required", "0.2.0", "copies", []),
+    ("port container_port must be between 1 and 65535, got 0", "0.4.0", "ports", [PORT]),
+    ("service name is required", "0.2.0", "required_services", []),
+    ("companion container name is required", "0.3.0", "companion_containers", [SPENT]),
+    ("command[1]: empty string entry is not allowed", "0.4.0", "command", ["a"]),
+    ('cpu_limit: cpu_limit "0": must be > 0', "0.4.1", "cpu_limit", "0.5"),
+    ('memory_limit: memory_limit "0": must be > 0', "0.4.1", "memory_limit", "64m"),
+    ('disk_limit: disk_limit "0": must be > 0', "0.4.1", "disk_limit", "1g"),
+    (CORES, "0.4.1", "companion_containers", [COMPANION]),
+    ('unknown builtin resource "vim"', "0.2.0", "builtin_tools", []),
+]
 
-    assert messages == [
-        "create_spec.image is required",
-        "idle_ttl must not be negative",
-        "mount source is required",
-        "copy source is required",
-        "service name is required",
-        'unknown builtin resource "vim"',
-    ]
-    refused = raw.refused(
-        methods.CREATE_SANDBOX, sandbox_id="taken", create_spec=pb.CreateSpec(**spec)
-    )
+
+@pytest.mark.parametrize("version", RELEASES)
+def test_faults_are_reported_in_order(version: str) -> None:
+    spec = dict(BROKEN_04 if version in since("0.3.0") else BROKEN_02)
+    with FakeDaemon(version=version) as daemon, connected(daemon) as raw:
+        for message, release, field, repaired in REPAIRS:
+            if field in spec and version in since(release):
+                assert raw.why_refused("x", **spec) == message
+                spec[field] = repaired
+        assert raw.why_refused("x", **spec) == "sandbox_id must be at least 4 characters"
+
+
+@pytest.mark.parametrize("version", RELEASES)
+def test_bad_spec_is_reported_before_a_taken_id(version: str) -> None:
+    with FakeDaemon(version=version) as daemon, connected(daemon) as raw:
+        raw.create("taken")
+        assert raw.why_refused("taken", image="") == "create_spec.image is required"
+        refused = raw.refused(
+            methods.CREATE_SANDBOX, sandbox_id="taken", create_spec={"image": "other"}
+        )
     assert refused == Refusal(
         "ALREADY_EXISTS",
         "sandbox_id taken already exists",
@@ -236,13 +170,53 @@ def test_faults_are_reported_in_order(raw: Raw) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("idle_ttl", "refused"),
+    [
+        (Duration(seconds=-1), True),
+        (Duration(seconds=1, nanos=-1), False),
+        (Duration(seconds=-(1 << 60)), True),
+        (Duration(seconds=1 << 60), False),
+    ],
+)
+def test_idle_ttl_counts_as_a_whole(raw: Raw, idle_ttl: Duration, refused: bool) -> None:
+    if refused:
+        assert raw.why_refused(idle_ttl=idle_ttl) == "idle_ttl must not be negative"
+    else:
+        raw.create(idle_ttl=idle_ttl)
+
+
+@pytest.mark.parametrize("version", since("0.3.0"))
+def test_what_a_release_does_not_know_is_dropped(version: str) -> None:
+    newer: dict[str, Any] = {
+        "0.4.0": {"ports": [{}], "command": [""]},
+        "0.4.1": {"cpu_limit": "x", "memory_limit": "x", "disk_limit": "x"},
+        "0.4.3": {"gpus": "some"},
+    }
+    unknown = {
+        field: value
+        for release, fields in newer.items()
+        if version not in since(release)
+        for field, value in fields.items()
+    }
+    side = {field: value for field, value in unknown.items() if field not in ("ports", "gpus")}
+    with FakeDaemon(version=version) as daemon, connected(daemon) as raw:
+        handle = raw.create(companion_containers=[{**COMPANION, **side}], **unknown)
+        assert list(handle.companion_containers) == [v04.CompanionContainerSpec(**COMPANION)]
+
+
+def test_reserved_env_is_free_where_it_is_not_known() -> None:
+    with FakeDaemon(version="0.4.2") as daemon, connected(daemon) as raw:
+        raw.create(envs={"AGENTS_SANDBOX_SUPPLEMENTAL_GROUPS": "1"})
+
+
 def test_spec_is_required(raw: Raw) -> None:
     refused = raw.refused(methods.CREATE_SANDBOX, sandbox_id="box-1")
     assert refused == Refusal("INVALID_ARGUMENT", "create_spec is required")
 
 
 def test_refused_id_is_not_taken(raw: Raw) -> None:
-    why_refused(raw, image="")
+    raw.why_refused(image="")
     assert raw.create().sandbox_id == "box-1"
 
 
@@ -265,6 +239,40 @@ def test_every_field_is_accepted_and_few_are_echoed(raw: Raw, sources: Path) -> 
     assert list(handle.required_services) == [cache]
     assert list(handle.optional_services) == [side, quiet]
     assert handle.labels == {"team": "core"}
+
+
+def test_every_field_of_dialect_04_is_accepted_and_few_are_echoed(sources: Path) -> None:
+    cache = v04.CompanionContainerSpec(
+        name="cache",
+        image="redis:7",
+        envs={"R": "1"},
+        healthcheck=HEALTHY,
+        post_start_on_primary=["true"],
+        command=["redis-server"],
+        cpu_limit="0.25",
+        memory_limit="64m",
+        disk_limit="1GiB",
+    )
+    none = pb.HealthcheckConfig(test=["NONE"])
+    quiet = v04.CompanionContainerSpec(name="quiet", image="redis:7", healthcheck=none)
+    with FakeDaemon(version="0.4.3") as daemon, connected(daemon) as raw:
+        handle = raw.create(
+            mounts=[{"source": str(sources / "dir"), "target": "/m", "writable": True}],
+            copies=[{"source": str(sources / "file"), "target": "/c"}],
+            builtin_tools=["apt", "opencode"],
+            companion_containers=[cache, quiet],
+            labels={"team": "core"},
+            envs={"A": "1"},
+            idle_ttl=Duration(seconds=30),
+            ports=[PORT, {**PORT, "protocol": v04.PORT_PROTOCOL_UDP}],
+            command=["sleep", "60"],
+            cpu_limit="0.001",
+            memory_limit="256m",
+            disk_limit="1g",
+            gpus="all",
+        )
+    assert list(handle.companion_containers) == [cache, quiet]
+    assert (handle.labels, handle.image) == ({"team": "core"}, IMAGE)
 
 
 def test_services_are_announced_before_ready_and_again_on_resume(raw: Raw) -> None:

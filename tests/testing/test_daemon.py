@@ -68,7 +68,7 @@ def test_socket_is_private_and_removed_in_the_end() -> None:
 def test_everything_can_be_prepared_before_the_start() -> None:
     daemon = FakeDaemon()
     daemon.on_exec(["x"]).exit(4)
-    daemon.fail_next("Ping", code="INTERNAL")
+    daemon.faults.fail_next("Ping", code="INTERNAL")
     with daemon.paused():
         daemon.start()
         with connected(daemon) as raw:
@@ -179,10 +179,12 @@ def test_socket_is_never_open_to_others(folder: Path) -> None:
             server.bind(bound)
             seen.append((mode(Path(bound).parent), path.exists()))
 
-        with _socket.SocketFile(path).listening(bind):
-            assert seen == [(0o700, False)]
-            assert mode(path) == 0o600
-            assert list(folder.iterdir()) == [path]
+        place = _socket.SocketFile(path)
+        place.listen(bind)
+        assert seen == [(0o700, False)]
+        assert mode(path) == 0o600
+        assert list(folder.iterdir()) == [path]
+        place.close()
     assert list(folder.iterdir()) == []
 
 
@@ -279,10 +281,10 @@ def test_failed_end_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     failures: list[Any] = []
     monkeypatch.setattr(threading, "excepthook", lambda args: failures.append(args.exc_type))
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(_socket.SocketFile, "_remove", fail)
+    monkeypatch.setattr(_socket.SocketFile, "close", fail)
     with FakeDaemon():
         pass
     assert failures == [ZeroDivisionError]
@@ -295,6 +297,7 @@ def test_failed_end_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"exec_mode": "docker"}, "exec_mode must be 'scripted' or 'passthrough': 'docker'"),
         ({"ready_delay": -1}, "delays must not be negative"),
         ({"stop_delay": -1}, "delays must not be negative"),
+        ({"max_calls": -1}, "max_calls must not be negative: -1"),
         ({"stop_delay": float("nan")}, "delays must not be negative"),
     ],
 )

@@ -136,7 +136,7 @@ def test_dropped_streams_fail(raw: Raw) -> None:
     raw.ready()
     with raw.stream() as stream:
         take(stream, 3)
-        raw.daemon.drop_streams()
+        raw.daemon.faults.drop_streams()
         with pytest.raises(grpc.RpcError) as caught:
             next(stream)
     assert refusal(caught.value).code == "UNAVAILABLE"
@@ -146,7 +146,7 @@ def test_ended_streams_end_well(raw: Raw) -> None:
     raw.ready()
     with raw.stream() as stream:
         take(stream, 3)
-        raw.daemon.end_streams()
+        raw.daemon.faults.end_streams()
         assert list(stream) == []
         assert stream.code() == grpc.StatusCode.OK
 

@@ -16,7 +16,7 @@ from .raw import IMAGE, TIMEOUT, Raw, Refusal, refusal
 
 
 def test_failure_comes_as_often_as_planned_and_does_nothing_else(raw: Raw) -> None:
-    raw.daemon.fail_next("CreateSandbox", code="UNAVAILABLE", message="gone", times=2)
+    raw.daemon.faults.fail_next("CreateSandbox", code="UNAVAILABLE", message="gone", times=2)
     for _ in range(2):
         refused = raw.refused(
             methods.CREATE_SANDBOX, sandbox_id="box-1", create_spec=pb.CreateSpec(image=IMAGE)
@@ -26,15 +26,17 @@ def test_failure_comes_as_often_as_planned_and_does_nothing_else(raw: Raw) -> No
 
 
 def test_failure_with_error_info(raw: Raw) -> None:
-    raw.daemon.fail_next("Ping", code="ABORTED", reason="WHY", domain="d", metadata={"k": "v"})
-    raw.daemon.fail_next("Ping", code="ABORTED", message="m", reason="WHY")
+    raw.daemon.faults.fail_next(
+        "Ping", code="ABORTED", reason="WHY", domain="d", metadata={"k": "v"}
+    )
+    raw.daemon.faults.fail_next("Ping", code="ABORTED", message="m", reason="WHY")
 
     assert raw.refused(methods.PING) == Refusal("ABORTED", "", "WHY", "d", {"k": "v"})
     assert raw.refused(methods.PING) == Refusal("ABORTED", "m", "WHY", "agents-sandbox", {})
 
 
 def test_failure_with_garbage_for_details(raw: Raw) -> None:
-    raw.daemon.fail_next("Ping", code="INTERNAL", reason="ignored", details=b"\xff\xff")
+    raw.daemon.faults.fail_next("Ping", code="INTERNAL", reason="ignored", details=b"\xff\xff")
     with pytest.raises(grpc.RpcError) as caught:
         raw(methods.PING)
     assert isinstance(caught.value, grpc.Call)
@@ -44,7 +46,7 @@ def test_failure_with_garbage_for_details(raw: Raw) -> None:
 
 def test_failure_of_a_stream(raw: Raw) -> None:
     raw.ready()
-    raw.daemon.fail_next("SubscribeSandboxEvents", code="UNAVAILABLE")
+    raw.daemon.faults.fail_next("SubscribeSandboxEvents", code="UNAVAILABLE")
     with raw.stream() as stream, pytest.raises(grpc.RpcError) as caught:
         next(stream)
     assert refusal(caught.value).code == "UNAVAILABLE"
@@ -53,33 +55,33 @@ def test_failure_of_a_stream(raw: Raw) -> None:
 @pytest.mark.parametrize("code", ["OK", "NONSENSE", "not_found"])
 def test_failure_needs_a_status(daemon: FakeDaemon, code: str) -> None:
     with pytest.raises(ValueError, match=f"'{code}' is not the name of a gRPC status"):
-        daemon.fail_next("Ping", code=code)
+        daemon.faults.fail_next("Ping", code=code)
 
 
 def test_failure_needs_a_method_and_a_count(daemon: FakeDaemon) -> None:
     with pytest.raises(ValueError, match="'Pong' is not one of the RPCs: Ping, CreateSandbox,"):
-        daemon.fail_next("Pong", code="INTERNAL")
+        daemon.faults.fail_next("Pong", code="INTERNAL")
     with pytest.raises(ValueError, match="times must be at least 1: 0"):
-        daemon.fail_next("Ping", code="INTERNAL", times=0)
+        daemon.faults.fail_next("Ping", code="INTERNAL", times=0)
 
 
 def test_next_answer_is_replaced_once(raw: Raw) -> None:
-    raw.daemon.answer_next("Ping", pb.PingResponse(version="9"))
-    raw.daemon.answer_next("Ping", pb.PingResponse(version="10").SerializeToString())
+    raw.daemon.faults.answer_next("Ping", pb.PingResponse(version="9"))
+    raw.daemon.faults.answer_next("Ping", pb.PingResponse(version="10").SerializeToString())
 
     assert [raw(methods.PING).version for _ in range(3)] == ["9", "10", "0.2.1"]
 
 
 def test_next_answer_may_be_garbage(raw: Raw) -> None:
-    raw.daemon.answer_next("Ping", b"\xff")
+    raw.daemon.faults.answer_next("Ping", b"\xff")
     assert raw.refused(methods.PING).code == "INTERNAL"
 
 
 def test_streams_have_no_next_answer(daemon: FakeDaemon) -> None:
     with pytest.raises(ValueError, match="streams its answers"):
-        daemon.answer_next("SubscribeSandboxEvents", b"")
+        daemon.faults.answer_next("SubscribeSandboxEvents", b"")
     with pytest.raises(ValueError, match="'Pong' is not one of the RPCs"):
-        daemon.answer_next("Pong", b"")
+        daemon.faults.answer_next("Pong", b"")
 
 
 def test_calls_are_recorded_in_order_with_all_that_came_along(daemon: FakeDaemon) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from agents_sandbox._wire import methods
 from agents_sandbox._wire import v02_pb2 as pb
-from agents_sandbox.testing import FakeDaemon, _passthrough
+from agents_sandbox.testing import FakeDaemon, _passthrough, _strays
 
 from .raw import TIMEOUT, Raw, connected
 
@@ -128,10 +128,11 @@ def test_missing_cwd(raw: Raw, cwd: str) -> None:
     "fields", [{"command": ["a\0b"]}, {"command": ["true", "x" * 1_000_000]}], ids=["nul", "long"]
 )
 def test_what_the_system_refuses_to_start(raw: Raw, fields: dict[str, Any]) -> None:
-    raw.start(**fields)
+    answer = raw.start(**fields)
     status = raw.finished()
     assert (status.state, status.exit_code) == (pb.EXEC_STATE_FAILED, 0)
     assert status.error
+    assert list(Path(answer.stdout_log_path).parent.iterdir()) == []
 
 
 def test_workspace_survives_a_stop_but_no_delete(raw: Raw) -> None:
@@ -184,9 +185,11 @@ def test_whole_process_group_is_killed(
 
 
 def test_process_left_behind_is_killed(raw: Raw, fifo: Fifo) -> None:
-    raw.start(*speak(fifo, "sleep 3600 &"))
+    # Its group is all that tells whose it is.
+    job = 'env -i sh -c "echo \\$$ >&3; exec sleep 3600"'
+    raw.start("sh", "-c", f"{job} 3>{fifo.path} &")
     assert raw.finished().state == pb.EXEC_STATE_FINISHED
-    assert fifo.read() == b"hello\n"
+    assert int(fifo.read()) > 0
     raw(methods.STOP_SANDBOX, sandbox_id="box-1")
     raw.wait_for(pb.SANDBOX_STOPPED)
     assert fifo.read() == b""
@@ -211,6 +214,7 @@ def test_process_of_another_user_holds_up_nothing(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "killpg", not_ours)
+        patch.setattr(os, "kill", not_ours)
         patch.setattr(_passthrough, "_PATIENCE", 0)
         with FakeDaemon(exec_mode="passthrough") as daemon, connected(daemon) as raw:
             raw.ready()
@@ -229,31 +233,199 @@ def test_process_of_another_user_holds_up_nothing(
     assert not watcher.is_alive()
 
 
-def test_reused_process_number_is_left_alone(raw: Raw, monkeypatch: pytest.MonkeyPatch) -> None:
-    run(raw, "true")
-    killed: list[int] = []
-    monkeypatch.setattr(os, "kill", lambda *_: None)
-    monkeypatch.setattr(os, "killpg", lambda group, _: killed.append(group))
-    raw(methods.DELETE_SANDBOX, sandbox_id="box-1")
-    raw.wait_for(pb.SANDBOX_DELETED)
-    assert killed == []
-
-
-def test_process_number_of_another_user_is_left_alone(
-    raw: Raw, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("error", [None, PermissionError])
+def test_reused_process_number_is_left_alone(
+    raw: Raw, fifo: Fifo, monkeypatch: pytest.MonkeyPatch, error: type[OSError] | None
 ) -> None:
-    def not_ours(*_: object) -> None:
-        raise PermissionError
-
-    run(raw, "true")
+    raw.start(*speak(fifo, "sleep 3600 &"))
+    raw.finished()
+    assert fifo.read() == b"hello\n"
     killed: list[int] = []
-    monkeypatch.setattr(os, "kill", not_ours)
-    monkeypatch.setattr(os, "killpg", lambda group, _: killed.append(group))
-    raw(methods.DELETE_SANDBOX, sandbox_id="box-1")
-    raw.wait_for(pb.SANDBOX_DELETED)
+
+    def exists(_: int, number: int) -> None:
+        if number == 0 and error:
+            raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "kill", exists)
+        patch.setattr(os, "killpg", lambda group, _: killed.append(group))
+        raw(methods.STOP_SANDBOX, sandbox_id="box-1")
+        raw.wait_for(pb.SANDBOX_STOPPED)
     assert killed == []
 
 
-def test_scripts_are_refused(raw: Raw) -> None:
-    with pytest.raises(RuntimeError, match="needs exec_mode='scripted'"):
-        raw.daemon.on_exec(["true"])
+def test_what_left_its_process_group_is_found_and_killed(raw: Raw, fifo: Fifo) -> None:
+    raw.start("sh", "-c", f"setsid sh -c 'echo $0 >&3; exec sleep 3600' 3>{fifo.path} & exit 0")
+    assert raw.finished().exit_code == 0
+    assert fifo.read() == b"sh\n"
+    (left,) = raw.daemon._runner.running()
+    assert left.startswith("exec exec-1 in sandbox box-1: (")
+    raw.ready("box-2")
+    raw.start("true", sandbox_id="box-2", exec_id="other")
+    raw.finished("other", "box-2")
+    raw(methods.DELETE_SANDBOX, sandbox_id="box-2")
+    raw.wait_for(pb.SANDBOX_DELETED, "box-2")
+    assert len(raw.daemon._runner.running()) == 1
+    raw(methods.STOP_SANDBOX, sandbox_id="box-1")
+    raw.wait_for(pb.SANDBOX_STOPPED)
+    assert fifo.read() == b""
+    assert raw.daemon._runner.running() == []
+
+
+def test_running_tells_what_a_cancel_left(raw: Raw, fifo: Fifo) -> None:
+    assert raw.daemon._runner.running() == []
+    command = speak(fifo, "sleep 3600")
+    raw.start(*command)
+    assert fifo.read() == b"hello\n"
+    raw(methods.CANCEL_EXEC, exec_id="exec-1")
+    run(raw, "true")
+    assert raw.daemon._runner.running() == [f"exec exec-1 in sandbox box-1: {command!r}"]
+    raw(methods.DELETE_SANDBOX, sandbox_id="box-1")
+    raw.wait_for(pb.SANDBOX_DELETED)
+    assert raw.daemon._runner.running() == []
+    assert fifo.read() == b""
+
+
+def fixtures(folder: Path) -> Path:
+    """Files like those of the recordings."""
+    for name, text in {
+        "dir/hello.txt": "hello-from-mount\n",
+        "tree/a.txt": "a",
+        "tree/sub/b.log": "b",
+        "tree/node_modules/x.js": "x",
+    }.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
+
+
+def test_mounts_and_copies_as_recorded(raw: Raw, tmp_path: Path) -> None:
+    source = fixtures(tmp_path)
+    raw.ready(
+        "full",
+        mounts=[
+            pb.MountSpec(source=f"{source}/dir", target="/mnt/ro"),
+            pb.MountSpec(source=f"{source}/dir", target="/mnt/rw", writable=True),
+        ],
+        copies=[
+            pb.CopySpec(
+                source=f"{source}/tree",
+                target="/workspace",
+                exclude_patterns=["node_modules", "*.log"],
+            )
+        ],
+        envs={"FOO": "bar", "EMPTY": "", "WHERE": "/mnt/ro:/usr"},
+    )
+    script = (
+        "env | grep -E '^(FOO|EMPTY)=' | sort; cd /workspace; find . | sort; "
+        "cat /mnt/ro/hello.txt; touch /mnt/rw/x && rm /mnt/rw/x && echo rw-ok; "
+        "touch /mnt/ro/x; touch ~/x; ls ${WHERE%:*}/hello.txt > /dev/null && echo env-ok"
+    )
+    answer = raw.start("sh", "-c", script, sandbox_id="full")
+    assert raw.finished("exec-1", "full").exit_code == 0
+    assert Path(answer.stdout_log_path).read_text() == (
+        "EMPTY=\nFOO=bar\n.\n./a.txt\n./sub\nhello-from-mount\nrw-ok\nenv-ok\n"
+    )
+    assert sorted(path.name for path in (source / "dir").iterdir()) == ["hello.txt"]
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        (("cat", "/home/agbox/data/hello.txt"), "hello-from-mount\n"),
+        (
+            ("sh", "-c", "ls -A /workspace; cat /mnt/y/hello.txt"),
+            "a.txt\nsub\nhello-from-mount\n",
+        ),
+        (("sh", "-c", 'cat "$MNT"/hello.txt'), "hello-from-mount\n"),
+        (("sh", "-c", "cat ~/data/hello.txt"), "hello-from-mount\n"),
+    ],
+)
+def test_absolute_paths_as_recorded(
+    raw: Raw, tmp_path: Path, command: tuple[str, ...], expected: str
+) -> None:
+    source = fixtures(tmp_path)
+    raw.ready(
+        "paths",
+        mounts=[
+            pb.MountSpec(source=f"{source}/dir", target="/mnt/y"),
+            pb.MountSpec(source=f"{source}/dir", target="/home/agbox/data"),
+        ],
+        copies=[
+            pb.CopySpec(
+                source=f"{source}/tree", target="/workspace", exclude_patterns=["node_modules"]
+            )
+        ],
+    )
+    answer = raw.start(*command, sandbox_id="paths", env_overrides={"MNT": "/mnt/y"})
+    assert raw.finished("exec-1", "paths").exit_code == 0
+    assert Path(answer.stdout_log_path).read_text() == expected
+
+
+def test_files_survive_a_stop_and_the_hosts_survive_a_delete(raw: Raw, tmp_path: Path) -> None:
+    source = fixtures(tmp_path) / "dir"
+    mounts = [
+        pb.MountSpec(source=str(source), target="/mnt/rw", writable=True),
+        pb.MountSpec(source=str(source), target="/mnt/ro"),
+    ]
+    raw.ready("cycle", mounts=mounts)
+
+    def play(exec_id: str, *command: str) -> str:
+        answer = raw.start(*command, sandbox_id="cycle", exec_id=exec_id)
+        raw.finished(exec_id, "cycle")
+        return Path(answer.stdout_log_path).read_text()
+
+    play("exec-1", "sh", "-c", "echo kept > /workspace/f; ln -s /mnt/rw /workspace/link")
+    raw(methods.STOP_SANDBOX, sandbox_id="cycle")
+    raw.wait_for(pb.SANDBOX_STOPPED, "cycle")
+    raw(methods.RESUME_SANDBOX, sandbox_id="cycle")
+    raw.wait_for(pb.SANDBOX_READY, "cycle", count=2)
+    assert play("exec-2", "cat", "/workspace/f") == "kept\n"
+    folder = Path(play("exec-3", "sh", "-c", "echo /workspace").strip()).parent
+    assert folder.is_dir()
+    raw(methods.DELETE_SANDBOX, sandbox_id="cycle")
+    raw.wait_for(pb.SANDBOX_DELETED, "cycle")
+    assert not folder.exists()
+    assert (source / "hello.txt").read_text() == "hello-from-mount\n"
+
+
+def test_mount_that_does_not_fit_fails_the_create(raw: Raw, tmp_path: Path) -> None:
+    outer = fixtures(tmp_path)
+    mounts = [
+        pb.MountSpec(source=f"{outer}/tree", target="/mnt", writable=True),
+        pb.MountSpec(source=f"{outer}/dir", target="/mnt/inner"),
+    ]
+    raw.create("bad-box", mounts=mounts)
+    raw.wait_for(pb.SANDBOX_FAILED, "bad-box")
+    failed = raw.get("bad-box")
+    assert failed.error_code == "SANDBOX_CREATE_FAILED"
+    assert failed.error_message.startswith("target /mnt/inner is in a writable mount")
+    assert not (outer / "tree" / "inner").exists()
+
+
+def test_pretended_source_is_an_empty_folder() -> None:
+    with (
+        FakeDaemon(exec_mode="passthrough", host_paths=["/srv/data"]) as daemon,
+        connected(daemon) as raw,
+    ):
+        raw.ready(
+            mounts=[pb.MountSpec(source="/srv/data", target="/data", writable=True)],
+            copies=[pb.CopySpec(source="/srv/data", target="/copied")],
+        )
+        _, stdout, _ = run(raw, "sh", "-c", "touch /data/x; ls -A /data /copied | wc -l")
+        assert stdout.split() == ["4"]
+
+
+def test_what_forks_while_it_is_killed_is_killed_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stray(pid: int) -> _strays.Stray:
+        return _strays.Stray(pid, "box-1", "exec-1", ())
+
+    # What was killed is there until it is reaped.
+    sightings = iter([[stray(1001)], [stray(1001), stray(1002)], [stray(1001), stray(1002)]])
+    killed: list[int] = []
+    monkeypatch.setattr(_strays, "find_strays", lambda _: next(sightings))
+    monkeypatch.setattr(os, "kill", lambda pid, _: killed.append(pid))
+    _strays.kill_strays(tmp_path)
+    assert killed == [1001, 1002]

@@ -95,6 +95,7 @@ def test_options_reach_the_daemon(
         "stop_delay": 1.0,
         "missing_images": ["a:1", "b:1", "c:1"],
         "host_paths": ["/srv/data"],
+        "max_calls": 0,
     }
     assert capsys.readouterr().out == f"fake agboxd 0.2.1 listening on {path}\n"
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers

@@ -36,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             stop_delay=options.stop_delay,
             missing_images=options.missing_image,
             host_paths=options.host_path,
+            max_calls=0,  # nobody can read them
         )
     except ValueError as error:
         parser.error(str(error))

@@ -21,6 +21,7 @@ class Background:
         self.clock: Clock = VirtualClock() if virtual_time else HostClock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._holds = 0
+        self._opening = False
         self._queue: deque[asyncio.Future[None]] = deque()
         self._arrival = asyncio.Event()
 
@@ -37,7 +38,7 @@ class Background:
         The caller makes its change before it awaits anything else.
         """
         await self.clock.sleep(delay)
-        if self._holds:
+        if self._holds or self._opening:
             turn = asyncio.get_running_loop().create_future()
             self._queue.append(turn)
             self._arrival.set()
@@ -60,8 +61,18 @@ class Background:
     def release(self) -> None:
         """Take back one hold; the last one lets everybody through in order of arrival."""
         self._holds -= 1
-        while self._queue and not self._holds:
-            self._let_through(self._queue.popleft())
+        self._let_all_through()
+
+    def _let_all_through(self) -> None:
+        self._opening = False
+        turns = [turn for turn in self._queue if not turn.done()]
+        if turns and not self._holds:
+            # Who comes to the gate before they are through queues behind them.
+            self._opening = True
+            self._queue.clear()
+            for turn in turns:
+                turn.set_result(None)
+            asyncio.get_running_loop().call_soon(self._let_all_through)
 
     async def advance(self, count: int) -> None:
         """Let exactly `count` steps through the closed gate, waiting for each to come."""

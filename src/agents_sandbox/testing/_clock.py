@@ -6,6 +6,7 @@ import asyncio
 import heapq
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Awaitable
 from itertools import count
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -41,6 +42,10 @@ class Clock(ABC):
     async def sleep(self, seconds: float) -> None:
         """Wait; even no time at all is a turn of the loop."""
 
+    async def stand_still(self, work: Awaitable[None]) -> None:
+        """Wait for what the host really has to do; a virtual clock cannot move meanwhile."""
+        await work
+
 
 class HostClock(Clock):
     """The host's time."""
@@ -63,6 +68,8 @@ class VirtualClock(Clock):
         self._sleeps = 0
         self._sleepers: list[tuple[int, int, asyncio.Future[None]]] = []
         self._order = count()
+        self._at_work = 0
+        self._idle = asyncio.Event()
 
     def nanoseconds(self) -> int:
         """The current time since the epoch."""
@@ -78,6 +85,17 @@ class VirtualClock(Clock):
         due = self._now + round(seconds * _NANOS)
         heapq.heappush(self._sleepers, (due, next(self._order), wakened))
         await wakened
+
+    async def stand_still(self, work: Awaitable[None]) -> None:
+        """Wait for what the host really has to do; this clock cannot move meanwhile."""
+        self._at_work += 1
+        self._idle.clear()
+        try:
+            await work
+        finally:
+            self._at_work -= 1
+            if not self._at_work:
+                self._idle.set()
 
     async def advance(self, seconds: float) -> None:
         """Let time pass: wake each sleeper when it is due, and let it do what it then does."""
@@ -95,4 +113,7 @@ class VirtualClock(Clock):
         quiet, seen = 0, self._sleeps
         while quiet < _QUIET_TURNS:
             await asyncio.sleep(0)
+            if self._at_work:
+                quiet = 0
+                await self._idle.wait()
             quiet, seen = (quiet + 1 if seen == self._sleeps else 0), self._sleeps

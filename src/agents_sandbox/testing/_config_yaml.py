@@ -1,135 +1,160 @@
-"""`config_yaml`: read into a spec, then overridden by the request's own spec."""
+"""`config_yaml`, the declarative form of a create: read into a spec."""
 
 from __future__ import annotations
 
-import importlib
+from collections.abc import Mapping
 from typing import Any
 
-import grpc
 from google.protobuf.duration_pb2 import Duration
 
 from .._wire import v02_pb2 as pb
+from ._container_checks import command_fault
+from ._dialect import COMPANION_FIELDS, Dialect
 from ._durations import parse_duration
-from ._errors import StatusError, invalid_argument
-from ._spec import SideContainer, Spec
+from ._errors import invalid_argument
+from ._ports import protocol_number
+from ._profile import Profile
+from ._spec import Port, SideContainer, Spec
+from ._strconv import quoted
+from ._yaml_graph import read_document
 from ._yaml_nodes import Decoder, NodeReader
 
-_MAPS = ("labels", "envs")
 _HEALTHCHECK_TIMES = ("interval", "timeout", "start_period", "start_interval")
+_LIMITS = ("cpu_limit", "memory_limit", "disk_limit")
+_AS_THEY_ARE = ("image", "builtin_tools", "labels", "envs", "command", *_LIMITS, "gpus")
 
 
-def parse_config_yaml(text: bytes) -> Spec:
+def parse_config_yaml(text: bytes, profile: Profile) -> Spec:
     """Read a declarative configuration; only its first document counts.
+
+    Args:
+        text: The YAML, in UTF-8 or UTF-16.
+        profile: The daemon's version, which decides what keys there are.
 
     Raises:
         StatusError: It is malformed, or PyYAML is not installed.
     """
-    yaml = _import_yaml()
     try:
-        return _spec(_config(yaml.SafeLoader(text)))
-    except yaml.MarkedYAMLError as error:
-        reason = f"yaml: line {error.problem_mark.line + 1}: {error.problem}"
-        raise invalid_argument(f"invalid config_yaml: {reason}") from error
-    except (yaml.YAMLError, RecursionError) as error:
-        raise invalid_argument(f"invalid config_yaml: yaml: {error}") from error
+        return _spec(_config(text, profile), profile.dialect)
     except ValueError as error:
         raise invalid_argument(f"invalid config_yaml: {error}") from error
 
 
-def _import_yaml() -> Any:
-    try:
-        return importlib.import_module("yaml")
-    except ImportError as error:
-        raise StatusError(
-            grpc.StatusCode.FAILED_PRECONDITION,
-            "the fake daemon needs PyYAML for config_yaml: pip install 'agents-sandbox[testing]'",
-        ) from error
-
-
-def _config(loader: Any) -> dict[str, Any]:
-    if not loader.check_node():
+def _config(text: bytes, profile: Profile) -> dict[str, Any]:
+    document = read_document(text)
+    if document is None:
         raise ValueError("EOF")
-    reader = NodeReader(loader)
-    config = _config_decoder(reader)(loader.get_node())
+    reader = NodeReader()
+    config = _config_decoder(reader, profile)(document)
     if reader.errors:
         raise ValueError("\n  ".join(("yaml: unmarshal errors:", *reader.errors)))
     return config
 
 
-def _config_decoder(reader: NodeReader) -> Decoder[dict[str, Any]]:
-    text = reader.string
-    texts = reader.list_of(text, "string")
-    text_map = reader.map_of(text, "string")
-    times = dict.fromkeys(_HEALTHCHECK_TIMES, text)
-    healthcheck = reader.struct(
-        "control.YAMLHealthcheckConfig", {"test": texts, "retries": reader.uint32, **times}
-    )
-    service = reader.struct(
-        "control.YAMLServiceSpec",
-        {
-            "image": text,
-            "envs": text_map,
-            "healthcheck": healthcheck,
-            "post_start_on_primary": texts,
-        },
-    )
-    services = reader.map_of(service, "control.YAMLServiceSpec")
-    mount = reader.struct(
-        "control.YAMLMountSpec", {"source": text, "target": text, "writable": reader.boolean}
-    )
-    copy = reader.struct(
-        "control.YAMLCopySpec", {"source": text, "target": text, "exclude_patterns": texts}
-    )
+def _config_decoder(reader: NodeReader, profile: Profile) -> Decoder[dict[str, Any]]:
+    newer: dict[str, Decoder[Any]] = {
+        "ports": _structs(reader, "control.YAMLPortMapping", _port_fields(reader)),
+        "command": reader.strings,
+        **dict.fromkeys((*_LIMITS, "gpus"), reader.string),
+    }
+    known = {name: decode for name, decode in newer.items() if name in profile.new_fields}
+    path_fields = {"source": reader.string, "target": reader.string}
+    mount_fields = {**path_fields, "writable": reader.boolean}
+    copy_fields = {**path_fields, "exclude_patterns": reader.strings}
+    side_type = profile.dialect.yaml_side_type
+    side_container = reader.struct(side_type, _side_container_fields(reader, known))
     return reader.struct(
         "control.YAMLConfig",
         {
-            "image": text,
-            "mounts": reader.list_of(mount, "control.YAMLMountSpec"),
-            "copies": reader.list_of(copy, "control.YAMLCopySpec"),
-            "builtin_tools": texts,
-            "required_services": services,
-            "optional_services": services,
-            "labels": text_map,
-            "envs": text_map,
-            "idle_ttl": text,
+            "image": reader.string,
+            "mounts": _structs(reader, "control.YAMLMountSpec", mount_fields),
+            "copies": _structs(reader, "control.YAMLCopySpec", copy_fields),
+            "builtin_tools": reader.strings,
+            **dict.fromkeys(profile.dialect.side_lists, reader.map_of(side_container, side_type)),
+            "labels": reader.string_map,
+            "envs": reader.string_map,
+            "idle_ttl": reader.string,
+            **known,
         },
     )
 
 
-def _spec(config: dict[str, Any]) -> Spec:
+def _structs(
+    reader: NodeReader, go_type: str, fields: Mapping[str, Decoder[Any]]
+) -> Decoder[list[dict[str, Any]]]:
+    return reader.list_of(reader.struct(go_type, fields), go_type)
+
+
+def _port_fields(reader: NodeReader) -> dict[str, Decoder[Any]]:
+    return {
+        "container_port": reader.uint32,
+        "host_port": reader.uint32,
+        "protocol": reader.string,
+    }
+
+
+def _side_container_fields(
+    reader: NodeReader, newer: Mapping[str, Decoder[Any]]
+) -> dict[str, Decoder[Any]]:
+    times = dict.fromkeys(_HEALTHCHECK_TIMES, reader.string)
+    return {
+        "image": reader.string,
+        "envs": reader.string_map,
+        "healthcheck": reader.struct(
+            "control.YAMLHealthcheckConfig",
+            {"test": reader.strings, "retries": reader.uint32, **times},
+        ),
+        "post_start_on_primary": reader.strings,
+        **{name: newer[name] for name in COMPANION_FIELDS if name in newer},
+    }
+
+
+def _spec(config: dict[str, Any], dialect: Dialect) -> Spec:
+    _check_command("command", config)
+    side: dict[str, Any] = {
+        field: _side_containers(config.get(field, {}), dialect) for field in dialect.side_lists
+    }
     return Spec(
-        image=config.get("image", ""),
         mounts=[pb.MountSpec(**mount) for mount in config.get("mounts", ())],
         copies=[pb.CopySpec(**copy) for copy in config.get("copies", ())],
-        builtin_tools=config.get("builtin_tools", []),
-        required_services=_services(config.get("required_services", {})),
-        optional_services=_services(config.get("optional_services", {})),
-        labels=config.get("labels", {}),
-        envs=config.get("envs", {}),
         idle_ttl=_duration(config.get("idle_ttl"), "", "idle_ttl"),
+        ports=[_port(**port) for port in config.get("ports", ())],
+        **{name: config[name] for name in _AS_THEY_ARE if name in config},
+        **side,
     )
 
 
-def _services(services: dict[str, Any]) -> list[SideContainer]:
-    return [_service(name, services[name]) for name in sorted(services)]
+def _port(container_port: int = 0, host_port: int = 0, protocol: str = "") -> Port:
+    return Port(container_port, host_port, protocol_number(protocol))
 
 
-def _service(name: str, service: dict[str, Any]) -> SideContainer:
-    fields = {key: value for key, value in service.items() if key != "healthcheck"}
-    healthcheck = service.get("healthcheck")
-    return SideContainer(
-        name=name,
-        healthcheck=None if healthcheck is None else _healthcheck(name, healthcheck),
-        **fields,
-    )
+def _side_containers(by_name: dict[str, Any], dialect: Dialect) -> list[SideContainer]:
+    return [_side_container(name, by_name[name], dialect) for name in sorted(by_name)]
 
 
-def _healthcheck(service: str, healthcheck: dict[str, Any]) -> pb.HealthcheckConfig:
-    where = f'service "{service}": '
+def _side_container(name: str, config: dict[str, Any], dialect: Dialect) -> SideContainer:
+    _check_command(f"companion_containers[{name}].command", config)
+    container = SideContainer(name=name, **{"image": "", **config})
+    if "healthcheck" in config:
+        where = f"{dialect.noun} {quoted(name)}: "
+        container.healthcheck = _healthcheck(where, config["healthcheck"])
+    return container
+
+
+def _check_command(where: str, config: dict[str, Any]) -> None:
+    command = config.get("command")
+    if command == []:
+        raise ValueError(f"{where}: empty array is not allowed; omit the field to use the default")
+    fault = command_fault(where, command or ())
+    if fault:
+        raise ValueError(fault)
+
+
+def _healthcheck(where: str, config: dict[str, Any]) -> pb.HealthcheckConfig:
     return pb.HealthcheckConfig(
-        test=healthcheck.get("test"),
-        retries=healthcheck.get("retries"),
-        **{field: _duration(healthcheck.get(field), where, field) for field in _HEALTHCHECK_TIMES},
+        test=config.get("test"),
+        retries=config.get("retries"),
+        **{field: _duration(config.get(field), where, field) for field in _HEALTHCHECK_TIMES},
     )
 
 
@@ -139,22 +164,4 @@ def _duration(text: str | None, where: str, field: str) -> Duration | None:
     try:
         return parse_duration(text)
     except ValueError as error:
-        raise ValueError(f'{where}invalid duration for {field}: "{text}": {error}') from error
-
-
-def merge(base: Spec, override: Spec) -> Spec:
-    """Put `override` on top of `base`.
-
-    A list that is not empty replaces the whole list of the base; maps are merged key by
-    key. Nothing can be emptied this way.
-    """
-    merged: dict[str, Any] = {}
-    for name, below in vars(base).items():
-        above = getattr(override, name)
-        if name in _MAPS:
-            merged[name] = {**below, **above}
-        elif name == "idle_ttl":
-            merged[name] = below if above is None else above
-        else:
-            merged[name] = above or below
-    return Spec(**merged)
+        raise ValueError(f"{where}invalid duration for {field}: {quoted(text)}: {error}") from error

@@ -6,7 +6,6 @@ import asyncio
 import atexit
 import math
 import os
-import shutil
 import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,21 +13,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import grpc
-
 from .._wire import v02_pb2 as pb
 from ._background import Background
 from ._engine import Engine
-from ._errors import DOMAIN, StatusError
-from ._faults import WireMessage, check_method, planned_failure, wire_bytes
+from ._expectations import assert_all_used
+from ._fault_rules import check_method
+from ._faults import Faults
+from ._folders import remove_tree
 from ._host import ContainerBehavior, DockerHost, Host
+from ._leaks import streams_left
 from ._passthrough import PassThroughRunner
+from ._place import place_of_caller
 from ._profile import profile_for
-from ._recorder import RecordedCall
+from ._recorder import RecordedCall, Recorder
 from ._sandbox import PRIMARY
-from ._scripts import ExecMatch, ExecScript, ScriptedRunner
+from ._scripted import ScriptedRunner, SilentRunner
+from ._scripts import ExecMatch, ExecScript, Scripts
 from ._settings import Settings
 from ._socket import SocketFile, checked_path, private_folder
+from ._wire_message import WireMessage, wire_bytes
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -50,10 +53,12 @@ class FakeDaemon:
         reported_version: What `Ping` tells instead of the release, such as `dev`.
         socket_path: Where to listen; by default in a new private folder. The socket and
             the folders that are missing above it are made private.
-        exec_mode: `scripted` plays what `on_exec()` says. `passthrough` really runs the
-            commands on this host, as this user and unprotected, in one folder per sandbox
-            that stands for `/workspace`. What ends a sandbox's processes kills their process
-            groups; one that left its group, by `setsid`, lives on.
+        exec_mode: What execs do that no `on_exec()` matches. `scripted`: nothing at all.
+            `passthrough`: the commands really run on this host, as this user and
+            unprotected. A folder per sandbox stands for its file system: `/workspace`, the
+            home and the targets of mounts and copies are in it, and where a command names
+            these paths it is given the folder's. What ends a sandbox's processes kills
+            their process groups, on Linux also those that left their group.
         exec_log_root: Where exec logs go. They stay there, and missing folders are made
             private; by default they go to a private folder and are removed by `stop()`.
         virtual_time: Whether the daemon's time stands still until `advance()` moves it.
@@ -69,6 +74,7 @@ class FakeDaemon:
         host_paths: Paths that count as folders of the daemon's host, so that they can be
             mounted and copied although they are not there; others are really looked up.
         docker: What the Docker engine has to offer; by default all.
+        max_calls: How many calls `calls` remembers, the newest; None is all.
 
     Raises:
         ValueError: An argument is out of range.
@@ -93,6 +99,7 @@ class FakeDaemon:
         containers: Mapping[str, ContainerBehavior] | None = None,
         host_paths: Collection[str] = (),
         docker: DockerHost | None = None,
+        max_calls: int | None = None,
     ) -> None:
         profile = profile_for(version)
         if reported_version is not None:
@@ -109,12 +116,20 @@ class FakeDaemon:
         )
         if not (ready_delay >= 0 and stop_delay >= 0):  # so put for NaN
             raise ValueError("delays must not be negative")
+        if max_calls is not None and max_calls < 0:
+            raise ValueError(f"max_calls must not be negative: {max_calls!r}")
         folder = private_folder()
         # For a daemon that is never stopped. A forked child must not clean up for us.
         self._remove_folder = weakref.finalize(self, _remove_folder, folder, os.getpid())
         self._socket = SocketFile(checked or folder / "agboxd.sock")
-        self._scripts = ScriptedRunner() if exec_mode == "scripted" else None
-        runner = self._scripts or PassThroughRunner(folder / "workspaces")
+        self._scripts = Scripts()
+        background = Background(virtual_time=virtual_time)
+        rest = (
+            SilentRunner()
+            if exec_mode == "scripted"
+            else PassThroughRunner(folder / "sandboxes", host.paths)
+        )
+        self._runner = ScriptedRunner(self._scripts, rest, background.clock.sleep)
         self._settings = Settings(
             profile=profile,
             host=host,
@@ -124,9 +139,11 @@ class FakeDaemon:
             idle_ttl=idle_ttl,
             cleanup_ttl=cleanup_ttl if cleanup_ttl > 0 else _CLEANUP_TTL,
         )
-        background = Background(virtual_time=virtual_time)
-        self._engine = Engine(self._settings, self._socket, runner, background)
-        self._recorder = self._engine.recorder
+        self._recorder = Recorder(max_calls)
+        self._engine = Engine(
+            self._settings, self._socket, self._runner, self._recorder, background
+        )
+        self._faults = Faults(self._engine, background.clock.sleep)
         self._stopped = False
 
     @property
@@ -162,11 +179,11 @@ class FakeDaemon:
             raise RuntimeError(
                 f"the fake daemon {'was stopped' if self._stopped else 'is running'}"
             )
-        atexit.register(self.stop)
+        atexit.register(self._shut_down)
         try:
             self._engine.start()
         except BaseException:
-            self.stop()
+            self._shut_down()
             raise
         return self
 
@@ -174,11 +191,19 @@ class FakeDaemon:
         """End all calls, streams and process groups and remove the daemon's files, for good.
 
         What was recorded can still be read. Repeated calls do nothing.
+
+        Raises:
+            BaseException: What a handler of `on_exec()` raised, the first of them all. A
+                context that another exception leaves does not raise it.
         """
+        self._shut_down()
+        self._scripts.raise_error()
+
+    def _shut_down(self) -> None:
         self._stopped = True
         self._engine.stop()
         self._remove_folder()
-        atexit.unregister(self.stop)
+        atexit.unregister(self._shut_down)
 
     def kill(self, *, stale_socket: bool = True) -> None:
         """Kill the daemon, as SIGKILL does: streams break, containers and processes go on.
@@ -244,7 +269,7 @@ class FakeDaemon:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.stop()
+        self._leave(exc)
 
     async def __aenter__(self) -> Self:
         return await asyncio.to_thread(self.start)
@@ -255,11 +280,22 @@ class FakeDaemon:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await asyncio.to_thread(self.stop)
+        await asyncio.to_thread(self._leave, exc)
+
+    def _leave(self, exc: BaseException | None) -> None:
+        if exc is None:
+            self.stop()
+        else:
+            self._shut_down()
+
+    @property
+    def faults(self) -> Faults:
+        """What can be made to go wrong."""
+        return self._faults
 
     @property
     def calls(self) -> tuple[RecordedCall, ...]:
-        """All calls so far, in order of arrival; those that were refused, too."""
+        """The calls so far, in order of arrival; those that were refused, too."""
         return self._recorder.calls
 
     @property
@@ -305,8 +341,8 @@ class FakeDaemon:
     def on_exec(self, match: ExecMatch) -> ExecScript:
         """Say what certain execs do; the last registration that matches counts.
 
-        Execs created before are not affected. One that nothing matches writes nothing
-        and exits with 0.
+        Execs created before are not affected. One that nothing matches does what the
+        `exec_mode` says. Hooks are matched too: as `("sh", "-lc", <hook>)`.
 
         Args:
             match: The exact argv, or a function that is given the argv.
@@ -315,12 +351,9 @@ class FakeDaemon:
             The script, to be filled in.
 
         Raises:
-            RuntimeError: The daemon runs commands for real.
             TypeError: `match` is a plain string.
         """
-        if self._scripts is None:
-            raise RuntimeError("on_exec() needs exec_mode='scripted'")
-        return self._scripts.on_exec(match)
+        return self._scripts.on_exec(match, place_of_caller())
 
     @contextmanager
     def paused(self) -> Iterator[Pause]:
@@ -352,60 +385,42 @@ class FakeDaemon:
             raise ValueError(f"seconds must be finite and not negative: {seconds!r}")
         self._engine.advance(seconds, timeout)
 
-    def fail_next(
+    def assert_all_used(self) -> None:
+        """Check that whatever the test has planned came to pass.
+
+        That is: the calls of `faults.fail_next()` and `faults.answer_next()` and the
+        scripts of `on_exec()`, but those that are `optional`.
+
+        Raises:
+            AssertionError: Something was never used; it says where it was planned.
+        """
+        self._engine.call(lambda: assert_all_used(self._engine.faults.planned, self._scripts))
+
+    def assert_no_leaks(
         self,
-        method: str,
         *,
-        code: str,
-        message: str = "",
-        reason: str | None = None,
-        domain: str = DOMAIN,
-        metadata: Mapping[str, str] | None = None,
-        details: bytes | None = None,
-        times: int = 1,
+        streams: bool = True,
+        sandboxes: bool = False,
+        execs: bool = False,
+        processes: bool = True,
+        timeout: float = 10.0,
     ) -> None:
-        """Let the next calls of an RPC end with a status, and do nothing else.
+        """Check that nothing is left behind; must be called before `stop()`.
 
         Args:
-            method: The plain RPC name, such as `CreateSandbox`.
-            code: The name of a gRPC status, such as `UNAVAILABLE`.
-            message: The status message.
-            reason: The reason of the `ErrorInfo` to send; None sends none.
-            domain: The domain of the `ErrorInfo`.
-            metadata: The metadata of the `ErrorInfo`.
-            details: Raw bytes to send for the status details, in place of an `ErrorInfo`.
-            times: How many calls.
+            streams: Look for open event streams.
+            sandboxes: Look for sandboxes that are not DELETED.
+            execs: Look for running execs.
+            processes: Look for process groups that commands of `passthrough` left running.
+            timeout: Seconds that streams which their clients have cancelled get to end.
 
         Raises:
-            ValueError: There is no such RPC or status, or `times` is less than 1.
+            AssertionError: Something is left; it says what.
         """
-        if times < 1:
-            raise ValueError(f"times must be at least 1: {times!r}")
-        failure = planned_failure(
-            code, message, reason=reason, domain=domain, metadata=metadata, details=details
-        )
-        self._engine.faults.plan_failure(method, failure, times)
-
-    def answer_next(self, method: str, response: WireMessage) -> None:
-        """Let the next call of a unary RPC answer this, and do nothing else.
-
-        Args:
-            method: The plain RPC name, such as `GetSandbox`.
-            response: The answer; bytes are sent as they are, be they garbage.
-
-        Raises:
-            ValueError: There is no such RPC, or it streams its answers.
-        """
-        self._engine.faults.plan_answer(method, wire_bytes(response))
-
-    def drop_streams(self) -> None:
-        """End every open event stream as a lost connection does, with UNAVAILABLE."""
-        dropped = StatusError(grpc.StatusCode.UNAVAILABLE, "connection dropped")
-        self._engine.end_streams(dropped)
-
-    def end_streams(self) -> None:
-        """End every open event stream cleanly, with OK."""
-        self._engine.end_streams(None)
+        left = streams_left(self._recorder.streams_left(timeout)) if streams else []
+        left += self._engine.leftovers(sandboxes=sandboxes, execs=execs, processes=processes)
+        if left:
+            raise AssertionError("\n  ".join(["left behind:", *left]))
 
     def emit(self, sandbox_id: str, event: WireMessage) -> None:
         """Append an event of any kind to a sandbox's log; its state does not change.
@@ -486,4 +501,4 @@ def _names(argument: str, values: Collection[str]) -> frozenset[str]:
 
 def _remove_folder(folder: Path, owner: int) -> None:
     if os.getpid() == owner:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_tree(folder)

@@ -14,9 +14,10 @@ from .._wire.methods import METHODS_V02, METHODS_V04, Method
 from ._spec import Port, SideContainer, Spec
 
 _SERVICE_FIELDS = ("name", "image", "envs", "healthcheck", "post_start_on_primary")
-_COMPANION_FIELDS = ("command", "cpu_limit", "memory_limit", "disk_limit")
-FIELDS_SINCE_04 = ("ports", "command", "cpu_limit", "memory_limit", "disk_limit", "gpus")
-"""Those of CreateSpec that came one after the other in dialect 0.4."""
+COMPANION_FIELDS = ("command", "cpu_limit", "memory_limit", "disk_limit")
+"""Those of CompanionContainerSpec that came one after the other in dialect 0.4."""
+FIELDS_SINCE_04 = ("ports", *COMPANION_FIELDS, "gpus")
+"""Those of CreateSpec that did."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,10 @@ class Dialect:
     """From a CreateSpec; of `FIELDS_SINCE_04` only those named are known, others are dropped."""
     encode_handle: Callable[[Spec, Mapping[str, Any]], Message]
     """From the spec and the fields that both dialects' SandboxHandle have."""
+    side_lists: tuple[str, ...]
+    """The fields of CreateSpec, and keys of `config_yaml`, that hold side containers."""
+    yaml_side_type: str
+    """The Go type of a side container in `config_yaml`."""
     noun: str
     """What a side container is called in complaints."""
     container_noun: str
@@ -47,7 +52,7 @@ def _decode_v02(spec: pb.CreateSpec, _: Collection[str]) -> Spec:
 
 
 def _decode_v04(spec: v04.CreateSpec, known: Collection[str]) -> Spec:
-    side_fields = (*_SERVICE_FIELDS, *(name for name in _COMPANION_FIELDS if name in known))
+    side_fields = (*_SERVICE_FIELDS, *(name for name in COMPANION_FIELDS if name in known))
     newer = {name: _plain(getattr(spec, name)) for name in FIELDS_SINCE_04 if name in known}
     ports = [Port(p.container_port, p.host_port, p.protocol) for p in newer.pop("ports", ())]
     return Spec(
@@ -113,6 +118,8 @@ DIALECT_02 = Dialect(
     methods=METHODS_V02,
     decode_spec=_decode_v02,
     encode_handle=_encode_v02,
+    side_lists=("required_services", "optional_services"),
+    yaml_side_type="control.YAMLServiceSpec",
     noun="service",
     container_noun="service container",
     container_prefix="agbox-svc",
@@ -122,6 +129,8 @@ DIALECT_04 = Dialect(
     methods=METHODS_V04,
     decode_spec=_decode_v04,
     encode_handle=_encode_v04,
+    side_lists=("companion_containers",),
+    yaml_side_type="control.YAMLCompanionContainerSpec",  # a guess: no recording names it
     noun="companion container",
     container_noun="companion container",
     container_prefix="agbox-cc",

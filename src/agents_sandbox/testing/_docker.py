@@ -8,6 +8,8 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
+from google.protobuf.duration_pb2 import Duration
+
 from ._containers import DockerError
 from ._host import DockerHost, Host
 from ._profile import Profile
@@ -103,8 +105,8 @@ def check_side_container(item: SideContainer, docker: DockerHost) -> None:
     Raises:
         DockerError: It asks for too much.
     """
-    has_interval = item.healthcheck is not None and item.healthcheck.HasField("start_interval")
-    if has_interval and docker.api_version < _START_INTERVAL_API:
+    interval = item.healthcheck.start_interval if item.healthcheck else Duration()
+    if (interval.seconds or interval.nanos) and docker.api_version < _START_INTERVAL_API:
         raise DockerError(
             f'"specify health-check start interval" requires API version '
             f"{_dotted(_START_INTERVAL_API)}, but the Docker daemon API version is "

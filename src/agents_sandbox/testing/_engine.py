@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 import grpc
@@ -13,9 +13,10 @@ import grpc.aio
 
 from .._wire import v02_pb2 as pb
 from ._background import Background
+from ._command import Runner
 from ._errors import StatusError
-from ._execs import Runner
-from ._faults import Faults
+from ._fault_stack import FaultStack
+from ._leaks import execs_left, sandboxes_left
 from ._loop_thread import LoopThread
 from ._recorder import Recorder
 from ._sandbox import Sandbox
@@ -38,17 +39,22 @@ class Engine:
     """One daemon on one host, over all its lives; methods may be called from any thread."""
 
     def __init__(
-        self, settings: Settings, socket: SocketFile, runner: Runner, background: Background
+        self,
+        settings: Settings,
+        socket: SocketFile,
+        runner: Runner,
+        recorder: Recorder,
+        background: Background,
     ) -> None:
-        self.recorder = Recorder()
-        self.faults = Faults()
-        self._socket = socket
+        self.recorder = recorder
+        self.faults = FaultStack()
+        self.socket = socket
         self._runner = runner
         self._background = background
         self._service = Service(background, runner, settings)
         self._thread = LoopThread(self._live)
         self._server: grpc.aio.Server | None = None
-        self._listening = ExitStack()
+        self._handlers: Handlers | None = None
         self._ending: asyncio.Task[None] | None = None
         self._ended = threading.Event()
 
@@ -92,7 +98,7 @@ class Engine:
             await self._open()
             yield
         finally:
-            await self._shut("shutting down")
+            await self._shut("shutting down", leave_stale=False)
             await self._background.aclose()
             await self._runner.aclose()
 
@@ -100,33 +106,38 @@ class Engine:
         server = grpc.aio.server(options=OPTIONS)
         handlers = Handlers(self._service, self.recorder, self.faults)
         server.add_generic_rpc_handlers((handlers.generic(),))
-        with ExitStack() as stack:
-            stack.enter_context(self._socket.listening(server.add_insecure_port))
+        self.socket.listen(server.add_insecure_port)
+        try:
             await self._service.wake_up()
             await server.start()
-            self._listening = stack.pop_all()
-        self._server = server
+        except BaseException:
+            self.socket.close()
+            raise
+        self._server, self._handlers = server, handlers
         self._ended.clear()
 
-    async def _shut(self, why: str) -> None:
+    async def _shut(self, why: str, *, leave_stale: bool) -> None:
         server, self._server = self._server, None
+        handlers, self._handlers = self._handlers, None
         if self._ending:
             self._ending.cancel()
             self._ending = None
         # Streams would use up the grace, and cancelled handlers print tracebacks.
         self._service.end_streams(StatusError(grpc.StatusCode.UNAVAILABLE, why))
+        if handlers:
+            handlers.close()
         if server:
             await server.stop(_GRACE)
-        self._listening.close()
+        self.socket.close(leave_stale=leave_stale)
         self._ended.set()
 
     async def _kill(self, *, stale_socket: bool) -> None:
-        await self._shut("Socket closed")
+        await self._shut("Socket closed", leave_stale=stale_socket)
         await self._service.die()
 
     def _terminate(self) -> None:
         if self._server and not self._ending:
-            self._listening.close()
+            self.socket.close()
             self._ending = asyncio.get_running_loop().create_task(self._end(self._server))
 
     async def _end(self, server: grpc.aio.Server) -> None:
@@ -134,6 +145,10 @@ class Engine:
         await self._service.die()
         self._server = self._ending = None
         self._ended.set()
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Run a function in the daemon's thread and return its result."""
+        return self._thread.call(function)
 
     def hold(self) -> None:
         """Freeze background progress; each hold needs a `release()`."""
@@ -154,6 +169,18 @@ class Engine:
     def end_streams(self, failure: StatusError | None) -> None:
         """End all open event streams: with a failure, or cleanly."""
         self._thread.call(lambda: self._service.end_streams(failure))
+
+    def leftovers(self, *, sandboxes: bool, execs: bool, processes: bool) -> list[str]:
+        """Name what is left: sandboxes, running execs, processes; each if asked for."""
+
+        def look() -> list[str]:
+            return [
+                *(sandboxes_left(self._service.sandboxes) if sandboxes else ()),
+                *(execs_left(self._service.execs) if execs else ()),
+                *(self._runner.running() if processes else ()),
+            ]
+
+        return self._thread.call(look)
 
     def emit(self, sandbox_id: str, event: pb.SandboxEvent) -> None:
         """Append an event to a sandbox's log."""

@@ -129,6 +129,11 @@ def exec_output_failed(why: str) -> StatusError:
     return StatusError(grpc.StatusCode.FAILED_PRECONDITION, message)
 
 
+def shutting_down() -> StatusError:
+    """The daemon is about to end; no details are sent."""
+    return StatusError(grpc.StatusCode.UNAVAILABLE, "shutting down")
+
+
 def event_sequence_expired(sandbox_id: str, from_sequence: int) -> StatusError:
     """The stream was asked to start beyond the newest event."""
     return _refusal(

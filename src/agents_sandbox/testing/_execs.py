@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .._wire import v02_pb2 as pb
 from ._background import Background
+from ._command import KILLED, Command, CommandError, Process, Runner, bad_cwd
 from ._errors import (
     exec_already_terminal,
     exec_id_already_exists,
@@ -22,132 +24,125 @@ from ._ids import IdRegistry
 from ._logs import log_paths
 from ._sandbox import Sandbox
 
-KILLED = 128 + 9
-"""The exit code of what a stop or a delete kills."""
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an exec ended."""
+
+    state: pb.ExecState
+    event_type: pb.EventType
+    exit_code: int = 0
+    error_code: str = ""
+    error: str = ""
 
 
-class CannotStartError(Exception):
-    """The process could not even be started; there is no exit code."""
+_FINISHED = Outcome(pb.EXEC_STATE_FINISHED, pb.EXEC_FINISHED)
+_CANCELLED = Outcome(pb.EXEC_STATE_CANCELLED, pb.EXEC_CANCELLED)
 
 
-class Process(ABC):
-    """What stands for the process of one exec."""
-
-    @abstractmethod
-    async def run(self) -> int:
-        """Run to the end and return the exit code.
-
-        Raises:
-            CannotStartError: There was nothing to run.
-        """
+def _failed(error: str, *, exit_code: int = 0, error_code: str = "EXEC_RUN_FAILED") -> Outcome:
+    return Outcome(pb.EXEC_STATE_FAILED, pb.EXEC_FAILED, exit_code, error_code, error)
 
 
-class Runner(ABC):
-    """What executes commands."""
+_INTERRUPTED = _failed("exec was running when daemon restarted", error_code="DAEMON_RESTARTED")
 
-    @abstractmethod
-    def process_for(self, item: Exec) -> Process:
-        """Prepare the process of an exec that was just accepted."""
 
-    @abstractmethod
-    def kill(self, sandbox_id: str) -> None:
-        """Kill all processes of a sandbox."""
-
-    @abstractmethod
-    async def remove(self, sandbox_id: str) -> None:
-        """Remove the files of a deleted sandbox, processes first; the logs stay."""
-
-    @abstractmethod
-    async def aclose(self) -> None:
-        """Remove every sandbox."""
+def _exited(exit_code: int) -> Outcome:
+    if not exit_code:
+        return _FINISHED
+    return _failed(f"docker exec failed: exit code {exit_code}", exit_code=exit_code)
 
 
 class Exec:
-    """One exec, from its acceptance until the record of its sandbox is purged."""
+    """The record of one exec; it stays until the record of its sandbox is purged."""
 
-    def __init__(
-        self,
-        exec_id: str,
-        sandbox: Sandbox,
-        request: pb.CreateExecRequest,
-        log_root: Path,
-    ) -> None:
-        self.id = exec_id
-        self.sandbox = sandbox
-        self.command = tuple(request.command)
-        self.cwd = request.cwd
-        self.env_overrides: Mapping[str, str] = dict(request.env_overrides)
-        self.stdout_path, self.stderr_path = log_paths(log_root, sandbox.id, exec_id)
-        self.state: pb.ExecState = pb.EXEC_STATE_RUNNING
-        self.exit_code = 0
-        self.error = ""
-        self.task: asyncio.Task[None]
+    __slots__ = ("command", "outcome")
+
+    def __init__(self, command: Command) -> None:
+        self.command = command
+        self.outcome: Outcome | None = None
+
+    @property
+    def id(self) -> str:
+        """Its id, unlike that of any other exec of the daemon."""
+        return self.command.exec_id
 
     @property
     def running(self) -> bool:
         """Whether it has not ended; a cancelled one has, though its process goes on."""
-        return self.state == pb.EXEC_STATE_RUNNING
+        return self.outcome is None
 
     def status(self) -> pb.ExecStatus:
         """What GetExec answers; the sequence is the sandbox's newest, not the exec's."""
+        command, outcome = self.command, self.outcome
         return pb.ExecStatus(
             exec_id=self.id,
-            sandbox_id=self.sandbox.id,
-            state=self.state,
-            command=self.command,
-            cwd=self.cwd,
-            env_overrides=self.env_overrides,
-            exit_code=self.exit_code,
-            error=self.error,
-            last_event_sequence=self.sandbox.log.head,
+            sandbox_id=command.sandbox.id,
+            state=outcome.state if outcome else pb.EXEC_STATE_RUNNING,
+            command=command.argv,
+            cwd=command.cwd,
+            env_overrides=command.env,
+            exit_code=outcome.exit_code if outcome else 0,
+            error=outcome.error if outcome else "",
+            last_event_sequence=command.sandbox.log.head,
         )
 
     def started(self) -> None:
         """Record that the exec was accepted."""
-        self._record(pb.EXEC_STARTED)
+        details = pb.ExecEventDetails(exec_id=self.id, exec_state=pb.EXEC_STATE_RUNNING)
+        self.command.sandbox.record(pb.EXEC_STARTED, exec_details=details)
 
-    def cancelled(self) -> None:
-        """End as CANCELLED, whatever the process does."""
-        self.state = pb.EXEC_STATE_CANCELLED
-        self._record(pb.EXEC_CANCELLED)
-
-    def exited(self, exit_code: int) -> None:
-        """End with an exit code; only 0 is a success."""
-        if exit_code:
-            self.failed(f"docker exec failed: exit code {exit_code}", exit_code)
-        else:
-            self.state = pb.EXEC_STATE_FINISHED
-            self._record(pb.EXEC_FINISHED)
-
-    def failed(self, error: str, exit_code: int = 0, code: str = "EXEC_RUN_FAILED") -> None:
-        """End as FAILED."""
-        self.state = pb.EXEC_STATE_FAILED
-        self.exit_code = exit_code
-        self.error = error
-        self._record(pb.EXEC_FAILED, error_code=code, error_message=error)
-
-    def _record(
-        self, event_type: pb.EventType, *, error_code: str = "", error_message: str = ""
-    ) -> None:
+    def end(self, outcome: Outcome) -> None:
+        """Record how it ended, whatever its process does."""
+        self.outcome = outcome
+        sandbox = self.command.sandbox
         details = pb.ExecEventDetails(
             exec_id=self.id,
-            exit_code=self.exit_code,
-            exec_state=self.state,
-            error_code=error_code,
-            error_message=error_message,
+            exit_code=outcome.exit_code,
+            exec_state=outcome.state,
+            error_code=outcome.error_code,
+            error_message=outcome.error,
         )
-        self.sandbox.record(event_type, exec_details=details)
+        sandbox.record(outcome.event_type, exec_details=details)
+        if outcome.state != pb.EXEC_STATE_FAILED:  # retention overlooks those
+            sandbox.last_exec_end = sandbox.log.events[-1].occurred_at
 
 
 class Execs:
-    """All execs of the daemon."""
+    """All execs of the daemon, and the hooks that run beside them.
 
-    def __init__(self, background: Background, runner: Runner, log_root: Path) -> None:
+    Args:
+        background: Where they run.
+        runner: What runs them.
+        log_root: Where their logs go.
+        enter: Called with the sandbox just before a process starts in its primary
+            container; it may raise `CannotStartError`.
+    """
+
+    def __init__(
+        self,
+        background: Background,
+        runner: Runner,
+        log_root: Path,
+        enter: Callable[[Sandbox], None] = lambda _: None,
+    ) -> None:
         self._background = background
         self._runner = runner
         self._log_root = log_root
+        self._enter = enter
         self._ids = IdRegistry("exec_id", exec_id_already_exists)
         self._execs: dict[str, Exec] = {}
+        # By sandbox, and only what is on: the records above are kept for long.
+        self._active: dict[str, dict[str, Exec]] = {}
+        self._tasks: dict[str, set[asyncio.Task[None]]] = {}
+
+    async def prepare(self, sandbox: Sandbox) -> None:
+        """Lay out the files of a sandbox whose container is made.
+
+        Raises:
+            CannotPrepareError: That failed.
+        """
+        await self._runner.prepare(sandbox)
 
     def create(self, sandbox: Sandbox, request: pb.CreateExecRequest) -> Exec:
         """Accept an exec and set it going."""
@@ -156,33 +151,95 @@ class Execs:
         if not request.command:
             raise invalid_argument("command must not be empty")
         exec_id = self._ids.check(request.exec_id)
-        item = Exec(exec_id, sandbox, request, self._log_root)
-        process = self._runner.process_for(item)
-        try:
-            make_folders(item.stdout_path.parent)
-        except OSError as error:
-            raise exec_output_failed(str(error)) from error
+        item = Exec(self._command(sandbox, exec_id, request))
+        process = self._runner.process_for(item.command)
         self._ids.take(exec_id)
         self._execs[exec_id] = sandbox.execs[exec_id] = item
+        self._active.setdefault(sandbox.id, {})[exec_id] = item
         item.started()
-        item.task = self._background.spawn(self._run(item, process))
+        self._spawn(sandbox, self._run(item, process))
         return item
+
+    def _command(self, sandbox: Sandbox, exec_id: str, request: pb.CreateExecRequest) -> Command:
+        stdout_path, stderr_path = log_paths(self._log_root, sandbox.id, exec_id)
+        try:
+            make_folders(stdout_path.parent)
+        except OSError as error:
+            raise exec_output_failed(str(error)) from error
+        return Command(
+            sandbox,
+            tuple(request.command),
+            cwd=request.cwd,
+            env=dict(request.env_overrides),
+            stdout_path=stdout_path,
+            stderr_path=stderr_path,
+            exec_id=exec_id,
+        )
+
+    def _spawn(self, sandbox: Sandbox, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = self._background.spawn(work)
+        tasks = self._tasks.setdefault(sandbox.id, set())
+        tasks.add(task)
+
+        def ended(_: asyncio.Task[None]) -> None:
+            tasks.discard(task)
+            if not tasks:
+                del self._tasks[sandbox.id]
+
+        task.add_done_callback(ended)
+        return task
 
     async def _run(self, item: Exec, process: Process) -> None:
         await self._background.step()
         if not item.running:
             return
+        outcome = await self._outcome(item.command, process)
+        await self._background.step()
+        if item.running:
+            self._end(item, outcome)
+
+    async def _outcome(self, command: Command, process: Process) -> Outcome:
         try:
-            _refuse_relative(item.cwd)
+            self._enter(command.sandbox)
+            if command.cwd and not command.cwd.startswith("/"):
+                raise bad_cwd(command.cwd, "Cwd must be an absolute path")
+            return _exited(await process.run())
+        except (CommandError, OSError) as error:
+            return _failed(str(error))
+
+    def _end(self, item: Exec, outcome: Outcome) -> None:
+        sandbox_id = item.command.sandbox.id
+        active = self._active[sandbox_id]
+        del active[item.id]
+        if not active:
+            del self._active[sandbox_id]
+        item.end(outcome)
+
+    async def run_hook(self, sandbox: Sandbox, script: str, envs: Mapping[str, str]) -> int:
+        """Run a hook in the primary container and return its exit code; the output is lost.
+
+        Args:
+            sandbox: The sandbox.
+            script: What `sh -lc` is given.
+            envs: The service's environment, on top of the container's.
+
+        Raises:
+            CommandError: It has no exit code.
+            OSError: It cannot be started.
+        """
+        self._enter(sandbox)
+        process = self._runner.process_for(Command(sandbox, ("sh", "-lc", script), env=envs))
+        exit_code = KILLED
+
+        async def run() -> None:
+            nonlocal exit_code
             exit_code = await process.run()
-        except (CannotStartError, OSError) as error:
-            await self._background.step()
-            if item.running:
-                item.failed(str(error))
-        else:
-            await self._background.step()
-            if item.running:
-                item.exited(exit_code)
+
+        task = self._spawn(sandbox, run())
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.result()
+        return exit_code
 
     def get(self, exec_id: str) -> Exec:
         """Look up an exec, ended or not."""
@@ -195,39 +252,25 @@ class Execs:
         item = self.get(exec_id)
         if not item.running:
             raise exec_already_terminal(exec_id)
-        item.cancelled()
+        self._end(item, _CANCELLED)
 
     def active(self, sandbox_id: str | None) -> list[Exec]:
         """The running execs by id: of one sandbox, or of all."""
-        return sorted(
-            (
-                item
-                for item in self._execs.values()
-                if item.running and sandbox_id in (None, item.sandbox.id)
-            ),
-            key=lambda item: item.id,
-        )
+        groups = self._active.values() if sandbox_id is None else [self._active.get(sandbox_id, {})]
+        return sorted((item for group in groups for item in group.values()), key=lambda i: i.id)
+
+    def interrupted(self, sandbox: Sandbox) -> None:
+        """The daemon was restarted: it lost sight of what ran, which may go on."""
+        for item in tuple(self._active.get(sandbox.id, {}).values()):
+            self._end(item, _INTERRUPTED)
 
     def kill_all(self, sandbox: Sandbox) -> None:
         """End what runs in a sandbox whose container is gone."""
-        for item in sandbox.execs.values():
-            if item.running:
-                item.exited(KILLED)
-            item.task.cancel()
+        for item in tuple(self._active.get(sandbox.id, {}).values()):
+            self._end(item, _exited(KILLED))
+        for task in self._tasks.get(sandbox.id, ()):
+            task.cancel()
         self._runner.kill(sandbox.id)
-
-    async def prepare(self, sandbox: Sandbox) -> None:
-        """Make the file system of a sandbox."""
-
-    async def run_hook(self, sandbox: Sandbox, script: str, envs: Mapping[str, str]) -> int:
-        """Run a hook."""
-        return 0
-
-    def interrupted(self, sandbox: Sandbox) -> None:
-        """Fail what ran when the daemon went down."""
-        for item in sandbox.execs.values():
-            if item.running:
-                item.failed("exec was running when daemon restarted", code="DAEMON_RESTARTED")
 
     async def remove_files(self, sandbox: Sandbox) -> None:
         """Remove what the execs left on disk but their logs."""
@@ -237,16 +280,3 @@ class Execs:
         """Drop the records of a purged sandbox; the ids stay taken."""
         for exec_id in sandbox.execs:
             del self._execs[exec_id]
-
-
-def _refuse_relative(cwd: str) -> None:
-    if cwd and not cwd.startswith("/"):
-        raise CannotStartError(bad_cwd(cwd, "Cwd must be an absolute path"))
-
-
-def bad_cwd(cwd: str, why: str) -> str:
-    """Docker's complaint about a working directory."""
-    return (
-        "Error response from daemon: OCI runtime exec failed: exec failed: unable to start "
-        f'container process: chdir to cwd ("{cwd}") set in config.json failed: {why}: unknown'
-    )

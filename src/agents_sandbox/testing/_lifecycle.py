@@ -130,7 +130,7 @@ class Lifecycle:
             # Their container is gone, so they end now, and first.
             await asyncio.wait(sandbox.stops)
         self._materializer.remove(sandbox)
-        await self._execs.remove_files(sandbox)
+        await self._background.clock.stand_still(self._execs.remove_files(sandbox))
         await self._background.step()
         sandbox.record(pb.SANDBOX_DELETED, pb.SANDBOX_STATE_DELETED, phase=phase)
         sandbox.removed.clear()

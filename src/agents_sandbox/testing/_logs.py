@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
+_FLAGS = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+
 
 def log_folder(root: Path, sandbox_id: str) -> Path:
     """Where the logs of all execs of a sandbox go."""
@@ -18,7 +20,23 @@ def log_paths(root: Path, sandbox_id: str, exec_id: str) -> tuple[Path, Path]:
     return folder / f"{exec_id}.stdout.log", folder / f"{exec_id}.stderr.log"
 
 
-def open_log(path: Path) -> BinaryIO:
-    """Create a log file, private to the user, and open it for writing."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+def open_log(path: Path | None) -> BinaryIO:
+    """Create a log file, private to the user, and open it for writing; None loses it all."""
+    if path is None:
+        path, flags = Path(os.devnull), _FLAGS
+    else:
+        flags = _FLAGS | os.O_CREAT | os.O_TRUNC
     return os.fdopen(os.open(path, flags, 0o600), "wb")
+
+
+def append_to_log(path: Path | None, data: bytes) -> None:
+    """Add to a log file that exists; whoever follows it sees that at once."""
+    if path is not None:
+        with os.fdopen(os.open(path, _FLAGS | os.O_APPEND), "wb") as log:
+            log.write(data)
+
+
+def remove_log(path: Path | None) -> None:
+    """Remove the log file of a process that could not be started after all."""
+    if path is not None:
+        path.unlink()

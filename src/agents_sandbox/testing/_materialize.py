@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from ._background import Background
+from ._command import CannotPrepareError, CannotStartError
 from ._containers import Container, DockerError
 from ._docker import Names, check_images, check_mounts, check_primary, check_tools
-from ._execs import CannotStartError, Execs
+from ._execs import Execs
 from ._folders import make_folders
 from ._logs import log_folder
 from ._sandbox import PRIMARY, Sandbox
@@ -76,8 +77,8 @@ class Materializer:
         await self._background.clock.sleep(sandbox.primary.behavior.starts_after)
         sandbox.primary.create()
         try:
-            await self._execs.prepare(sandbox)
-        except OSError as error:
+            await self._background.clock.stand_still(self._execs.prepare(sandbox))
+        except CannotPrepareError as error:
             raise DockerError(str(error)) from error
         self._start_primary(sandbox)
 

@@ -1,133 +1,207 @@
-"""Pass-through execs: the command really runs, in a folder of the sandbox's own."""
+"""Pass-through: commands really run, in a folder that stands for the sandbox's files."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import posixpath
-import shutil
 import signal
 import subprocess
-import threading
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
-from ._execs import CannotStartError, Exec, Process, Runner, bad_cwd
-from ._folders import make_folders
-from ._logs import open_log
-
-WORKSPACE = "/workspace"
+from ._command import (
+    WORKSPACE,
+    CannotPrepareError,
+    CannotStartError,
+    Command,
+    Process,
+    Runner,
+    bad_cwd,
+)
+from ._filesystem import FileSystem
+from ._folders import remove_tree
+from ._logs import open_log, remove_log
+from ._sandbox import Sandbox
+from ._strays import MARK, find_strays, kill_strays
+from ._threads import in_thread
 
 _PATIENCE = 10.0
 """Seconds before a killed command is given up: one of another user's cannot be killed."""
 
 # A container starts with a clean environment: from the host comes only what finds
-# programs and says who and where the user is.
-_HOST_ENV = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
+# programs and says who the user is and how to talk to them.
+_HOST_ENV = ("PATH", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
 
 
 class PassThroughRunner(Runner):
-    """Runs commands on the host, as the user who runs the daemon. It protects nothing."""
+    """Runs commands on the host, as the user who runs the daemon. It protects nothing.
 
-    def __init__(self, root: Path) -> None:
+    Args:
+        root: A folder for the files of all sandboxes.
+        pretended: Sources of mounts and copies that count as empty folders where they
+            are not there.
+    """
+
+    def __init__(self, root: Path, pretended: Collection[str] = ()) -> None:
         self._root = root
-        self._children: dict[str, list[Child]] = {}
+        self._pretended = pretended
+        self._children: dict[str, set[Child]] = {}
+        """By sandbox; one without an entry has run nothing yet."""
+        self._preparing: set[str] = set()
 
-    def process_for(self, item: Exec) -> HostProcess:
-        """Prepare to run the command of an exec."""
-        return HostProcess(item, self)
+    def _files(self, sandbox: Sandbox) -> FileSystem:
+        return FileSystem(self._root / sandbox.id, sandbox.spec, self._pretended)
 
-    def workspace(self, sandbox_id: str) -> Path:
-        """The folder that stands for `/workspace`; it outlives a stop."""
-        folder = self._root / sandbox_id
-        make_folders(folder)
-        return folder
+    async def prepare(self, sandbox: Sandbox) -> None:
+        """Lay out the mounts and copies; they stay until the sandbox is removed."""
+        self._preparing.add(sandbox.id)
+        try:
+            await asyncio.to_thread(self._files(sandbox).build)
+        except (CannotPrepareError, OSError) as error:
+            await asyncio.to_thread(remove_tree, self._root / sandbox.id)
+            raise CannotPrepareError(str(error)) from error
+        finally:
+            self._preparing.discard(sandbox.id)
 
-    def start(self, item: Exec, cwd: Path) -> Child:
-        """Start the command of an exec in a process group of its own."""
-        child = Child(item, cwd)
-        self._children.setdefault(item.sandbox.id, []).append(child)
+    def process_for(self, command: Command) -> Process:
+        """Prepare to run a command on the host."""
+        return HostProcess(command, self._files(command.sandbox), self)
+
+    def start(self, command: Command, cwd: Path, argv: list[str], env: dict[str, str]) -> Child:
+        """Start a command, marked and in a process group of its own."""
+        sandbox_id = command.sandbox.id
+        env[MARK] = f"{self._root}/{sandbox_id}/{command.exec_id}"
+        child = Child(command, cwd, argv, env)
+        children = self._children.setdefault(sandbox_id, set())
+        children.add(child)
+
+        def ended(_: asyncio.Future[int]) -> None:
+            if not child.lives():
+                children.discard(child)
+
+        child.ended.add_done_callback(ended)
         return child
 
     def kill(self, sandbox_id: str) -> None:
-        """Kill every process group of the sandbox; a process that left its own lives on."""
-        for child in self._children.get(sandbox_id, ()):
-            child.kill()
+        """Kill the process groups of a sandbox, and on Linux also what left its own."""
+        if sandbox_id in self._children:
+            _kill(self._children[sandbox_id], self._root / sandbox_id)
 
     async def remove(self, sandbox_id: str) -> None:
-        """Kill what is left, wait a while for it to be gone, remove the workspace."""
+        """Kill what is left, wait a while for it to be gone, remove the files."""
         self.kill(sandbox_id)
-        ends = [child.ended for child in self._children.get(sandbox_id, ())]
-        if ends:
-            await asyncio.wait(ends, timeout=_PATIENCE)
-        self._children.pop(sandbox_id, None)
-        shutil.rmtree(self._root / sandbox_id, ignore_errors=True)
+        await _gone(self._children.pop(sandbox_id, set()))
+        # A delete in the middle of a create finds nothing, and the create goes on.
+        if sandbox_id not in self._preparing:
+            await asyncio.to_thread(remove_tree, self._root / sandbox_id)
+
+    def running(self) -> list[str]:
+        """What really runs, background jobs and what left its process group included."""
+        commands = [
+            child.command
+            for children in self._children.values()
+            for child in children
+            if child.lives()
+        ]
+        told = {(command.sandbox.id, command.exec_id) for command in commands}
+        strays = find_strays(self._root) if self._children else []
+        return [
+            *map(str, commands),
+            *(str(stray) for stray in strays if (stray.sandbox_id, stray.exec_id) not in told),
+        ]
 
     async def aclose(self) -> None:
         """Remove every sandbox."""
-        await asyncio.gather(*(self.remove(sandbox_id) for sandbox_id in tuple(self._children)))
+        if self._children:
+            children = set[Child]().union(*self._children.values())
+            _kill(children, self._root)
+            await _gone(children)
+        await asyncio.to_thread(remove_tree, self._root)
 
 
 class HostProcess(Process):
-    """The process of one exec, before and while it runs on the host."""
+    """The process of one command, before and while it runs on the host."""
 
-    def __init__(self, item: Exec, runner: PassThroughRunner) -> None:
-        self._item = item
+    def __init__(self, command: Command, files: FileSystem, runner: PassThroughRunner) -> None:
+        self._command = command
+        self._files = files
         self._runner = runner
 
     async def run(self) -> int:
         """Run the command to its end; a cancellation leaves it running."""
-        cwd = self._host_cwd()
+        command, files = self._command, self._files
+        wanted = command.cwd or WORKSPACE
+        cwd = files.host_path(wanted)
         if not cwd.is_dir():
-            raise CannotStartError(bad_cwd(self._item.cwd, "no such file or directory"))
+            raise bad_cwd(wanted, "no such file or directory")
+        argv = [files.rewritten(argument) for argument in command.argv]
         try:
-            child = self._runner.start(self._item, cwd)
+            child = self._runner.start(command, cwd, argv, self._environment())
         except ValueError as error:  # a NUL, or `=` in a name
             raise CannotStartError(str(error)) from error
         code = await asyncio.shield(child.ended)
         return code if code >= 0 else 128 - code
 
-    def _host_cwd(self) -> Path:
-        workspace = self._runner.workspace(self._item.sandbox.id)
-        cwd = posixpath.normpath(self._item.cwd or WORKSPACE)
-        if cwd == WORKSPACE or cwd.startswith(f"{WORKSPACE}/"):
-            return workspace / cwd[len(WORKSPACE) + 1 :]
-        return Path(cwd)
+    def _environment(self) -> dict[str, str]:
+        own = self._command.full_env.items()
+        return {
+            **{name: os.environ[name] for name in _HOST_ENV if name in os.environ},
+            "HOME": str(self._files.home),
+            "HOST_UID": str(os.getuid()),
+            "HOST_GID": str(os.getgid()),
+            **{name: self._files.rewritten(value) for name, value in own},
+        }
 
 
 class Child:
     """A started command and the process group that it leads."""
 
-    def __init__(self, item: Exec, cwd: Path) -> None:
-        loop = asyncio.get_running_loop()
-        self.ended: asyncio.Future[int] = loop.create_future()
+    def __init__(self, command: Command, cwd: Path, argv: list[str], env: dict[str, str]) -> None:
+        self.command = command
+        with open_log(command.stdout_path) as stdout, open_log(command.stderr_path) as stderr:
+            try:
+                popen = subprocess.Popen(  # noqa: S603 - what passthrough is for
+                    # `exec` makes a missing program the shell's complaint, code 127 or 126,
+                    # instead of a failed start.
+                    ["sh", "-c", 'exec "$@"', "--", *argv],  # noqa: S607 - as in an image
+                    cwd=cwd,
+                    env=env,
+                    stdin=subprocess.DEVNULL,
+                    stdout=stdout,
+                    stderr=stderr,
+                    start_new_session=True,
+                )
+            except (OSError, ValueError):
+                remove_log(command.stdout_path)
+                remove_log(command.stderr_path)
+                raise
+        self._pid = popen.pid
+        self.ended: asyncio.Future[int] = in_thread(popen.wait, f"fake-agboxd-exec-{popen.pid}")
         """Set to the exit code; negative if a signal ended the command."""
-        with open_log(item.stdout_path) as stdout, open_log(item.stderr_path) as stderr:
-            self._popen = subprocess.Popen(  # noqa: S603 - what passthrough is for
-                # `exec` makes a missing program the shell's complaint, code 127 or 126,
-                # instead of a failed start.
-                ["sh", "-c", 'exec "$@"', "--", *item.command],  # noqa: S607 - as in an image
-                cwd=cwd,
-                env=_environment(item),
-                stdin=subprocess.DEVNULL,
-                stdout=stdout,
-                stderr=stderr,
-                start_new_session=True,
-            )
-        name = f"fake-agboxd-exec-{self._popen.pid}"
-        threading.Thread(target=self._watch, name=name, args=(loop,), daemon=True).start()
 
-    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        code = self._popen.wait()
-        with suppress(RuntimeError):  # given up: the loop is closed
-            loop.call_soon_threadsafe(self.ended.set_result, code)
+    def lives(self) -> bool:
+        """Whether the command or something else of its group is there."""
+        # A process of that number, once the command has ended, is a stranger: the group is
+        # empty, else its number were not given away.
+        return not self.ended.done() or (not _exists(self._pid) and _exists(-self._pid))
 
     def kill(self) -> None:
         """Kill the whole group, also when its leader is gone already."""
-        if self.ended.done() and _exists(self._popen.pid):
-            return  # the group is empty: its number was given to a stranger
-        with suppress(ProcessLookupError, PermissionError):  # macOS: EPERM for a zombie
-            os.killpg(self._popen.pid, signal.SIGKILL)
+        if self.lives():
+            with suppress(ProcessLookupError, PermissionError):  # macOS: EPERM for a zombie
+                os.killpg(self._pid, signal.SIGKILL)
+
+
+def _kill(children: Collection[Child], folder: Path) -> None:
+    for child in children:
+        child.kill()
+    kill_strays(folder)
+
+
+async def _gone(children: Collection[Child]) -> None:
+    if children:
+        await asyncio.wait([child.ended for child in children], timeout=_PATIENCE)
 
 
 def _exists(pid: int) -> bool:
@@ -138,13 +212,3 @@ def _exists(pid: int) -> bool:
     except PermissionError:
         return True
     return True
-
-
-def _environment(item: Exec) -> dict[str, str]:
-    return {
-        **{name: os.environ[name] for name in _HOST_ENV if name in os.environ},
-        "HOST_UID": str(os.getuid()),
-        "HOST_GID": str(os.getgid()),
-        **item.sandbox.spec.envs,
-        **item.env_overrides,
-    }

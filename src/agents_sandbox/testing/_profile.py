@@ -33,7 +33,7 @@ class Profile:
     expands_tilde: bool = False
     """`~/x` is a path in mounts and copies, and `~user/x` a fault of its own."""
     mounts_sockets: bool = False
-    """A Unix socket may be mounted."""
+    """A Unix socket may be the source of a mount; one of a copy fails later."""
     refuses_to_copy_root: bool = False
     """`/` may not be copied."""
     tolerates_down_containers: bool = False

@@ -6,6 +6,7 @@ This is where the server's thread and the test's threads meet.
 from __future__ import annotations
 
 import threading
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -26,16 +27,22 @@ class RecordedCall:
 
 
 class Recorder:
-    """Remembers and counts; lets other threads wait for what is to come."""
+    """Remembers and counts; lets other threads wait for what is to come.
 
-    def __init__(self) -> None:
-        self._calls: list[RecordedCall] = []
+    Args:
+        max_calls: How many calls to remember, the newest; None is all. All are counted.
+    """
+
+    def __init__(self, max_calls: int | None = None) -> None:
+        self._calls: deque[RecordedCall] = deque(maxlen=max_calls)
+        self._counts: Counter[str] = Counter()
+        self._streams: Counter[str] = Counter()
         self._open_streams = 0
         self._changed = threading.Condition()
 
     @property
     def calls(self) -> tuple[RecordedCall, ...]:
-        """All calls in order of arrival."""
+        """The calls that are remembered, in order of arrival."""
         with self._changed:
             return tuple(self._calls)
 
@@ -49,17 +56,38 @@ class Recorder:
         """Remember a call."""
         with self._changed:
             self._calls.append(call)
+            self._counts[call.method] += 1
             self._changed.notify_all()
 
-    def add_stream(self, change: int) -> None:
-        """Count a stream that opens (+1) or ends (-1)."""
+    def stream_opened(self, sandbox_id: str) -> None:
+        """Count an event stream of a sandbox."""
         with self._changed:
-            self._open_streams += change
+            self._streams[sandbox_id] += 1
+            self._open_streams += 1
+            self._changed.notify_all()
+
+    def stream_closed(self, sandbox_id: str) -> None:
+        """Count one event stream less."""
+        with self._changed:
+            self._streams[sandbox_id] -= 1
+            if not self._streams[sandbox_id]:
+                del self._streams[sandbox_id]
+            self._open_streams -= 1
             self._changed.notify_all()
 
     def count(self, method: str) -> int:
-        """How many calls of a method arrived."""
-        return sum(1 for call in self.calls if call.method == method)
+        """How many calls of a method arrived, remembered or not."""
+        with self._changed:
+            return self._counts[method]
+
+    def streams_left(self, timeout: float) -> dict[str, int]:
+        """Give streams `timeout` seconds to end, then tell how many each sandbox still has.
+
+        One that its client has cancelled ends here a moment later.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: not self._open_streams, timeout)
+            return dict(self._streams)
 
     def wait_until(
         self, condition: Callable[[], bool], timeout: float, complaint: Callable[[], str]

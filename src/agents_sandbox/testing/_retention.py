@@ -56,7 +56,7 @@ class Retention:
 
     def _is_idle(self, sandbox: Sandbox) -> bool:
         own = sandbox.spec.idle_ttl
-        ttl = self._idle_ttl if own is None else own.ToNanoseconds() / 1e9
+        ttl = self._idle_ttl if own is None else own.seconds + own.nanos / 1e9
         if sandbox.state != pb.SANDBOX_STATE_READY or ttl <= 0 or sandbox.is_busy:
             return False
         # A resume does not count, nor does an exec that failed.

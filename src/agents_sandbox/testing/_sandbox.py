@@ -56,6 +56,10 @@ class Sandbox:
     def forget_work(self) -> None:
         """Drop all that a daemon does not find on its disk when it starts again."""
         self.created_at = self.log.events[0].occurred_at
+        # Unlike the daemon that lived on, one that reads its disk takes every event that
+        # names a state for a change, also one of a side container.
+        named = (event for event in reversed(self.log.events) if event.sandbox_state)
+        self.state_changed_at = next(named).occurred_at
         self.removed.clear()
         self.removal = None
 

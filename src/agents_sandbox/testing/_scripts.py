@@ -1,141 +1,201 @@
-"""What scripted execs do: `on_exec(...)` and the process that plays the script."""
+"""What a test says about commands: `on_exec(...)` and the script it fills in."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Literal
 
-from ._execs import Exec, Process, Runner
-from ._logs import open_log
+from ._handlers import ExecHandler, as_bytes, checked_exit_code
 
 ExecMatch = Sequence[str] | Callable[[Sequence[str]], bool]
 """An exact argv, or a function that is given the argv and says yes or no."""
 
 
 @dataclass(frozen=True)
-class ExecPlan:
-    """What a scripted exec writes, how it ends and when."""
+class Write:
+    """A step: write to one of the outputs."""
 
-    stdout: bytes = b""
-    stderr: bytes = b""
-    exit_code: int = 0
-    seconds: float | None = 0.0
-    """How long it runs; None is for ever."""
+    stream: Literal["stdout", "stderr"]
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Wait:
+    """A step: let time pass."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a scripted command does: its steps in order, and then its end."""
+
+    steps: tuple[Write | Wait, ...] = ()
+    end: int | ExecHandler | None = 0
+    """An exit code, a handler that gives one, or None for no end at all."""
+
+
+@dataclass
+class Rule:
+    """Which commands follow which plan."""
+
+    match: ExecMatch
+    place: str
+    """Where the test has made it, as `file:line`."""
+    plan: Plan = Plan()
+    times: int | None = None
+    """For how many commands it counts; None for all."""
+    used: int = 0
+
+    def applies(self, argv: Sequence[str]) -> bool:
+        """Whether it counts for a command."""
+        if self.used == self.times:
+            return False
+        return self.match(argv) if callable(self.match) else tuple(self.match) == tuple(argv)
+
+    def __str__(self) -> str:
+        wanted = "never used" if self.times is None else f"used {self.used} of {self.times} times"
+        return f"on_exec({self.match!r}) at {self.place}: {wanted}"
 
 
 class ExecScript:
     """Says what the execs it was registered for do. Each method returns the script itself.
 
-    Without further words an exec writes nothing and exits with 0 at once.
+    A script is a sequence of steps: `stdout`, `stderr` and `after` happen in the order in
+    which they are said. Then comes its end, wherever in the script that was said: the last
+    of `exit`, `never` and `call` counts. Without further words an exec writes nothing and
+    exits with 0 at once.
     """
 
-    def __init__(self) -> None:
-        self._plan = ExecPlan()
-
-    @property
-    def plan(self) -> ExecPlan:
-        """What the script amounts to so far."""
-        return self._plan
+    def __init__(self, rule: Rule) -> None:
+        self._rule = rule
 
     def stdout(self, data: str | bytes) -> ExecScript:
-        """Write `data` to stdout as soon as the process starts; repeated calls add up."""
-        self._plan = replace(self._plan, stdout=self._plan.stdout + _as_bytes(data))
-        return self
+        """Write to stdout.
+
+        Args:
+            data: What to write; text is UTF-8.
+        """
+        return self._then(Write("stdout", as_bytes(data)))
 
     def stderr(self, data: str | bytes) -> ExecScript:
-        """Write `data` to stderr as soon as the process starts; repeated calls add up."""
-        self._plan = replace(self._plan, stderr=self._plan.stderr + _as_bytes(data))
-        return self
+        """Write to stderr.
 
-    def exit(self, code: int) -> ExecScript:
-        """Exit with `code`; all but 0 make the exec fail.
-
-        Raises:
-            ValueError: The code is not in 0..255.
+        Args:
+            data: What to write; text is UTF-8.
         """
-        if code not in range(256):
-            raise ValueError(f"exit code must be in 0..255, not {code!r}")
-        self._plan = replace(self._plan, exit_code=code)
-        return self
+        return self._then(Write("stderr", as_bytes(data)))
 
     def after(self, seconds: float) -> ExecScript:
-        """Run for `seconds` before the exit.
+        """Wait before what follows, be it only the end.
+
+        Args:
+            seconds: How long, by the daemon's clock.
 
         Raises:
             ValueError: The time is negative.
         """
         if not seconds >= 0:  # so put for NaN
             raise ValueError(f"seconds must not be negative: {seconds!r}")
-        self._plan = replace(self._plan, seconds=seconds)
-        return self
+        return self._then(Wait(seconds))
+
+    def exit(self, code: int) -> ExecScript:
+        """Exit with `code` in the end; all but 0 make the exec fail.
+
+        Raises:
+            ValueError: The code is not in 0..255.
+        """
+        return self._end_with(checked_exit_code(code))
 
     def never(self) -> ExecScript:
-        """Run until the sandbox is stopped or deleted."""
-        self._plan = replace(self._plan, seconds=None)
+        """Run on in the end, until the sandbox is stopped or deleted."""
+        return self._end_with(None)
+
+    def call(self, handler: ExecHandler) -> ExecScript:
+        """Let a function be the process in the end.
+
+        It is given an `ExecContext` and returns the exit code; None is 0. A coroutine
+        function runs on the daemon's event loop, which it must not block; any other runs
+        in a thread of its own, which nothing can end. If it raises, the exec fails, and
+        `FakeDaemon.stop()` raises that again.
+
+        Args:
+            handler: The function.
+
+        Raises:
+            TypeError: It cannot be called.
+        """
+        if not callable(handler):
+            raise TypeError(f"handler must be callable: {handler!r}")
+        return self._end_with(handler)
+
+    def times(self, count: int) -> ExecScript:
+        """Count for `count` execs only; later ones find the scripts registered before.
+
+        Raises:
+            ValueError: The count is less than 1.
+        """
+        if count < 1:
+            raise ValueError(f"times must be at least 1: {count!r}")
+        self._rule.times = count
+        return self
+
+    # Always a new plan: a command that has started keeps its own.
+
+    def _then(self, step: Write | Wait) -> ExecScript:
+        plan = self._rule.plan
+        self._rule.plan = Plan((*plan.steps, step), plan.end)
+        return self
+
+    def _end_with(self, end: int | ExecHandler | None) -> ExecScript:
+        self._rule.plan = Plan(self._rule.plan.steps, end)
         return self
 
 
-def _as_bytes(data: str | bytes) -> bytes:
-    return data.encode() if isinstance(data, str) else data
-
-
-class ScriptedRunner(Runner):
-    """Plays scripts instead of running anything."""
+class Scripts:
+    """All scripts of a daemon, and what came of them."""
 
     def __init__(self) -> None:
-        self._scripts: list[tuple[Callable[[Sequence[str]], bool], ExecScript]] = []
+        self._rules: list[Rule] = []
+        self._errors: list[BaseException] = []
 
-    def on_exec(self, match: ExecMatch) -> ExecScript:
+    def on_exec(self, match: ExecMatch, place: str) -> ExecScript:
         """Register a new script; it goes before those registered earlier.
+
+        Args:
+            match: For which commands.
+            place: Where the test says so, as `file:line`.
 
         Raises:
             TypeError: `match` is a plain string, which is no argv.
         """
-        script = ExecScript()
-        self._scripts.append((_predicate(match), script))
-        return script
+        if isinstance(match, str):
+            raise TypeError(
+                f"match must be an argv such as ['sh', '-c', ...], not a string: {match!r}"
+            )
+        rule = Rule(match if callable(match) else tuple(match), place)
+        self._rules.append(rule)
+        return ExecScript(rule)
 
-    def process_for(self, item: Exec) -> ScriptedProcess:
-        """Pick the script that was registered last among those that match."""
-        scripts = (script for match, script in reversed(self._scripts) if match(item.command))
-        return ScriptedProcess(item, next(scripts, ExecScript()).plan)
+    def plan_for(self, argv: Sequence[str]) -> Plan | None:
+        """Use the script that was registered last among those that match, if one does."""
+        rule = next((rule for rule in reversed(self._rules) if rule.applies(argv)), None)
+        if rule is None:
+            return None
+        rule.used += 1
+        return rule.plan
 
-    def kill(self, sandbox_id: str) -> None:
-        """There is no process to kill."""
+    def unused(self) -> list[str]:
+        """One line for each script that was used less often than it was meant to be."""
+        return [str(rule) for rule in self._rules if rule.used < (rule.times or 1)]
 
-    async def remove(self, sandbox_id: str) -> None:
-        """There is nothing on disk but the logs."""
+    def handler_failed(self, error: BaseException) -> None:
+        """Keep what a handler raised, for `raise_error()`."""
+        self._errors.append(error)
 
-    async def aclose(self) -> None:
-        """There is nothing to close."""
-
-
-def _predicate(match: ExecMatch) -> Callable[[Sequence[str]], bool]:
-    if isinstance(match, str):
-        raise TypeError(f"match must be an argv such as ['sh', '-c', ...], not a string: {match!r}")
-    if callable(match):
-        return match
-    argv = tuple(match)
-    return lambda command: tuple(command) == argv
-
-
-class ScriptedProcess(Process):
-    """Plays one script for one exec."""
-
-    def __init__(self, item: Exec, plan: ExecPlan) -> None:
-        self._item = item
-        self._plan = plan
-
-    async def run(self) -> int:
-        """Write the logs, wait as long as the script says, return the exit code."""
-        for path, data in (
-            (self._item.stdout_path, self._plan.stdout),
-            (self._item.stderr_path, self._plan.stderr),
-        ):
-            with open_log(path) as log:
-                log.write(data)
-        if self._plan.seconds is None:
-            await asyncio.Event().wait()
-        await asyncio.sleep(self._plan.seconds or 0.0)
-        return self._plan.exit_code
+    def raise_error(self) -> None:
+        """Raise what a handler raised, the first of them all; do so only once."""
+        errors, self._errors = self._errors, []
+        if errors:
+            raise errors[0]

@@ -10,10 +10,12 @@ import grpc
 import grpc.aio
 from google.protobuf.message import Message
 
+from .._wire import v02_pb2 as pb
 from .._wire.methods import SERVICE, Method
-from ._errors import StatusError
+from ._errors import StatusError, shutting_down
 from ._events import EventStream
-from ._faults import Faults
+from ._fault_rules import Answer, Call
+from ._fault_stack import FaultStack
 from ._recorder import RecordedCall, Recorder
 from ._service import Service
 
@@ -36,15 +38,24 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class Handlers:
     """Puts recording and faults around each RPC."""
 
-    def __init__(self, service: Service, recorder: Recorder, faults: Faults) -> None:
+    def __init__(self, service: Service, recorder: Recorder, faults: FaultStack) -> None:
         self._service = service
         self._recorder = recorder
         self._faults = faults
+        self._closing = False
 
     def generic(self) -> grpc.GenericRpcHandler:
         """One handler for all RPCs of the service; others are UNIMPLEMENTED."""
         handlers = {method.name: self._handler(method) for method in self._service.methods}
         return grpc.method_handlers_generic_handler(SERVICE, handlers)
+
+    def close(self) -> None:
+        """Refuse further calls, and let go of those that faults hold back.
+
+        What waited any longer would be cancelled, and gRPC prints tracebacks of that.
+        """
+        self._closing = True
+        self._faults.release()
 
     def _handler(self, method: Method[Any, Any]) -> grpc.RpcMethodHandler[Any, Any]:
         rpc = getattr(self._service, _snake_case(method.name))
@@ -54,14 +65,21 @@ class Handlers:
             else grpc.unary_unary_rpc_method_handler
         )
 
-        async def serve(request: Message, context: Context) -> Any:
+        async def serve(request: Message, context: Context) -> Answer:
             self._recorder.add_call(_recorded(method, request, context))
-            try:
-                planned = self._faults.take(method.name)
-                if method.streams:
-                    await self._send_events(rpc(request), context)
+            call = Call(method.name, request)
+
+            async def proceed() -> Answer:
+                answer: Message | EventStream = rpc(request)
+                if isinstance(answer, EventStream):
+                    await self._send_events(call, answer, context)
                     return None
-                return rpc(request) if planned is None else planned
+                return answer
+
+            try:
+                if self._closing:
+                    raise shutting_down()
+                return await self._faults.serve(call, proceed)
             except StatusError as failure:
                 await context.abort(failure.code, failure.message, _trailers(failure))
 
@@ -71,15 +89,19 @@ class Handlers:
             response_serializer=_serialize,
         )
 
-    async def _send_events(self, stream: EventStream, context: Context) -> None:
-        self._recorder.add_stream(+1)
+    async def _send_events(self, call: Call, stream: EventStream, context: Context) -> None:
+        async def send(event: pb.SandboxEvent) -> None:
+            await context.write(event)
+            call.sent += 1
+
+        self._recorder.stream_opened(call.request.sandbox_id)
         try:
             async with aclosing(stream.events()) as events:
                 async for event in events:
-                    await context.write(event)
+                    await self._faults.send(call, event, send)
         finally:
             stream.close()
-            self._recorder.add_stream(-1)
+            self._recorder.stream_closed(call.request.sandbox_id)
 
 
 def _snake_case(name: str) -> str:

@@ -6,9 +6,10 @@ from typing import Any
 
 from .._wire import v02_pb2 as pb
 from ._background import Background
+from ._command import Runner
 from ._errors import StatusError, invalid_argument
 from ._events import EventStream
-from ._execs import Execs, Runner
+from ._execs import Execs
 from ._lifecycle import Lifecycle
 from ._materialize import Materializer
 from ._recovery import Recovery
@@ -33,9 +34,11 @@ class Service:
         profile = settings.profile
         self.methods = profile.dialect.methods
         self.sandboxes = Sandboxes(background.clock, profile)
-        self.execs = Execs(background, runner, settings.log_root)
+        self.execs = Execs(background, runner, settings.log_root, self._enter)
         self.watch = Watch(background, self.execs, profile)
-        materializer = Materializer(background, self.execs, self.watch, settings)
+        self._materializer = materializer = Materializer(
+            background, self.execs, self.watch, settings
+        )
         self.lifecycle = Lifecycle(background, self.execs, self.watch, materializer, settings)
         self._recovery = Recovery(self.execs, self.watch, materializer, profile)
         self._retention = Retention(
@@ -45,6 +48,9 @@ class Service:
         self._profile = profile
         self._host_paths = settings.host.paths
         self._answers = {method.name: method.response_type for method in self.methods}
+
+    def _enter(self, sandbox: Sandbox) -> None:
+        self._materializer.enter(sandbox)
 
     async def wake_up(self) -> None:
         """Begin to live, with what an earlier life left behind."""
@@ -135,8 +141,8 @@ class Service:
         item = self.execs.create(self.sandboxes.get(request.sandbox_id), request)
         return pb.CreateExecResponse(
             exec_id=item.id,
-            stdout_log_path=str(item.stdout_path),
-            stderr_log_path=str(item.stderr_path),
+            stdout_log_path=str(item.command.stdout_path),
+            stderr_log_path=str(item.command.stderr_path),
         )
 
     def cancel_exec(self, request: pb.CancelExecRequest) -> pb.AcceptedResponse:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
+
 from google.protobuf.duration_pb2 import Duration
 
 from .._wire import v02_pb2 as pb
 from ._background import Background
+from ._command import CommandError
 from ._containers import Container, DockerError
 from ._docker import check_side_container
 from ._durations import format_duration
@@ -67,9 +71,7 @@ class SideContainers:
         for item in sandbox.spec.required_services:
             for hook in item.post_start_on_primary:
                 envs = item.envs if with_envs else {}
-                exit_code = await self._execs.run_hook(sandbox, hook, envs)
-                if exit_code:
-                    raise DockerError(f"docker exec failed: exit code {exit_code}")
+                await self._run_hook(sandbox, hook, envs)
 
     async def report_required(self, sandbox: Sandbox) -> None:
         """Report the required services, together and not when each became healthy."""
@@ -108,16 +110,23 @@ class SideContainers:
         await self._background.step()
         sandbox.report(pb.SANDBOX_SERVICE_READY, item.name)
         if with_hooks and item.post_start_on_primary:
-            self._background.spawn(self._run_hooks(sandbox, item, container))
+            self._background.spawn(self._run_hooks_silently(sandbox, item, container))
 
-    async def _run_hooks(self, sandbox: Sandbox, item: SideContainer, container: Container) -> None:
-        try:
+    async def _run_hooks_silently(
+        self, sandbox: Sandbox, item: SideContainer, container: Container
+    ) -> None:
+        with suppress(DockerError):  # no event, no state
             await self._wait_for_health(item, container)
-        except DockerError:  # silent: no event, no state
-            return
-        for hook in item.post_start_on_primary:
-            if await self._execs.run_hook(sandbox, hook, item.envs):
-                return
+            for hook in item.post_start_on_primary:
+                await self._run_hook(sandbox, hook, item.envs)
+
+    async def _run_hook(self, sandbox: Sandbox, hook: str, envs: Mapping[str, str]) -> None:
+        try:
+            exit_code = await self._execs.run_hook(sandbox, hook, envs)
+        except (CommandError, OSError) as error:
+            raise DockerError(str(error)) from error
+        if exit_code:
+            raise DockerError(f"docker exec failed: exit code {exit_code}")
 
     async def _start(self, sandbox: Sandbox, item: SideContainer) -> Container:
         container = sandbox.containers[item.name]
@@ -174,4 +183,4 @@ def health_wait(check: pb.HealthcheckConfig) -> float:
 
 
 def _seconds(duration: Duration) -> float:
-    return duration.ToNanoseconds() / 1e9
+    return duration.seconds + duration.nanos / 1e9

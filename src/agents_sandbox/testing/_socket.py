@@ -8,7 +8,7 @@ import socket
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -50,14 +50,17 @@ def checked_path(path: str | os.PathLike[str]) -> Path:
 
 
 class SocketFile:
-    """Owns the place where the server listens, from before it does until after."""
+    """Owns the place where the server listens; it can listen there again and again."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        # While the server listens, the number of its socket's inode is given to no other.
+        self._ours: os.stat_result | None = None
+        self._stale: os.stat_result | None = None
+        self._muted = ExitStack()
 
-    @contextmanager
-    def listening(self, bind: Callable[[str], object]) -> Iterator[None]:
-        """Keep the server's socket in its place, for this user alone.
+    def listen(self, bind: Callable[[str], object]) -> None:
+        """Put the server's socket in its place, for this user alone.
 
         Args:
             bind: Makes the server listen at an address in gRPC's syntax.
@@ -69,19 +72,47 @@ class SocketFile:
         """
         make_folders(self.path.parent)
         self._check_free()
-        # A new socket has the mode of the umask, and gRPC removes whatever socket is at the
-        # path it was bound to when it shuts down, be it another daemon's. In a private folder
-        # that is gone by then neither does harm.
-        with tempfile.TemporaryDirectory(prefix=_STAGING_PREFIX, dir=self.path.parent) as staging:
+        # gRPC removes whatever socket is at the path it was bound to when it shuts down, be
+        # it another daemon's. In a private folder that is gone by then this does no harm.
+        with _staging_folder(self.path) as staging:
             bound = Path(staging, "s")
             bind(_grpc_address(bound))
-            bound.chmod(0o600)
-            ours = bound.lstat()
-            bound.replace(self.path)
-        try:
-            yield
-        finally:
-            self._remove(ours)
+            self._ours = _publish(bound, self.path)
+
+    def close(self, *, leave_stale: bool = False) -> None:
+        """Take the server's socket out of its place; the server itself is ended elsewhere.
+
+        It may be called again; a file that was left is removed by a call that leaves none.
+
+        Args:
+            leave_stale: Whether to leave the file there, as a killed process does. It
+                refuses connections once the server has ended.
+        """
+        self.unmute()
+        if leave_stale:
+            self._stale, self._ours = self._ours or self._stale, None
+            return
+        if self._ours and _is_at(self.path, self._ours):
+            self.path.unlink()
+        if self._stale and _is_at(self.path, self._stale) and not self._is_live():
+            self.path.unlink()
+        self._ours = self._stale = None
+
+    def mute(self) -> None:
+        """Put another socket in the place, which takes connections and never speaks.
+
+        Connections that were made before are not affected.
+
+        Raises:
+            RuntimeError: The server does not listen there.
+        """
+        if not (self._ours and _is_at(self.path, self._ours)):
+            raise RuntimeError(f"the fake daemon does not listen at {self.path}")
+        self._muted.enter_context(_mute_socket(self.path))
+
+    def unmute(self) -> None:
+        """Put the server's socket back and end the connections that the other one took."""
+        self._muted.close()
 
     def _check_free(self) -> None:
         try:
@@ -99,13 +130,41 @@ class SocketFile:
             # Anything but a refusal, even "try again", means that somebody is there.
             return probe.connect_ex(str(self.path)) != errno.ECONNREFUSED
 
-    def _remove(self, ours: os.stat_result) -> None:
-        # While the server listens, the number of its socket's inode is given to no other.
+
+@contextmanager
+def _mute_socket(path: Path) -> Iterator[None]:
+    with _staging_folder(path) as staging, socket.socket(socket.AF_UNIX) as listener:
+        kept = Path(staging, "k")
+        kept.hardlink_to(path)
+        bound = Path(staging, "s")
+        listener.bind(str(bound))
+        # The kernel takes connections as far as the backlog goes; nobody else does.
+        listener.listen(socket.SOMAXCONN)
+        ours = _publish(bound, path)
         try:
-            if os.path.samestat(self.path.lstat(), ours):
-                self.path.unlink()
-        except FileNotFoundError:
-            pass
+            yield
+        finally:
+            if _is_at(path, ours):
+                kept.replace(path)
+
+
+def _staging_folder(path: Path) -> tempfile.TemporaryDirectory[str]:
+    # A new socket has the mode of the umask: it must not be seen before it is made private.
+    return tempfile.TemporaryDirectory(prefix=_STAGING_PREFIX, dir=path.parent)
+
+
+def _publish(bound: Path, path: Path) -> os.stat_result:
+    bound.chmod(0o600)
+    ours = bound.lstat()
+    bound.replace(path)
+    return ours
+
+
+def _is_at(path: Path, ours: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(path.lstat(), ours)
+    except FileNotFoundError:
+        return False
 
 
 def _grpc_address(path: Path) -> str:

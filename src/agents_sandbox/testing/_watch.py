@@ -88,7 +88,8 @@ class Watch:
             del self._suspects[sandbox.id]
             return
         for name, container in down.items():
-            self._judge(sandbox, name, container)
+            if sandbox.state == pb.SANDBOX_STATE_READY:
+                self._judge(sandbox, name, container)
 
     def _judge(self, sandbox: Sandbox, name: str, container: Container) -> None:
         if container.state is ContainerState.GONE:

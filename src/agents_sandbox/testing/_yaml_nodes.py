@@ -1,64 +1,68 @@
-"""Strict reading of YAML by type, with the errors that Go's decoder would give.
+"""Strict reading of YAML nodes by type, with the errors that Go's decoder would give.
 
-YAML is read as a graph of nodes, not as Python values: any scalar will do for a string
-and is taken as it is written, null leaves a field unset, an unknown key is an error.
+Any scalar will do for a string and is taken as it is written, null leaves a field unset
+and is left out of a list, an unknown key is an error.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
+from ._strconv import quoted
+from ._yaml_graph import Node
+
 T = TypeVar("T")
-Node = Any  # PyYAML's nodes are untyped
 Decoder = Callable[[Node], T]
 
-_TAG_PREFIX = "tag:yaml.org,2002:"
 _MAX_UINT32 = (1 << 32) - 1
+_MAX_SHOWN = 10
+_TRUTHS = {
+    **dict.fromkeys(("y", "Y", "yes", "Yes", "YES", "on", "On", "ON"), True),
+    **dict.fromkeys(("n", "N", "no", "No", "NO", "off", "Off", "OFF"), False),
+}
+"""Words of YAML 1.1 that will do for a truth value, quoted or not."""
 
 
 class NodeReader:
     """Decodes nodes and collects everything that is wrong with them."""
 
-    def __init__(self, loader: Any) -> None:
-        self._loader = loader
+    def __init__(self) -> None:
         self.errors: list[str] = []
+        self.strings = self.list_of(self.string, "string")
+        self.string_map = self.map_of(self.string, "string")
 
     def string(self, node: Node) -> str:
         """Any scalar, as it is written."""
-        if node.id != "scalar":
+        if node.kind != "scalar":
             self._mismatch(node, "string")
-            return ""
-        return "" if _is_null(node) else str(node.value)
+        return "" if node.tag == "!!null" else node.text
 
     def boolean(self, node: Node) -> bool:
         """A truth value."""
-        return bool(self._constructed(node, "bool", "bool"))
-
-    def uint32(self, node: Node) -> int:
-        """A whole number that fits the wire."""
-        value = int(self._constructed(node, "int", "uint32") or 0)
-        if value not in range(_MAX_UINT32 + 1):
-            self._mismatch(node, "uint32")
-            return 0
+        value = _TRUTHS.get(node.text) if isinstance(node.value, str) else node.value
+        if not isinstance(value, bool):
+            self._mismatch(node, "bool")
+            return False
         return value
 
-    def _constructed(self, node: Node, tag: str, go_type: str) -> Any:
-        if _is_null(node):
-            return None
-        if node.tag != _TAG_PREFIX + tag:
-            self._mismatch(node, go_type)
-            return None
-        return self._loader.construct_object(node)
+    def uint32(self, node: Node) -> int:
+        """A number that fits the wire; a fraction is cut off."""
+        value = node.value
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not (is_number and -1 < value < _MAX_UINT32 + 1):
+            self._mismatch(node, "uint32")
+            return 0
+        return int(value)
 
     def list_of(self, item: Decoder[T], go_type: str) -> Decoder[list[T]]:
         """A decoder for a sequence."""
 
         def decode(node: Node) -> list[T]:
-            if node.id != "sequence":
-                self._unless_null(node, f"[]{go_type}")
+            if node.kind != "sequence":
+                self._mismatch(node, f"[]{go_type}")
                 return []
-            return [item(child) for child in node.value]
+            return [item(child) for child in node.children if child.tag != "!!null"]
 
         return decode
 
@@ -72,44 +76,61 @@ class NodeReader:
         return decode
 
     def struct(self, go_type: str, fields: Mapping[str, Decoder[Any]]) -> Decoder[dict[str, Any]]:
-        """A decoder for a mapping with known keys; those absent are left out."""
+        """A decoder for a mapping with known keys; those absent or null are left out."""
 
         def decode(node: Node) -> dict[str, Any]:
             decoded = {}
-            for key, (key_node, child) in self._pairs(node, go_type).items():
-                if key in fields:
+            for key, (line, child) in self._pairs(node, go_type).items():
+                if key not in fields:
+                    self._error(line, f"field {key} not found in type {go_type}")
+                elif child.tag != "!!null":
                     decoded[key] = fields[key](child)
-                else:
-                    self._error(key_node, f"field {key} not found in type {go_type}")
             return decoded
 
         return decode
 
-    def _pairs(self, node: Node, go_type: str) -> dict[str, tuple[Node, Node]]:
-        if node.id != "mapping":
-            self._unless_null(node, go_type)
+    def _pairs(self, node: Node, go_type: str) -> dict[str, tuple[int, Node]]:
+        """The values of a mapping by key, each with the key's line."""
+        if node.tag == "!!null":
             return {}
-        pairs: dict[str, tuple[Node, Node]] = {}
-        for key_node, child in node.value:
-            key = self.string(key_node)
-            if key in pairs:
-                first = pairs[key][0].start_mark.line + 1
-                self._error(key_node, f'mapping key "{key}" already defined at line {first}')
-            pairs[key] = (key_node, child)
+        if node.kind != "mapping":
+            self._mismatch(node, go_type)
+            return {}
+        pairs: dict[str, tuple[int, Node]] = {}
+        mappings = [node]
+        while mappings:  # without recursion: a merged mapping can merge another
+            mapping = mappings.pop()
+            self._check_keys_once(mapping)
+            for key, child in _entries(mapping):
+                if key.tag == "!!merge":
+                    mappings.extend(reversed(_merged_mappings(child)))
+                elif key.tag != "!!null":
+                    pairs.setdefault(self.string(key), (key.line, child))
         return pairs
 
-    def _unless_null(self, node: Node, go_type: str) -> None:
-        if not _is_null(node):
-            self._mismatch(node, go_type)
+    def _check_keys_once(self, mapping: Node) -> None:
+        first: dict[tuple[str, str], Node] = {}
+        for key, _ in _entries(mapping):
+            earlier = first.setdefault((key.kind, key.text), key)
+            if earlier is not key:
+                again = f"mapping key {quoted(key.text)} already defined at line {earlier.line}"
+                self._error(key.line, again)
 
     def _mismatch(self, node: Node, go_type: str) -> None:
-        kind = node.tag.replace(_TAG_PREFIX, "!!")
-        shown = f" `{node.value}`" if node.id == "scalar" else ""
-        self._error(node, f"cannot unmarshal {kind}{shown} into {go_type}")
+        text = node.text if len(node.text) <= _MAX_SHOWN else f"{node.text[:7]}..."
+        shown = f" `{text}`" if node.kind == "scalar" else ""
+        self._error(node.line, f"cannot unmarshal {node.tag}{shown} into {go_type}")
 
-    def _error(self, node: Node, message: str) -> None:
-        self.errors.append(f"line {node.start_mark.line + 1}: {message}")
+    def _error(self, line: int, message: str) -> None:
+        self.errors.append(f"line {line}: {message}")
 
 
-def _is_null(node: Node) -> bool:
-    return bool(node.tag == f"{_TAG_PREFIX}null")
+def _entries(node: Node) -> Iterator[tuple[Node, Node]]:
+    return zip(node.children[::2], node.children[1::2], strict=True)
+
+
+def _merged_mappings(node: Node) -> list[Node]:
+    mappings = node.children if node.kind == "sequence" else [node]
+    if any(mapping.kind != "mapping" for mapping in mappings):
+        raise ValueError("yaml: map merge requires map or sequence of maps as the value")
+    return mappings

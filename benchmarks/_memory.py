@@ -1,0 +1,26 @@
+"""How much memory this process has."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from pathlib import Path
+
+MIB = 1024 * 1024
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def resident_bytes() -> int:
+    """The resident set of this process once the garbage is collected.
+
+    Raises:
+        SystemExit: The platform does not tell; Linux does.
+    """
+    gc.collect()
+    try:
+        pages = Path("/proc/self/statm").read_text().split()[1]
+    except OSError as error:
+        sys.exit(f"cannot read the resident set, which needs Linux: {error}")
+    return int(pages) * _PAGE

@@ -1,0 +1,74 @@
+"""One test for each transcript, and an account of them all at the end of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from .hosts import SCRIPTED
+from .replay import Report
+from .transcripts import RECORDINGS, Transcript, load_all
+
+
+@dataclass
+class Account:
+    """What became of all transcripts of a run."""
+
+    passed: dict[str, Report] = field(default_factory=dict)
+    """By name."""
+    in_table: dict[str, str] = field(default_factory=dict)
+    """Those that cannot pass, with their reason."""
+
+
+_ACCOUNT = pytest.StashKey[Account]()
+
+
+def transcripts_of(config: pytest.Config) -> list[Transcript]:
+    """The transcripts that this run is about."""
+    return load_all(Path(config.getoption("--transcripts") or RECORDINGS))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_ACCOUNT] = Account()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "transcript" in metafunc.fixturenames:
+        found = transcripts_of(metafunc.config)
+        metafunc.parametrize("transcript", found, ids=[item.name for item in found])
+
+
+@pytest.fixture
+def account(pytestconfig: pytest.Config) -> Account:
+    """Where the run keeps its account."""
+    return pytestconfig.stash[_ACCOUNT]
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    account = config.stash[_ACCOUNT]
+    if account.passed or account.in_table:
+        terminalreporter.section("contract with the real daemons")
+        for line in _lines(account):
+            terminalreporter.write_line(line)
+
+
+def _lines(account: Account) -> Iterator[str]:
+    reports = account.passed.values()
+    left_out = sum(len(report.not_replayed) for report in reports)
+    yield (
+        f"{len(account.passed)} transcripts passed, {len(account.in_table)} in the table of "
+        f"known gaps; {sum(report.compared for report in reports)} steps compared, "
+        f"{left_out} not replayable"
+    )
+    for name, reason in account.in_table.items():
+        yield f"{name} does not pass: {reason}"
+    for name, report in account.passed.items():
+        for index, what, why in report.not_replayed:
+            yield f"{name} step {index}, {what}: not replayed, {why}"
+        for exec_id, item in SCRIPTED.get(name.partition("/")[2], {}).items():
+            yield f"{name} exec {exec_id}: scripted, {item.reason}"

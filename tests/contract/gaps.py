@@ -1,0 +1,67 @@
+"""The one table of what the suite cannot replay, and why.
+
+A row that nothing needs any more fails the suite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from .transcripts import Transcript
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A step that cannot be replayed, or a transcript that cannot pass.
+
+    Attributes:
+        transcript: Name of a transcript, or a pattern for names, as of files.
+        step: Which step: its number, or the text of a host step. None is the transcript.
+        reason: Why, in a sentence that will still hold next year.
+    """
+
+    transcript: str
+    step: int | str | None
+    reason: str
+
+    def covers(self, transcript: Transcript, index: int) -> bool:
+        """Whether it is about that step."""
+        if not fnmatchcase(transcript.name, self.transcript):
+            return False
+        return self.step == index or self.step == transcript.steps[index].get("host", ())
+
+
+_NO_DOCKER = "the fake daemon has no containers that Docker's commands could show"
+
+KNOWN_GAPS: tuple[Gap, ...] = (
+    Gap("*", "container names", _NO_DOCKER),
+    Gap("*", "containers", _NO_DOCKER),
+    Gap("*", "containers and networks left", _NO_DOCKER),
+    Gap("*", "containers left", _NO_DOCKER),
+    Gap("*", "docker inspect of the primary", _NO_DOCKER),
+    Gap("*", "primary container", _NO_DOCKER),
+)
+
+
+def gap_at(transcript: Transcript, index: int, gaps: Sequence[Gap] = KNOWN_GAPS) -> Gap | None:
+    """The row about a step, if there is one."""
+    return next((gap for gap in gaps if gap.covers(transcript, index)), None)
+
+
+def gap_of(transcript: Transcript, gaps: Sequence[Gap] = KNOWN_GAPS) -> Gap | None:
+    """The row about a whole transcript, if there is one."""
+    rows = (gap for gap in gaps if gap.step is None)
+    return next((gap for gap in rows if fnmatchcase(transcript.name, gap.transcript)), None)
+
+
+def orphans(transcripts: Sequence[Transcript], gaps: Sequence[Gap] = KNOWN_GAPS) -> list[Gap]:
+    """The rows that are about nothing in these transcripts."""
+    return [gap for gap in gaps if not any(_concerns(gap, item) for item in transcripts)]
+
+
+def _concerns(gap: Gap, transcript: Transcript) -> bool:
+    if gap.step is None:
+        return fnmatchcase(transcript.name, gap.transcript)
+    return any(gap.covers(transcript, index) for index in range(len(transcript.steps)))

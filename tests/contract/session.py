@@ -1,0 +1,78 @@
+"""Sets up one replay: a daemon, a connection, the values that are known before."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+
+from .bindings import Bindings, created_ids, selected_labels
+from .comparing import DOCKER, WORDINGS, Comparer
+from .gaps import KNOWN_GAPS, Gap
+from .hosts import fake_daemon, make_fixtures, script_execs
+from .replay import Replay
+from .targets import FakeTarget, LiveTarget
+from .transcripts import Transcript
+from .wire import Wire
+
+_PATIENCE = 10.0
+_LIVE_PATIENCE = 120.0
+
+
+@contextmanager
+def fake_replay(
+    transcript: Transcript, folder: Path, home: Path, gaps: Sequence[Gap] = KNOWN_GAPS
+) -> Iterator[Replay]:
+    """A replay against a fake daemon of its own.
+
+    Args:
+        transcript: What to replay.
+        folder: A new folder for the files that recordings call `<FIXTURES>`.
+        home: The home folder of the daemon's user; the recorded one was empty, too.
+        gaps: What is known not to be replayable.
+    """
+    make_fixtures(folder)
+    daemon = fake_daemon(transcript)
+    bindings = Bindings(
+        {
+            "<FIXTURES>": str(folder),
+            "<EXEC_LOG_ROOT>": str(daemon.exec_log_root),
+            "<HOME>": str(home),
+        }
+    )
+    script_execs(daemon, transcript, bindings)
+    wire = Wire(daemon.socket_path, transcript.version, patience=_PATIENCE)
+    with ExitStack() as stack:
+        stack.enter_context(daemon)
+        stack.enter_context(closing(wire))
+        target = FakeTarget(daemon, wire, bindings, tuple(transcript.events))
+        stack.enter_context(closing(target))
+        yield Replay(transcript, target, Comparer(bindings), gaps)
+
+
+@contextmanager
+def live_replay(transcript: Transcript, folder: Path, socket_path: str) -> Iterator[Replay]:
+    """A replay against a daemon that runs already; its own sandboxes are removed at the end.
+
+    Args:
+        transcript: What to replay.
+        folder: A new folder for the files that recordings call `<FIXTURES>`.
+        socket_path: Where the daemon listens.
+    """
+    make_fixtures(folder)
+    created = created_ids(transcript)
+    bindings = Bindings(
+        {"<FIXTURES>": str(folder)},
+        renamed=created,
+        labels=selected_labels(transcript),
+        suffix=f"-{secrets.token_hex(4)}",
+    )
+    wire = Wire(socket_path, transcript.version, patience=_LIVE_PATIENCE)
+    with closing(wire):
+        target = LiveTarget(wire, bindings)
+        try:
+            yield Replay(transcript, target, Comparer(bindings, (*WORDINGS, DOCKER)))
+        finally:
+            for sandbox in transcript.events.keys() & created:
+                wire.call("DeleteSandbox", bindings.apply({"sandbox_id": sandbox}))

@@ -1,0 +1,79 @@
+"""Transcripts: what a real daemon was asked, and what it answered, step by step."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+RECORDINGS = Path(__file__).with_name("transcripts")
+
+Json = Any
+"""What a JSON document holds; its shape is told by `transcripts/README.md`."""
+Step = Mapping[str, Json]
+Event = Mapping[str, Json]
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """One scenario with one daemon."""
+
+    daemon: str
+    """The tag of the daemon's release, such as `v0.4.3`."""
+    scenario: str
+    steps: Sequence[Step]
+    events: Mapping[str, Sequence[Event]]
+    """For each sandbox its history at the end of the scenario; empty if it has no record."""
+
+    @property
+    def name(self) -> str:
+        """Which one it is, such as `v0.4.3/exec_ok`."""
+        return f"{self.daemon}/{self.scenario}"
+
+    @property
+    def version(self) -> str:
+        """The daemon's version, as `Ping` of a release tells it."""
+        return self.daemon.removeprefix("v")
+
+
+def load(path: Path) -> Transcript:
+    """Read one transcript."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    return Transcript(
+        content["daemon"], content["scenario"], tuple(content["steps"]), content["events"]
+    )
+
+
+def load_all(folder: Path) -> list[Transcript]:
+    """Read the transcripts of a folder and of the folders in it.
+
+    Raises:
+        FileNotFoundError: There are none.
+    """
+    paths = sorted((*folder.glob("*.json"), *folder.glob("*/*.json")))
+    if not paths:
+        raise FileNotFoundError(f"no transcripts (*.json, */*.json) in {folder}")
+    return [load(path) for path in paths]
+
+
+def request_of(step: Step) -> Json:
+    """What an RPC is sent, placeholders for paths and all."""
+    request, text = step["request"], step.get("config_yaml_text", "")
+    if not re.search("<[A-Z_]+>", text):
+        return request
+    # The placeholders were put into the readable copy alone.
+    return {**request, "config_yaml": base64.b64encode(text.encode()).decode()}
+
+
+def describe(step: Step) -> str:
+    """A step in a few words, for people who look for it in its transcript."""
+    if "rpc" in step:
+        note = f" ({step['note']})" if "note" in step else ""
+        return f"{step['rpc']}{note}"
+    if "host" in step:
+        return str(step["host"])
+    return "wait"

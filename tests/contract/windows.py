@@ -1,0 +1,113 @@
+"""Orders that a daemon leaves open, brought into one: everything else is compared as it came.
+
+Each window is named in `transcripts/README.md`. Another timing-dependent part is named there,
+the FAILED in the middle of a stop by a daemon of dialect 0.2; every recorded stop has it and
+so has every stop of the fake daemon, so that it is compared like any other event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+from .transcripts import Event, Transcript
+
+_RACING_FIELDS = ("optional_services", "companion_containers")
+_STARTS = (
+    "SANDBOX_SERVICE_READY",
+    "SANDBOX_SERVICE_FAILED",
+    "COMPANION_CONTAINER_READY",
+    "COMPANION_CONTAINER_FAILED",
+)
+
+
+def racing_containers(transcript: Transcript) -> dict[str, set[str]]:
+    """For each sandbox the side containers whose start its create does not wait for."""
+    handles = (step["response"].get("sandbox", {}) for step in transcript.steps if _answered(step))
+    return {
+        handle["sandbox_id"]: {
+            item["name"] for field in _RACING_FIELDS for item in handle.get(field, ())
+        }
+        for handle in handles
+        if handle
+    }
+
+
+def _answered(step: Event) -> bool:
+    return step.get("rpc") == "CreateSandbox" and "response" in step
+
+
+def settled(events: Sequence[Event], racing: Collection[str]) -> list[Event]:
+    """A stream's events in the one order that stands for all that a daemon may choose.
+
+    Args:
+        events: Events of one sandbox in order of arrival.
+        racing: Its side containers whose start its create does not wait for.
+    """
+    snapshot = [event for event in events if event.get("snapshot")]
+    history = [event for event in events if not event.get("snapshot")]
+    ordered = _ends_before_deletion(_starts_after_readiness(history, racing))
+    return [*_snapshot_by_exec(snapshot), *_renumbered(ordered, history)]
+
+
+def _snapshot_by_exec(snapshot: Sequence[Event]) -> list[Event]:
+    """The running execs of a snapshot come in any order, after the newest event."""
+    return [*snapshot[:1], *sorted(snapshot[1:], key=_exec_id)]
+
+
+def _starts_after_readiness(history: Sequence[Event], racing: Collection[str]) -> list[Event]:
+    """A racing container may be started before or after its sandbox is READY."""
+    ready = next((e for e in history if e["event_type"] == "SANDBOX_READY"), None)
+    starts: dict[str, Event] = {}
+    for event in history if ready else ():
+        name = _container(event)
+        if event["event_type"] in _STARTS and name in racing:
+            starts.setdefault(name, event)
+    ordered: list[Event] = []
+    for event in history:
+        if event not in starts.values():
+            ordered.append(event)
+        if event is ready:
+            state = "PENDING or READY"
+            ordered += ({**starts[name], "sandbox_state": state} for name in sorted(starts))
+    return ordered
+
+
+def _ends_before_deletion(history: Sequence[Event]) -> list[Event]:
+    """What a delete kills may be noticed before or after the delete is done."""
+    ordered: list[Event] = []
+    for event in history:
+        position = len(ordered)
+        while position and _killed(event) and _passes(ordered[position - 1], event):
+            position -= 1
+        ordered.insert(position, event)
+    return ordered
+
+
+def _killed(event: Event) -> bool:
+    return bool(event.get("exec", {}).get("error_code") == "EXEC_RUN_FAILED")
+
+
+def _passes(earlier: Event, killed: Event) -> bool:
+    if _killed(earlier):
+        return _exec_id(earlier) > _exec_id(killed)
+    return bool(earlier["event_type"] == "SANDBOX_DELETED")
+
+
+def _renumbered(ordered: Iterable[Event], history: Iterable[Event]) -> list[Event]:
+    renumbered: list[Event] = []
+    for event, place in zip(ordered, history, strict=True):
+        own = f"{event['sandbox_id']}-{event['sequence']}"
+        new = {**event, "sequence": place["sequence"]}
+        if event["event_id"] == own:  # else it is wrong and stays so
+            new["event_id"] = f"{event['sandbox_id']}-{place['sequence']}"
+        renumbered.append(new)
+    return renumbered
+
+
+def _container(event: Event) -> str:
+    details = event.get("service", event.get("companion_container", {}))
+    return str(details.get("service_name", details.get("name", "")))
+
+
+def _exec_id(event: Event) -> str:
+    return str(event.get("exec", {}).get("exec_id", ""))

@@ -1,0 +1,137 @@
+"""Lets each published client live a life of sandboxes on the fake daemon of its release.
+
+    python -m tests.peers [--release 0.2.1] [--work-dir DIR]
+
+Installs the clients from the package index; they need Python 3.12 or newer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import select
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from . import MISSING_IMAGE
+
+RELEASES = ("0.2.1", "0.4.3")
+DISTRIBUTION = "agents-sandbox-sdk"
+ROOT = Path(__file__).resolve().parents[2]
+
+START_TIMEOUT = 30.0
+"""Seconds that the fake daemon may take until it listens."""
+LIFE_TIMEOUT = 300.0
+"""Seconds for all steps of one client; each step has a limit of its own."""
+STOP_TIMEOUT = 30.0
+"""Seconds that the fake daemon may take to end."""
+
+
+class CrossCheckError(Exception):
+    """The client could not be installed, or the fake daemon misbehaved as a program."""
+
+
+def install(release: str, folder: Path) -> Path:
+    """Install a published client in an environment of its own; returns its Python."""
+    subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+    python = folder / "bin" / "python"
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    if subprocess.run([*pip, f"{DISTRIBUTION}=={release}"], check=False).returncode:
+        raise CrossCheckError(f"cannot install {DISTRIBUTION} {release}")
+    return python
+
+
+@contextmanager
+def fake_daemon(release: str, runtime_dir: Path) -> Iterator[None]:
+    """Run the fake daemon as a program, where the clients look for the real one.
+
+    Raises:
+        CrossCheckError: It did not start, wrote to stderr, or did not end well.
+    """
+    command = [
+        *(sys.executable, "-W", "error", "-m", "agents_sandbox.testing"),
+        *("--socket", str(runtime_dir / "agbox" / "agboxd.sock")),
+        *("--daemon-version", release),
+        *("--exec", "passthrough"),
+        *("--missing-image", MISSING_IMAGE),
+    ]
+    with (
+        tempfile.TemporaryFile("w+") as stderr,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True) as process,
+    ):
+        try:
+            print(f"\n{_ready_line(process)}", flush=True)
+            yield
+        finally:
+            exit_code = _terminate(process)
+            stderr.seek(0)
+            complaints = stderr.read()
+            if exit_code or complaints:
+                raise CrossCheckError(f"the fake daemon ended with {exit_code}:\n{complaints}")
+
+
+def _ready_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    readable, _, _ = select.select([process.stdout], [], [], START_TIMEOUT)
+    line = process.stdout.readline().strip() if readable else ""
+    if not line:
+        raise CrossCheckError("the fake daemon did not start")
+    return line
+
+
+def _terminate(process: subprocess.Popen[str]) -> int:
+    process.terminate()
+    try:
+        return process.wait(STOP_TIMEOUT)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
+
+
+def live(python: Path, release: str, runtime_dir: Path) -> bool:
+    """Run all steps with the Python of a client; False if one failed."""
+    environment = {**os.environ, "XDG_RUNTIME_DIR": str(runtime_dir)}
+    # A checkout on the path would stand in for the client, under the same name.
+    environment.pop("PYTHONPATH", None)
+    command = [str(python), "-m", "tests.peers.life", release]
+    try:
+        life = subprocess.run(command, cwd=ROOT, env=environment, timeout=LIFE_TIMEOUT, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise CrossCheckError(f"the client did not end within {LIFE_TIMEOUT} s") from error
+    return life.returncode == 0
+
+
+def cross_check(release: str, folder: Path) -> bool:
+    """Install the client of a release and let it live; False if a step failed."""
+    python = install(release, folder / f"client-{release}")
+    # Not below `folder`: the path of a socket must be short.
+    with tempfile.TemporaryDirectory() as runtime_dir, fake_daemon(release, Path(runtime_dir)):
+        return live(python, release, Path(runtime_dir))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.peers", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--release", choices=RELEASES, action="append", help="default: all")
+    parser.add_argument("--work-dir", type=Path, help="where to install; default: a new folder")
+    options = parser.parse_args(argv)
+    failed = []
+    with tempfile.TemporaryDirectory() as folder:
+        for release in options.release or RELEASES:
+            try:
+                passed = cross_check(release, options.work_dir or Path(folder))
+            except CrossCheckError as error:
+                print(f"{release}: {error}", file=sys.stderr)
+                passed = False
+            failed += [] if passed else [release]
+    print(f"failed: {', '.join(failed)}" if failed else "all clients passed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

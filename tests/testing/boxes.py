@@ -1,0 +1,34 @@
+"""Sandboxes without a daemon around them."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, cast
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from agents_sandbox._wire import v02_pb2 as pb
+from agents_sandbox.testing._clock import Clock
+from agents_sandbox.testing._profile import profile_for
+from agents_sandbox.testing._sandbox import Sandbox
+from agents_sandbox.testing._spec import Spec
+
+from .raw import IMAGE
+
+
+class Ticks:
+    """A clock that moves by a second whenever somebody looks."""
+
+    def __init__(self) -> None:
+        self._seconds = itertools.count(1)
+
+    def now(self) -> Timestamp:
+        return Timestamp(seconds=next(self._seconds))
+
+
+def ready_sandbox(sandbox_id: str = "box-1", **spec: Any) -> Sandbox:
+    """A sandbox that takes execs."""
+    clock = cast("Clock", Ticks())
+    sandbox = Sandbox(sandbox_id, Spec(image=IMAGE, **spec), clock, profile_for("0.2.1"))
+    sandbox.record(pb.SANDBOX_READY, pb.SANDBOX_STATE_READY)
+    return sandbox

@@ -1,0 +1,30 @@
+"""Short ways to read a `config_yaml`."""
+
+from __future__ import annotations
+
+import pytest
+
+from agents_sandbox.testing._config_yaml import parse_config_yaml
+from agents_sandbox.testing._errors import StatusError
+from agents_sandbox.testing._profile import profile_for
+from agents_sandbox.testing._spec import Spec
+
+
+def parse(text: str | bytes, version: str = "0.2.1") -> Spec:
+    """Read it as a daemon does."""
+    return parse_config_yaml(text.encode() if isinstance(text, str) else text, profile_for(version))
+
+
+def reason(text: str | bytes, version: str = "0.2.1") -> str:
+    """Why a daemon will not read it."""
+    with pytest.raises(StatusError) as caught:
+        parse(text, version)
+    assert caught.value.details is None
+    assert caught.value.code.name == "INVALID_ARGUMENT"
+    assert caught.value.message.startswith("invalid config_yaml: ")
+    return caught.value.message.removeprefix("invalid config_yaml: ")
+
+
+def unmarshal(*errors: str) -> str:
+    """How contents of the wrong type are complained about."""
+    return "\n  ".join(("yaml: unmarshal errors:", *errors))

@@ -1,0 +1,288 @@
+"""Faults that last as long as a block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.message import DecodeError
+
+from agents_sandbox._wire import methods
+from agents_sandbox._wire import v02_pb2 as pb
+from agents_sandbox._wire.status import decode_error_info
+from agents_sandbox._wire.status_pb2 import ErrorInfo, Status
+from agents_sandbox.testing import FakeDaemon, Fault, Faults
+from agents_sandbox.testing._fault_rules import HalfOpen
+from agents_sandbox.testing._fault_stack import FaultStack
+from agents_sandbox.testing._recorder import Recorder
+from agents_sandbox.testing._server import Handlers
+
+from .raw import IMAGE, TIMEOUT, Raw, Refusal, connected, not_found
+from .trouble import DROPPED, Clock, sequences, until_failure
+
+SUBSCRIBE = "SubscribeSandboxEvents"
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def faults(daemon: FakeDaemon, clock: Clock) -> Faults:
+    """The daemon's faults on a clock of the test's."""
+    return Faults(daemon._engine, sleep=clock.sleep)
+
+
+def test_failing_lasts_as_long_as_its_block(raw: Raw) -> None:
+    with raw.daemon.faults.failing(message="gone") as fault:
+        assert isinstance(fault, Fault)
+        assert fault.hits == 0
+        for _ in range(2):
+            assert raw.refused(methods.PING) == Refusal("UNAVAILABLE", "gone")
+        with raw.stream() as stream:
+            assert until_failure(stream) == ([], Refusal("UNAVAILABLE", "gone"))
+        assert fault.hits == 3
+    raw(methods.PING)
+    assert fault.hits == 3
+    assert [call.method for call in raw.daemon.calls] == ["Ping", "Ping", SUBSCRIBE, "Ping"]
+
+
+def test_failing_does_nothing_else(raw: Raw) -> None:
+    with raw.daemon.faults.failing():
+        spec = pb.CreateSpec(image=IMAGE)
+        refused = raw.refused(methods.CREATE_SANDBOX, sandbox_id="box-1", create_spec=spec)
+    assert refused == Refusal("UNAVAILABLE", "injected failure")
+    assert raw.create().sandbox_id == "box-1"
+
+
+def test_failing_of_one_method_so_many_times(raw: Raw) -> None:
+    with raw.daemon.faults.failing(
+        "ABORTED", "m", method="Ping", times=2, reason="WHY", domain="d", metadata={"k": "v"}
+    ) as fault:
+        assert raw.refused(methods.GET_SANDBOX, sandbox_id="ghost") == not_found("ghost")
+        for _ in range(2):
+            assert raw.refused(methods.PING) == Refusal("ABORTED", "m", "WHY", "d", {"k": "v"})
+        raw(methods.PING)
+        assert fault.hits == 2
+
+
+def test_block_that_raises_is_undone(raw: Raw) -> None:
+    with pytest.raises(ZeroDivisionError), raw.daemon.faults.failing():
+        raise ZeroDivisionError
+    raw(methods.PING)
+
+
+def test_inner_block_acts_first_and_what_is_planned_last(raw: Raw) -> None:
+    faults = raw.daemon.faults
+    faults.fail_next("Ping", code="ABORTED")
+    with faults.failing("INTERNAL", times=2) as outer:
+        with faults.failing("UNKNOWN", times=1):
+            assert raw.refused(methods.PING).code == "UNKNOWN"
+            assert raw.refused(methods.PING).code == "INTERNAL"
+        assert raw.refused(methods.PING).code == "INTERNAL"
+        assert raw.refused(methods.PING).code == "ABORTED"
+    assert outer.hits == 2
+    raw(methods.PING)
+
+
+def test_block_may_begin_before_the_daemon() -> None:
+    daemon = FakeDaemon()
+    with daemon.faults.failing(method="Ping") as fault, daemon, connected(daemon) as raw:
+        assert raw.refused(methods.PING).code == "UNAVAILABLE"
+        assert fault.hits == 1
+
+
+def test_lost_answers_are_of_calls_that_were_done(raw: Raw) -> None:
+    with raw.daemon.faults.losing_answers(times=1) as fault:
+        spec = pb.CreateSpec(image=IMAGE)
+        refused = raw.refused(methods.CREATE_SANDBOX, sandbox_id="box-1", create_spec=spec)
+        assert refused == DROPPED
+        assert raw.get().sandbox_id == "box-1"
+        assert fault.hits == 1
+
+
+def test_no_answer_is_lost_that_never_was(raw: Raw) -> None:
+    raw.ready()
+    with raw.daemon.faults.losing_answers() as fault:
+        assert raw.refused(methods.GET_SANDBOX, sandbox_id="ghost") == not_found("ghost")
+        with raw.stream() as stream:
+            raw.daemon.wait_for_streams(1)
+            raw.daemon.faults.end_streams()
+            assert len(list(stream)) <= 3
+        assert fault.hits == 0
+
+
+def test_delayed_answer_is_of_a_call_that_was_done(
+    raw: Raw, faults: Faults, clock: Clock, elsewhere: ThreadPoolExecutor
+) -> None:
+    with faults.delaying(3.5, method="CreateSandbox") as fault:
+        create = elsewhere.submit(raw.create)
+        seconds, wake = clock.sleeper()
+        assert (seconds, fault.hits) == (3.5, 1)
+        assert raw.get().sandbox_id == "box-1"
+        assert not create.done()
+        wake()
+        assert create.result(TIMEOUT).sandbox_id == "box-1"
+
+
+def test_delayed_refusal(
+    raw: Raw, faults: Faults, clock: Clock, elsewhere: ThreadPoolExecutor
+) -> None:
+    with faults.delaying(1):
+        get = elsewhere.submit(raw.refused, methods.GET_SANDBOX, sandbox_id="ghost")
+        _, wake = clock.sleeper()
+        assert not get.done()
+        wake()
+        assert get.result(TIMEOUT) == not_found("ghost")
+
+
+def test_delayed_stream_comes_in_one_piece(
+    raw: Raw, faults: Faults, clock: Clock, elsewhere: ThreadPoolExecutor
+) -> None:
+    raw.ready()
+    with faults.delaying(1, times=1):
+        events = elsewhere.submit(sequences, raw, 3)
+        _, wake = clock.sleeper()
+        assert raw.daemon.open_streams == 0
+        wake()
+        assert events.result(TIMEOUT) == [1, 2, 3]
+        raw(methods.PING)
+
+
+def test_end_of_the_block_ends_its_delays(
+    raw: Raw, faults: Faults, clock: Clock, elsewhere: ThreadPoolExecutor
+) -> None:
+    with faults.delaying(3600):
+        ping = elsewhere.submit(raw, methods.PING)
+        clock.sleeper()
+        assert not ping.done()
+    assert ping.result(TIMEOUT).version == "0.2.1"
+    assert clock.given_up.is_set()
+
+
+def test_caller_of_a_delayed_call_gives_up(
+    raw: Raw, faults: Faults, clock: Clock, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with faults.delaying(3600), grpc.insecure_channel(f"unix:{raw.daemon.socket_path}") as channel:
+        ping: Any = channel.unary_unary(methods.PING.path)
+        call = ping.future(b"")
+        clock.sleeper()
+        call.cancel()
+        assert clock.given_up.wait(TIMEOUT)
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("fault", ["delaying", "half_open"])
+def test_stop_waits_for_no_fault(fault: str, capfd: pytest.CaptureFixture[str]) -> None:
+    blocks: dict[str, Callable[[Faults], AbstractContextManager[Fault]]] = {
+        "delaying": lambda faults: faults.delaying(3600),
+        "half_open": lambda faults: faults.half_open(),
+    }
+    with FakeDaemon() as daemon, connected(daemon) as raw, ThreadPoolExecutor() as elsewhere:
+        raw.ready()
+        with raw.stream(from_sequence=3) as stream:
+            daemon.wait_for_streams(1)
+            with blocks[fault](daemon.faults):
+                ping = elsewhere.submit(raw, methods.PING)
+                daemon.wait_for_call("Ping")
+                daemon.stop()
+                ping.exception(TIMEOUT)
+                assert until_failure(stream)[1] == Refusal("UNAVAILABLE", "shutting down")
+    assert "Traceback" not in capfd.readouterr().err
+
+
+async def test_call_that_comes_while_the_daemon_ends_is_not_held(daemon: FakeDaemon) -> None:
+    faults = FaultStack()
+    faults.add(HalfOpen())
+    handlers = Handlers(daemon._engine._service, Recorder(), faults)
+    handlers.close()
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((handlers.generic(),))
+    address = f"unix:{daemon.socket_path}2"
+    server.add_insecure_port(address)
+    await server.start()
+    async with grpc.aio.insecure_channel(address) as channel:
+        ping: Any = channel.unary_unary(methods.PING.path)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await ping(b"", timeout=TIMEOUT)
+    await server.stop(None)
+    assert caught.value.details() == "shutting down"
+
+
+def details_of(raw: Raw) -> bytes:
+    """The error details of a refusal that has some."""
+    with pytest.raises(grpc.RpcError) as caught:
+        raw(methods.GET_SANDBOX, sandbox_id="ghost")
+    error: Any = caught.value
+    assert (error.code().name, error.details()) == ("NOT_FOUND", "sandbox ghost was not found")
+    (trailer,) = error.trailing_metadata()
+    assert trailer.key == "grpc-status-details-bin"
+    assert isinstance(trailer.value, bytes)
+    return trailer.value
+
+
+def test_malformed_details_are_each_malformed_in_their_way(raw: Raw) -> None:
+    found: dict[str, bytes] = {}
+    kinds: Any = ("truncated", "wrong_type", "not_utf8", "noise")
+    for kind in kinds:
+        with raw.daemon.faults.malformed_details(kind) as fault:
+            found[kind] = details_of(raw)
+            assert fault.hits == 1
+        assert decode_error_info(found[kind]) is None
+    for broken in ("truncated", "noise"):
+        with pytest.raises(DecodeError):
+            Status.FromString(found[broken])
+    Status.FromString(found["truncated"] + b"\0")
+    (detail,) = Status.FromString(found["wrong_type"]).details
+    assert detail.type_url == "type.googleapis.com/agbox.v1.Nonsense"
+    (detail,) = Status.FromString(found["not_utf8"]).details
+    assert detail.type_url == "type.googleapis.com/google.rpc.ErrorInfo"
+    with pytest.raises((DecodeError, UnicodeDecodeError)):
+        _ = ErrorInfo.FromString(detail.value).reason
+
+
+def test_details_are_spoiled_of_what_fails_by_other_faults_and_of_nothing_else(raw: Raw) -> None:
+    faults = raw.daemon.faults
+    with faults.malformed_details("noise", method="Ping", times=1) as fault:
+        raw(methods.PING)
+        assert raw.refused(methods.GET_SANDBOX, sandbox_id="ghost") == not_found("ghost")
+        assert fault.hits == 0
+        faults.fail_next("Ping", code="ABORTED", times=2)
+        with pytest.raises(DecodeError):
+            raw.refused(methods.PING)
+        assert raw.refused(methods.PING) == Refusal("ABORTED", "")
+
+
+def test_details_are_spoiled_of_a_stream(raw: Raw) -> None:
+    raw.ready()
+    with (
+        raw.daemon.faults.malformed_details(),
+        raw.stream(from_sequence=99) as stream,
+        pytest.raises(DecodeError),
+    ):
+        until_failure(stream)
+
+
+@pytest.mark.parametrize(
+    ("block", "message"),
+    [
+        (lambda faults: faults.failing("OK"), "'OK' is not the name of a gRPC status"),
+        (lambda faults: faults.failing(method="Pong"), "'Pong' is not one of the RPCs"),
+        (lambda faults: faults.failing(times=0), "times must be at least 1: 0"),
+        (lambda faults: faults.losing_answers(method="Pong"), "'Pong' is not one of the RPCs"),
+        (lambda faults: faults.delaying(-1), "seconds must not be negative: -1"),
+        (lambda faults: faults.delaying(float("nan")), "seconds must not be negative: nan"),
+        (lambda faults: faults.malformed_details("odd"), "kind must be one of truncated, .*'odd'"),
+        (lambda faults: faults.dropping_streams(after=-1), "after must not be negative: -1"),
+        (lambda faults: faults.duplicating_events(every=0), "every must be at least 1: 0"),
+        (lambda faults: faults.skipping_events(every=0), "every must be at least 1: 0"),
+    ],
+)
+def test_bad_arguments(daemon: FakeDaemon, block: Callable[[Faults], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        block(daemon.faults)

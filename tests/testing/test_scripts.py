@@ -1,0 +1,154 @@
+"""Scripts: their steps in time, which of them counts, and those that nobody used."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from agents_sandbox._wire import methods
+from agents_sandbox._wire import v02_pb2 as pb
+from agents_sandbox.testing import FakeDaemon
+from agents_sandbox.testing._command import Command
+from agents_sandbox.testing._scripted import ScriptedRunner, SilentRunner
+from agents_sandbox.testing._scripts import Scripts
+
+from .boxes import ready_sandbox
+from .raw import Raw, connected
+
+
+class Stage:
+    """Plays scripts with a clock that stands still, and looks at the logs meanwhile."""
+
+    def __init__(self, folder: Path) -> None:
+        self.scripts = Scripts()
+        self.runner = ScriptedRunner(self.scripts, SilentRunner(), self.sleep)
+        self.seen: list[tuple[float, str, str]] = []
+        self._stdout, self._stderr = folder / "stdout", folder / "stderr"
+
+    def command(self, *argv: str) -> Command:
+        return Command(
+            ready_sandbox(),
+            argv,
+            stdout_path=self._stdout,
+            stderr_path=self._stderr,
+            exec_id="exec-1",
+        )
+
+    async def sleep(self, seconds: float) -> None:
+        self.seen.append((seconds, *self.written()))
+
+    def written(self) -> tuple[str, str]:
+        return self._stdout.read_text(), self._stderr.read_text()
+
+    async def run(self, *argv: str) -> int:
+        return await self.runner.process_for(self.command(*argv)).run()
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    return Stage(tmp_path)
+
+
+async def test_steps_happen_in_order_and_are_seen_at_once(stage: Stage) -> None:
+    script = stage.scripts.on_exec(["make"], "here")
+    script.stdout("a").after(1).exit(3).stderr("oops").stdout("b").after(2).stdout("c")
+    assert await stage.run("make") == 3
+    assert stage.seen == [(1, "a", ""), (2, "ab", "oops")]
+    assert stage.written() == ("abc", "oops")
+
+
+async def test_wait_at_the_end_comes_before_the_end(stage: Stage) -> None:
+    stage.scripts.on_exec(["make"], "here").exit(3).after(5)
+    assert await stage.run("make") == 3
+    assert stage.seen == [(5, "", "")]
+
+
+async def test_last_word_about_the_end_counts(stage: Stage) -> None:
+    script = stage.scripts.on_exec(["make"], "here").never().exit(4)
+    assert await stage.run("make") == 4
+    assert await stage.runner.process_for(stage.command("make")).run() == 4
+    script.call(lambda _: 5)
+    assert await stage.run("make") == 5
+    script.never()
+    endless = asyncio.ensure_future(stage.run("make"))
+    # Turns of the loop, not time.
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert not endless.done()
+    endless.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await endless
+
+
+async def test_command_keeps_the_script_that_it_was_accepted_with(stage: Stage) -> None:
+    script = stage.scripts.on_exec(["make"], "here").stdout("old")
+    process = stage.runner.process_for(stage.command("make"))
+    script.stdout("new").exit(1)
+    assert await process.run() == 0
+    assert stage.written() == ("old", "")
+
+
+async def test_script_counts_as_many_times_as_it_says(stage: Stage) -> None:
+    stage.scripts.on_exec(["make"], "here").exit(1)
+    stage.scripts.on_exec(["make"], "here").exit(2).times(2)
+    assert [await stage.run("make") for _ in range(4)] == [2, 2, 1, 1]
+
+
+async def test_unused_scripts_are_named(stage: Stage) -> None:
+    stage.scripts.on_exec(["make", "all"], "file:1")
+    stage.scripts.on_exec(["ls"], "file:2").times(3)
+    stage.scripts.on_exec(["ls", "-l"], "file:3").times(1)
+    stage.scripts.on_exec(["pwd"], "file:4")
+    for argv in (["ls"], ["ls", "-l"], ["pwd"], ["pwd"]):
+        await stage.run(*argv)
+    assert stage.scripts.unused() == [
+        "on_exec(('make', 'all')) at file:1: never used",
+        "on_exec(('ls',)) at file:2: used 1 of 3 times",
+    ]
+
+
+def test_place_of_a_script_is_the_test(daemon: FakeDaemon) -> None:
+    daemon.on_exec(["ls"])
+    exec("daemon.on_exec(['pwd'])", {"daemon": daemon})  # no module has this code
+    here, nowhere = daemon._scripts.unused()
+    assert here.startswith(f"on_exec(('ls',)) at {__file__}:")
+    assert nowhere == "on_exec(('pwd',)) at <string>:1: never used"
+
+
+async def test_command_without_log_files(stage: Stage) -> None:
+    stage.scripts.on_exec(["make"], "here").stdout("lost")
+    command = Command(ready_sandbox(), ("make",))
+    assert await stage.runner.process_for(command).run() == 0
+
+
+def test_nonsense_is_refused(daemon: FakeDaemon) -> None:
+    script = daemon.on_exec(["ls"])
+    with pytest.raises(ValueError, match="must be at least 1: 0"):
+        script.times(0)
+    with pytest.raises(TypeError, match="must be callable: 3"):
+        script.call(3)  # type: ignore[arg-type]
+
+
+def test_script_goes_before_the_real_command() -> None:
+    with FakeDaemon(exec_mode="passthrough") as daemon, connected(daemon) as raw:
+        raw.ready()
+        daemon.on_exec(["sh", "-c", "echo real"]).stdout("played\n").exit(7).times(1)
+        answers = [raw.start("sh", "-c", "echo real", exec_id=name) for name in ("played", "real")]
+        assert [raw.finished(answer.exec_id).exit_code for answer in answers] == [7, 0]
+        written = [Path(answer.stdout_log_path).read_text() for answer in answers]
+        assert written == ["played\n", "real\n"]
+
+
+def test_cancelled_script_is_no_leak_and_ends_with_its_sandbox(raw: Raw) -> None:
+    raw.ready()
+    raw.daemon.on_exec(["sleep"]).stdout("on").never()
+    with raw.daemon.paused() as pause:
+        answer = raw.start("sleep")
+        pause.step()
+    raw(methods.CANCEL_EXEC, exec_id="exec-1")
+    assert Path(answer.stdout_log_path).read_text() == "on"
+    raw.daemon.assert_no_leaks(execs=True)  # no process of this host plays a script
+    raw(methods.DELETE_SANDBOX, sandbox_id="box-1")
+    raw.wait_for(pb.SANDBOX_DELETED)

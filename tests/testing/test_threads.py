@@ -1,0 +1,36 @@
+"""Blocking functions beside an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+from agents_sandbox.testing._threads import in_thread
+
+from .raw import TIMEOUT
+
+
+async def test_result_that_nobody_wants_any_more_is_dropped() -> None:
+    trouble: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: trouble.append(context))
+    started, go_on = threading.Event(), threading.Event()
+    threads: list[threading.Thread] = []
+
+    def work() -> int:
+        threads.append(threading.current_thread())
+        started.set()
+        go_on.wait(TIMEOUT)
+        return 1
+
+    def join() -> bool:
+        assert started.wait(TIMEOUT)
+        threads[0].join(TIMEOUT)
+        return not threads[0].is_alive()
+
+    unwanted = in_thread(work, "worker")
+    unwanted.cancel()
+    go_on.set()
+    assert await in_thread(join, "joiner")
+    assert threads[0].name == "worker"
+    assert trouble == []
