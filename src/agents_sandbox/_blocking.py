@@ -111,9 +111,21 @@ Lock = threading.Lock
 """Lets one in at a time: `with Lock():`."""
 
 
-def acquire(lock: threading.Lock, timeout: float | None) -> bool:
-    """Enter a lock, unless that takes longer than `timeout` seconds. Who entered releases it."""
-    return lock.acquire(timeout=-1 if timeout is None else timeout)
+class TimedLock:
+    """Lets one in at a time, and nobody wait for too long."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def held(self, timeout: float | None) -> Iterator[bool]:
+        """Hold the lock, or do not (False) if that would take longer than `timeout` seconds."""
+        entered = self._lock.acquire(timeout=-1 if timeout is None else timeout)
+        try:
+            yield entered
+        finally:
+            if entered:
+                self._lock.release()
 
 
 def sleep(seconds: float) -> None:

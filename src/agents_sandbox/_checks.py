@@ -103,18 +103,16 @@ def new_id(name: str, value: object) -> str:
     return checked
 
 
-def integer(name: str, value: object, *, maximum: int) -> int:
-    """Check a whole number in 0..maximum."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= maximum:
-        raise InvalidArgumentError(f"{name} must be an int from 0 to {maximum}")
+def integer(name: str, value: object, *, minimum: int = 0, maximum: int) -> int:
+    """Check a whole number in minimum..maximum."""
+    if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= maximum:
+        raise InvalidArgumentError(f"{name} must be an int from {minimum} to {maximum}")
     return value
 
 
 def port(name: str, value: object) -> int:
     """Check the number of a port."""
-    if not integer(name, value, maximum=_MAX_PORT):
-        raise InvalidArgumentError(f"{name} must be an int from 1 to {_MAX_PORT}")
-    return integer(name, value, maximum=_MAX_PORT)
+    return integer(name, value, minimum=1, maximum=_MAX_PORT)
 
 
 def seconds(name: str, value: object) -> float:

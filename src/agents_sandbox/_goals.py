@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, TypeVar
 
 from ._deadline import Deadline
-from ._enums import SandboxState
+from ._enums import SandboxEventType, SandboxState
 from ._specs import ServiceSpec
 from .errors import (
     OperationTimeoutError,
@@ -176,12 +176,12 @@ class ReadyWithCompanions:
     def settled_by(self, event: SandboxEvent) -> bool:
         """Judge an event of the sandbox or of a companion."""
         companion = event.companion_container
-        if companion is None:
-            return BECOME_READY.settled_by(event) and not self.missing
-        if companion.error_code and companion.name in self.missing:
-            raise _failed_companion(event.sandbox_id, companion)
-        self.missing.discard(companion.name)
-        return event.sandbox_state is SandboxState.READY and not self.missing
+        if companion is not None and companion.name in self.missing:
+            if event.event_type is SandboxEventType.COMPANION_CONTAINER_FAILED:
+                raise _failed_companion(event.sandbox_id, companion)
+            if event.event_type is SandboxEventType.COMPANION_CONTAINER_READY:
+                self.missing.remove(companion.name)
+        return BECOME_READY.settled_by(event) and not self.missing
 
     def bounded(self, deadline: Deadline) -> Deadline:
         """Return the deadline as it is."""
@@ -191,7 +191,17 @@ class ReadyWithCompanions:
         self, sandbox_id: str | None, handle: SandboxHandle | None, seconds: float | None
     ) -> SandboxClientError:
         """Make the error of a wait that took too long."""
-        return BECOME_READY.timed_out(sandbox_id, handle, seconds)
+        if handle is None or handle.state is not SandboxState.READY:
+            return BECOME_READY.timed_out(sandbox_id, handle, seconds)
+        names = ", ".join(sorted(self.missing))
+        error = OperationTimeoutError(
+            f"sandbox {sandbox_id} is READY, but its required services {names} were not started "
+            f"{_within(seconds)}: the daemon goes on with them; follow them with "
+            "subscribe_sandbox_events, or raise timeout_seconds or operation_timeout_seconds",
+            sandbox_id=sandbox_id,
+        )
+        error.timeout_seconds, error.last_handle = seconds, handle
+        return error
 
 
 def become_ready(

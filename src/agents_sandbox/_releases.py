@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from .errors import InvalidArgumentError, UnsupportedByDaemonError, UnsupportedDaemonError
 
-_VERSION = re.compile(r"(\d{1,9})\.(\d{1,9})\.(\d{1,9})")
+_VERSION = re.compile(r"([0-9]{1,9})\.([0-9]{1,9})\.([0-9]{1,9})")
 
 
 @dataclass(frozen=True, order=True)
@@ -65,11 +65,17 @@ def parse_release(version: str) -> Release | None:
     return Release(*map(int, match.groups())) if match else None
 
 
+def base_release(version: str) -> Release | None:
+    """Read the release that a version is of or leads to; None where it names none."""
+    return parse_release(version.partition("-")[0])
+
+
 def chosen_release(version: str) -> Release:
     """Read the release that a caller names.
 
     Raises:
-        InvalidArgumentError: It is not the name of a release, or not a supported one.
+        InvalidArgumentError: It is not the name of a release.
+        UnsupportedDaemonError: It is of a release that is not supported.
     """
     release = parse_release(version) if isinstance(version, str) else None
     if release is None:

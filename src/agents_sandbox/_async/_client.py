@@ -46,6 +46,7 @@ class AgentsSandboxClient:
 
     Raises:
         InvalidArgumentError: An argument is not acceptable.
+        UnsupportedDaemonError: `daemon_version` is of a release that is not supported.
     """
 
     def __init__(

@@ -11,6 +11,7 @@ from .._wire.codec import decode_exec
 from .._wire.creates import NewSandbox
 from .._wire.dialects import dialect_of
 from .._wire.methods import GET_EXEC
+from ..errors import SandboxClientError
 from ..models import ExecHandle, SandboxHandle
 from ._release import DaemonRelease
 from ._transport import Transport
@@ -34,7 +35,7 @@ class Daemon:
         Raises:
             UnsupportedByDaemonError: It asks for what the daemon would ignore.
         """
-        release = await self._release.get(deadline)
+        release = await self._known_release(deadline, new.sandbox_id)
         dialect = dialect_of(release)
         request = dialect.encode_create(new, release)
         answer = await self.transport.unary(dialect.create_sandbox, request, deadline)
@@ -43,7 +44,7 @@ class Daemon:
     async def read_sandbox(self, sandbox_id: str, deadline: Deadline) -> SandboxHandle:
         """Read a sandbox."""
         request = requests.get_sandbox(sandbox_id)
-        dialect = dialect_of(await self._release.get(deadline))
+        dialect = dialect_of(await self._known_release(deadline, sandbox_id))
         answer = await self.transport.unary(dialect.get_sandbox, request, deadline)
         return dialect.decode_sandbox(answer.sandbox)
 
@@ -61,3 +62,11 @@ class Daemon:
         """Read an exec; the answer that created it adds the log paths."""
         request = requests.get_exec(exec_id)
         return decode_exec((await self.transport.unary(GET_EXEC, request, deadline)).exec, logs)
+
+    # Whatever goes wrong then is an error of the call that has to know.
+    async def _known_release(self, deadline: Deadline, sandbox_id: str) -> Release:
+        try:
+            return await self._release.get(deadline)
+        except SandboxClientError as error:
+            error.sandbox_id = sandbox_id
+            raise

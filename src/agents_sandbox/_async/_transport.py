@@ -13,7 +13,7 @@ from .._aio import Channel, Stream
 from .._deadline import Deadline
 from .._rpc import rpc_errors
 from .._wire.methods import Method, RequestT, ResponseT
-from ..errors import DaemonUnavailableError
+from ..errors import DaemonUnavailableError, ProtocolError
 
 
 class Transport:
@@ -27,7 +27,7 @@ class Transport:
         self._address = address
         self._channel = Channel(address.target)
         self.losses = 0
-        """How often the daemon could not be reached; the next one may be another."""
+        """How often the daemon was not reached or not understood: it may be another by now."""
 
     async def unary(
         self, method: Method[RequestT, ResponseT], request: RequestT, deadline: Deadline
@@ -56,7 +56,7 @@ class Transport:
         try:
             with rpc_errors(method, request, self._address, deadline):
                 yield
-        except DaemonUnavailableError:
+        except (DaemonUnavailableError, ProtocolError):
             self.losses += 1
             raise
 
