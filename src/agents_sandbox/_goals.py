@@ -191,12 +191,11 @@ class ReadyWithCompanions:
         self, sandbox_id: str | None, handle: SandboxHandle | None, seconds: float | None
     ) -> SandboxClientError:
         """Make the error of a wait that took too long."""
-        if handle is None or handle.state is not SandboxState.READY:
+        if not self.missing:
             return BECOME_READY.timed_out(sandbox_id, handle, seconds)
-        names = ", ".join(sorted(self.missing))
         error = OperationTimeoutError(
-            f"sandbox {sandbox_id} is READY, but its required services {names} were not started "
-            f"{_within(seconds)}: the daemon goes on with them; follow them with "
+            f"required services {', '.join(sorted(self.missing))} of sandbox {sandbox_id} were not "
+            f"started {_within(seconds)}: the daemon goes on with them; follow them with "
             "subscribe_sandbox_events, or raise timeout_seconds or operation_timeout_seconds",
             sandbox_id=sandbox_id,
         )
