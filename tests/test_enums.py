@@ -42,6 +42,13 @@ def test_enums_number_their_names_as_the_wire_does(enumeration: type[enum.Enum])
         assert pickle.loads(pickle.dumps(member)) is member
 
 
+def test_events_of_companions_are_those_of_services_by_another_name() -> None:
+    kind = SandboxEventType
+    assert kind.COMPANION_CONTAINER_READY is kind.SANDBOX_SERVICE_READY is kind(13)
+    assert kind.COMPANION_CONTAINER_FAILED is kind.SANDBOX_SERVICE_FAILED is kind(14)
+    assert kind["COMPANION_CONTAINER_READY"] is kind(13)
+
+
 @pytest.mark.parametrize("number", [15, 2**31 - 1, -1])
 @pytest.mark.parametrize("enumeration", ENUMS)
 def test_enums_keep_what_a_newer_daemon_sends(enumeration: type[enum.Enum], number: int) -> None:

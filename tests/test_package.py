@@ -38,7 +38,7 @@ RENAMED = {
 }
 NOT_AWAITED = {
     *("__init__", "__del__", "__aiter__", "subscribe_sandbox_events"),
-    *("stream", "usable", "cancel", "closing_is_not_cancelling"),
+    *("stream", "usable", "cancel", "closing_is_not_cancelling", "held"),
 }
 
 PAIRS: list[tuple[type[Any], type[Any]]] = [
@@ -48,6 +48,7 @@ PAIRS: list[tuple[type[Any], type[Any]]] = [
 PRIMITIVES: list[tuple[type[Any], type[Any]]] = [
     (_aio.Channel, _blocking.Channel),
     (_aio.Stream, _blocking.Stream),
+    (_aio.TimedLock, _blocking.TimedLock),
 ]
 
 
@@ -166,7 +167,7 @@ def test_both_primitives_have_the_same_names() -> None:
         }
         for half in (_aio, _blocking)
     }
-    assert public[_aio] == public[_blocking] == {"Channel", "Stream", "sleep"}
+    assert public[_aio] == public[_blocking] == {"Channel", "Stream", "TimedLock", "sleep"}
 
 
 @pytest.mark.parametrize(

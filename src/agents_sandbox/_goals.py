@@ -217,7 +217,7 @@ def _failed_companion(
 ) -> SandboxFailedError:
     error = SandboxFailedError(
         f"required service {companion.name} of sandbox {sandbox_id} failed: "
-        f"{companion.error_code}: {companion.error_message or 'no message'}. "
+        f"{companion.error_code or 'no error code'}: {companion.error_message or 'no message'}. "
         "The sandbox goes on without it: delete it and create another one",
         sandbox_id=sandbox_id,
     )
