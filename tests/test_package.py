@@ -6,6 +6,7 @@ import importlib.metadata
 import importlib.resources
 import inspect
 import json
+import os
 import re
 import subprocess
 import sys
@@ -127,6 +128,43 @@ def test_the_import_is_clean_and_leaves_the_test_tools_out() -> None:
     assert "agents_sandbox" in loaded
     unwanted = {"agents_sandbox.testing", "yaml", "pytest", "hypothesis"}
     assert not [name for name in loaded if name in unwanted]
+
+
+# What another SDK of the same daemon loads: the daemon's own package name, in the pool that all
+# generated code shares, under the name that its file most likely has.
+ANOTHER_SDK = """
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+for package in "agbox.v1", "google.rpc":
+    path = package.replace(".", "/") + "/service.proto"
+    file = descriptor_pb2.FileDescriptorProto(name=path, package=package, syntax="proto3")
+    for name in "PingRequest", "CreateSpec", "SandboxHandle", "Status", "ErrorInfo":
+        message = file.message_type.add(name=name)
+        message.field.add(name="other", number=1, type=9, label=1)
+    descriptor_pool.Default().AddSerializedFile(file.SerializeToString())
+    handle = descriptor_pool.Default().FindMessageTypeByName(package + ".SandboxHandle")
+    assert message_factory.GetMessageClass(handle)(other="x").SerializeToString() == b"\\n\\x01x"
+"""
+OURS = """
+import agents_sandbox
+from agents_sandbox._wire import v02_pb2, v04_pb2
+assert v02_pb2.CreateSpec(image="x").SerializeToString() == b"\\n\\x01x"
+assert v04_pb2.CreateSpec(gpus="all").SerializeToString() == b"r\\x03all"
+"""
+
+
+@pytest.mark.parametrize("implementation", ["upb", "python"])
+@pytest.mark.parametrize("order", [(ANOTHER_SDK, OURS), (OURS, ANOTHER_SDK)], ids=["last", "first"])
+def test_another_sdk_of_the_same_daemon_can_be_loaded_too(
+    order: tuple[str, str], implementation: str
+) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", "".join(order)],
+        env={**os.environ, "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": implementation},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.returncode, run.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(("kind", "twin"), [*PAIRS, *PRIMITIVES])
