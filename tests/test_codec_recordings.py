@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.message import Message
 
-from agents_sandbox import SandboxEventType, SandboxState
+from agents_sandbox import SandboxEventType, SandboxHandle, SandboxState
 from agents_sandbox._wire import codec
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox._wire import v04_pb2 as v04
@@ -19,6 +19,10 @@ from agents_sandbox._wire.methods import METHODS_V02, METHODS_V04
 from .contract.transcripts import RECORDINGS, Transcript, load_all
 
 EVENTS: dict[str, type[Message]] = {"v0.2.1": pb.SandboxEvent, "v0.4.3": v04.SandboxEvent}
+DECODERS: dict[str, Callable[[Any], SandboxHandle]] = {
+    "v0.2.1": codec.decode_sandbox_v02,
+    "v0.4.3": codec.decode_sandbox_v04,
+}
 METHODS = {
     "v0.2.1": {method.name: method for method in METHODS_V02},
     "v0.4.3": {method.name: method for method in METHODS_V04},
@@ -65,11 +69,10 @@ def test_recorded_messages_survive_the_wire(transcript: Transcript) -> None:
 
 @pytest.mark.parametrize("transcript", TRANSCRIPTS)
 def test_recorded_answers_are_understood(transcript: Transcript) -> None:
-    decode = {"v0.2.1": codec.decode_sandbox_v02, "v0.4.3": codec.decode_sandbox_v04}
     for kind, recorded in messages(transcript):
         message = ParseDict(recorded, kind())
         for snapshot in sandboxes(message):
-            handle = decode[transcript.daemon](snapshot)
+            handle = DECODERS[transcript.daemon](snapshot)
             assert handle.state in list(SandboxState)
             assert handle.created_at is not None
             assert (handle.sandbox_id, handle.labels) == (snapshot.sandbox_id, snapshot.labels)

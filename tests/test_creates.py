@@ -80,7 +80,7 @@ NEW: dict[str, Any] = {
     "disk_limit": "10g",
     "gpus": "all",
 }
-SAME = {
+SAME: dict[str, Any] = {
     "image": "img:1",
     "mounts": [pb.MountSpec(source="/a", target="/b", writable=True)],
     "copies": [pb.CopySpec(source="/c", target="/d", exclude_patterns=["*.pyc"])],

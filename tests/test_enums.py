@@ -44,9 +44,8 @@ def test_enums_number_their_names_as_the_wire_does(enumeration: type[enum.Enum])
 
 def test_events_of_companions_are_those_of_services_by_another_name() -> None:
     kind = SandboxEventType
-    assert kind.COMPANION_CONTAINER_READY is kind.SANDBOX_SERVICE_READY is kind(13)
-    assert kind.COMPANION_CONTAINER_FAILED is kind.SANDBOX_SERVICE_FAILED is kind(14)
-    assert kind["COMPANION_CONTAINER_READY"] is kind(13)
+    for number, end in (13, "READY"), (14, "FAILED"):
+        assert kind[f"COMPANION_CONTAINER_{end}"] is kind[f"SANDBOX_SERVICE_{end}"] is kind(number)
 
 
 @pytest.mark.parametrize("number", [15, 2**31 - 1, -1])

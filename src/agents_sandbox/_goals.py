@@ -40,6 +40,9 @@ _EXEC_GRACE_SECONDS = 2.0
 class Goal(Protocol[HandleT_contra]):
     """What a wait asks of its goal."""
 
+    reads_all_events: ClassVar[bool]
+    """Whether a snapshot cannot stand for the events before it."""
+
     def reached(self, handle: HandleT_contra) -> bool:
         """Judge a snapshot."""
         ...
@@ -56,11 +59,6 @@ class Goal(Protocol[HandleT_contra]):
         self, sandbox_id: str | None, handle: HandleT_contra | None, seconds: float | None
     ) -> SandboxClientError:
         """Make the error of a wait that took too long, with the last snapshot seen."""
-        ...
-
-    @property
-    def reads_all_events(self) -> bool:
-        """Whether a snapshot cannot stand for the events before it."""
         ...
 
 

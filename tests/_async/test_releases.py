@@ -185,7 +185,7 @@ async def test_a_daemon_may_be_replaced_by_one_of_another_release(
     tmp_path: Path, old: str, new: str, streaming: bool, end: Callable[[FakeDaemon], None]
 ) -> None:
     path = tmp_path / "agboxd.sock"
-    asked = {"labels": {"team": "core"}, "envs": {"A": "1"}}
+    asked: dict[str, Any] = {"labels": {"team": "core"}, "envs": {"A": "1"}}
     daemon = FakeDaemon(version=old, socket_path=path)
     await off_loop(daemon.start)
     async with AgentsSandboxClient(path) as client:
