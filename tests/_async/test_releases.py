@@ -619,6 +619,20 @@ async def test_a_service_started_while_no_stream_was_open_is_not_missed(slow: Fa
     assert set(subscriptions(slow)) == {1}
 
 
+async def test_a_snapshot_does_not_stand_for_the_services_started_before_it(
+    slow: FakeDaemon,
+) -> None:
+    async with AgentsSandboxClient(slow.socket_path, operation_timeout_seconds=20) as client:
+        create = Background(client.create_sandbox, image=IMAGE, required_services=[required("db")])
+        await go_on(slow, 1, following=1)
+        with slow.faults.failing(method="GetSandbox"):
+            await off_loop(slow.faults.end_streams)
+            await off_loop(slow.wait_for_call, "GetSandbox")
+            await off_loop(slow.advance, 60)
+        assert (await create.result()).last_event_sequence == 4
+    assert subscriptions(slow)[-1] < 4
+
+
 async def test_events_are_not_missed_when_each_stream_ends_with_its_first(
     slow: FakeDaemon,
 ) -> None:
