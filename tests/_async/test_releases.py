@@ -699,15 +699,13 @@ async def test_a_create_that_does_not_wait_waits_for_no_service(slow: FakeDaemon
 
 
 async def test_optional_services_and_companions_are_not_waited_for(slow: FakeDaemon) -> None:
-    async with AgentsSandboxClient(slow.socket_path) as client:
-        create = Background(
-            client.create_sandbox,
+    async with AgentsSandboxClient(slow.socket_path, operation_timeout_seconds=20) as client:
+        handle = await client.create_sandbox(
             image=IMAGE,
             optional_services=[required("db"), required("broken")],
             companion_containers=[CompanionContainerSpec("cache", "redis:7")],
         )
-        await go_on(slow, 1, following=1)
-        assert (await create.result()).state is SandboxState.READY
+    assert (handle.state, handle.last_event_sequence) == (SandboxState.READY, 3)
 
 
 async def test_a_companion_that_fails_beside_required_services_fails_nothing(
