@@ -87,6 +87,52 @@ def test_the_longest_path_is_the_systems_own(folder: Path) -> None:
         unbound.bind(str(longest))
 
 
+def test_a_socket_is_known_again_and_its_successor_is_another(folder: Path) -> None:
+    path = folder / "agboxd.sock"
+    address = DaemonAddress(path)
+    assert address.socket_identity() is None
+    path.touch()
+    first = address.socket_identity()
+    assert first is not None
+    assert address.socket_identity() == DaemonAddress(path).socket_identity() == first
+    successor = folder / "successor"
+    successor.touch()
+    successor.replace(path)
+    assert address.socket_identity() not in (None, first)
+
+
+def test_a_link_to_another_socket_is_another_socket(folder: Path) -> None:
+    link = folder / "agboxd.sock"
+    seen = set()
+    for name in ("first", "second"):
+        (folder / name).touch()
+        link.unlink(missing_ok=True)
+        link.symlink_to(folder / name)
+        seen.add(DaemonAddress(link).socket_identity())
+    assert len(seen) == 2
+
+
+def test_the_identity_is_that_of_the_socket_that_was_opened(
+    monkeypatch: pytest.MonkeyPatch, linux: None, folder: Path
+) -> None:
+    for name in ("first", "second"):
+        touch(folder / name / "agbox" / "agboxd.sock")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder / "first"))
+    address = DaemonAddress(None)
+    identity = address.socket_identity()
+    address.target()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder / "second"))
+    assert address.socket_identity() == identity
+    assert DaemonAddress(None).socket_identity() != identity
+
+
+def test_a_socket_that_cannot_be_located_has_no_identity(
+    monkeypatch: pytest.MonkeyPatch, linux: None
+) -> None:
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    assert DaemonAddress(None).socket_identity() is None
+
+
 @pytest.mark.parametrize(("platform", "limit"), [("linux", 107), ("darwin", 103)])
 def test_the_longest_path_of_each_platform(
     monkeypatch: pytest.MonkeyPatch, platform: str, limit: int

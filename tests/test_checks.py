@@ -29,6 +29,10 @@ def integer(name: str, value: object) -> int:
     return _checks.integer(name, value, maximum=10)
 
 
+def from_one(name: str, value: object) -> int:
+    return _checks.integer(name, value, minimum=1, maximum=10)
+
+
 def mounts(name: str, values: object) -> tuple[MountSpec, ...]:
     return _checks.items(name, values, MountSpec)
 
@@ -57,6 +61,12 @@ def mounts(name: str, values: object) -> tuple[MountSpec, ...]:
         (_checks.new_id, "A-b_" * 49 + "A-b9", "A-b_" * 49 + "A-b9"),
         (integer, 0, 0),
         (integer, 10, 10),
+        (from_one, 1, 1),
+        (_checks.port, 1, 1),
+        (_checks.port, 65535, 65535),
+        (_checks.optional_text, None, None),
+        (_checks.optional_text, "", None),
+        (_checks.optional_text, "0.5", "0.5"),
         (_checks.seconds, 1, 1.0),
         (_checks.seconds, 0.001, 0.001),
         (_checks.seconds, math.inf, math.inf),
@@ -129,6 +139,17 @@ REFUSALS: dict[Callable[[str, Any], object], list[tuple[object, str]]] = {
     integer: [
         (refused, "must be an int from 0 to 10")
         for refused in (-1, 11, 2**64, True, False, 1.0, "1", None)
+    ],
+    from_one: [(refused, "must be an int from 1 to 10") for refused in (0, -1, 11, True)],
+    _checks.port: [
+        (refused, "must be an int from 1 to 65535")
+        for refused in (0, -1, 65536, True, False, 80.0, "80", None)
+    ],
+    _checks.optional_text: [
+        (b"1", "must be a str, not bytes"),
+        (0, "must be a str, not int"),
+        (False, "must be a str, not bool"),
+        (SURROGATE, "not valid Unicode text"),
     ],
     _checks.seconds: [
         (refused, "must be a number of seconds above 0")

@@ -15,6 +15,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agents_sandbox import (
+    CompanionContainerEventDetails,
+    CompanionContainerSpec,
     CopySpec,
     ExecEventDetails,
     ExecHandle,
@@ -22,6 +24,7 @@ from agents_sandbox import (
     HealthcheckConfig,
     InvalidArgumentError,
     MountSpec,
+    PortMapping,
     SandboxEvent,
     SandboxEventType,
     SandboxHandle,
@@ -30,8 +33,13 @@ from agents_sandbox import (
     ServiceEventDetails,
     ServiceSpec,
 )
+from agents_sandbox._releases import NEWEST, OLDEST
 from agents_sandbox._wire import codec
 from agents_sandbox._wire import v02_pb2 as pb
+from agents_sandbox._wire import v04_pb2 as v04
+from agents_sandbox._wire.creates import as_companion, new_sandbox
+from agents_sandbox._wire.dialects import dialect_of
+from agents_sandbox.testing._dialect import DIALECT_02, DIALECT_04, FIELDS_SINCE_04
 
 MessageT = TypeVar("MessageT", bound=Message)
 
@@ -66,20 +74,39 @@ healthchecks = st.builds(
 )
 services = st.builds(ServiceSpec, texts, texts, mappings, healthchecks | st.none(), strings)
 service_lists = st.lists(services, max_size=2).map(tuple)
-sandboxes = st.builds(
-    SandboxHandle,
-    texts,
-    states(SandboxState),
-    uint64s,
-    service_lists,
-    service_lists,
-    mappings,
-    times,
-    texts,
-    optional_texts,
-    optional_texts,
-    times,
+companions = st.builds(
+    CompanionContainerSpec,
+    *(texts, texts, mappings, healthchecks | st.none(), strings, strings),
+    *[optional_texts] * 3,
 )
+companion_lists = st.lists(companions, max_size=2).map(tuple)
+port_numbers = st.integers(1, 65535)
+ports = st.builds(PortMapping, port_numbers, port_numbers, st.sampled_from(["tcp", "udp", "sctp"]))
+
+
+def sandboxes(**side_containers: st.SearchStrategy[Any]) -> st.SearchStrategy[SandboxHandle]:
+    """Snapshots; dialects differ in the side containers."""
+    return st.builds(
+        SandboxHandle,
+        sandbox_id=texts,
+        state=states(SandboxState),
+        last_event_sequence=uint64s,
+        labels=mappings,
+        created_at=times,
+        image=texts,
+        error_code=optional_texts,
+        error_message=optional_texts,
+        state_changed_at=times,
+        **{
+            "required_services": st.just(()),
+            "optional_services": st.just(()),
+            **side_containers,
+        },
+    )
+
+
+sandboxes_v02 = sandboxes(required_services=service_lists, optional_services=service_lists)
+sandboxes_v04 = sandboxes(companion_containers=companion_lists)
 running = st.tuples(st.sampled_from([ExecState.RUNNING, ExecState.CANCELLED]), st.none())
 finished = st.tuples(st.just(ExecState.FINISHED), int32s)
 failed = st.tuples(st.just(ExecState.FAILED), int32s.map(lambda code: code or None))
@@ -127,12 +154,19 @@ events = details.flatmap(
 )
 
 
+MESSAGES: dict[type[Any], type[Message]] = {
+    ServiceSpec: pb.ServiceSpec,
+    CompanionContainerSpec: v04.CompanionContainerSpec,
+}
+
+
 def to_message(model: Any, kind: type[MessageT]) -> MessageT:
     """Encode a model by nothing but its field names, with protobuf's own conversions."""
     message = kind()
     for field in dataclasses.fields(model):
         name, value = field.name, getattr(model, field.name)
-        if value is None or name.endswith("_log_path"):
+        # What one dialect has not is empty in models that come from it.
+        if value is None or value == () or name.endswith("_log_path"):
             continue
         target = getattr(message, name)
         if isinstance(value, enum.Enum):
@@ -149,7 +183,7 @@ def to_message(model: Any, kind: type[MessageT]) -> MessageT:
             target.update(value)
         elif isinstance(value, tuple):
             target.extend(
-                to_message(item, pb.ServiceSpec) if isinstance(item, ServiceSpec) else item
+                to_message(item, MESSAGES[type(item)]) if type(item) in MESSAGES else item
                 for item in value
             )
         else:
@@ -185,10 +219,111 @@ def test_services_come_back(service: ServiceSpec) -> None:
     assert codec.decode_service(message) == service
 
 
-@given(sandboxes)
-def test_sandboxes_are_decoded(handle: SandboxHandle) -> None:
+@given(companions)
+def test_companions_come_back(companion: CompanionContainerSpec) -> None:
+    message = over_the_wire(codec.encode_companion(companion))
+    assert message == to_message(companion, v04.CompanionContainerSpec)
+    assert codec.decode_companion(message) == companion
+
+
+@given(ports)
+def test_ports_are_encoded(port: PortMapping) -> None:
+    message = over_the_wire(codec.encode_port(port))
+    name = v04.PortProtocol.Name(message.protocol)
+    told = (message.container_port, message.host_port, name)
+    assert told == (
+        port.container_port,
+        port.host_port,
+        {"tcp": "PORT_PROTOCOL_TCP", "udp": "PORT_PROTOCOL_UDP", "sctp": "PORT_PROTOCOL_SCTP"}[
+            port.protocol
+        ],
+    )
+
+
+@given(sandboxes_v02)
+def test_sandboxes_of_dialect_02_are_decoded(handle: SandboxHandle) -> None:
     message = over_the_wire(to_message(handle, pb.SandboxHandle))
-    assert codec.decode_sandbox(message) == handle
+    assert codec.decode_sandbox_v02(message) == handle
+
+
+@given(sandboxes_v04)
+def test_sandboxes_of_dialect_04_are_decoded(handle: SandboxHandle) -> None:
+    message = over_the_wire(to_message(handle, v04.SandboxHandle))
+    assert codec.decode_sandbox_v04(message) == handle
+
+
+COMMON: dict[str, st.SearchStrategy[Any]] = {
+    "image": st.text(min_size=1, max_size=5),
+    "mounts": st.lists(mounts, max_size=2).map(tuple),
+    "copies": st.lists(copies, max_size=2).map(tuple),
+    "builtin_tools": strings,
+    "required_services": service_lists,
+    "optional_services": service_lists,
+    "labels": mappings,
+    "envs": mappings,
+    "idle_ttl": durations,
+}
+SINCE_04: dict[str, st.SearchStrategy[Any]] = {
+    "companion_containers": companion_lists,
+    "ports": st.lists(ports, max_size=2).map(tuple),
+    "command": strings,
+    **dict.fromkeys(("cpu_limit", "memory_limit", "disk_limit", "gpus"), optional_texts),
+}
+UNSET: dict[str, Any] = {
+    **dict.fromkeys(("companion_containers", "ports", "command"), ()),
+    **dict.fromkeys(("cpu_limit", "memory_limit", "disk_limit", "gpus")),
+}
+
+
+def check_what_is_in_both_dialects(asked: dict[str, Any], spec: Any) -> None:
+    for name in ("image", "labels", "envs"):
+        assert getattr(spec, name) == asked[name]
+    assert tuple(spec.builtin_tools) == asked["builtin_tools"]
+    assert spec.mounts == [to_message(mount, pb.MountSpec) for mount in asked["mounts"]]
+    assert spec.copies == [to_message(copy, pb.CopySpec) for copy in asked["copies"]]
+    ttl = None if spec.idle_ttl is None else codec.decode_duration(spec.idle_ttl)
+    assert ttl == asked["idle_ttl"]
+
+
+# From the arguments of a create through the fake daemon, which reads creates and writes handles
+# by itself, into a handle.
+@given(st.fixed_dictionaries(COMMON))
+def test_creates_of_dialect_02_come_back_in_handles(asked: dict[str, Any]) -> None:
+    new = new_sandbox(**asked, **UNSET, sandbox_id="box-1", config_yaml=None)
+    dialect = dialect_of(OLDEST)
+    spec = DIALECT_02.decode_spec(over_the_wire(dialect.encode_create(new, OLDEST)).create_spec, ())
+    check_what_is_in_both_dialects(asked, spec)
+    common = {"sandbox_id": "box-1", "image": spec.image, "labels": spec.labels}
+    handle = dialect.decode_sandbox(over_the_wire(DIALECT_02.encode_handle(spec, common)))
+    assert (handle.image, handle.labels) == (asked["image"], asked["labels"])
+    assert handle.required_services == asked["required_services"]
+    assert handle.optional_services == asked["optional_services"]
+
+
+@given(st.fixed_dictionaries({**COMMON, **SINCE_04}))
+def test_creates_of_dialect_04_come_back_in_handles(asked: dict[str, Any]) -> None:
+    new = new_sandbox(**asked, sandbox_id="box-1", config_yaml=None)
+    dialect = dialect_of(NEWEST)
+    spec = DIALECT_04.decode_spec(
+        over_the_wire(dialect.encode_create(new, NEWEST)).create_spec, FIELDS_SINCE_04
+    )
+    check_what_is_in_both_dialects(asked, spec)
+    protocols = ("tcp", "udp", "sctp")
+    assert [
+        PortMapping(port.container_port, port.host_port, protocols[port.protocol])
+        for port in spec.ports
+    ] == list(asked["ports"])
+    assert tuple(spec.command) == asked["command"]
+    for name in ("cpu_limit", "memory_limit", "disk_limit", "gpus"):
+        assert getattr(spec, name) == (asked[name] or "")
+    common = {"sandbox_id": "box-1", "image": spec.image, "labels": spec.labels}
+    handle = dialect.decode_sandbox(over_the_wire(DIALECT_04.encode_handle(spec, common)))
+    assert (handle.image, handle.labels) == (asked["image"], asked["labels"])
+    services = (*asked["required_services"], *asked["optional_services"])
+    assert handle.companion_containers == (
+        *map(as_companion, services),
+        *asked["companion_containers"],
+    )
 
 
 @given(execs)
@@ -203,9 +338,35 @@ def test_events_are_decoded(event: SandboxEvent) -> None:
     assert codec.decode_event(message) == event
 
 
+# The event streams of both dialects are one on the wire.
+@given(events)
+def test_events_of_dialect_04_are_decoded(event: SandboxEvent) -> None:
+    message, details = v04.SandboxEvent(), event.service
+    if details is not None:
+        message.companion_container.CopyFrom(
+            v04.CompanionContainerEventDetails(
+                name=details.service_name,
+                error_code=details.error_code or "",
+                error_message=details.error_message or "",
+            )
+        )
+    rest = to_message(dataclasses.replace(event, service=None), pb.SandboxEvent)
+    message.MergeFromString(rest.SerializeToString())
+    told = codec.decode_event(pb.SandboxEvent.FromString(message.SerializeToString()))
+    assert told == event
+    assert told.companion_container == (
+        details and CompanionContainerEventDetails(*dataclasses.astuple(details))
+    )
+
+
 def test_what_is_not_set_reads_as_empty() -> None:
-    sandbox = codec.decode_sandbox(pb.SandboxHandle())
-    assert sandbox == SandboxHandle("", SandboxState.UNSPECIFIED, 0, (), (), {}, None, "")
+    for sandbox in (
+        codec.decode_sandbox_v02(pb.SandboxHandle()),
+        codec.decode_sandbox_v04(v04.SandboxHandle()),
+    ):
+        assert sandbox == SandboxHandle("", SandboxState.UNSPECIFIED, 0, (), (), {}, None, "")
+    companion = codec.decode_companion(v04.CompanionContainerSpec())
+    assert companion == CompanionContainerSpec("", "")
     an_exec = codec.decode_exec(pb.ExecStatus())
     assert an_exec == ExecHandle("", "", ExecState.UNSPECIFIED, (), "", {}, None, None, 0)
     event = codec.decode_event(pb.SandboxEvent())

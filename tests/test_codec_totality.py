@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from agents_sandbox._wire import codec
 from agents_sandbox._wire import v02_pb2 as pb
+from agents_sandbox._wire import v04_pb2 as v04
 
 texts = st.text(max_size=5)
 int32s = st.integers(-(2**31), 2**31 - 1)
@@ -55,12 +56,20 @@ def test_odd_times(seconds: int, nanos: int, expected: datetime | None) -> None:
     assert codec.decode_timestamp(Timestamp(seconds=seconds, nanos=nanos)) == expected
 
 
+def as_v02_event(message: Message) -> pb.SandboxEvent:
+    """Read an event as the client does: streams are equal in both dialects."""
+    return pb.SandboxEvent.FromString(message.SerializeToString())
+
+
 DECODERS: list[tuple[type[Message], Callable[[Any], object]]] = [
     (Duration, codec.decode_duration),
     (Timestamp, codec.decode_timestamp),
     (pb.HealthcheckConfig, codec.decode_healthcheck),
     (pb.ServiceSpec, codec.decode_service),
-    (pb.SandboxHandle, codec.decode_sandbox),
+    (pb.SandboxHandle, codec.decode_sandbox_v02),
+    (v04.CompanionContainerSpec, codec.decode_companion),
+    (v04.SandboxHandle, codec.decode_sandbox_v04),
+    (v04.SandboxEvent, lambda message: codec.decode_event(as_v02_event(message))),
     (pb.ExecStatus, codec.decode_exec),
     (pb.SandboxEvent, codec.decode_event),
 ]

@@ -42,6 +42,12 @@ def test_enums_number_their_names_as_the_wire_does(enumeration: type[enum.Enum])
         assert pickle.loads(pickle.dumps(member)) is member
 
 
+def test_events_of_companions_are_those_of_services_by_another_name() -> None:
+    kind = SandboxEventType
+    for number, end in (13, "READY"), (14, "FAILED"):
+        assert kind[f"COMPANION_CONTAINER_{end}"] is kind[f"SANDBOX_SERVICE_{end}"] is kind(number)
+
+
 @pytest.mark.parametrize("number", [15, 2**31 - 1, -1])
 @pytest.mark.parametrize("enumeration", ENUMS)
 def test_enums_keep_what_a_newer_daemon_sends(enumeration: type[enum.Enum], number: int) -> None:

@@ -43,6 +43,9 @@ MORE_FACTS: dict[str, Any] = {
     "error_message": "primary container die",
     "from_sequence": 7,
     "oldest_sequence": 3,
+    "field": "cpu_limit",
+    "daemon_version": "0.4.0",
+    "since_version": "0.4.1",
 }
 
 ALL: list[type[SandboxClientError]] = [

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
 import pytest
 
 from agents_sandbox import (
+    CompanionContainerSpec,
     ExecEventDetails,
     ExecHandle,
     ExecState,
@@ -22,6 +24,7 @@ from agents_sandbox import (
     SandboxPhaseDetails,
     SandboxState,
     ServiceEventDetails,
+    ServiceSpec,
 )
 from agents_sandbox._deadline import Deadline
 from agents_sandbox._goals import (
@@ -29,7 +32,9 @@ from agents_sandbox._goals import (
     BECOME_READY,
     BECOME_STOPPED,
     ExecGoal,
+    ReadyWithCompanions,
     SandboxGoal,
+    become_ready,
 )
 
 UNKNOWN = SandboxState(99)
@@ -104,10 +109,12 @@ def an_exec(state: ExecState = ExecState.RUNNING) -> ExecHandle:
     return ExecHandle("exec-1", "box-1", state, ("ls",), "", {}, None, None, 4)
 
 
-def event(state: SandboxState = S.UNSPECIFIED, **details: Any) -> SandboxEvent:
-    return SandboxEvent(
-        "box-1-5", 5, "box-1", SandboxEventType.UNSPECIFIED, None, True, False, state, **details
-    )
+def event(
+    state: SandboxState = S.UNSPECIFIED,
+    kind: SandboxEventType = SandboxEventType.UNSPECIFIED,
+    **details: Any,
+) -> SandboxEvent:
+    return SandboxEvent("box-1-5", 5, "box-1", kind, None, True, False, state, **details)
 
 
 def judge(goal: SandboxGoal, observed: SandboxHandle | SandboxEvent) -> object:
@@ -188,6 +195,110 @@ def test_a_sandbox_wait_out_of_time_tells_what_goes_on() -> None:
 def test_a_sandbox_goal_keeps_the_deadline() -> None:
     deadline = Deadline(math.inf)
     assert BECOME_READY.bounded(deadline) is deadline
+
+
+STARTED = SandboxEventType.COMPANION_CONTAINER_READY
+FAILED = SandboxEventType.COMPANION_CONTAINER_FAILED
+
+
+def companion_event(
+    name: str, kind: SandboxEventType = STARTED, state: SandboxState = S.READY, code: str = ""
+) -> SandboxEvent:
+    return event(state, kind, service=ServiceEventDetails(name, code or None, code and "why"))
+
+
+def accepted(*names: str) -> SandboxHandle:
+    companions = tuple(CompanionContainerSpec(name, "img") for name in names)
+    return dataclasses.replace(sandbox(S.PENDING), companion_containers=companions)
+
+
+@pytest.mark.parametrize(
+    ("companions", "required", "missing"),
+    [
+        ((), (), None),
+        (("cache",), (), None),
+        # A daemon 0.2 has services and waits for them itself.
+        ((), ("db",), None),
+        (("db", "cache"), ("db",), {"db"}),
+        (("db", "cache"), ("db", "cache"), {"db", "cache"}),
+    ],
+)
+def test_a_create_waits_for_the_required_ones_of_its_companions(
+    companions: tuple[str, ...], required: tuple[str, ...], missing: set[str] | None
+) -> None:
+    services = [ServiceSpec(name, "img") for name in required]
+    goal = become_ready(accepted(*companions), services)
+    if missing is None:
+        assert goal is BECOME_READY
+    else:
+        assert goal == ReadyWithCompanions(missing)
+
+
+@pytest.mark.parametrize(
+    ("events", "settled"),
+    [
+        ([companion_event("db", state=S.PENDING), event(S.READY)], [False, True]),
+        ([event(S.READY), companion_event("db")], [False, True]),
+        ([event(S.READY), companion_event("other"), companion_event("db")], [False, False, True]),
+        # One of a newer daemon tells nothing that is known.
+        ([companion_event("db", SandboxEventType(99)), event(S.READY)], [False, False]),
+        # It was started, and that was all that was promised.
+        (
+            [companion_event("db", state=S.PENDING), companion_event("db", FAILED, code="E")],
+            [False, True],
+        ),
+        ([event(exec=ExecEventDetails("e", 0, ExecState.FINISHED)), event(S.READY)], [False] * 2),
+    ],
+)
+def test_ready_with_companions(events: list[SandboxEvent], settled: list[bool]) -> None:
+    goal = ReadyWithCompanions({"db"})
+    assert [goal.settled_by(item) for item in events] == settled
+    assert goal.reached(sandbox(S.READY)) is (not goal.missing)
+    assert not goal.reached(sandbox(S.PENDING))
+
+
+@pytest.mark.parametrize("code", ["COMPANION_CONTAINER_FAILED", ""])
+def test_a_required_service_that_fails_is_named(code: str) -> None:
+    goal = ReadyWithCompanions({"db"})
+    assert not goal.settled_by(companion_event("other", FAILED, code="E"))
+    with pytest.raises(SandboxFailedError, match="required service db of sandbox box-1") as caught:
+        goal.settled_by(companion_event("db", FAILED, code=code))
+    error = caught.value
+    assert error.sandbox_id == "box-1"
+    assert (error.error_code, error.error_message) == (code or None, code and "why")
+    for told in (code or "no error code", code and "why", "delete it and create another one"):
+        assert told in str(error)
+
+
+@pytest.mark.parametrize("state", [S.FAILED, S.STOPPED, S.DELETING, S.DELETED])
+def test_a_sandbox_that_ends_ends_the_wait_for_companions(state: SandboxState) -> None:
+    for observed in (sandbox(state), event(state)):
+        with pytest.raises((SandboxFailedError, SandboxNotReadyError)):
+            goal = ReadyWithCompanions({"db"})
+            goal.reached(observed) if isinstance(observed, SandboxHandle) else goal.settled_by(
+                observed
+            )
+
+
+def test_a_wait_for_companions_out_of_time_names_them() -> None:
+    last = sandbox(S.READY)
+    error = ReadyWithCompanions({"db", "cache"}).timed_out("box-1", last, 2.5)
+    assert isinstance(error, OperationTimeoutError)
+    assert str(error).startswith("required services cache, db of sandbox box-1 were not started")
+    assert " within 2.5 s: " in str(error)
+    assert (error.sandbox_id, error.timeout_seconds) == ("box-1", 2.5)
+    assert error.last_handle is last
+    pending = ReadyWithCompanions(set()).timed_out("box-1", sandbox(S.PENDING), 2.5)
+    assert "did not become READY within 2.5 s, last seen PENDING" in str(pending)
+
+
+def test_a_wait_for_companions_keeps_the_deadline_and_reads_all_events() -> None:
+    deadline = Deadline(math.inf)
+    goal = ReadyWithCompanions({"db"})
+    assert goal.bounded(deadline) is deadline
+    assert goal.reads_all_events
+    assert not BECOME_READY.reads_all_events
+    assert not ExecGoal("exec-1").reads_all_events
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 from agents_sandbox import (
+    CompanionContainerEventDetails,
+    CompanionContainerSpec,
     CopySpec,
     DeleteSandboxesResult,
     ExecEventDetails,
@@ -23,6 +25,7 @@ from agents_sandbox import (
     InvalidArgumentError,
     MountSpec,
     PingInfo,
+    PortMapping,
     SandboxEvent,
     SandboxEventType,
     SandboxHandle,
@@ -36,6 +39,9 @@ from agents_sandbox._frozen import FrozenMapping
 NOON = datetime(2025, 1, 2, 12, tzinfo=timezone.utc)
 HEALTHCHECK = HealthcheckConfig(("CMD", "true"), "5s", 1.5, 3, timedelta(seconds=1), "100ms")
 SERVICE = ServiceSpec("db", "postgres:16", {"A": "1"}, HEALTHCHECK, ("echo",))
+COMPANION = CompanionContainerSpec(
+    "web", "nginx:1", {"A": "1"}, HEALTHCHECK, ("echo",), ("nginx",), "0.5", "512m", "10g"
+)
 
 MODELS: list[Any] = [
     MountSpec("/a", "/b", True),
@@ -54,6 +60,7 @@ MODELS: list[Any] = [
         error_code="E",
         error_message="m",
         state_changed_at=NOON,
+        companion_containers=(COMPANION,),
     ),
     ExecHandle(
         exec_id="exec-1",
@@ -84,6 +91,9 @@ MODELS: list[Any] = [
         exec=ExecEventDetails("exec-1", None, ExecState.RUNNING),
         service=ServiceEventDetails("db"),
     ),
+    COMPANION,
+    PortMapping(8080, 18080, "udp"),
+    CompanionContainerEventDetails("web", "E", "m"),
     PingInfo("0.2.1", "agboxd"),
     DeleteSandboxesResult(("box-1",), 1),
 ]
@@ -121,7 +131,7 @@ DOCUMENTED: dict[type[Any], dict[str, Any]] = {
         "start_interval": timedelta | None,
     },
 }
-ADDED = {SandboxHandle: ["error_code", "error_message", "state_changed_at"]}
+ADDED = {SandboxHandle: ["error_code", "error_message", "state_changed_at", "companion_containers"]}
 
 
 def kind(value: object) -> str:
@@ -174,7 +184,8 @@ def test_replace_changes_one_field_only(model: Any) -> None:
     assert dataclasses.replace(model) == model
     first = dataclasses.fields(model)[0].name
     value = getattr(model, first)
-    changed = dataclasses.replace(model, **{first: type(value)()})
+    other = 1 if isinstance(value, int) else type(value)()
+    changed = dataclasses.replace(model, **{first: other})
     assert changed != model
     assert dataclasses.replace(changed, **{first: value}) == model
 
@@ -184,6 +195,15 @@ def test_what_a_caller_may_leave_out() -> None:
     assert CopySpec("/a", "/b").exclude_patterns == ()
     service = ServiceSpec("db", "img")
     assert (service.envs, service.healthcheck, service.post_start_on_primary) == ({}, None, ())
+    companion = CompanionContainerSpec("web", "img")
+    assert (companion.envs, companion.healthcheck, companion.post_start_on_primary) == (
+        {},
+        None,
+        (),
+    )
+    limits = (companion.cpu_limit, companion.memory_limit, companion.disk_limit)
+    assert (companion.command, limits) == ((), (None, None, None))
+    assert PortMapping(1, 65535).protocol == "tcp"
     unset = dataclasses.astuple(HealthcheckConfig(("NONE",)))
     assert unset == (("NONE",), None, None, None, None, None)
 
@@ -191,10 +211,25 @@ def test_what_a_caller_may_leave_out() -> None:
 def test_what_a_daemon_may_leave_out_is_none() -> None:
     handle = SandboxHandle("box-1", SandboxState.READY, 3, (), (), {}, None, "img")
     assert (handle.error_code, handle.error_message, handle.state_changed_at) == (None,) * 3
+    assert handle.companion_containers == ()
+    assert dataclasses.astuple(CompanionContainerEventDetails("db")) == ("db", None, None)
     assert dataclasses.astuple(SandboxPhaseDetails()) == (None,) * 4
     assert dataclasses.astuple(ServiceEventDetails("db")) == ("db", None, None)
     unset = dataclasses.astuple(ExecEventDetails("exec-1", None, ExecState.RUNNING))
     assert unset == ("exec-1", None, ExecState.RUNNING, None, None)
+
+
+def test_events_of_services_and_companions_can_be_read_under_both_names() -> None:
+    def event(service: ServiceEventDetails | None) -> SandboxEvent:
+        return SandboxEvent(
+            *("box-1-3", 3, "box-1", SandboxEventType.COMPANION_CONTAINER_FAILED),
+            *(None, True, False, SandboxState.READY),
+            service=service,
+        )
+
+    failed = event(ServiceEventDetails("db", "E", "m"))
+    assert failed.companion_container == CompanionContainerEventDetails("db", "E", "m")
+    assert event(None).companion_container is None
 
 
 def test_specs_take_what_users_have_and_hold_what_is_documented() -> None:
@@ -210,6 +245,15 @@ def test_specs_take_what_users_have_and_hold_what_is_documented() -> None:
     assert copied == CopySpec("/a", Path("/b"), ["*.pyc"])
     assert copied.exclude_patterns == ("*.pyc",)
     assert ServiceSpec("a", "b", post_start_on_primary=["x"]).post_start_on_primary == ("x",)
+
+    lists = CompanionContainerSpec("a", "b", post_start_on_primary=["x"], command=iter(["y", ""]))
+    assert (lists.post_start_on_primary, lists.command) == (("x",), ("y", ""))
+    assert CompanionContainerSpec("a", "b", cpu_limit="") == CompanionContainerSpec("a", "b")
+    assert [PortMapping(1, 2, protocol).protocol for protocol in ("tcp", "udp", "sctp")]
+
+
+def companion(**arguments: Any) -> CompanionContainerSpec:
+    return CompanionContainerSpec(**{"name": "a", "image": "b", **arguments})
 
 
 @pytest.mark.parametrize(
@@ -235,6 +279,25 @@ def test_specs_take_what_users_have_and_hold_what_is_documented() -> None:
         (lambda: ServiceSpec("a", "b", {"A": 1}), "ServiceSpec.envs['A'] must be a str"),  # type: ignore[dict-item]
         (lambda: ServiceSpec("a", "b", healthcheck=""), "ServiceSpec.healthcheck must be a H"),  # type: ignore[arg-type]
         (lambda: ServiceSpec("a", "b", post_start_on_primary="x"), "ServiceSpec.post_start_on_"),
+        (lambda: companion(name=1), "CompanionContainerSpec.name must be a str"),
+        (lambda: companion(image=None), "CompanionContainerSpec.image must be a str"),
+        (lambda: companion(envs=["A=1"]), "CompanionContainerSpec.envs must be a mapping"),
+        (lambda: companion(healthcheck="x"), "CompanionContainerSpec.healthcheck must be a Health"),
+        (lambda: companion(post_start_on_primary="x"), "CompanionContainerSpec.post_start_on_"),
+        (lambda: companion(command="sleep 1"), "CompanionContainerSpec.command must be a sequence"),
+        (lambda: companion(command=["a", 1]), "CompanionContainerSpec.command[1] must be a str"),
+        (
+            lambda: companion(cpu_limit=0.5),
+            "CompanionContainerSpec.cpu_limit must be a str, not fl",
+        ),
+        (lambda: companion(memory_limit=1), "CompanionContainerSpec.memory_limit must be a str"),
+        (lambda: companion(disk_limit=b"1"), "CompanionContainerSpec.disk_limit must be a str"),
+        (lambda: PortMapping(0, 1), "PortMapping.container_port must be an int from 1 to 65535"),
+        (lambda: PortMapping(1, 65536), "PortMapping.host_port must be an int from 1 to 65535"),
+        (lambda: PortMapping(1, True), "PortMapping.host_port must be an int from 1 to 65535"),
+        (lambda: PortMapping("1", 1), "PortMapping.container_port must be an int"),  # type: ignore[arg-type]
+        (lambda: PortMapping(1, 2, "icmp"), "PortMapping.protocol must be one of tcp, udp, sctp: "),
+        (lambda: PortMapping(1, 2, None), "PortMapping.protocol must be one of tcp, udp, sctp: "),  # type: ignore[arg-type]
     ],
 )
 def test_specs_refuse_what_is_wrong_by_name(make: Callable[[], object], message: str) -> None:

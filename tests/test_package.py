@@ -6,6 +6,7 @@ import importlib.metadata
 import importlib.resources
 import inspect
 import json
+import os
 import re
 import subprocess
 import sys
@@ -38,7 +39,7 @@ RENAMED = {
 }
 NOT_AWAITED = {
     *("__init__", "__del__", "__aiter__", "subscribe_sandbox_events"),
-    *("stream", "usable", "cancel", "closing_is_not_cancelling"),
+    *("stream", "usable", "cancel", "closing_is_not_cancelling", "held"),
 }
 
 PAIRS: list[tuple[type[Any], type[Any]]] = [
@@ -48,6 +49,7 @@ PAIRS: list[tuple[type[Any], type[Any]]] = [
 PRIMITIVES: list[tuple[type[Any], type[Any]]] = [
     (_aio.Channel, _blocking.Channel),
     (_aio.Stream, _blocking.Stream),
+    (_aio.TimedLock, _blocking.TimedLock),
 ]
 
 
@@ -128,6 +130,43 @@ def test_the_import_is_clean_and_leaves_the_test_tools_out() -> None:
     assert not [name for name in loaded if name in unwanted]
 
 
+# What another SDK of the same daemon loads: the daemon's own package name, in the pool that all
+# generated code shares, under the name that its file most likely has.
+ANOTHER_SDK = """
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+for package in "agbox.v1", "google.rpc":
+    path = package.replace(".", "/") + "/service.proto"
+    file = descriptor_pb2.FileDescriptorProto(name=path, package=package, syntax="proto3")
+    for name in "PingRequest", "CreateSpec", "SandboxHandle", "Status", "ErrorInfo":
+        message = file.message_type.add(name=name)
+        message.field.add(name="other", number=1, type=9, label=1)
+    descriptor_pool.Default().AddSerializedFile(file.SerializeToString())
+    handle = descriptor_pool.Default().FindMessageTypeByName(package + ".SandboxHandle")
+    assert message_factory.GetMessageClass(handle)(other="x").SerializeToString() == b"\\n\\x01x"
+"""
+OURS = """
+import agents_sandbox
+from agents_sandbox._wire import v02_pb2, v04_pb2
+assert v02_pb2.CreateSpec(image="x").SerializeToString() == b"\\n\\x01x"
+assert v04_pb2.CreateSpec(gpus="all").SerializeToString() == b"r\\x03all"
+"""
+
+
+@pytest.mark.parametrize("implementation", ["upb", "python"])
+@pytest.mark.parametrize("order", [(ANOTHER_SDK, OURS), (OURS, ANOTHER_SDK)], ids=["last", "first"])
+def test_another_sdk_of_the_same_daemon_can_be_loaded_too(
+    order: tuple[str, str], implementation: str
+) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", "".join(order)],
+        env={**os.environ, "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": implementation},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+
+
 @pytest.mark.parametrize(("kind", "twin"), [*PAIRS, *PRIMITIVES])
 def test_both_flavours_have_the_same_methods(kind: type[Any], twin: type[Any]) -> None:
     assert {translated(name) for name in methods(kind)} == methods(twin).keys()
@@ -166,7 +205,7 @@ def test_both_primitives_have_the_same_names() -> None:
         }
         for half in (_aio, _blocking)
     }
-    assert public[_aio] == public[_blocking] == {"Channel", "Stream", "sleep"}
+    assert public[_aio] == public[_blocking] == {"Channel", "Stream", "TimedLock", "sleep"}
 
 
 @pytest.mark.parametrize(

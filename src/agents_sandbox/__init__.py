@@ -7,7 +7,14 @@ blocking twin. Models, enums and errors are shared by both.
 from ._async import AgentsSandboxClient, AsyncSandboxEventStream
 from ._durations import DurationLike
 from ._enums import ExecState, SandboxEventType, SandboxState
-from ._specs import CopySpec, HealthcheckConfig, MountSpec, ServiceSpec
+from ._specs import (
+    CompanionContainerSpec,
+    CopySpec,
+    HealthcheckConfig,
+    MountSpec,
+    PortMapping,
+    ServiceSpec,
+)
 from ._sync_generated import SyncAgentsSandboxClient, SyncSandboxEventStream
 from ._version import __version__
 from .errors import (
@@ -29,8 +36,11 @@ from .errors import (
     SandboxNotFoundError,
     SandboxNotReadyError,
     SandboxSequenceExpiredError,
+    UnsupportedByDaemonError,
+    UnsupportedDaemonError,
 )
 from .models import (
+    CompanionContainerEventDetails,
     DeleteSandboxesResult,
     ExecEventDetails,
     ExecHandle,
@@ -46,6 +56,8 @@ __all__ = [
     "AsyncSandboxEventStream",
     "ClientClosedError",
     "ClientLoopError",
+    "CompanionContainerEventDetails",
+    "CompanionContainerSpec",
     "CopySpec",
     "DaemonError",
     "DaemonUnavailableError",
@@ -63,6 +75,7 @@ __all__ = [
     "MountSpec",
     "OperationTimeoutError",
     "PingInfo",
+    "PortMapping",
     "ProtocolError",
     "SandboxClientError",
     "SandboxConflictError",
@@ -80,6 +93,8 @@ __all__ = [
     "ServiceSpec",
     "SyncAgentsSandboxClient",
     "SyncSandboxEventStream",
+    "UnsupportedByDaemonError",
+    "UnsupportedDaemonError",
     "__version__",
 ]
 

@@ -62,6 +62,14 @@ class DaemonAddress:
         # begins with `//` for a host.
         return "unix://" + quote(os.fsencode(self._opened[0]))
 
+    def socket_identity(self) -> tuple[int, ...] | None:
+        """What changes when another daemon listens: that of the file; None without a file."""
+        try:
+            found = Path((self._opened or self.resolve())[0]).stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino, found.st_ctime_ns
+
     def unavailable(self, detail: str) -> DaemonUnavailableError:
         """Describe why no daemon answers, by looking at the socket now.
 

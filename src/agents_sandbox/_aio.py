@@ -7,8 +7,8 @@ same contracts. `_async` is written against these names alone.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from weakref import WeakSet
 
 import grpc.aio
@@ -122,6 +122,39 @@ class Stream:
 
 Lock = asyncio.Lock
 """Lets one in at a time: `async with Lock():`."""
+
+
+class TimedLock:
+    """Lets one in at a time, and nobody wait for too long."""
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @asynccontextmanager
+    async def held(self, timeout: float | None) -> AsyncIterator[bool]:
+        """Hold the lock, or do not (False) if that would take longer than `timeout` seconds."""
+        if not _usable_here(self._loop):
+            self._lock, self._loop = asyncio.Lock(), asyncio.get_running_loop()
+        lock = self._lock
+        entered = await _acquire(lock, timeout)
+        try:
+            yield entered
+        finally:
+            if entered:
+                lock.release()
+
+
+# Before Python 3.12 wait_for() can lose a lock that comes with the cancellation.
+async def _acquire(lock: Lock, timeout: float | None) -> bool:
+    acquiring = asyncio.ensure_future(lock.acquire())
+    try:
+        await asyncio.wait((acquiring,), timeout=timeout)
+    except asyncio.CancelledError:
+        if not acquiring.cancel():
+            lock.release()
+        raise
+    return not acquiring.cancel()
 
 
 async def sleep(seconds: float) -> None:

@@ -111,6 +111,23 @@ Lock = threading.Lock
 """Lets one in at a time: `with Lock():`."""
 
 
+class TimedLock:
+    """Lets one in at a time, and nobody wait for too long."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def held(self, timeout: float | None) -> Iterator[bool]:
+        """Hold the lock, or do not (False) if that would take longer than `timeout` seconds."""
+        entered = self._lock.acquire(timeout=-1 if timeout is None else timeout)
+        try:
+            yield entered
+        finally:
+            if entered:
+                self._lock.release()
+
+
 def sleep(seconds: float) -> None:
     """Let the given time pass."""
     time.sleep(seconds)

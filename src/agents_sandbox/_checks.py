@@ -15,6 +15,8 @@ from .errors import InvalidArgumentError
 
 ItemT = TypeVar("ItemT")
 
+_MAX_PORT = 65535
+
 # Source: the daemon's rule for the ids that a caller may provide.
 _ID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]{2,198}[a-zA-Z0-9]")
 
@@ -28,6 +30,11 @@ def text(name: str, value: object) -> str:
     except UnicodeEncodeError as error:
         raise InvalidArgumentError(f"{name} is not valid Unicode text: {value!r}") from error
     return value
+
+
+def optional_text(name: str, value: object) -> str | None:
+    """Check a string that may be left out, as None or empty."""
+    return None if value is None else text(name, value) or None
 
 
 def path(name: str, value: object) -> str:
@@ -96,11 +103,16 @@ def new_id(name: str, value: object) -> str:
     return checked
 
 
-def integer(name: str, value: object, *, maximum: int) -> int:
-    """Check a whole number in 0..maximum."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= maximum:
-        raise InvalidArgumentError(f"{name} must be an int from 0 to {maximum}")
+def integer(name: str, value: object, *, minimum: int = 0, maximum: int) -> int:
+    """Check a whole number in minimum..maximum."""
+    if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= maximum:
+        raise InvalidArgumentError(f"{name} must be an int from {minimum} to {maximum}")
     return value
+
+
+def port(name: str, value: object) -> int:
+    """Check the number of a port."""
+    return integer(name, value, minimum=1, maximum=_MAX_PORT)
 
 
 def seconds(name: str, value: object) -> float:

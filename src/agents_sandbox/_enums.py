@@ -59,7 +59,10 @@ class ExecState(_OpenEnum):
 
 
 class SandboxEventType(_OpenEnum):
-    """The type of an event."""
+    """The type of an event.
+
+    Events of services and of companion containers are the same; each has a name for both.
+    """
 
     UNSPECIFIED = 0
     SANDBOX_ACCEPTED = 1
@@ -76,3 +79,5 @@ class SandboxEventType(_OpenEnum):
     EXEC_CANCELLED = 12
     SANDBOX_SERVICE_READY = 13
     SANDBOX_SERVICE_FAILED = 14
+    COMPANION_CONTAINER_READY = 13
+    COMPANION_CONTAINER_FAILED = 14

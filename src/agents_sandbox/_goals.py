@@ -7,11 +7,13 @@ before the wait succeeds.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import ClassVar, Protocol, TypeVar
 
 from ._deadline import Deadline
-from ._enums import SandboxState
+from ._enums import SandboxEventType, SandboxState
+from ._specs import ServiceSpec
 from .errors import (
     OperationTimeoutError,
     SandboxClientError,
@@ -19,7 +21,13 @@ from .errors import (
     SandboxInvalidStateError,
     SandboxNotReadyError,
 )
-from .models import ExecHandle, SandboxEvent, SandboxHandle, SandboxPhaseDetails
+from .models import (
+    CompanionContainerEventDetails,
+    ExecHandle,
+    SandboxEvent,
+    SandboxHandle,
+    SandboxPhaseDetails,
+)
 
 HandleT = TypeVar("HandleT", bound=SandboxHandle | ExecHandle)
 HandleT_contra = TypeVar("HandleT_contra", bound=SandboxHandle | ExecHandle, contravariant=True)
@@ -31,6 +39,9 @@ _EXEC_GRACE_SECONDS = 2.0
 
 class Goal(Protocol[HandleT_contra]):
     """What a wait asks of its goal."""
+
+    reads_all_events: ClassVar[bool]
+    """Whether a snapshot cannot stand for the events before it."""
 
     def reached(self, handle: HandleT_contra) -> bool:
         """Judge a snapshot."""
@@ -66,6 +77,7 @@ class SandboxGoal:
     dead_ends: frozenset[SandboxState]
     hindrance: str
     survives: frozenset[str | None] = frozenset()
+    reads_all_events: ClassVar[bool] = False
 
     def reached(self, handle: SandboxHandle) -> bool:
         """Judge a snapshot."""
@@ -143,6 +155,75 @@ BECOME_DELETED = SandboxGoal(
 
 
 @dataclass
+class ReadyWithCompanions:
+    """READY, and companions started: what daemons since 0.3.0 have for required services.
+
+    Their READY waits for no companion, and no event tells that one is healthy.
+
+    Attributes:
+        missing: The companions that have not been started yet.
+    """
+
+    missing: set[str]
+    reads_all_events: ClassVar[bool] = True
+
+    def reached(self, handle: SandboxHandle) -> bool:
+        """Judge a snapshot, which tells nothing of companions."""
+        return BECOME_READY.reached(handle) and not self.missing
+
+    def settled_by(self, event: SandboxEvent) -> bool:
+        """Judge an event of the sandbox or of a companion."""
+        companion = event.companion_container
+        if companion is not None and companion.name in self.missing:
+            if event.event_type is SandboxEventType.COMPANION_CONTAINER_FAILED:
+                raise _failed_companion(event.sandbox_id, companion)
+            if event.event_type is SandboxEventType.COMPANION_CONTAINER_READY:
+                self.missing.remove(companion.name)
+        return BECOME_READY.settled_by(event) and not self.missing
+
+    def bounded(self, deadline: Deadline) -> Deadline:
+        """Return the deadline as it is."""
+        return deadline
+
+    def timed_out(
+        self, sandbox_id: str | None, handle: SandboxHandle | None, seconds: float | None
+    ) -> SandboxClientError:
+        """Make the error of a wait that took too long."""
+        if not self.missing:
+            return BECOME_READY.timed_out(sandbox_id, handle, seconds)
+        error = OperationTimeoutError(
+            f"required services {', '.join(sorted(self.missing))} of sandbox {sandbox_id} were not "
+            f"started {_within(seconds)}: the daemon goes on with them; follow them with "
+            "subscribe_sandbox_events, or raise timeout_seconds or operation_timeout_seconds",
+            sandbox_id=sandbox_id,
+        )
+        error.timeout_seconds, error.last_handle = seconds, handle
+        return error
+
+
+def become_ready(
+    accepted: SandboxHandle, required: Iterable[ServiceSpec]
+) -> SandboxGoal | ReadyWithCompanions:
+    """The goal of a create, from the daemon's answer and what was asked for."""
+    companions = {item.name for item in accepted.companion_containers}
+    missing = companions.intersection(item.name for item in required)
+    return ReadyWithCompanions(missing) if missing else BECOME_READY
+
+
+def _failed_companion(
+    sandbox_id: str, companion: CompanionContainerEventDetails
+) -> SandboxFailedError:
+    error = SandboxFailedError(
+        f"required service {companion.name} of sandbox {sandbox_id} failed: "
+        f"{companion.error_code or 'no error code'}: {companion.error_message or 'no message'}. "
+        "The sandbox goes on without it: delete it and create another one",
+        sandbox_id=sandbox_id,
+    )
+    error.error_code, error.error_message = companion.error_code, companion.error_message
+    return error
+
+
+@dataclass
 class ExecGoal:
     """The end of an exec, by itself or with its sandbox.
 
@@ -154,6 +235,7 @@ class ExecGoal:
 
     exec_id: str
     lost_sandbox: SandboxClientError | None = field(default=None, init=False)
+    reads_all_events: ClassVar[bool] = False
 
     def reached(self, handle: ExecHandle) -> bool:
         """Judge a snapshot."""

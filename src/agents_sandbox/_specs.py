@@ -169,3 +169,95 @@ class ServiceSpec:
                 "ServiceSpec.post_start_on_primary", post_start_on_primary
             ),
         )
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class CompanionContainerSpec:
+    """A container beside the primary one, reachable under its name; since daemon 0.3.0.
+
+    READY never waits for companions. Limits that are None are not set.
+
+    Args:
+        name: The companion's name and host name in the sandbox's network.
+        image: The companion's image.
+        envs: The companion's own environment variables.
+        healthcheck: How its health is checked; needed where there are hooks.
+        post_start_on_primary: Shell commands run in the primary container once
+            the companion is healthy.
+        command: Its command, in place of the image's own. Since daemon 0.4.0.
+        cpu_limit: CPUs it may use, e.g. `"0.5"`. Since daemon 0.4.1.
+        memory_limit: Memory it may use, e.g. `"512m"`. Since daemon 0.4.1.
+        disk_limit: Disk space it may use, e.g. `"10g"`. Since daemon 0.4.1.
+    """
+
+    name: str
+    image: str
+    envs: Mapping[str, str]
+    healthcheck: HealthcheckConfig | None
+    post_start_on_primary: tuple[str, ...]
+    command: tuple[str, ...]
+    cpu_limit: str | None
+    memory_limit: str | None
+    disk_limit: str | None
+
+    def __init__(
+        self,
+        name: str,
+        image: str,
+        envs: Mapping[str, str] = FrozenMapping(),
+        healthcheck: HealthcheckConfig | None = None,
+        post_start_on_primary: Iterable[str] = (),
+        command: Iterable[str] = (),
+        cpu_limit: str | None = None,
+        memory_limit: str | None = None,
+        disk_limit: str | None = None,
+    ) -> None:
+        where = type(self).__name__
+        if healthcheck is not None and not isinstance(healthcheck, HealthcheckConfig):
+            raise InvalidArgumentError(f"{where}.healthcheck must be a HealthcheckConfig")
+        limits = {"cpu_limit": cpu_limit, "memory_limit": memory_limit, "disk_limit": disk_limit}
+        _fill(
+            self,
+            name=_checks.text(f"{where}.name", name),
+            image=_checks.text(f"{where}.image", image),
+            envs=_checks.text_mapping(f"{where}.envs", envs),
+            healthcheck=healthcheck,
+            post_start_on_primary=_checks.texts(
+                f"{where}.post_start_on_primary", post_start_on_primary
+            ),
+            command=_checks.texts(f"{where}.command", command),
+            **{
+                name: _checks.optional_text(f"{where}.{name}", limit)
+                for name, limit in limits.items()
+            },
+        )
+
+
+_PROTOCOLS = ("tcp", "udp", "sctp")
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class PortMapping:
+    """A port of the sandbox that is published on the daemon's host; since daemon 0.4.0.
+
+    Args:
+        container_port: The port in the sandbox, 1 to 65535.
+        host_port: The port on the host's loopback address, 1 to 65535.
+        protocol: `"tcp"`, `"udp"` or `"sctp"`.
+    """
+
+    container_port: int
+    host_port: int
+    protocol: str
+
+    def __init__(self, container_port: int, host_port: int, protocol: str = "tcp") -> None:
+        if protocol not in _PROTOCOLS:
+            raise InvalidArgumentError(
+                f"PortMapping.protocol must be one of {', '.join(_PROTOCOLS)}: {protocol!r}"
+            )
+        _fill(
+            self,
+            container_port=_checks.port("PortMapping.container_port", container_port),
+            host_port=_checks.port("PortMapping.host_port", host_port),
+            protocol=protocol,
+        )

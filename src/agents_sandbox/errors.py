@@ -4,9 +4,11 @@
     ├── ClientClosedError              (RuntimeError)
     ├── ClientLoopError                (RuntimeError)
     ├── InvalidArgumentError           (ValueError)
+    │   └── UnsupportedByDaemonError
     ├── DaemonUnavailableError         (ConnectionError)
     ├── OperationTimeoutError          (TimeoutError)
     ├── ProtocolError
+    ├── UnsupportedDaemonError
     ├── DaemonError
     ├── SandboxNotFoundError
     ├── SandboxConflictError
@@ -85,6 +87,20 @@ class InvalidArgumentError(SandboxClientError, ValueError):
     """An argument is not acceptable; nothing was created or changed."""
 
 
+class UnsupportedByDaemonError(InvalidArgumentError):
+    """The daemon is too old for an argument, and would ignore it; nothing was created.
+
+    Attributes:
+        field: The argument, such as `"cpu_limit"`.
+        daemon_version: The release of the daemon, such as `"0.4.0"`.
+        since_version: The release that brings the argument.
+    """
+
+    field: str | None = None
+    daemon_version: str | None = None
+    since_version: str | None = None
+
+
 class DaemonUnavailableError(SandboxClientError, ConnectionError):
     """No daemon answers at the socket; the message says what is wrong with it.
 
@@ -110,6 +126,16 @@ class OperationTimeoutError(SandboxClientError, TimeoutError):
 
 class ProtocolError(SandboxClientError):
     """The peer's answer cannot be understood: not a daemon, or one too different."""
+
+
+class UnsupportedDaemonError(SandboxClientError):
+    """The daemon is of a release that this SDK cannot speak to.
+
+    Attributes:
+        daemon_version: What it says it is.
+    """
+
+    daemon_version: str | None = None
 
 
 class DaemonError(SandboxClientError):

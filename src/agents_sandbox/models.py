@@ -10,7 +10,7 @@ from datetime import datetime
 
 from ._enums import ExecState, SandboxEventType, SandboxState
 from ._frozen import FrozenMapping
-from ._specs import ServiceSpec
+from ._specs import CompanionContainerSpec, ServiceSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +21,9 @@ class SandboxHandle:
         sandbox_id: The sandbox's id.
         state: Its state.
         last_event_sequence: Sequence of its newest event.
-        required_services: Services that READY waits for, as accepted.
-        optional_services: Services that READY does not wait for, as accepted.
+        required_services: Services that READY waits for, as accepted. Daemons
+            since 0.3.0 know companions only, and report none here.
+        optional_services: Services that READY does not wait for, likewise.
         labels: Its labels, as accepted.
         created_at: When it was accepted; None if not set by the daemon.
         image: The primary container's image, as accepted.
@@ -30,6 +31,8 @@ class SandboxHandle:
             Daemon 0.2.0 never sets it.
         error_message: The same in words; else None.
         state_changed_at: When it entered its state; None from daemon 0.2.0.
+        companion_containers: Companions as accepted by a daemon since 0.3.0,
+            services that were sent to it among them; READY waits for none.
     """
 
     sandbox_id: str
@@ -43,6 +46,7 @@ class SandboxHandle:
     error_code: str | None = None
     error_message: str | None = None
     state_changed_at: datetime | None = None
+    companion_containers: tuple[CompanionContainerSpec, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", FrozenMapping(self.labels))
@@ -137,6 +141,21 @@ class ServiceEventDetails:
 
 
 @dataclass(frozen=True, slots=True)
+class CompanionContainerEventDetails:
+    """Details of an event of a companion container.
+
+    Attributes:
+        name: The companion.
+        error_code: Why it failed, e.g. `"CONTAINER_CRASHLOOP"`; else None.
+        error_message: The same in words.
+    """
+
+    name: str
+    error_code: str | None = None
+    error_message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SandboxEvent:
     """One event of a sandbox. At most one of the three details is set.
 
@@ -153,7 +172,7 @@ class SandboxEvent:
             the event does not change it, as for all execs.
         sandbox_phase: Details of a sandbox event, or None.
         exec: Details of an exec event, or None.
-        service: Details of a service event, or None.
+        service: Details of an event of a service or companion, or None.
     """
 
     event_id: str
@@ -167,6 +186,16 @@ class SandboxEvent:
     sandbox_phase: SandboxPhaseDetails | None = None
     exec: ExecEventDetails | None = None
     service: ServiceEventDetails | None = None
+
+    @property
+    def companion_container(self) -> CompanionContainerEventDetails | None:
+        """Details of an event of a companion or service, or None: `service` by its new name."""
+        details = self.service
+        if details is None:
+            return None
+        return CompanionContainerEventDetails(
+            details.service_name, details.error_code, details.error_message
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,15 +12,16 @@ from .. import _checks
 from .._address import DaemonAddress
 from .._deadline import Budget, Deadline
 from .._durations import DurationLike
-from .._goals import BECOME_READY, BECOME_STOPPED, SandboxGoal
-from .._specs import CopySpec, MountSpec, ServiceSpec
+from .._goals import BECOME_READY, BECOME_STOPPED, SandboxGoal, become_ready
+from .._releases import chosen_release
+from .._specs import CompanionContainerSpec, CopySpec, MountSpec, PortMapping, ServiceSpec
 from .._wire import methods, requests
-from .._wire.codec import decode_exec, decode_sandbox
+from .._wire.codec import decode_exec
+from .._wire.creates import new_sandbox
 from ..errors import SandboxClientError
 from ..models import DeleteSandboxesResult, ExecHandle, PingInfo, SandboxHandle
+from ._daemon import Daemon
 from ._events import AsyncSandboxEventStream
-from ._snapshots import read_exec, read_sandbox
-from ._transport import Transport
 from ._waits import DeleteWait, ExecWait, SandboxWait
 
 if TYPE_CHECKING:
@@ -40,9 +41,12 @@ class AgentsSandboxClient:
         timeout_seconds: How long one RPC may take, in seconds.
         operation_timeout_seconds: How long a slow operation may take with its
             wait, in seconds; `math.inf` for no bound.
+        daemon_version: The daemon's release, e.g. `"0.4.3"`, which decides how
+            to talk to it. None: the daemon is asked, which is safer.
 
     Raises:
         InvalidArgumentError: An argument is not acceptable.
+        UnsupportedDaemonError: `daemon_version` is of a release that is not supported.
     """
 
     def __init__(
@@ -51,13 +55,16 @@ class AgentsSandboxClient:
         *,
         timeout_seconds: float = 5.0,
         operation_timeout_seconds: float = 60.0,
+        daemon_version: str | None = None,
     ) -> None:
         self._address = DaemonAddress(socket_path)
         self._timeout = _checks.seconds("timeout_seconds", timeout_seconds)
         self._operation_timeout = _checks.seconds(
             "operation_timeout_seconds", operation_timeout_seconds
         )
-        self._transport = Transport(self._address)
+        release = None if daemon_version is None else chosen_release(daemon_version)
+        self._daemon = Daemon(self._address, release)
+        self._transport = self._daemon.transport
 
     async def __aenter__(self) -> Self:
         return self
@@ -103,9 +110,16 @@ class AgentsSandboxClient:
         builtin_tools: Iterable[str] = (),
         required_services: Iterable[ServiceSpec] = (),
         optional_services: Iterable[ServiceSpec] = (),
+        companion_containers: Iterable[CompanionContainerSpec] = (),
         labels: Mapping[str, str] | None = None,
         envs: Mapping[str, str] | None = None,
         idle_ttl: DurationLike | None = None,
+        ports: Iterable[PortMapping] = (),
+        command: Sequence[str] = (),
+        cpu_limit: str | None = None,
+        memory_limit: str | None = None,
+        disk_limit: str | None = None,
+        gpus: str | None = None,
         wait: bool = True,
         timeout_seconds: float | None = None,
     ) -> SandboxHandle:
@@ -123,11 +137,23 @@ class AgentsSandboxClient:
             copies: Host paths copied into it.
             builtin_tools: Names of the daemon's built-in tools to provide.
             required_services: Services that must be healthy before READY.
+                Daemons since 0.3.0 cannot wait for health; with them, `wait`
+                waits until each was started.
             optional_services: Services that READY does not wait for.
+            companion_containers: Containers beside the primary one, for which
+                READY does not wait. Since daemon 0.3.0.
             labels: Labels to find the sandbox by.
             envs: Environment variables of the primary container.
             idle_ttl: How long without a running exec until the daemon stops
                 the sandbox; 0 for never, None for the daemon's own setting.
+            ports: Ports to publish on the host. Since daemon 0.4.0.
+            command: The primary container's command, in place of one that
+                waits for execs. Since daemon 0.4.0.
+            cpu_limit: CPUs of the primary container, e.g. `"0.5"`. Since
+                daemon 0.4.1, like the next two.
+            memory_limit: Its memory, e.g. `"512m"`.
+            disk_limit: Its disk space, e.g. `"10g"`.
+            gpus: `"all"` for all GPUs of the host. Since daemon 0.4.3.
             wait: Whether to wait until the sandbox is READY.
             timeout_seconds: Bound of this call with its wait, in seconds;
                 None: the client's `operation_timeout_seconds`.
@@ -138,14 +164,16 @@ class AgentsSandboxClient:
 
         Raises:
             InvalidArgumentError: An argument is refused, here or by the daemon.
+            UnsupportedByDaemonError: The daemon is too old for an argument.
+            UnsupportedDaemonError: The daemon's release is not supported.
             SandboxConflictError: The id was used before.
-            SandboxFailedError: The sandbox failed; carries the daemon's
+            SandboxFailedError: The sandbox or a required service failed; carries the daemon's
                 `error_code` and `error_message`.
             SandboxNotReadyError: It was deleted or stopped during the wait.
             OperationTimeoutError: It is not READY in time; it goes on.
             DaemonUnavailableError: No daemon answers at the socket.
         """
-        request = requests.create_sandbox(
+        new = new_sandbox(
             image=image,
             sandbox_id=sandbox_id,
             config_yaml=config_yaml,
@@ -154,16 +182,24 @@ class AgentsSandboxClient:
             builtin_tools=builtin_tools,
             required_services=required_services,
             optional_services=optional_services,
+            companion_containers=companion_containers,
             labels=labels,
             envs=envs,
             idle_ttl=idle_ttl,
+            ports=ports,
+            command=command,
+            cpu_limit=cpu_limit,
+            memory_limit=memory_limit,
+            disk_limit=disk_limit,
+            gpus=gpus,
         )
         budget = self._budget(timeout_seconds)
-        answer = await self._transport.unary(methods.CREATE_SANDBOX, request, budget.rpc())
+        accepted = await self._daemon.create_sandbox(new, budget.rpc())
         if not wait:
-            return await read_sandbox(self._transport, request.sandbox_id, budget.rpc())
-        following = SandboxWait(self._transport, BECOME_READY, request.sandbox_id, budget)
-        return await following.until_reached(decode_sandbox(answer.sandbox))
+            return await self._daemon.read_sandbox(new.sandbox_id, budget.rpc())
+        goal = become_ready(accepted, new.required_services)
+        following = SandboxWait(self._daemon, goal, new.sandbox_id, budget)
+        return await following.until_reached(accepted)
 
     async def get_sandbox(
         self, sandbox_id: str, *, timeout_seconds: float | None = None
@@ -182,7 +218,7 @@ class AgentsSandboxClient:
             DaemonUnavailableError: No daemon answers at the socket.
             OperationTimeoutError: It did not answer in time.
         """
-        return await read_sandbox(self._transport, sandbox_id, self._query(timeout_seconds))
+        return await self._daemon.read_sandbox(sandbox_id, self._query(timeout_seconds))
 
     async def list_sandboxes(
         self,
@@ -207,10 +243,7 @@ class AgentsSandboxClient:
             OperationTimeoutError: It did not answer in time.
         """
         request = requests.list_sandboxes(include_deleted, label_selector)
-        answer = await self._transport.unary(
-            methods.LIST_SANDBOXES, request, self._query(timeout_seconds)
-        )
-        return [decode_sandbox(sandbox) for sandbox in answer.sandboxes]
+        return await self._daemon.list_sandboxes(request, self._query(timeout_seconds))
 
     async def resume_sandbox(
         self, sandbox_id: str, *, wait: bool = True, timeout_seconds: float | None = None
@@ -292,8 +325,8 @@ class AgentsSandboxClient:
         request = requests.delete_sandbox(sandbox_id)
         await self._transport.unary(methods.DELETE_SANDBOX, request, budget.rpc())
         if not wait:
-            return await read_sandbox(self._transport, sandbox_id, budget.rpc())
-        return await DeleteWait(self._transport, sandbox_id, budget).until_reached()
+            return await self._daemon.read_sandbox(sandbox_id, budget.rpc())
+        return await DeleteWait(self._daemon, sandbox_id, budget).until_reached()
 
     async def delete_sandboxes(
         self,
@@ -328,7 +361,7 @@ class AgentsSandboxClient:
         failures: list[SandboxClientError] = []
         for sandbox_id in result.deleted_sandbox_ids if wait else ():
             try:
-                await DeleteWait(self._transport, sandbox_id, budget).until_reached()
+                await DeleteWait(self._daemon, sandbox_id, budget).until_reached()
             except SandboxClientError as error:
                 failures.append(error)
         if failures:
@@ -385,8 +418,8 @@ class AgentsSandboxClient:
         budget = self._budget(timeout_seconds)
         logs = await self._transport.unary(methods.CREATE_EXEC, request, budget.rpc())
         if not wait:
-            return await read_exec(self._transport, request.exec_id, budget.rpc(), logs)
-        following = ExecWait(self._transport, request.exec_id, budget, sandbox_id, logs)
+            return await self._daemon.read_exec(request.exec_id, budget.rpc(), logs)
+        following = ExecWait(self._daemon, request.exec_id, budget, sandbox_id, logs)
         return await following.until_reached()
 
     async def run(
@@ -453,8 +486,8 @@ class AgentsSandboxClient:
             methods.CANCEL_EXEC, requests.cancel_exec(exec_id), budget.rpc()
         )
         if not wait:
-            return await read_exec(self._transport, exec_id, budget.rpc())
-        return await ExecWait(self._transport, exec_id, budget).until_reached()
+            return await self._daemon.read_exec(exec_id, budget.rpc())
+        return await ExecWait(self._daemon, exec_id, budget).until_reached()
 
     async def get_exec(self, exec_id: str, *, timeout_seconds: float | None = None) -> ExecHandle:
         """Read an exec. It can be read until its sandbox is purged.
@@ -472,7 +505,7 @@ class AgentsSandboxClient:
             DaemonUnavailableError: No daemon answers at the socket.
             OperationTimeoutError: It did not answer in time.
         """
-        return await read_exec(self._transport, exec_id, self._query(timeout_seconds))
+        return await self._daemon.read_exec(exec_id, self._query(timeout_seconds))
 
     async def list_active_execs(
         self, *, sandbox_id: str | None = None, timeout_seconds: float | None = None
@@ -538,8 +571,8 @@ class AgentsSandboxClient:
         self, sandbox_id: str, goal: SandboxGoal, wait: bool, budget: Budget
     ) -> SandboxHandle:
         if not wait:
-            return await read_sandbox(self._transport, sandbox_id, budget.rpc())
-        return await SandboxWait(self._transport, goal, sandbox_id, budget).until_reached()
+            return await self._daemon.read_sandbox(sandbox_id, budget.rpc())
+        return await SandboxWait(self._daemon, goal, sandbox_id, budget).until_reached()
 
     def _query(self, timeout_seconds: float | None) -> Deadline:
         return Deadline(self._explicit(timeout_seconds) or self._timeout)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Generic
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Generic
+
+from google.protobuf.message import Message
 
 from .._address import DaemonAddress
 from .._aio import Channel, Stream
 from .._deadline import Deadline
 from .._rpc import rpc_errors
 from .._wire.methods import Method, RequestT, ResponseT
+from ..errors import DaemonUnavailableError, ProtocolError
 
 
 class Transport:
@@ -21,12 +26,14 @@ class Transport:
     def __init__(self, address: DaemonAddress) -> None:
         self._address = address
         self._channel = Channel(address.target)
+        self.losses = 0
+        """How often the daemon was not reached or not understood: it may be another by now."""
 
     async def unary(
         self, method: Method[RequestT, ResponseT], request: RequestT, deadline: Deadline
     ) -> ResponseT:
         """Send one request and return the answer."""
-        with rpc_errors(method, request, self._address, deadline):
+        with self._errors(method, request, deadline):
             answer = await self._channel.unary(
                 method.path, request.SerializeToString(), deadline.remaining()
             )
@@ -36,11 +43,22 @@ class Transport:
         self, method: Method[RequestT, ResponseT], request: RequestT, deadline: Deadline
     ) -> ResponseStream[RequestT, ResponseT]:
         """Send one request and return the stream of answers."""
-        with rpc_errors(method, request, self._address, deadline):
+        with self._errors(method, request, deadline):
             stream = self._channel.stream(
                 method.path, request.SerializeToString(), deadline.remaining()
             )
-        return ResponseStream(self._address, method, request, deadline, stream)
+        return ResponseStream(self._errors, method, request, deadline, stream)
+
+    @contextmanager
+    def _errors(
+        self, method: Method[Any, Any], request: Message, deadline: Deadline
+    ) -> Iterator[None]:
+        try:
+            with rpc_errors(method, request, self._address, deadline):
+                yield
+        except (DaemonUnavailableError, ProtocolError):
+            self.losses += 1
+            raise
 
     async def aclose(self) -> None:
         """End every call and refuse new ones. Safe to repeat."""
@@ -52,13 +70,13 @@ class ResponseStream(Generic[RequestT, ResponseT]):
 
     def __init__(
         self,
-        address: DaemonAddress,
+        errors: Callable[[Method[Any, Any], Message, Deadline], AbstractContextManager[None]],
         method: Method[RequestT, ResponseT],
         request: RequestT,
         deadline: Deadline,
         stream: Stream,
     ) -> None:
-        self._address = address
+        self._errors = errors
         self._method = method
         self._request = request
         self._deadline = deadline
@@ -70,7 +88,7 @@ class ResponseStream(Generic[RequestT, ResponseT]):
 
     async def read(self) -> ResponseT | None:
         """Return the next answer; None after the daemon's end or our own cancel."""
-        with rpc_errors(self._method, self._request, self._address, self._deadline):
+        with self._errors(self._method, self._request, self._deadline):
             answer = await self._stream.read()
             return None if answer is None else self._method.response_type.FromString(answer)
 

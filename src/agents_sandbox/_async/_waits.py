@@ -9,7 +9,7 @@ from typing import Generic
 from .._aio import sleep
 from .._deadline import Backoff, Budget
 from .._enums import SandboxState
-from .._goals import BECOME_DELETED, ExecGoal, Goal, HandleT, SandboxGoal
+from .._goals import BECOME_DELETED, ExecGoal, Goal, HandleT
 from .._wire import requests
 from .._wire import v02_pb2 as pb
 from .._wire.codec import decode_event
@@ -21,8 +21,7 @@ from ..errors import (
     SandboxNotFoundError,
 )
 from ..models import ExecHandle, SandboxHandle
-from ._snapshots import read_exec, read_sandbox
-from ._transport import Transport
+from ._daemon import Daemon
 
 
 class _Wait(ABC, Generic[HandleT]):
@@ -34,9 +33,9 @@ class _Wait(ABC, Generic[HandleT]):
     """
 
     def __init__(
-        self, transport: Transport, goal: Goal[HandleT], sandbox_id: str | None, budget: Budget
+        self, daemon: Daemon, goal: Goal[HandleT], sandbox_id: str | None, budget: Budget
     ) -> None:
-        self._transport = transport
+        self._daemon = daemon
         self._goal = goal
         self._sandbox_id = sandbox_id
         self._budget = budget
@@ -84,9 +83,10 @@ class _Wait(ABC, Generic[HandleT]):
 
     async def _follow(self, handle: HandleT) -> bool:
         """Read events until one settles the matter (True) or the daemon ends them (False)."""
-        self._sequence = max(self._sequence, handle.last_event_sequence)
+        if not (self._sequence and self._goal.reads_all_events):
+            self._sequence = max(self._sequence, handle.last_event_sequence)
         request = requests.subscribe_sandbox_events(handle.sandbox_id, self._sequence)
-        stream = self._transport.stream(SUBSCRIBE_SANDBOX_EVENTS, request, self._deadline)
+        stream = self._daemon.transport.stream(SUBSCRIBE_SANDBOX_EVENTS, request, self._deadline)
         try:
             while (message := await stream.read()) is not None:
                 if self._is_news(message) and self._goal.settled_by(decode_event(message)):
@@ -110,20 +110,20 @@ class SandboxWait(_Wait[SandboxHandle]):
     """Waits for a state of a sandbox."""
 
     def __init__(
-        self, transport: Transport, goal: SandboxGoal, sandbox_id: str, budget: Budget
+        self, daemon: Daemon, goal: Goal[SandboxHandle], sandbox_id: str, budget: Budget
     ) -> None:
-        super().__init__(transport, goal, sandbox_id, budget)
+        super().__init__(daemon, goal, sandbox_id, budget)
         self._id = sandbox_id
 
     async def _read(self) -> SandboxHandle:
-        return await read_sandbox(self._transport, self._id, self._budget.rpc())
+        return await self._daemon.read_sandbox(self._id, self._budget.rpc())
 
 
 class DeleteWait(SandboxWait):
     """Waits until a sandbox is deleted, be it by its purge."""
 
-    def __init__(self, transport: Transport, sandbox_id: str, budget: Budget) -> None:
-        super().__init__(transport, BECOME_DELETED, sandbox_id, budget)
+    def __init__(self, daemon: Daemon, sandbox_id: str, budget: Budget) -> None:
+        super().__init__(daemon, BECOME_DELETED, sandbox_id, budget)
 
     async def _read(self) -> SandboxHandle:
         try:
@@ -145,15 +145,15 @@ class ExecWait(_Wait[ExecHandle]):
 
     def __init__(
         self,
-        transport: Transport,
+        daemon: Daemon,
         exec_id: str,
         budget: Budget,
         sandbox_id: str | None = None,
         logs: pb.CreateExecResponse | None = None,
     ) -> None:
-        super().__init__(transport, ExecGoal(exec_id), sandbox_id, budget)
+        super().__init__(daemon, ExecGoal(exec_id), sandbox_id, budget)
         self._id = exec_id
         self._logs = logs
 
     async def _read(self) -> ExecHandle:
-        return await read_exec(self._transport, self._id, self._budget.rpc(), self._logs)
+        return await self._daemon.read_exec(self._id, self._budget.rpc(), self._logs)

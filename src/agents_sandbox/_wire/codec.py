@@ -7,13 +7,21 @@ times beyond Python's calendar as None.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from .._enums import ExecState, SandboxEventType, SandboxState
-from .._specs import CopySpec, HealthcheckConfig, MountSpec, ServiceSpec
+from .._specs import (
+    CompanionContainerSpec,
+    CopySpec,
+    HealthcheckConfig,
+    MountSpec,
+    PortMapping,
+    ServiceSpec,
+)
 from ..errors import InvalidArgumentError
 from ..models import (
     ExecEventDetails,
@@ -24,6 +32,7 @@ from ..models import (
     ServiceEventDetails,
 )
 from . import v02_pb2 as pb
+from . import v04_pb2 as v04
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -117,14 +126,70 @@ def decode_service(message: pb.ServiceSpec) -> ServiceSpec:
     )
 
 
-def decode_sandbox(message: pb.SandboxHandle) -> SandboxHandle:
-    """Decode a sandbox's snapshot."""
+def encode_companion(companion: CompanionContainerSpec) -> v04.CompanionContainerSpec:
+    """Encode a companion container."""
+    check = companion.healthcheck
+    return v04.CompanionContainerSpec(
+        name=companion.name,
+        image=companion.image,
+        envs=companion.envs,
+        healthcheck=encode_healthcheck(check) if check else None,
+        post_start_on_primary=companion.post_start_on_primary,
+        command=companion.command,
+        cpu_limit=companion.cpu_limit or "",
+        memory_limit=companion.memory_limit or "",
+        disk_limit=companion.disk_limit or "",
+    )
+
+
+def decode_companion(message: v04.CompanionContainerSpec) -> CompanionContainerSpec:
+    """Decode a companion container."""
+    has_check = message.HasField("healthcheck")
+    return CompanionContainerSpec(
+        name=message.name,
+        image=message.image,
+        envs=message.envs,
+        healthcheck=decode_healthcheck(message.healthcheck) if has_check else None,
+        post_start_on_primary=message.post_start_on_primary,
+        command=message.command,
+        cpu_limit=message.cpu_limit,
+        memory_limit=message.memory_limit,
+        disk_limit=message.disk_limit,
+    )
+
+
+def encode_port(port: PortMapping) -> v04.PortMapping:
+    """Encode a published port."""
+    protocol = f"PORT_PROTOCOL_{port.protocol.upper()}"
+    return v04.PortMapping(
+        container_port=port.container_port, host_port=port.host_port, protocol=protocol
+    )
+
+
+def decode_sandbox_v02(message: pb.SandboxHandle) -> SandboxHandle:
+    """Decode a sandbox's snapshot of dialect 0.2."""
+    return replace(
+        _decode_sandbox(message),
+        required_services=tuple(map(decode_service, message.required_services)),
+        optional_services=tuple(map(decode_service, message.optional_services)),
+    )
+
+
+def decode_sandbox_v04(message: v04.SandboxHandle) -> SandboxHandle:
+    """Decode a sandbox's snapshot of dialect 0.4."""
+    return replace(
+        _decode_sandbox(message),
+        companion_containers=tuple(map(decode_companion, message.companion_containers)),
+    )
+
+
+def _decode_sandbox(message: pb.SandboxHandle | v04.SandboxHandle) -> SandboxHandle:
     return SandboxHandle(
         sandbox_id=message.sandbox_id,
         state=SandboxState(message.state),
         last_event_sequence=message.last_event_sequence,
-        required_services=tuple(map(decode_service, message.required_services)),
-        optional_services=tuple(map(decode_service, message.optional_services)),
+        required_services=(),
+        optional_services=(),
         labels=message.labels,
         created_at=_time(message, "created_at"),
         image=message.image,
@@ -202,7 +267,9 @@ def _service_details(message: pb.ServiceEventDetails) -> ServiceEventDetails:
     )
 
 
-def _time(message: pb.SandboxHandle | pb.SandboxEvent, name: str) -> datetime | None:
+def _time(
+    message: pb.SandboxHandle | v04.SandboxHandle | pb.SandboxEvent, name: str
+) -> datetime | None:
     return decode_timestamp(getattr(message, name)) if message.HasField(name) else None
 
 

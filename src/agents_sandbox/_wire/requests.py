@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 
 from .. import _checks
-from .._durations import DurationLike, to_timedelta
-from .._specs import CopySpec, MountSpec, ServiceSpec
 from ..errors import InvalidArgumentError
 from . import v02_pb2 as pb
-from .codec import encode_copy, encode_duration, encode_mount, encode_service
 
 _UINT64_MAX = 2**64 - 1
 
@@ -21,42 +18,9 @@ def ping() -> pb.PingRequest:
     return pb.PingRequest()
 
 
-def create_sandbox(
-    *,
-    image: str | None,
-    sandbox_id: str | None,
-    config_yaml: str | bytes | None,
-    mounts: Iterable[MountSpec],
-    copies: Iterable[CopySpec],
-    builtin_tools: Iterable[str],
-    required_services: Iterable[ServiceSpec],
-    optional_services: Iterable[ServiceSpec],
-    labels: Mapping[str, str] | None,
-    envs: Mapping[str, str] | None,
-    idle_ttl: DurationLike | None,
-) -> pb.CreateSandboxRequest:
-    """Encode a create. Without an id it gets one here, so that errors can name it."""
-    yaml = _yaml(config_yaml)
-    name = "" if image is None else _checks.text("image", image)
-    if not name and not yaml:
-        raise InvalidArgumentError('image is required: pass image="..." on every create_sandbox')
-    required = _checks.items("required_services", required_services, ServiceSpec)
-    optional = _checks.items("optional_services", optional_services, ServiceSpec)
-    ttl = None if idle_ttl is None else to_timedelta("idle_ttl", idle_ttl)
-    spec = pb.CreateSpec(
-        image=name,
-        mounts=map(encode_mount, _checks.items("mounts", mounts, MountSpec)),
-        copies=map(encode_copy, _checks.items("copies", copies, CopySpec)),
-        builtin_tools=_checks.texts("builtin_tools", builtin_tools),
-        required_services=map(encode_service, required),
-        optional_services=map(encode_service, optional),
-        labels=_optional_mapping("labels", labels),
-        envs=_optional_mapping("envs", envs),
-        idle_ttl=encode_duration("idle_ttl", ttl),
-    )
-    return pb.CreateSandboxRequest(
-        create_spec=spec, sandbox_id=_new_id("sandbox_id", sandbox_id), config_yaml=yaml
-    )
+def probe(config_yaml: str) -> pb.CreateSandboxRequest:
+    """Encode a create that no daemon can accept, equal in both wire dialects."""
+    return pb.CreateSandboxRequest(config_yaml=config_yaml.encode())
 
 
 def get_sandbox(sandbox_id: str) -> pb.GetSandboxRequest:
@@ -127,7 +91,7 @@ def create_exec(
         command=argv,
         cwd=_checks.path("cwd", cwd),
         env_overrides=_optional_mapping("env_overrides", env_overrides),
-        exec_id=_new_id("exec_id", exec_id),
+        exec_id=new_id("exec_id", exec_id),
     )
 
 
@@ -148,18 +112,9 @@ def list_active_execs(sandbox_id: str | None) -> pb.ListActiveExecsRequest:
     return pb.ListActiveExecsRequest(sandbox_id=_checks.lookup_id("sandbox_id", sandbox_id))
 
 
-def _new_id(name: str, value: str | None) -> str:
+def new_id(name: str, value: str | None) -> str:
+    """Check the id of something new; None is given one."""
     return str(uuid.uuid4()) if value is None else _checks.new_id(name, value)
-
-
-def _yaml(config_yaml: str | bytes | None) -> bytes:
-    if config_yaml is None or isinstance(config_yaml, bytes):
-        return config_yaml or b""
-    if not isinstance(config_yaml, str):
-        raise InvalidArgumentError(
-            f"config_yaml must be str or bytes, not {type(config_yaml).__name__}"
-        )
-    return _checks.text("config_yaml", config_yaml).encode()
 
 
 def _optional_mapping(name: str, values: Mapping[str, str] | None) -> Mapping[str, str]:
