@@ -29,6 +29,8 @@ T = TypeVar("T")
 
 _GRACE = 0.5
 """Seconds that calls get to end at a stop; only a stream that nobody reads needs them."""
+_FOR_EVER = 1e6
+"""Seconds; a daemon that is asked to end waits for its event streams without limit."""
 _PATIENCE = 10.0
 """Seconds after which a start or an end is given up."""
 
@@ -151,13 +153,11 @@ class Engine:
         if self._server and self._handlers and not self._ending:
             self.socket.close()
             self._handlers.refuse()
-            ending = self._end(self._server, self._handlers)
-            self._ending = asyncio.get_running_loop().create_task(ending)
+            self._ending = asyncio.get_running_loop().create_task(self._end(self._server))
 
-    async def _end(self, server: grpc.aio.Server, handlers: Handlers) -> None:
-        # A server that gRPC stops cancels the calls that come too late, which a daemon refuses.
-        await handlers.drained()
-        await server.stop(_GRACE)
+    async def _end(self, server: grpc.aio.Server) -> None:
+        # Clients are told to go elsewhere; their open streams go on.
+        await server.stop(_FOR_EVER)
         await self._service.die()
         self._server = self._ending = None
         self._ended.set()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from contextlib import aclosing
 from typing import Any
@@ -44,8 +43,6 @@ class Handlers:
         self._recorder = recorder
         self._faults = faults
         self._closing = False
-        self._serving = 0
-        self._idle = asyncio.Event()
 
     def generic(self) -> grpc.GenericRpcHandler:
         """One handler for all RPCs of the service; others are UNIMPLEMENTED."""
@@ -55,12 +52,6 @@ class Handlers:
     def refuse(self) -> None:
         """Refuse further calls; those that are served go on."""
         self._closing = True
-
-    async def drained(self) -> None:
-        """Wait until no call is served any more."""
-        while self._serving:
-            self._idle.clear()
-            await self._idle.wait()
 
     def close(self) -> None:
         """Refuse further calls, and let go of those that faults hold back.
@@ -91,16 +82,12 @@ class Handlers:
                     return None
                 return answer
 
-            self._serving += 1
             try:
                 if self._closing:
                     raise shutting_down()
                 return await self._faults.serve(call, proceed)
             except StatusError as failure:
                 await context.abort(failure.code, failure.message, _trailers(failure))
-            finally:
-                self._serving -= 1
-                self._idle.set()
 
         return make(
             serve,
