@@ -146,8 +146,8 @@ def _add_commands(group: Any) -> None:
 
 def _add_times(group: Any) -> None:
     for option, default, what in (
-        ("--ready-delay", 0, "how long a create or a resume takes"),
-        ("--stop-delay", 0, "how long a stop takes"),
+        ("--ready-delay", "0", "how long a create or a resume takes"),
+        ("--stop-delay", "0", "how long a stop takes"),
         ("--idle-ttl", "10m", "how long without an exec until a sandbox is stopped; 0 is never"),
         (
             "--cleanup-ttl",
@@ -158,7 +158,7 @@ def _add_times(group: Any) -> None:
         group.add_argument(
             option,
             type=seconds,
-            default=str(default),  # argparse converts text only
+            default=default,
             metavar="TIME",
             help=f"{what} (default: %(default)s)",
         )
