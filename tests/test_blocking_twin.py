@@ -16,6 +16,10 @@ import pytest
 from agents_sandbox import ExecState, SandboxState, SyncAgentsSandboxClient
 from agents_sandbox.testing import FakeDaemon
 
+from .releases import every_release
+
+pytestmark = every_release
+
 IMAGE = "ghcr.io/agents-sandbox/coding-runtime:latest"
 
 

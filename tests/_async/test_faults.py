@@ -17,7 +17,10 @@ from agents_sandbox import (
 )
 from agents_sandbox.testing import FakeDaemon
 
+from ..releases import every_release
 from .conftest import IMAGE
+
+pytestmark = every_release
 
 
 async def test_a_wait_survives_streams_that_drop_again_and_again(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 import agents_sandbox
 from agents_sandbox import (
     AgentsSandboxClient,
+    CompanionContainerSpec,
     ExecAlreadyTerminalError,
     ExecEventDetails,
     ExecNotFoundError,
@@ -34,6 +34,9 @@ from agents_sandbox import (
 from agents_sandbox.testing import FakeDaemon
 
 from .._aio import Background, off_loop
+from ..releases import every_release, has_companions
+
+pytestmark = every_release
 
 IMAGE = "ghcr.io/agents-sandbox/coding-runtime:latest"
 
@@ -58,11 +61,13 @@ def fields(model: type) -> list[str]:
     return [field.name for field in dataclasses.fields(model)]
 
 
-async def test_platform_default_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_platform_default_socket(
+    release: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The client has platform default daemon socket resolution, and needs no argument."""
     (tmp_path / "agbox").mkdir()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    with FakeDaemon(socket_path=tmp_path / "agbox" / "agboxd.sock"):
+    with FakeDaemon(version=release, socket_path=tmp_path / "agbox" / "agboxd.sock"):
         async with AgentsSandboxClient() as client:
             assert (await client.ping()).daemon == "agboxd"
         client = AgentsSandboxClient()
@@ -102,7 +107,7 @@ async def test_created_at_is_none_if_not_set_by_the_daemon(
     assert (await client.get_sandbox("demo-sandbox")).created_at is None
 
 
-async def test_specs_travel_and_come_back(client: AgentsSandboxClient) -> None:
+async def test_specs_travel_and_come_back(client: AgentsSandboxClient, release: str) -> None:
     """ServiceSpec uses envs; HealthcheckConfig uses timedelta for duration fields."""
     assert fields(ServiceSpec) == [
         "name",
@@ -124,8 +129,13 @@ async def test_specs_travel_and_come_back(client: AgentsSandboxClient) -> None:
     )
     service = ServiceSpec("db", "postgres:16", {"A": "1"}, check, ("true",))
     handle = await client.create_sandbox(image=IMAGE, required_services=(service,))
-    assert handle.required_services == (service,)
-    received = handle.required_services[0].healthcheck
+    returned: tuple[ServiceSpec | CompanionContainerSpec, ...] = handle.required_services
+    if has_companions(release):
+        assert returned == ()
+        returned = handle.companion_containers
+    (spec,) = returned
+    assert all(getattr(spec, name) == getattr(service, name) for name in fields(ServiceSpec))
+    received = spec.healthcheck
     assert received is not None
     assert [
         received.interval,
@@ -209,6 +219,7 @@ async def test_without_wait_one_command_and_one_snapshot(
     assert [resuming.state.name, deleting.state.name] == ["PENDING", "DELETING"]
     sent = [call.method for call in daemon.calls if call.method != "SubscribeSandboxEvents"]
     assert sent == [
+        "Ping",
         "CreateSandbox",
         "GetSandbox",
         "CreateExec",
@@ -231,32 +242,37 @@ async def wait_for(client: AgentsSandboxClient, sandbox_id: str, kind: SandboxEv
             return
 
 
-@pytest.fixture
-async def slow() -> AsyncIterator[AgentsSandboxClient]:
-    """A client of a daemon that takes its time, longer than one RPC may."""
-    with FakeDaemon(ready_delay=0.4, stop_delay=0.4) as daemon:
-        async with AgentsSandboxClient(daemon.socket_path, timeout_seconds=0.3) as client:
-            yield client
-
-
-async def test_with_wait_the_operation_is_completed(slow: AgentsSandboxClient) -> None:
+async def test_with_wait_the_operation_is_completed(
+    client: AgentsSandboxClient, daemon: FakeDaemon
+) -> None:
     """wait=True: the SDK subscribes to the event stream and waits."""
-    created = await slow.create_sandbox(image=IMAGE)
-    stopped = await slow.stop_sandbox(created.sandbox_id)
-    resumed = await slow.resume_sandbox(created.sandbox_id)
-    deleted = await slow.delete_sandbox(created.sandbox_id)
-    states = [handle.state.name for handle in (created, stopped, resumed, deleted)]
-    assert states == ["READY", "STOPPED", "READY", "DELETED"]
+
+    async def completed(method: str, **arguments: Any) -> str:
+        with daemon.paused():
+            operation = Background(getattr(client, method), **arguments)
+            await off_loop(daemon.wait_for_streams, 1)
+        handle = await operation.result()
+        await off_loop(daemon.wait_for_streams, 0)
+        return str(handle.state.name)
+
+    name = "demo-sandbox"
+    assert await completed("create_sandbox", image=IMAGE, sandbox_id=name) == "READY"
+    assert await completed("stop_sandbox", sandbox_id=name) == "STOPPED"
+    assert await completed("resume_sandbox", sandbox_id=name) == "READY"
+    assert await completed("delete_sandbox", sandbox_id=name) == "DELETED"
 
 
-async def test_a_wait_subscribes_and_does_not_poll() -> None:
+async def test_a_wait_subscribes_and_does_not_poll(
+    client: AgentsSandboxClient, daemon: FakeDaemon
+) -> None:
     """wait=True waits using protocol ordering: one subscription, no polling."""
-    with FakeDaemon(ready_delay=0.4) as daemon:
-        async with AgentsSandboxClient(daemon.socket_path) as client:
-            await client.create_sandbox(image=IMAGE)
+    with daemon.paused():
+        create = Background(client.create_sandbox, image=IMAGE)
+        await off_loop(daemon.wait_for_streams, 1)
+    await create.result()
     sent = [call.method for call in daemon.calls]
-    assert sent == ["CreateSandbox", "SubscribeSandboxEvents", "GetSandbox"]
-    assert daemon.calls[1].request.from_sequence == 1
+    assert sent == ["Ping", "CreateSandbox", "SubscribeSandboxEvents", "GetSandbox"]
+    assert daemon.calls[2].request.from_sequence == 1
 
 
 async def test_the_exec_handle_hands_off_to_the_subscription(
@@ -287,8 +303,9 @@ async def test_run_gives_the_completed_result(
 
 async def test_events_are_typed(client: AgentsSandboxClient, daemon: FakeDaemon) -> None:
     """Events have event_type, sequence, and typed sub-structs sandbox_phase, exec, service."""
-    yaml = "image: a:1\noptional_services: {redis: {image: 'redis:7'}}"
-    sandbox = await client.create_sandbox(config_yaml=yaml)
+    sandbox = await client.create_sandbox(
+        image=IMAGE, optional_services=(ServiceSpec("redis", "redis:7"),)
+    )
     await client.run(sandbox.sandbox_id, ("true",))
     found: dict[str, Any] = {}
     sequences: list[int] = []
