@@ -19,6 +19,7 @@ from agents_sandbox import (
     ExecNotFoundError,
     ExecNotRunningError,
     HealthcheckConfig,
+    MountSpec,
     SandboxClientError,
     SandboxConflictError,
     SandboxEventType,
@@ -417,3 +418,77 @@ async def test_declarative_config(client: AgentsSandboxClient) -> None:
     """Declarative config: pass config_yaml=..."""
     handle = await client.create_sandbox(image=IMAGE, config_yaml="labels: {team: core}")
     assert (handle.image, handle.labels) == (IMAGE, {"team": "core"})
+
+
+async def users_script(client: AgentsSandboxClient, workspace: Path) -> list[str]:
+    """What a user of the documentation may write, with notes on what comes of it."""
+    sandbox = await client.create_sandbox(
+        image=IMAGE,
+        sandbox_id="demo-sandbox",
+        mounts=(MountSpec(source=workspace, target="/workspace", writable=True),),
+        required_services=(
+            ServiceSpec(
+                name="postgres",
+                image="postgres:16",
+                envs={"POSTGRES_PASSWORD": "secret"},
+                healthcheck=HealthcheckConfig(
+                    test=("CMD-SHELL", "pg_isready -U postgres"), interval="5s", retries=5
+                ),
+                post_start_on_primary=("python -c \"print('seeded')\"",),
+            ),
+        ),
+        optional_services=(ServiceSpec(name="redis", image="redis:7"),),
+        labels={"team": "core"},
+        envs={"DEBUG": "1"},
+        idle_ttl="30m",
+    )
+    notes = [f"{sandbox.sandbox_id} of {sandbox.image} is {sandbox.state.name}"]
+    services: set[str] = set()
+    async for event in client.subscribe_sandbox_events(sandbox.sandbox_id, from_sequence=0):
+        if event.event_type is SandboxEventType.SANDBOX_SERVICE_READY and event.service:
+            services.add(event.service.service_name)
+        if len(services) == 2:
+            break
+    notes.append(f"services: {', '.join(sorted(services))}")
+    for command in (("make", "test"), ("make", "fail")):
+        result = await client.run(sandbox.sandbox_id, command, env_overrides={"CI": "1"})
+        output = Path(result.stdout_log_path or "").read_text("utf-8")
+        notes.append(f"{result.state.name} with {result.exit_code}: {output}")
+    await client.create_exec(sandbox.sandbox_id, ("sleep", "60"), exec_id="my-exec")
+    cancelled = await client.cancel_exec("my-exec")
+    notes.append(f"{cancelled.exec_id} is {cancelled.state.name}")
+    notes.append((await client.stop_sandbox(sandbox.sandbox_id)).state.name)
+    try:
+        await client.run(sandbox.sandbox_id, ("make", "test"))
+    except SandboxNotReadyError as error:
+        notes.append(f"{error.sandbox_id} is not ready")
+    notes.append((await client.resume_sandbox(sandbox.sandbox_id)).state.name)
+    for handle in await client.list_sandboxes(label_selector={"team": "core"}):
+        notes.append(f"found {handle.sandbox_id}, {dict(handle.labels)}")
+        notes.append((await client.delete_sandbox(handle.sandbox_id)).state.name)
+    return notes
+
+
+async def test_a_users_script_runs_unchanged_on_every_release(
+    client: AgentsSandboxClient, daemon: FakeDaemon, tmp_path: Path
+) -> None:
+    """The documented API is one for all daemons."""
+    daemon.on_exec(("make", "test")).stdout("2 passed").exit(0)
+    daemon.on_exec(("make", "fail")).stdout("1 failed").exit(2)
+    daemon.on_exec(("sleep", "60")).never()
+    assert await users_script(client, tmp_path) == [
+        f"demo-sandbox of {IMAGE} is READY",
+        "services: postgres, redis",
+        "FINISHED with 0: 2 passed",
+        "FAILED with 2: 1 failed",
+        "my-exec is CANCELLED",
+        "STOPPED",
+        "demo-sandbox is not ready",
+        "READY",
+        "found demo-sandbox, {'team': 'core'}",
+        "DELETED",
+    ]
+    (created,) = (call.request for call in daemon.calls if call.method == "CreateSandbox")
+    spec = created.create_spec
+    assert (spec.labels, spec.envs) == ({"team": "core"}, {"DEBUG": "1"})
+    assert (spec.idle_ttl.seconds, spec.mounts[0].source) == (1800, str(tmp_path))
