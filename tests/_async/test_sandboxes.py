@@ -316,9 +316,18 @@ async def test_stop_and_resume(
 
 
 async def test_stop_survives_the_transient_failure_of_older_daemons(
-    client: AgentsSandboxClient, sandbox: SandboxHandle, release: str
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon, release: str
 ) -> None:
-    handle = await client.stop_sandbox(sandbox.sandbox_id)
+    with daemon.paused() as pause:
+        stop = Background(client.stop_sandbox, sandbox.sandbox_id)
+        await off_loop(daemon.wait_for_streams, 1)
+        if stop_shows_failure(release):
+            await off_loop(pause.step)
+            assert (await client.get_sandbox(sandbox.sandbox_id)).state is SandboxState.FAILED
+        # So that the wait looks at the sandbox, too, before it subscribes again.
+        await off_loop(daemon.faults.end_streams)
+        await off_loop(daemon.wait_for_call, "SubscribeSandboxEvents", count=3)
+    handle = await stop.result()
     assert handle.state is SandboxState.STOPPED
     assert (handle.error_code, handle.error_message) == (None, None)
     seen = []

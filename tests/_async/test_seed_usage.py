@@ -444,7 +444,7 @@ async def users_script(client: AgentsSandboxClient, workspace: Path) -> list[str
     )
     notes = [f"{sandbox.sandbox_id} of {sandbox.image} is {sandbox.state.name}"]
     services: set[str] = set()
-    async for event in client.subscribe_sandbox_events(sandbox.sandbox_id, from_sequence=0):
+    async for event in client.subscribe_sandbox_events(sandbox.sandbox_id, timeout_seconds=20):
         if event.event_type is SandboxEventType.SANDBOX_SERVICE_READY and event.service:
             services.add(event.service.service_name)
         if len(services) == 2:
