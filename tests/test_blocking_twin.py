@@ -16,9 +16,9 @@ import pytest
 from agents_sandbox import ExecState, SandboxState, SyncAgentsSandboxClient
 from agents_sandbox.testing import FakeDaemon
 
-from .releases import every_release
+from .releases import each_dialect
 
-pytestmark = every_release
+pytestmark = each_dialect
 
 IMAGE = "ghcr.io/agents-sandbox/coding-runtime:latest"
 

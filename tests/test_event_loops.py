@@ -20,9 +20,9 @@ from agents_sandbox import (
 )
 from agents_sandbox.testing import FakeDaemon
 
-from .releases import every_release
+from .releases import each_dialect
 
-pytestmark = every_release
+pytestmark = each_dialect
 
 IMAGE = "ghcr.io/agents-sandbox/coding-runtime:latest"
 

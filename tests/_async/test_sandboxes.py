@@ -407,6 +407,7 @@ async def test_a_sandbox_purged_before_its_delete_is_confirmed_counts_as_deleted
     assert handle.image == sandbox.image
 
 
+@pytest.mark.usefixtures("pauses")
 async def test_a_sandbox_purged_while_its_stream_is_down_counts_as_deleted(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
@@ -427,6 +428,7 @@ async def test_a_sandbox_purged_before_it_was_ever_seen_counts_as_deleted(
     assert (handle.sandbox_id, handle.state) == (sandbox.sandbox_id, SandboxState.DELETED)
 
 
+@pytest.mark.usefixtures("pauses")
 async def test_a_sandbox_purged_during_another_wait_is_not_found(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:

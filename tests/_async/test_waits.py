@@ -17,7 +17,6 @@ from agents_sandbox import (
     SandboxNotReadyError,
     SandboxState,
 )
-from agents_sandbox._deadline import Backoff, Deadline
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import FakeDaemon
 
@@ -33,21 +32,6 @@ def subscriptions(daemon: FakeDaemon) -> list[int]:
     """From which sequences the daemon was asked for events."""
     calls = [call for call in daemon.calls if call.method == "SubscribeSandboxEvents"]
     return [call.request.from_sequence for call in calls]
-
-
-@pytest.fixture
-def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses that waits make, in seconds; they take no time."""
-    made: list[float] = []
-    pause = Backoff.pause
-
-    def record(backoff: Backoff, deadline: Deadline) -> float:
-        made.append(pause(backoff, deadline))
-        return 0.0
-
-    monkeypatch.setattr(Backoff, "pause", record)
-    monkeypatch.setattr("agents_sandbox._deadline.random.uniform", lambda _, longest: longest)
-    return made
 
 
 @pytest.mark.usefixtures("pauses")
@@ -140,6 +124,7 @@ async def test_an_event_makes_the_pauses_short_again(
     assert pauses[:4] == [0.05, 0.1, 0.2, 0.05]
 
 
+@pytest.mark.usefixtures("pauses")
 @pytest.mark.parametrize("code", ["UNAVAILABLE", "DEADLINE_EXCEEDED"])
 async def test_a_wait_survives_the_loss_of_its_first_snapshot(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon, code: str
