@@ -30,9 +30,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marks."""
+    config.addinivalue_line("markers", "releases(*releases): run with a daemon of each of these")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that meets a daemon once for each release that it is marked with."""
+    mark = metafunc.definition.get_closest_marker("releases")
+    if mark is not None and "release" in metafunc.fixturenames:
+        metafunc.parametrize("release", mark.args)
+
+
 @pytest.fixture
-def daemon() -> Iterator[FakeDaemon]:
-    """A running fake daemon of release 0.2.1 whose execs are scripted."""
-    with FakeDaemon() as running:
+def release() -> str:
+    """The release of the test's daemon, where no mark says otherwise."""
+    return "0.2.1"
+
+
+@pytest.fixture
+def daemon(release: str) -> Iterator[FakeDaemon]:
+    """A running fake daemon whose execs are scripted."""
+    with FakeDaemon(version=release) as running:
         yield running
         running.assert_no_leaks()

@@ -16,6 +16,10 @@ import pytest
 from agents_sandbox import ExecState, SandboxState, SyncAgentsSandboxClient
 from agents_sandbox.testing import FakeDaemon
 
+from .releases import each_dialect
+
+pytestmark = each_dialect
+
 IMAGE = "ghcr.io/agents-sandbox/coding-runtime:latest"
 
 

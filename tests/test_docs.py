@@ -21,11 +21,16 @@ import pytest
 import unasync
 
 import agents_sandbox
-from agents_sandbox import AgentsSandboxClient, SyncAgentsSandboxClient
+from agents_sandbox import (
+    AgentsSandboxClient,
+    SyncAgentsSandboxClient,
+    UnsupportedByDaemonError,
+)
 from agents_sandbox.testing import FakeDaemon, Faults
 from agents_sandbox.testing._profile import PROFILES
 
 from .plugin.conftest import ARGUMENTS as PYTEST_ARGUMENTS
+from .releases import NEWEST, each_dialect
 
 ROOT = Path(__file__).parents[1]
 SNIPPET = re.compile(r"^```python ?(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -33,6 +38,7 @@ PAGE = (ROOT / "docs" / "testing.md").read_text("utf-8")
 USAGE = SNIPPET.findall((ROOT / "docs" / "usage.md").read_text("utf-8"))
 ASYNC = [code for kind, code in USAGE if kind == ""]
 BLOCKING = [code for kind, code in USAGE if kind == "sync"]
+ASYNC_NEWEST = [code for kind, code in USAGE if kind == "newest"]
 TESTING = [
     found
     for page in ("README.md", "docs/testing.md")
@@ -44,19 +50,22 @@ TYPES = [code for kind, code in USAGE if kind == "types"]
 
 
 def test_the_documentation_has_its_examples() -> None:
-    assert (len(ASYNC), len(BLOCKING), len(TYPES)) == (4, 3, 2)
-    assert (len(PROGRAMS), len(TEST_FILES)) == (7, 4)
+    kinds = (ASYNC, BLOCKING, ASYNC_NEWEST, TYPES, PROGRAMS, TEST_FILES)
+    assert [len(examples) for examples in kinds] == [4, 3, 1, 2, 7, 4]
     assert len(TESTING) == len(PROGRAMS) + len(TEST_FILES)
 
 
 @pytest.fixture
-def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDaemon]:
+def daemon(release: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDaemon]:
     """A daemon at the default socket that runs commands and has the documented paths."""
     (tmp_path / "agbox").mkdir()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     socket_path = tmp_path / "agbox" / "agboxd.sock"
     with FakeDaemon(
-        socket_path=socket_path, exec_mode="passthrough", host_paths=["/path/to/workspace"]
+        version=release,
+        socket_path=socket_path,
+        exec_mode="passthrough",
+        host_paths=["/path/to/workspace"],
     ) as running:
         yield running
         running.wait_for_streams(0)
@@ -98,6 +107,7 @@ def check(code: str, names: dict[str, Any]) -> None:
         assert names["sandbox"].sandbox_id == "demo-sandbox"
 
 
+@each_dialect
 @pytest.mark.parametrize("code", ASYNC)
 async def test_async_examples_run_as_printed(names: dict[str, Any], code: str) -> None:
     compiled = compile(code, "usage.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
@@ -106,6 +116,7 @@ async def test_async_examples_run_as_printed(names: dict[str, Any], code: str) -
     check(code, names)
 
 
+@each_dialect
 @pytest.mark.parametrize("code", BLOCKING)
 def test_blocking_examples_run_as_printed(names: dict[str, Any], code: str) -> None:
     with SyncAgentsSandboxClient() as client:
@@ -113,11 +124,37 @@ def test_blocking_examples_run_as_printed(names: dict[str, Any], code: str) -> N
     check(code, names)
 
 
+@each_dialect
 @pytest.mark.parametrize("code", ASYNC)
 def test_async_examples_run_when_translated(
     names: dict[str, Any], tmp_path: Path, code: str
 ) -> None:
     test_blocking_examples_run_as_printed(names, translate(code, tmp_path))
+
+
+@pytest.mark.releases(NEWEST)
+@pytest.mark.parametrize("code", ASYNC_NEWEST)
+async def test_examples_of_the_newest_daemon_run_as_printed(
+    names: dict[str, Any], code: str
+) -> None:
+    await test_async_examples_run_as_printed(names, code)
+
+
+@pytest.mark.releases(NEWEST)
+@pytest.mark.parametrize("code", ASYNC_NEWEST)
+def test_examples_of_the_newest_daemon_run_when_translated(
+    names: dict[str, Any], tmp_path: Path, code: str
+) -> None:
+    test_async_examples_run_when_translated(names, tmp_path, code)
+
+
+@pytest.mark.releases("0.2.1")
+@pytest.mark.parametrize("code", ASYNC_NEWEST)
+async def test_examples_of_the_newest_daemon_are_refused_by_an_old_one(
+    names: dict[str, Any], code: str
+) -> None:
+    with pytest.raises(UnsupportedByDaemonError):
+        await test_async_examples_run_as_printed(names, code)
 
 
 def translate(code: str, folder: Path) -> str:
@@ -140,6 +177,7 @@ def load_build_sync() -> ModuleType:
     return module
 
 
+@each_dialect
 @pytest.mark.parametrize("code", PROGRAMS)
 def test_whole_programs_run(daemon: FakeDaemon, code: str) -> None:
     exec(compile(code, "example", "exec"), {})
@@ -209,15 +247,22 @@ def test_the_table_of_errors_is_complete() -> None:
 
 
 @pytest.mark.parametrize("program", ["quickstart.py", "quickstart_sync.py"])
-@pytest.mark.parametrize("with_daemon", [True, False])
-def test_the_quickstart_runs(
-    program: str, with_daemon: bool, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    if with_daemon:
-        request.getfixturevalue("daemon")
+def test_the_quickstart_runs_without_a_daemon(program: str, tmp_path: Path) -> None:
+    assert "the fake daemon stands in" in quickstart(program, tmp_path)
+
+
+@each_dialect
+@pytest.mark.parametrize("program", ["quickstart.py", "quickstart_sync.py"])
+@pytest.mark.usefixtures("daemon")
+def test_the_quickstart_runs_with_any_daemon(program: str, tmp_path: Path) -> None:
+    assert "the fake daemon stands in" not in quickstart(program, tmp_path)
+
+
+def quickstart(program: str, runtime: Path) -> str:
+    """Run a quickstart, which looks for a daemon in the given folder, and return its output."""
     done = subprocess.run(
         [sys.executable, "-W", "error", str(ROOT / "examples" / program)],
-        env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)},
+        env={**os.environ, "XDG_RUNTIME_DIR": str(runtime)},
         capture_output=True,
         text=True,
         timeout=60,
@@ -230,4 +275,4 @@ def test_the_quickstart_runs(
     assert f"exit code 0: hello from {os.uname().sysname}\n" in done.stdout
     assert "event 5: EXEC_FINISHED\n" in done.stdout
     assert done.stdout.endswith("is DELETED\n")
-    assert ("the fake daemon stands in" in done.stdout) is not with_daemon
+    return done.stdout

@@ -20,6 +20,10 @@ from agents_sandbox import (
 )
 from agents_sandbox.testing import FakeDaemon
 
+from .releases import each_dialect
+
+pytestmark = each_dialect
+
 IMAGE = "ghcr.io/agents-sandbox/coding-runtime:latest"
 
 

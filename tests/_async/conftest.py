@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from agents_sandbox import AgentsSandboxClient, SandboxHandle
+from agents_sandbox._deadline import Backoff, Deadline
 from agents_sandbox.testing import FakeDaemon
 
 IMAGE = "ghcr.io/agents-sandbox/coding-runtime:latest"
@@ -23,3 +24,18 @@ async def client(daemon: FakeDaemon) -> AsyncIterator[AgentsSandboxClient]:
 async def sandbox(client: AgentsSandboxClient) -> SandboxHandle:
     """A READY sandbox."""
     return await client.create_sandbox(image=IMAGE, sandbox_id="demo-sandbox")
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses that waits make, in seconds; they take no time."""
+    made: list[float] = []
+    pause = Backoff.pause
+
+    def record(backoff: Backoff, deadline: Deadline) -> float:
+        made.append(pause(backoff, deadline))
+        return 0.0
+
+    monkeypatch.setattr(Backoff, "pause", record)
+    monkeypatch.setattr("agents_sandbox._deadline.random.uniform", lambda _, longest: longest)
+    return made

@@ -22,6 +22,9 @@ from agents_sandbox import (
 from agents_sandbox.testing import FakeDaemon
 
 from .._aio import Background, off_loop
+from ..releases import each_dialect
+
+pytestmark = each_dialect
 
 
 async def ping_error(path: Path | str | None) -> DaemonUnavailableError:

@@ -18,11 +18,15 @@ from agents_sandbox import (
     SandboxNotFoundError,
     SandboxSequenceExpiredError,
     SandboxState,
+    ServiceSpec,
 )
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import FakeDaemon
 
 from .._aio import Background, off_loop
+from ..releases import any_release, each_dialect, every_release
+
+pytestmark = every_release
 
 
 async def first(client: AgentsSandboxClient, count: int, **arguments: Any) -> list[SandboxEvent]:
@@ -67,13 +71,16 @@ async def test_events_come_in_order_with_their_details(
 async def test_events_of_services_name_the_service(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
-    yaml = "image: a:1\noptional_services: {redis: {image: 'redis:7'}}"
-    await client.create_sandbox(config_yaml=yaml, sandbox_id="demo-sandbox")
+    redis = ServiceSpec("redis", "redis:7")
+    await client.create_sandbox(image="a:1", sandbox_id="demo-sandbox", optional_services=[redis])
     events = await first(client, 4)
     services = [event for event in events if event.service is not None]
     assert [event.event_type for event in services] == [SandboxEventType.SANDBOX_SERVICE_READY]
+    assert services[0].event_type is SandboxEventType.COMPANION_CONTAINER_READY
     assert services[0].service is not None
     assert services[0].service.service_name == "redis"
+    assert services[0].companion_container is not None
+    assert services[0].companion_container.name == "redis"
 
 
 async def test_a_subscription_goes_on_after_from_sequence(
@@ -102,7 +109,7 @@ async def test_a_subscription_begins_with_its_first_step(
 ) -> None:
     events = client.subscribe_sandbox_events(sandbox.sandbox_id)
     await client.ping()
-    assert [call.method for call in daemon.calls[3:]] == ["Ping"]
+    assert [call.method for call in daemon.calls[4:]] == ["Ping"]
     async for _ in events:
         break
     assert daemon.calls[-1].method == "SubscribeSandboxEvents"
@@ -208,6 +215,7 @@ async def test_an_unknown_sequence_is_expired(
     assert caught.value.reason == "SANDBOX_EVENT_SEQUENCE_EXPIRED"
 
 
+@each_dialect
 async def test_a_stream_lasts_no_longer_than_its_timeout(
     client: AgentsSandboxClient, sandbox: SandboxHandle
 ) -> None:
@@ -215,6 +223,7 @@ async def test_a_stream_lasts_no_longer_than_its_timeout(
         await first(client, 99, timeout_seconds=0.2)
 
 
+@any_release
 @pytest.mark.parametrize("from_sequence", [-1, 2**64, True, "0", None])
 async def test_a_bad_sequence_is_refused_at_once(
     client: AgentsSandboxClient, from_sequence: int
@@ -223,6 +232,7 @@ async def test_a_bad_sequence_is_refused_at_once(
         client.subscribe_sandbox_events("demo-sandbox", from_sequence=from_sequence)
 
 
+@any_release
 async def test_a_bad_timeout_is_refused_at_once(client: AgentsSandboxClient) -> None:
     with pytest.raises(InvalidArgumentError, match="timeout_seconds"):
         client.subscribe_sandbox_events("demo-sandbox", timeout_seconds=0)

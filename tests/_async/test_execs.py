@@ -26,11 +26,14 @@ from agents_sandbox import (
 from agents_sandbox.testing import FakeDaemon
 
 from .._aio import Background, off_loop
+from ..releases import any_release, each_dialect, every_release
+
+pytestmark = every_release
 
 
 def methods(daemon: FakeDaemon) -> list[str]:
-    """Names of the RPCs that the daemon has recorded, after the create's three."""
-    return [call.method for call in daemon.calls][3:]
+    """Names of the RPCs that the daemon has recorded, after the create's four."""
+    return [call.method for call in daemon.calls][4:]
 
 
 async def test_run_returns_the_ended_command(
@@ -171,6 +174,7 @@ async def test_an_exec_needs_a_ready_sandbox(
         await client.run("ghost-001", ("true",))
 
 
+@any_release
 @pytest.mark.parametrize("command", ["ls -l", b"ls", (), ("ls", 1), None])
 async def test_a_command_must_be_an_argv(
     client: AgentsSandboxClient, daemon: FakeDaemon, command: Any
@@ -196,6 +200,7 @@ async def test_list_active_execs_filters_by_sandbox(
     assert await active(sandbox_id="ghost-001") == []
 
 
+@each_dialect
 async def test_a_command_that_outlasts_the_wait_goes_on(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:

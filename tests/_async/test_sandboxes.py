@@ -30,6 +30,16 @@ from agents_sandbox import (
 from agents_sandbox.testing import FakeDaemon
 
 from .._aio import Background, off_loop
+from ..releases import (
+    any_release,
+    each_dialect,
+    every_release,
+    has_companions,
+    stop_shows_failure,
+    tells_failures,
+)
+
+pytestmark = every_release
 
 IMAGE = "ghcr.io/agents-sandbox/coding-runtime:latest"
 CHECK = HealthcheckConfig(test=("CMD", "true"), interval=1, retries=2)
@@ -40,12 +50,14 @@ def methods(daemon: FakeDaemon) -> list[str]:
     return [call.method for call in daemon.calls]
 
 
-async def test_ping_tells_who_answers(client: AgentsSandboxClient) -> None:
+async def test_ping_tells_who_answers(client: AgentsSandboxClient, release: str) -> None:
     result = await client.ping()
-    assert (result.version, result.daemon) == ("0.2.1", "agboxd")
+    assert (result.version, result.daemon) == (release, "agboxd")
 
 
-async def test_create_waits_for_ready(client: AgentsSandboxClient, daemon: FakeDaemon) -> None:
+async def test_create_waits_for_ready(
+    client: AgentsSandboxClient, daemon: FakeDaemon, release: str
+) -> None:
     handle = await client.create_sandbox(image=IMAGE, sandbox_id="demo-sandbox")
     assert handle.state is SandboxState.READY
     assert handle.sandbox_id == "demo-sandbox"
@@ -54,9 +66,12 @@ async def test_create_waits_for_ready(client: AgentsSandboxClient, daemon: FakeD
     assert (handle.error_code, handle.error_message) == (None, None)
     assert handle.created_at is not None
     assert abs(datetime.now(timezone.utc) - handle.created_at) < timedelta(minutes=1)
-    assert handle.state_changed_at is not None
-    assert handle.state_changed_at >= handle.created_at
-    assert methods(daemon) == ["CreateSandbox", "SubscribeSandboxEvents", "GetSandbox"]
+    if tells_failures(release):
+        assert handle.state_changed_at is not None
+        assert handle.state_changed_at >= handle.created_at
+    else:
+        assert handle.state_changed_at is None
+    assert methods(daemon) == ["Ping", "CreateSandbox", "SubscribeSandboxEvents", "GetSandbox"]
 
 
 async def test_create_without_wait_returns_a_snapshot(
@@ -65,7 +80,7 @@ async def test_create_without_wait_returns_a_snapshot(
     with daemon.paused():
         handle = await client.create_sandbox(image=IMAGE, wait=False)
     assert handle.state is SandboxState.PENDING
-    assert methods(daemon) == ["CreateSandbox", "GetSandbox"]
+    assert methods(daemon) == ["Ping", "CreateSandbox", "GetSandbox"]
 
 
 async def test_create_makes_an_id_when_none_is_given(client: AgentsSandboxClient) -> None:
@@ -75,24 +90,24 @@ async def test_create_makes_an_id_when_none_is_given(client: AgentsSandboxClient
     assert first.sandbox_id != second.sandbox_id
 
 
-async def test_create_sends_every_argument(
-    client: AgentsSandboxClient, daemon: FakeDaemon, tmp_path: Path
+async def test_create_sends_every_documented_argument(
+    client: AgentsSandboxClient, daemon: FakeDaemon, release: str, tmp_path: Path
 ) -> None:
+    database = ServiceSpec("db", "postgres:16", {"A": "1"}, CHECK, ["psql -c 'select 1'"])
+    cache = ServiceSpec("redis", "redis:7")
     handle = await client.create_sandbox(
         image=IMAGE,
         sandbox_id="full-sandbox",
         mounts=[MountSpec(tmp_path, "/mnt/data", writable=True)],
         copies=[CopySpec(tmp_path, "/opt/data", exclude_patterns=["*.log"])],
         builtin_tools=["git", "uv"],
-        required_services=[
-            ServiceSpec("db", "postgres:16", {"A": "1"}, CHECK, ["psql -c 'select 1'"])
-        ],
-        optional_services=[ServiceSpec("redis", "redis:7")],
+        required_services=[database],
+        optional_services=[cache],
         labels={"team": "core"},
         envs={"B": "2"},
         idle_ttl="1m30s",
     )
-    request = daemon.calls[0].request
+    request = daemon.calls[1].request
     spec = request.create_spec
     assert request.sandbox_id == "full-sandbox"
     assert spec.image == IMAGE
@@ -101,16 +116,22 @@ async def test_create_sends_every_argument(
     assert (spec.copies[0].source, spec.copies[0].target) == (str(tmp_path), "/opt/data")
     assert spec.copies[0].exclude_patterns == ["*.log"]
     assert spec.builtin_tools == ["git", "uv"]
-    assert spec.required_services[0].post_start_on_primary == ["psql -c 'select 1'"]
-    assert spec.required_services[0].healthcheck.interval.seconds == 1
-    assert spec.optional_services[0].name == "redis"
+    if has_companions(release):
+        required, optional = spec.companion_containers
+    else:
+        (required,), (optional,) = spec.required_services, spec.optional_services
+    assert required.post_start_on_primary == ["psql -c 'select 1'"]
+    assert required.healthcheck.interval.seconds == 1
+    assert optional.name == "redis"
     assert spec.labels == {"team": "core"}
     assert spec.envs == {"B": "2"}
     assert spec.idle_ttl.seconds == 90
-    assert handle.required_services == (
-        ServiceSpec("db", "postgres:16", {"A": "1"}, CHECK, ("psql -c 'select 1'",)),
-    )
-    assert handle.optional_services == (ServiceSpec("redis", "redis:7"),)
+    if has_companions(release):
+        assert [item.name for item in handle.companion_containers] == ["db", "redis"]
+        assert (handle.required_services, handle.optional_services) == ((), ())
+    else:
+        assert (handle.required_services, handle.optional_services) == ((database,), (cache,))
+        assert handle.companion_containers == ()
     assert handle.labels == {"team": "core"}
 
 
@@ -147,6 +168,7 @@ async def test_create_refuses_bad_yaml(client: AgentsSandboxClient) -> None:
         {"image": IMAGE, "timeout_seconds": 0},
     ],
 )
+@any_release
 async def test_create_refuses_bad_arguments_before_any_rpc(
     client: AgentsSandboxClient, daemon: FakeDaemon, arguments: dict[str, Any]
 ) -> None:
@@ -155,13 +177,15 @@ async def test_create_refuses_bad_arguments_before_any_rpc(
     assert daemon.calls == ()
 
 
-async def test_a_wait_may_outlast_the_timeout_of_one_rpc() -> None:
-    with FakeDaemon(ready_delay=0.6) as slow:
+@each_dialect
+async def test_a_wait_may_outlast_the_timeout_of_one_rpc(release: str) -> None:
+    with FakeDaemon(version=release, ready_delay=0.6) as slow:
         async with AgentsSandboxClient(slow.socket_path, timeout_seconds=0.5) as client:
             handle = await client.create_sandbox(image=IMAGE)
     assert handle.state is SandboxState.READY
 
 
+@each_dialect
 async def test_a_wait_ends_at_the_operation_timeout(daemon: FakeDaemon) -> None:
     async with AgentsSandboxClient(daemon.socket_path, operation_timeout_seconds=0.2) as client:
         with daemon.paused(), pytest.raises(OperationTimeoutError, match="PENDING") as caught:
@@ -173,6 +197,7 @@ async def test_a_wait_ends_at_the_operation_timeout(daemon: FakeDaemon) -> None:
     assert caught.value.last_handle.state is SandboxState.PENDING
 
 
+@each_dialect
 async def test_an_explicit_timeout_bounds_the_whole_call(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
@@ -190,14 +215,14 @@ async def test_one_rpc_is_bounded_by_timeout_seconds(
 ) -> None:
     await client.list_sandboxes()
     await client.list_sandboxes(timeout_seconds=30)
-    default, explicit = (call.time_remaining for call in daemon.calls)
+    _, default, explicit = (call.time_remaining for call in daemon.calls)
     assert default is not None
     assert explicit is not None
     assert default < 6 < explicit < 31
 
 
-async def test_a_failed_create_tells_why() -> None:
-    with FakeDaemon(missing_images=["agbox.invalid/none:1"]) as daemon:
+async def test_a_failed_create_tells_why(release: str) -> None:
+    with FakeDaemon(version=release, missing_images=["agbox.invalid/none:1"]) as daemon:
         async with AgentsSandboxClient(daemon.socket_path) as client:
             with pytest.raises(SandboxFailedError, match="SANDBOX_CREATE_FAILED") as caught:
                 await client.create_sandbox(image="agbox.invalid/none:1", sandbox_id="demo-1")
@@ -205,9 +230,12 @@ async def test_a_failed_create_tells_why() -> None:
             await off_loop(daemon.wait_for_streams, 0)
             handle = await client.get_sandbox("demo-1")
     assert caught.value.sandbox_id == "demo-1"
-    assert caught.value.error_code == handle.error_code == "SANDBOX_CREATE_FAILED"
-    assert caught.value.error_message == handle.error_message
+    assert caught.value.error_code == "SANDBOX_CREATE_FAILED"
     assert str(caught.value.error_message).startswith("Error response from daemon")
+    told = (caught.value.error_code, caught.value.error_message)
+    assert (handle.error_code, handle.error_message) == (
+        told if tells_failures(release) else (None, None)
+    )
 
 
 async def test_a_create_whose_id_is_taken_conflicts(
@@ -248,6 +276,7 @@ async def test_an_unknown_sandbox_is_not_found(client: AgentsSandboxClient, meth
     assert caught.value.metadata == {"sandbox_id": "ghost-001"}
 
 
+@any_release
 @pytest.mark.parametrize(
     "method", ["get_sandbox", "stop_sandbox", "resume_sandbox", "delete_sandbox"]
 )
@@ -259,7 +288,9 @@ async def test_an_empty_id_is_refused_before_any_rpc(
     assert daemon.calls == ()
 
 
-async def test_list_is_newest_first_and_selects(client: AgentsSandboxClient) -> None:
+async def test_list_is_in_the_daemon_s_order_and_selects(
+    client: AgentsSandboxClient, release: str
+) -> None:
     for name, team in (("list-1", "core"), ("list-2", "web"), ("list-3", "core")):
         await client.create_sandbox(image=IMAGE, sandbox_id=name, labels={"team": team})
     await client.delete_sandbox("list-3")
@@ -267,8 +298,9 @@ async def test_list_is_newest_first_and_selects(client: AgentsSandboxClient) -> 
     async def listed(**arguments: Any) -> list[str]:
         return [h.sandbox_id for h in await client.list_sandboxes(**arguments)]
 
-    assert await listed() == ["list-2", "list-1"]
-    assert await listed(include_deleted=True) == ["list-3", "list-2", "list-1"]
+    by_id = release == "0.2.0"
+    assert await listed() == (["list-1", "list-2"] if by_id else ["list-2", "list-1"])
+    assert sorted(await listed(include_deleted=True)) == ["list-1", "list-2", "list-3"]
     assert await listed(label_selector={"team": "core"}) == ["list-1"]
     assert await listed(label_selector={"team": ""}) == []
 
@@ -283,18 +315,33 @@ async def test_stop_and_resume(
     assert resumed.last_event_sequence > stopped.last_event_sequence
 
 
-async def test_stop_survives_the_transient_failure_of_daemon_0_2(
-    client: AgentsSandboxClient, sandbox: SandboxHandle
+async def test_stop_survives_the_transient_failure_of_older_daemons(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon, release: str
 ) -> None:
-    handle = await client.stop_sandbox(sandbox.sandbox_id)
+    with daemon.paused() as pause:
+        stop = Background(client.stop_sandbox, sandbox.sandbox_id)
+        await off_loop(daemon.wait_for_streams, 1)
+        if stop_shows_failure(release):
+            await off_loop(pause.step)
+            assert (await client.get_sandbox(sandbox.sandbox_id)).state is SandboxState.FAILED
+        # So that the wait looks at the sandbox, too, before it subscribes again.
+        await off_loop(daemon.faults.end_streams)
+        await off_loop(daemon.wait_for_call, "SubscribeSandboxEvents", count=3)
+    handle = await stop.result()
     assert handle.state is SandboxState.STOPPED
+    assert (handle.error_code, handle.error_message) == (None, None)
     seen = []
     async with client.subscribe_sandbox_events(sandbox.sandbox_id) as events:
         async for event in events:
             seen.append(event.event_type)
             if event.event_type is SandboxEventType.SANDBOX_STOPPED:
                 break
-    assert seen[-2:] == [SandboxEventType.SANDBOX_FAILED, SandboxEventType.SANDBOX_STOPPED]
+    failed = [SandboxEventType.SANDBOX_FAILED] if stop_shows_failure(release) else []
+    assert seen[3:] == [
+        SandboxEventType.SANDBOX_STOP_REQUESTED,
+        *failed,
+        SandboxEventType.SANDBOX_STOPPED,
+    ]
 
 
 async def test_slow_operations_without_wait_return_a_snapshot(
@@ -360,6 +407,7 @@ async def test_a_sandbox_purged_before_its_delete_is_confirmed_counts_as_deleted
     assert handle.image == sandbox.image
 
 
+@pytest.mark.usefixtures("pauses")
 async def test_a_sandbox_purged_while_its_stream_is_down_counts_as_deleted(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
@@ -380,6 +428,7 @@ async def test_a_sandbox_purged_before_it_was_ever_seen_counts_as_deleted(
     assert (handle.sandbox_id, handle.state) == (sandbox.sandbox_id, SandboxState.DELETED)
 
 
+@pytest.mark.usefixtures("pauses")
 async def test_a_sandbox_purged_during_another_wait_is_not_found(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
@@ -444,9 +493,10 @@ async def test_delete_by_labels_without_wait_sends_one_rpc(
 ) -> None:
     await client.create_sandbox(image=IMAGE, labels={"team": "core"})
     await client.delete_sandboxes({"team": "core"}, wait=False)
-    assert methods(daemon)[3:] == ["DeleteSandboxes"]
+    assert methods(daemon)[4:] == ["DeleteSandboxes"]
 
 
+@any_release
 async def test_delete_by_no_labels_is_refused_before_any_rpc(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:

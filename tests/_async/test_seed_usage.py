@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,13 @@ import pytest
 import agents_sandbox
 from agents_sandbox import (
     AgentsSandboxClient,
+    CompanionContainerSpec,
     ExecAlreadyTerminalError,
     ExecEventDetails,
     ExecNotFoundError,
     ExecNotRunningError,
     HealthcheckConfig,
+    MountSpec,
     SandboxClientError,
     SandboxConflictError,
     SandboxEventType,
@@ -34,6 +35,9 @@ from agents_sandbox import (
 from agents_sandbox.testing import FakeDaemon
 
 from .._aio import Background, off_loop
+from ..releases import every_release, has_companions
+
+pytestmark = every_release
 
 IMAGE = "ghcr.io/agents-sandbox/coding-runtime:latest"
 
@@ -58,11 +62,13 @@ def fields(model: type) -> list[str]:
     return [field.name for field in dataclasses.fields(model)]
 
 
-async def test_platform_default_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_platform_default_socket(
+    release: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The client has platform default daemon socket resolution, and needs no argument."""
     (tmp_path / "agbox").mkdir()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    with FakeDaemon(socket_path=tmp_path / "agbox" / "agboxd.sock"):
+    with FakeDaemon(version=release, socket_path=tmp_path / "agbox" / "agboxd.sock"):
         async with AgentsSandboxClient() as client:
             assert (await client.ping()).daemon == "agboxd"
         client = AgentsSandboxClient()
@@ -102,7 +108,7 @@ async def test_created_at_is_none_if_not_set_by_the_daemon(
     assert (await client.get_sandbox("demo-sandbox")).created_at is None
 
 
-async def test_specs_travel_and_come_back(client: AgentsSandboxClient) -> None:
+async def test_specs_travel_and_come_back(client: AgentsSandboxClient, release: str) -> None:
     """ServiceSpec uses envs; HealthcheckConfig uses timedelta for duration fields."""
     assert fields(ServiceSpec) == [
         "name",
@@ -124,8 +130,13 @@ async def test_specs_travel_and_come_back(client: AgentsSandboxClient) -> None:
     )
     service = ServiceSpec("db", "postgres:16", {"A": "1"}, check, ("true",))
     handle = await client.create_sandbox(image=IMAGE, required_services=(service,))
-    assert handle.required_services == (service,)
-    received = handle.required_services[0].healthcheck
+    returned: tuple[ServiceSpec | CompanionContainerSpec, ...] = handle.required_services
+    if has_companions(release):
+        assert returned == ()
+        returned = handle.companion_containers
+    (spec,) = returned
+    assert all(getattr(spec, name) == getattr(service, name) for name in fields(ServiceSpec))
+    received = spec.healthcheck
     assert received is not None
     assert [
         received.interval,
@@ -209,6 +220,7 @@ async def test_without_wait_one_command_and_one_snapshot(
     assert [resuming.state.name, deleting.state.name] == ["PENDING", "DELETING"]
     sent = [call.method for call in daemon.calls if call.method != "SubscribeSandboxEvents"]
     assert sent == [
+        "Ping",
         "CreateSandbox",
         "GetSandbox",
         "CreateExec",
@@ -231,32 +243,37 @@ async def wait_for(client: AgentsSandboxClient, sandbox_id: str, kind: SandboxEv
             return
 
 
-@pytest.fixture
-async def slow() -> AsyncIterator[AgentsSandboxClient]:
-    """A client of a daemon that takes its time, longer than one RPC may."""
-    with FakeDaemon(ready_delay=0.4, stop_delay=0.4) as daemon:
-        async with AgentsSandboxClient(daemon.socket_path, timeout_seconds=0.3) as client:
-            yield client
-
-
-async def test_with_wait_the_operation_is_completed(slow: AgentsSandboxClient) -> None:
+async def test_with_wait_the_operation_is_completed(
+    client: AgentsSandboxClient, daemon: FakeDaemon
+) -> None:
     """wait=True: the SDK subscribes to the event stream and waits."""
-    created = await slow.create_sandbox(image=IMAGE)
-    stopped = await slow.stop_sandbox(created.sandbox_id)
-    resumed = await slow.resume_sandbox(created.sandbox_id)
-    deleted = await slow.delete_sandbox(created.sandbox_id)
-    states = [handle.state.name for handle in (created, stopped, resumed, deleted)]
-    assert states == ["READY", "STOPPED", "READY", "DELETED"]
+
+    async def completed(method: str, **arguments: Any) -> str:
+        with daemon.paused():
+            operation = Background(getattr(client, method), **arguments)
+            await off_loop(daemon.wait_for_streams, 1)
+        handle = await operation.result()
+        await off_loop(daemon.wait_for_streams, 0)
+        return str(handle.state.name)
+
+    name = "demo-sandbox"
+    assert await completed("create_sandbox", image=IMAGE, sandbox_id=name) == "READY"
+    assert await completed("stop_sandbox", sandbox_id=name) == "STOPPED"
+    assert await completed("resume_sandbox", sandbox_id=name) == "READY"
+    assert await completed("delete_sandbox", sandbox_id=name) == "DELETED"
 
 
-async def test_a_wait_subscribes_and_does_not_poll() -> None:
+async def test_a_wait_subscribes_and_does_not_poll(
+    client: AgentsSandboxClient, daemon: FakeDaemon
+) -> None:
     """wait=True waits using protocol ordering: one subscription, no polling."""
-    with FakeDaemon(ready_delay=0.4) as daemon:
-        async with AgentsSandboxClient(daemon.socket_path) as client:
-            await client.create_sandbox(image=IMAGE)
+    with daemon.paused():
+        create = Background(client.create_sandbox, image=IMAGE)
+        await off_loop(daemon.wait_for_streams, 1)
+    await create.result()
     sent = [call.method for call in daemon.calls]
-    assert sent == ["CreateSandbox", "SubscribeSandboxEvents", "GetSandbox"]
-    assert daemon.calls[1].request.from_sequence == 1
+    assert sent == ["Ping", "CreateSandbox", "SubscribeSandboxEvents", "GetSandbox"]
+    assert daemon.calls[2].request.from_sequence == 1
 
 
 async def test_the_exec_handle_hands_off_to_the_subscription(
@@ -287,8 +304,9 @@ async def test_run_gives_the_completed_result(
 
 async def test_events_are_typed(client: AgentsSandboxClient, daemon: FakeDaemon) -> None:
     """Events have event_type, sequence, and typed sub-structs sandbox_phase, exec, service."""
-    yaml = "image: a:1\noptional_services: {redis: {image: 'redis:7'}}"
-    sandbox = await client.create_sandbox(config_yaml=yaml)
+    sandbox = await client.create_sandbox(
+        image=IMAGE, optional_services=(ServiceSpec("redis", "redis:7"),)
+    )
     await client.run(sandbox.sandbox_id, ("true",))
     found: dict[str, Any] = {}
     sequences: list[int] = []
@@ -400,3 +418,77 @@ async def test_declarative_config(client: AgentsSandboxClient) -> None:
     """Declarative config: pass config_yaml=..."""
     handle = await client.create_sandbox(image=IMAGE, config_yaml="labels: {team: core}")
     assert (handle.image, handle.labels) == (IMAGE, {"team": "core"})
+
+
+async def users_script(client: AgentsSandboxClient, workspace: Path) -> list[str]:
+    """What a user of the documentation may write, with notes on what comes of it."""
+    sandbox = await client.create_sandbox(
+        image=IMAGE,
+        sandbox_id="demo-sandbox",
+        mounts=(MountSpec(source=workspace, target="/workspace", writable=True),),
+        required_services=(
+            ServiceSpec(
+                name="postgres",
+                image="postgres:16",
+                envs={"POSTGRES_PASSWORD": "secret"},
+                healthcheck=HealthcheckConfig(
+                    test=("CMD-SHELL", "pg_isready -U postgres"), interval="5s", retries=5
+                ),
+                post_start_on_primary=("python -c \"print('seeded')\"",),
+            ),
+        ),
+        optional_services=(ServiceSpec(name="redis", image="redis:7"),),
+        labels={"team": "core"},
+        envs={"DEBUG": "1"},
+        idle_ttl="30m",
+    )
+    notes = [f"{sandbox.sandbox_id} of {sandbox.image} is {sandbox.state.name}"]
+    services: set[str] = set()
+    async for event in client.subscribe_sandbox_events(sandbox.sandbox_id, timeout_seconds=20):
+        if event.event_type is SandboxEventType.SANDBOX_SERVICE_READY and event.service:
+            services.add(event.service.service_name)
+        if len(services) == 2:
+            break
+    notes.append(f"services: {', '.join(sorted(services))}")
+    for command in (("make", "test"), ("make", "fail")):
+        result = await client.run(sandbox.sandbox_id, command, env_overrides={"CI": "1"})
+        output = Path(result.stdout_log_path or "").read_text("utf-8")
+        notes.append(f"{result.state.name} with {result.exit_code}: {output}")
+    await client.create_exec(sandbox.sandbox_id, ("sleep", "60"), exec_id="my-exec")
+    cancelled = await client.cancel_exec("my-exec")
+    notes.append(f"{cancelled.exec_id} is {cancelled.state.name}")
+    notes.append((await client.stop_sandbox(sandbox.sandbox_id)).state.name)
+    try:
+        await client.run(sandbox.sandbox_id, ("make", "test"))
+    except SandboxNotReadyError as error:
+        notes.append(f"{error.sandbox_id} is not ready")
+    notes.append((await client.resume_sandbox(sandbox.sandbox_id)).state.name)
+    for handle in await client.list_sandboxes(label_selector={"team": "core"}):
+        notes.append(f"found {handle.sandbox_id}, {dict(handle.labels)}")
+        notes.append((await client.delete_sandbox(handle.sandbox_id)).state.name)
+    return notes
+
+
+async def test_a_users_script_runs_unchanged_on_every_release(
+    client: AgentsSandboxClient, daemon: FakeDaemon, tmp_path: Path
+) -> None:
+    """The documented API is one for all daemons."""
+    daemon.on_exec(("make", "test")).stdout("2 passed").exit(0)
+    daemon.on_exec(("make", "fail")).stdout("1 failed").exit(2)
+    daemon.on_exec(("sleep", "60")).never()
+    assert await users_script(client, tmp_path) == [
+        f"demo-sandbox of {IMAGE} is READY",
+        "services: postgres, redis",
+        "FINISHED with 0: 2 passed",
+        "FAILED with 2: 1 failed",
+        "my-exec is CANCELLED",
+        "STOPPED",
+        "demo-sandbox is not ready",
+        "READY",
+        "found demo-sandbox, {'team': 'core'}",
+        "DELETED",
+    ]
+    (created,) = (call.request for call in daemon.calls if call.method == "CreateSandbox")
+    spec = created.create_spec
+    assert (spec.labels, spec.envs) == ({"team": "core"}, {"DEBUG": "1"})
+    assert (spec.idle_ttl.seconds, spec.mounts[0].source) == (1800, str(tmp_path))

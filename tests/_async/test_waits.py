@@ -17,11 +17,13 @@ from agents_sandbox import (
     SandboxNotReadyError,
     SandboxState,
 )
-from agents_sandbox._deadline import Backoff, Deadline
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import FakeDaemon
 
 from .._aio import Background, off_loop
+from ..releases import each_dialect, every_release
+
+pytestmark = every_release
 
 IMAGE = "ghcr.io/agents-sandbox/coding-runtime:latest"
 
@@ -32,6 +34,7 @@ def subscriptions(daemon: FakeDaemon) -> list[int]:
     return [call.request.from_sequence for call in calls]
 
 
+@pytest.mark.usefixtures("pauses")
 @pytest.mark.parametrize("how", ["drop_streams", "end_streams"])
 async def test_a_wait_survives_the_end_of_its_stream(
     client: AgentsSandboxClient, daemon: FakeDaemon, how: str
@@ -48,7 +51,10 @@ async def test_a_wait_survives_the_end_of_its_stream(
 
 
 def answer(daemon: FakeDaemon, method: str, last_event_sequence: int) -> None:
-    """Let the next call find the sandbox PENDING, with so many events."""
+    """Let the next call find the sandbox PENDING, with so many events.
+
+    In either dialect: the fields that are set here have the same numbers in both.
+    """
     pending = pb.SandboxHandle(
         sandbox_id="demo-sandbox",
         state=pb.SANDBOX_STATE_PENDING,
@@ -85,21 +91,6 @@ async def test_a_wait_goes_on_after_the_newest_event_it_knows_of(
     assert subscriptions(daemon) == [1, goes_on_after]
 
 
-@pytest.fixture
-def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses that waits make, in seconds; they take no time."""
-    made: list[float] = []
-    pause = Backoff.pause
-
-    def record(backoff: Backoff, deadline: Deadline) -> float:
-        made.append(pause(backoff, deadline))
-        return 0.0
-
-    monkeypatch.setattr(Backoff, "pause", record)
-    monkeypatch.setattr("agents_sandbox._deadline.random.uniform", lambda _, longest: longest)
-    return made
-
-
 @pytest.mark.parametrize("failing", ["SubscribeSandboxEvents", "GetSandbox"])
 async def test_a_wait_pauses_longer_and_longer_while_the_daemon_is_away(
     client: AgentsSandboxClient, daemon: FakeDaemon, pauses: list[float], failing: str
@@ -133,6 +124,7 @@ async def test_an_event_makes_the_pauses_short_again(
     assert pauses[:4] == [0.05, 0.1, 0.2, 0.05]
 
 
+@pytest.mark.usefixtures("pauses")
 @pytest.mark.parametrize("code", ["UNAVAILABLE", "DEADLINE_EXCEEDED"])
 async def test_a_wait_survives_the_loss_of_its_first_snapshot(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon, code: str
@@ -170,6 +162,7 @@ async def test_a_wait_passes_over_events_from_before_it_began(
     assert (await create.result()).state is SandboxState.READY
 
 
+@pytest.mark.usefixtures("pauses")
 async def test_a_wait_survives_the_absence_of_the_daemon(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
@@ -188,6 +181,7 @@ async def test_a_wait_survives_the_absence_of_the_daemon(
     assert (await create.result()).state is SandboxState.READY
 
 
+@each_dialect
 async def test_a_daemon_that_stays_away_ends_the_wait_at_its_deadline(daemon: FakeDaemon) -> None:
     async with AgentsSandboxClient(daemon.socket_path, operation_timeout_seconds=0.5) as client:
         with daemon.paused():
@@ -211,7 +205,7 @@ async def test_an_error_of_the_daemon_ends_the_wait(
 @pytest.fixture
 def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
     """An exec whose sandbox is lost is waited for but shortly, though its wait has no bound."""
-    monkeypatch.setattr("agents_sandbox._goals._EXEC_GRACE_SECONDS", 0.2)
+    monkeypatch.setattr("agents_sandbox._goals._EXEC_GRACE_SECONDS", 0.05)
 
 
 @pytest.mark.usefixtures("short_grace")

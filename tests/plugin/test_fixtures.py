@@ -39,7 +39,7 @@ def test_both_clients_meet_the_tests_daemon(run_pytest: RunPytest) -> None:
             sandbox = sync_agents_sandbox_client.create_sandbox(image="a:1")
             asyncio.run(agents_sandbox_client.get_sandbox(sandbox.sandbox_id))
             methods = [call.method for call in agents_sandbox_daemon.calls]
-            assert methods[0] == "CreateSandbox" and methods[-1] == "GetSandbox"
+            assert methods[:2] == ["Ping", "CreateSandbox"] and methods[-1] == "GetSandbox"
         """
     )
     result.assert_outcomes(passed=1)

@@ -26,7 +26,7 @@ def test_both_clients_meet_the_live_daemon(run_pytest: RunPytest, daemon: FakeDa
     )
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines([f"agents-sandbox: live daemon at {daemon.socket_path}"])
-    assert daemon.calls[0].request.sandbox_id == "live"
+    assert daemon.calls[1].request.sandbox_id == "live"
     assert daemon.calls[-1].method == "GetSandbox"
 
 
