@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import select
 import signal
@@ -10,17 +11,20 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 
+from agents_sandbox import DaemonUnavailableError, SyncAgentsSandboxClient
 from agents_sandbox._address import MAX_PATH_BYTES
 from agents_sandbox._wire import methods
 from agents_sandbox._wire import v02_pb2 as pb
-from agents_sandbox.testing import FakeDaemon
+from agents_sandbox.testing import ContainerBehavior, DockerHost, FakeDaemon, Faults
 from agents_sandbox.testing.__main__ import main
+from agents_sandbox.testing._arguments import FAULTS, fault, make_parser
 
 from .raw import TIMEOUT
 
@@ -48,17 +52,28 @@ def terminate_once_listening(path: Path) -> None:
     threading.Thread(target=terminate).start()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_serves_until_a_signal(path: Path, number: signal.Signals) -> None:
-    command = [sys.executable, "-m", "agents_sandbox.testing", "--socket", str(path)]
+@contextmanager
+def running(path: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """Run the program in a process of its own, from its ready line to a clean end."""
+    command = [sys.executable, "-m", "agents_sandbox.testing", "--socket", str(path), *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         readable, _, _ = select.select([process.stdout], [], [], TIMEOUT)
         assert readable
         assert str(path) in process.stdout.readline()
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.stdout.read() == ""
+            assert process.wait(TIMEOUT) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serves_until_a_signal(path: Path, number: signal.Signals) -> None:
+    with running(path) as process:
         assert ping(path).version == "0.2.1"
         process.send_signal(number)
-        assert process.stdout.read() == ""
         assert process.wait(TIMEOUT) == 0
     assert not path.exists()
 
@@ -66,38 +81,135 @@ def test_serves_until_a_signal(path: Path, number: signal.Signals) -> None:
 def test_options_reach_the_daemon(
     path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    seen: dict[str, object] = {}
-    init = FakeDaemon.__init__
-
-    def remember(self: FakeDaemon, **options: object) -> None:
-        seen.update(options)
-        # The options are whatever the program passes on; they are compared below.
-        init(self, **options)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(FakeDaemon, "__init__", remember)
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
 
-    terminate_once_listening(path)
     arguments = (
-        f"--socket {path} --daemon-version 0.2.1 --exec passthrough --exec-log-root {path}.logs "
-        "--ready-delay 0.5 --stop-delay 1 --missing-image a:1 b:1 --missing-image c:1 "
-        "--host-path /srv/data"
+        f"--daemon-version 0.4.3 --reported-version dev --exec passthrough "
+        f"--exec-log-root {path}.logs --ready-delay 0.5 --stop-delay 1 --idle-ttl 1m30s "
+        "--cleanup-ttl 2h --known-image a:1 b:1 --missing-image c:1 d:1 --missing-image e:1 "
+        "--container db=unhealthy --container web=healthy --container app=slow:2s "
+        "--container job=crashing --container worker=crashing:5 --container a:1=error:no=space: "
+        "--host-path /srv/data --docker-without gpus disk-quota --docker-api 1.41 "
+        "--port-in-use 80 443"
     )
-    assert main(arguments.split()) == 0
-
-    assert seen == {
-        "version": "0.2.1",
+    assert options_of_the_daemon(path, arguments, monkeypatch) == {
+        "version": "0.4.3",
+        "reported_version": "dev",
         "socket_path": str(path),
         "exec_mode": "passthrough",
         "exec_log_root": f"{path}.logs",
         "ready_delay": 0.5,
         "stop_delay": 1.0,
-        "missing_images": ["a:1", "b:1", "c:1"],
+        "idle_ttl": 90.0,
+        "cleanup_ttl": 7200.0,
+        "known_images": ["a:1", "b:1"],
+        "missing_images": ["c:1", "d:1", "e:1"],
+        "containers": {
+            "db": ContainerBehavior(healthy=False),
+            "web": ContainerBehavior(),
+            "app": ContainerBehavior(healthy_after=2.0),
+            "job": ContainerBehavior(exits_after=0.0),
+            "worker": ContainerBehavior(exits_after=5.0),
+            "a:1": ContainerBehavior(error="no=space:"),
+        },
         "host_paths": ["/srv/data"],
+        "docker": DockerHost(
+            api_version=(1, 41), gpus=False, disk_quota=False, ports_in_use=[80, 443]
+        ),
         "max_calls": 0,
     }
-    assert capsys.readouterr().out == f"fake agboxd 0.2.1 listening on {path}\n"
+    assert capsys.readouterr().out == f"fake agboxd dev listening on {path}\n"
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
+
+
+def test_the_defaults_are_those_of_the_daemon(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    signature = inspect.signature(FakeDaemon).parameters
+    ours = options_of_the_daemon(path, "", monkeypatch)
+    assert signature.keys() - ours.keys() == {"virtual_time"}  # only a test can move it
+    expected = {
+        "socket_path": str(path),
+        "missing_images": [],
+        "host_paths": [],
+        "containers": {},
+        "docker": DockerHost(ports_in_use=[]),
+        "max_calls": 0,
+    }
+    assert ours == {name: signature[name].default for name in ours} | expected
+
+
+def options_of_the_daemon(
+    path: Path, arguments: str, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, object]:
+    """Run the program in this process for a moment; what it makes of its command line."""
+    seen: dict[str, object] = {}
+    init = FakeDaemon.__init__
+
+    def remember(self: FakeDaemon, **options: object) -> None:
+        seen.update(options)
+        # The options are whatever the program passes on; the tests compare them.
+        init(self, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(FakeDaemon, "__init__", remember)
+    terminate_once_listening(path)
+    assert main(["--socket", str(path), *arguments.split()]) == 0
+    return seen
+
+
+def test_scripted_commands(path: Path) -> None:
+    scripts = ("--on-exec", "make  'all tests'", "2", "2 failed\n", "--on-exec", "ls", "0", "")
+    with running(path, *scripts), SyncAgentsSandboxClient(str(path)) as client:
+        sandbox = client.create_sandbox(image="a:1")
+        failed = client.run(sandbox.sandbox_id, ("make", "all tests"))
+        assert failed.exit_code == 2
+        assert failed.stdout_log_path is not None
+        assert Path(failed.stdout_log_path).read_text() == "2 failed\n"
+        assert client.run(sandbox.sandbox_id, ("ls",)).exit_code == 0
+
+
+def test_faults(path: Path) -> None:
+    kinds = ("--fault", "lose-answer=1", "--fault", "delay=1:1ms")
+    with (
+        running(path, *kinds, "--fault-method", "CreateSandbox"),
+        SyncAgentsSandboxClient(str(path)) as client,
+    ):
+        with pytest.raises(DaemonUnavailableError):
+            client.create_sandbox(image="a:1", sandbox_id="demo", wait=False)
+        assert [sandbox.sandbox_id for sandbox in client.list_sandboxes()] == ["demo"]
+
+
+def test_faults_follow_the_seed(path: Path) -> None:
+    def outcomes(seed: str) -> list[bool]:
+        with running(path, "--fault", "unavailable=0.5", "--seed", seed):
+            return [answers(path) for _ in range(16)]
+
+    assert outcomes("7") == outcomes("7") != outcomes("8")
+
+
+def answers(path: Path) -> bool:
+    """Whether a ping is answered."""
+    try:
+        ping(path)
+    except grpc.RpcError:
+        return False
+    return True
+
+
+def test_help_names_each_option_and_fault_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+    assert caught.value.code == 0
+    shown = capsys.readouterr().out
+    for option in make_parser()._actions:
+        assert option.help
+        assert f"  {option.option_strings[0]}" in shown
+    chaos = inspect.signature(Faults.chaos).parameters.keys()
+    kinds = chaos - {"self", "seed", "method", "restart"}
+    assert {fault(f"{kind}=0:0" if kind == "delay" else f"{kind}=0")[0] for kind in FAULTS} == kinds
+    for kind in FAULTS:
+        assert f"\n  {kind}=P" in shown
+
+
+CONTAINER_KINDS = "healthy, unhealthy, slow:TIME, crashing[:TIME], error:MESSAGE"
 
 
 @pytest.mark.parametrize(
@@ -105,21 +217,67 @@ def test_options_reach_the_daemon(
     [
         ("", "the following arguments are required: --socket"),
         ("--socket=", "socket path must not be empty"),
+        ("--socket /s --sock /t", "unrecognized arguments: --sock /t"),
         ("--socket /s --exec docker", "argument --exec: invalid choice: 'docker'"),
         (
             "--socket /s --daemon-version 9",
             "daemon version '9' is not supported, only: 0.2.0, 0.2.1, 0.3.0",
         ),
-        ("--socket /s --ready-delay soon", "argument --ready-delay: invalid float value: 'soon'"),
-        ("--socket /s --stop-delay=-1", "delays must not be negative"),
         (f"--socket /{'x' * MAX_PATH_BYTES}", f"long, the limit is {MAX_PATH_BYTES}"),
+        (
+            "--socket /s --ready-delay soon",
+            "argument --ready-delay: no time: 'soon'; write seconds, or a Go duration",
+        ),
+        ("--socket /s --stop-delay=-1", "--stop-delay: time must be finite and not negative: '-1'"),
+        ("--socket /s --idle-ttl=-1m", "--idle-ttl: time must be finite and not negative: '-1m'"),
+        ("--socket /s --idle-ttl nan", "--idle-ttl: time must be finite and not negative: 'nan'"),
+        ("--socket /s --cleanup-ttl inf", "time must be finite and not negative: 'inf'"),
+        ("--socket /s --container db", "argument --container: not NAME=KIND: 'db'"),
+        ("--socket /s --container =healthy", "argument --container: not NAME=KIND: '=healthy'"),
+        ("--socket /s --container db=", f"kind must be one of {CONTAINER_KINDS}: ''"),
+        ("--socket /s --container db=sick", f"kind must be one of {CONTAINER_KINDS}: 'sick'"),
+        ("--socket /s --container db=healthy:1", "kind must be one of "),
+        ("--socket /s --container db=slow", "kind must be one of "),
+        ("--socket /s --container db=error:", "kind must be one of "),
+        ("--socket /s --container db=slow:x", "argument --container: no time: 'x'"),
+        ("--socket /s --container db=crashing:", "argument --container: no time: ''"),
+        ("--socket /s --docker-without cpus", "invalid choice: 'cpus'"),
+        ("--socket /s --docker-api 1", "argument --docker-api: no version such as 1.44: '1'"),
+        ("--socket /s --port-in-use 0", "argument --port-in-use: no port, 1 to 65535: '0'"),
+        ("--socket /s --port-in-use 65536", "no port, 1 to 65535: '65536'"),
+        ("--socket /s --port-in-use http", "no port, 1 to 65535: 'http'"),
+        ("--socket /s --on-exec ls 256 x", "argument --on-exec: no exit code, 0 to 255: '256'"),
+        ("--socket /s --on-exec ls zero x", "argument --on-exec: no exit code, 0 to 255: 'zero'"),
+        ("--socket /s --on-exec ' 0 x", '--on-exec: command "\'": No closing quotation'),
+        ("--socket /s --on-exec # 0", "argument --on-exec: expected 3 arguments"),
+        ("--socket /s --fault fire=1", "argument --fault: fault must be one of unavailable, "),
+        ("--socket /s --fault drop", "argument --fault: no probability, 0 to 1: ''"),
+        ("--socket /s --fault skip=2", "argument --fault: no probability, 0 to 1: '2'"),
+        ("--socket /s --fault skip=nan", "argument --fault: no probability, 0 to 1: 'nan'"),
+        ("--socket /s --fault delay=1", "argument --fault: not delay=PROBABILITY:TIME: 'delay=1'"),
+        ("--socket /s --fault delay=1:x", "argument --fault: no time: 'x'"),
+        ("--socket /s --fault-method Pong", "argument --fault-method: 'Pong' is not one of the "),
+        ("--socket /s --fault-method Ping", "--fault-method needs a --fault"),
     ],
 )
 def test_bad_arguments(arguments: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert message in complaint(arguments.split(), capsys)
+
+
+def test_an_empty_command_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = complaint(["--socket", "/s", "--on-exec", "", "0", ""], capsys)
+    assert "argument --on-exec: the command must not be empty" in shown
+
+
+def complaint(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """What the program says to a wrong command line: one line, that leads on."""
     with pytest.raises(SystemExit) as caught:
-        main(arguments.split())
+        main(arguments)
     assert caught.value.code == 2
-    assert message in capsys.readouterr().err
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("python -m agents_sandbox.testing: error: ")
+    assert line.endswith(" (see --help)")
+    return line
 
 
 def test_path_in_use(path: Path, capsys: pytest.CaptureFixture[str]) -> None:

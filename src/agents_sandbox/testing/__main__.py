@@ -7,8 +7,9 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
+from ._arguments import docker_host, make_parser
 from ._daemon import FakeDaemon
 
 
@@ -24,24 +25,42 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: With code 2: the command line is wrong.
     """
-    parser = _parser()
+    parser = make_parser()
     options = parser.parse_args(argv)
+    if options.fault_method and not options.fault:
+        parser.error("--fault-method needs a --fault")
     try:
-        daemon = FakeDaemon(
-            version=options.daemon_version,
-            socket_path=options.socket,
-            exec_mode=options.exec,
-            exec_log_root=options.exec_log_root,
-            ready_delay=options.ready_delay,
-            stop_delay=options.stop_delay,
-            missing_images=options.missing_image,
-            host_paths=options.host_path,
-            max_calls=0,  # nobody can read them
-        )
+        daemon = _make_daemon(options)
     except ValueError as error:
         parser.error(str(error))
-    with _caught_signals() as signals:
+    faults = dict(options.fault)
+    # Without faults no dice: they would be thrown for each call and each event.
+    chaos = daemon.faults.chaos(options.seed, method=options.fault_method, **faults)
+    with _caught_signals() as signals, chaos if faults else nullcontext():
         return _serve(daemon, signals)
+
+
+def _make_daemon(options: argparse.Namespace) -> FakeDaemon:
+    daemon = FakeDaemon(
+        version=options.daemon_version,
+        reported_version=options.reported_version,
+        socket_path=options.socket,
+        exec_mode=options.exec,
+        exec_log_root=options.exec_log_root,
+        ready_delay=options.ready_delay,
+        stop_delay=options.stop_delay,
+        idle_ttl=options.idle_ttl,
+        cleanup_ttl=options.cleanup_ttl,
+        known_images=options.known_image,
+        missing_images=options.missing_image,
+        containers=dict(options.container),
+        host_paths=options.host_path,
+        docker=docker_host(options),
+        max_calls=0,  # nobody can read them
+    )
+    for script in options.on_exec:
+        daemon.on_exec(script.argv).stdout(script.stdout).exit(script.exit_code)
+    return daemon
 
 
 @contextmanager
@@ -76,27 +95,6 @@ def _serve(daemon: FakeDaemon, signals: socket.socket) -> int:
     finally:
         daemon.stop()
     return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m agents_sandbox.testing",
-        description="A fake agents-sandbox daemon on a Unix socket.",
-    )
-    parser.add_argument("--socket", required=True, metavar="PATH", help="where to listen")
-    parser.add_argument("--daemon-version", default="0.2.1", metavar="VERSION")
-    parser.add_argument(
-        "--exec",
-        choices=("scripted", "passthrough"),
-        default="scripted",
-        help="passthrough really runs the commands on this host, unprotected",
-    )
-    parser.add_argument("--exec-log-root", metavar="DIR", help="where exec logs go and stay")
-    parser.add_argument("--ready-delay", type=float, default=0.0, metavar="SECONDS")
-    parser.add_argument("--stop-delay", type=float, default=0.0, metavar="SECONDS")
-    parser.add_argument("--missing-image", action="extend", nargs="+", default=[], metavar="IMAGE")
-    parser.add_argument("--host-path", action="extend", nargs="+", default=[], metavar="PATH")
-    return parser
 
 
 if __name__ == "__main__":
