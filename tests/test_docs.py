@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import dataclasses
 import importlib.util
+import inspect
 import os
 import re
+import shlex
 import subprocess
 import sys
 import threading
@@ -20,23 +22,31 @@ import unasync
 
 import agents_sandbox
 from agents_sandbox import AgentsSandboxClient, SyncAgentsSandboxClient
-from agents_sandbox.testing import FakeDaemon
+from agents_sandbox.testing import FakeDaemon, Faults
+from agents_sandbox.testing._profile import PROFILES
+
+from .plugin.conftest import ARGUMENTS as PYTEST_ARGUMENTS
 
 ROOT = Path(__file__).parents[1]
 SNIPPET = re.compile(r"^```python ?(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PAGE = (ROOT / "docs" / "testing.md").read_text("utf-8")
 USAGE = SNIPPET.findall((ROOT / "docs" / "usage.md").read_text("utf-8"))
 ASYNC = [code for kind, code in USAGE if kind == ""]
 BLOCKING = [code for kind, code in USAGE if kind == "sync"]
-PROGRAMS = [
-    code
+TESTING = [
+    found
     for page in ("README.md", "docs/testing.md")
-    for _, code in SNIPPET.findall((ROOT / page).read_text("utf-8"))
+    for found in SNIPPET.findall((ROOT / page).read_text("utf-8"))
 ]
+PROGRAMS = [code for kind, code in TESTING if kind == ""]
+TEST_FILES = [code for kind, code in TESTING if kind == "pytest"]
 TYPES = [code for kind, code in USAGE if kind == "types"]
 
 
 def test_the_documentation_has_its_examples() -> None:
-    assert (len(ASYNC), len(BLOCKING), len(TYPES), len(PROGRAMS)) == (4, 3, 2, 5)
+    assert (len(ASYNC), len(BLOCKING), len(TYPES)) == (4, 3, 2)
+    assert (len(PROGRAMS), len(TEST_FILES)) == (7, 4)
+    assert len(TESTING) == len(PROGRAMS) + len(TEST_FILES)
 
 
 @pytest.fixture
@@ -133,6 +143,38 @@ def load_build_sync() -> ModuleType:
 @pytest.mark.parametrize("code", PROGRAMS)
 def test_whole_programs_run(daemon: FakeDaemon, code: str) -> None:
     exec(compile(code, "example", "exec"), {})
+
+
+@pytest.mark.parametrize("code", TEST_FILES)
+def test_whole_test_files_run(pytester: pytest.Pytester, code: str) -> None:
+    pytester.makepyfile(code)
+    result = pytester.runpytest_subprocess(*PYTEST_ARGUMENTS)
+    result.assert_outcomes(passed=code.count("def test_"))
+
+
+def test_the_documented_program_starts(tmp_path: Path) -> None:
+    (command,) = re.findall(r"^python -m agents_sandbox\.testing (?:\\\n|.)*", PAGE, re.MULTILINE)
+    here = command.replace("/tmp/agboxd.sock", str(tmp_path / "s")).replace("\\\n", "")
+    _, *arguments = shlex.split(here)
+    with subprocess.Popen(
+        [sys.executable, *arguments], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().endswith(f" listening on {tmp_path / 's'}\n")
+        process.terminate()
+        assert process.wait(60) == 0
+
+
+def test_the_page_names_every_release_argument_and_fault() -> None:
+    faults = [name for name in vars(Faults) if not name.startswith("_")]
+    arguments = inspect.signature(FakeDaemon).parameters.keys() - {"socket_path", "exec_log_root"}
+    for name in (*PROFILES, *faults, *arguments):
+        assert re.search(rf"\b{re.escape(name)}\b", PAGE), name
+
+
+def test_the_page_knows_how_many_transcripts_there_are() -> None:
+    recorded = list((ROOT / "tests" / "contract" / "transcripts").glob("*/*.json"))
+    assert f"All {len(recorded)} recorded transcripts" in PAGE
 
 
 def test_the_documented_types_are_the_real_ones() -> None:
