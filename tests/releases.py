@@ -12,7 +12,7 @@ RELEASES = (OLDEST, "0.2.1", "0.3.0", "0.4.0", NEWEST)
 
 every_release = pytest.mark.releases(*RELEASES)
 
-# For what takes real time, and for which only the dialect could matter.
+# For what can depend on the dialect at most.
 each_dialect = pytest.mark.releases("0.2.1", NEWEST)
 
 # For what no daemon has a part in, or all releases the same.

@@ -104,6 +104,7 @@ async def test_the_snapshot_comes_first_and_is_marked(
     ]
 
 
+@each_dialect
 async def test_a_subscription_begins_with_its_first_step(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
@@ -115,6 +116,7 @@ async def test_a_subscription_begins_with_its_first_step(
     assert daemon.calls[-1].method == "SubscribeSandboxEvents"
 
 
+@each_dialect
 async def test_breaking_out_ends_the_rpc(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
@@ -123,6 +125,7 @@ async def test_breaking_out_ends_the_rpc(
     await off_loop(daemon.wait_for_streams, 0)
 
 
+@each_dialect
 async def test_a_stream_that_is_kept_goes_on_after_a_break(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
@@ -137,6 +140,7 @@ async def test_a_stream_that_is_kept_goes_on_after_a_break(
     await off_loop(daemon.wait_for_streams, 0)
 
 
+@each_dialect
 async def test_steps_at_once_get_an_event_each(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
@@ -151,6 +155,7 @@ async def test_steps_at_once_get_an_event_each(
         assert sorted([await taken.result() for taken in steps]) == [1, 2, 3, 4, 5]
 
 
+@each_dialect
 async def test_closing_ends_the_rpc_and_the_iteration(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
@@ -161,6 +166,7 @@ async def test_closing_ends_the_rpc_and_the_iteration(
     assert [event async for event in events] == []
 
 
+@each_dialect
 async def test_closing_ends_a_step_under_way(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
@@ -174,6 +180,7 @@ async def test_closing_ends_a_step_under_way(
     assert await reading.result() == []
 
 
+@each_dialect
 async def test_the_end_of_the_daemon_s_stream_ends_the_iteration(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
@@ -187,6 +194,7 @@ async def test_the_end_of_the_daemon_s_stream_ends_the_iteration(
     assert await reading.result() == []
 
 
+@each_dialect
 async def test_a_lost_connection_is_an_error(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
@@ -198,12 +206,14 @@ async def test_a_lost_connection_is_an_error(
     assert caught.value.sandbox_id == sandbox.sandbox_id
 
 
+@each_dialect
 async def test_an_unknown_sandbox_has_no_events(client: AgentsSandboxClient) -> None:
     with pytest.raises(SandboxNotFoundError) as caught:
         await first(client, 1)
     assert caught.value.sandbox_id == "demo-sandbox"
 
 
+@each_dialect
 async def test_an_unknown_sequence_is_expired(
     client: AgentsSandboxClient, sandbox: SandboxHandle
 ) -> None:

@@ -134,6 +134,7 @@ async def test_cancel_waits_for_a_terminal_state_unless_told_not_to(
     assert (await client.cancel_exec(handle.exec_id, wait=False)).state is ExecState.CANCELLED
 
 
+@each_dialect
 async def test_cancel_of_an_ended_exec_is_refused(
     client: AgentsSandboxClient, sandbox: SandboxHandle
 ) -> None:
@@ -144,6 +145,7 @@ async def test_cancel_of_an_ended_exec_is_refused(
     assert caught.value.exec_id == handle.exec_id
 
 
+@each_dialect
 @pytest.mark.parametrize("method", ["get_exec", "cancel_exec"])
 async def test_an_unknown_exec_is_not_found(client: AgentsSandboxClient, method: str) -> None:
     with pytest.raises(ExecNotFoundError) as caught:
@@ -152,6 +154,7 @@ async def test_an_unknown_exec_is_not_found(client: AgentsSandboxClient, method:
     assert caught.value.sandbox_id is None
 
 
+@each_dialect
 async def test_a_taken_exec_id_conflicts_as_an_exec(
     client: AgentsSandboxClient, sandbox: SandboxHandle
 ) -> None:
@@ -163,6 +166,7 @@ async def test_a_taken_exec_id_conflicts_as_an_exec(
     assert caught.value.reason == "EXEC_ID_ALREADY_EXISTS"
 
 
+@each_dialect
 async def test_an_exec_needs_a_ready_sandbox(
     client: AgentsSandboxClient, sandbox: SandboxHandle
 ) -> None:

@@ -83,6 +83,7 @@ async def test_create_without_wait_returns_a_snapshot(
     assert methods(daemon) == ["Ping", "CreateSandbox", "GetSandbox"]
 
 
+@each_dialect
 async def test_create_makes_an_id_when_none_is_given(client: AgentsSandboxClient) -> None:
     first = await client.create_sandbox(image=IMAGE)
     second = await client.create_sandbox(image=IMAGE)
@@ -145,6 +146,7 @@ async def test_create_takes_declarative_yaml(client: AgentsSandboxClient, as_byt
     assert handle.labels == {"team": "web", "tier": "ü"}
 
 
+@each_dialect
 async def test_create_refuses_bad_yaml(client: AgentsSandboxClient) -> None:
     with pytest.raises(InvalidArgumentError, match="invalid config_yaml") as caught:
         await client.create_sandbox(image=IMAGE, config_yaml="imagee: x", sandbox_id="bad-yaml")
@@ -210,6 +212,7 @@ async def test_an_explicit_timeout_bounds_the_whole_call(
     assert 5 < remaining < 10
 
 
+@each_dialect
 async def test_one_rpc_is_bounded_by_timeout_seconds(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
@@ -238,6 +241,7 @@ async def test_a_failed_create_tells_why(release: str) -> None:
     )
 
 
+@each_dialect
 async def test_a_create_whose_id_is_taken_conflicts(
     client: AgentsSandboxClient, sandbox: SandboxHandle
 ) -> None:
@@ -266,6 +270,7 @@ async def test_get_reads_deleted_sandboxes_too(
     assert (await client.get_sandbox(sandbox.sandbox_id)).state is SandboxState.DELETED
 
 
+@each_dialect
 @pytest.mark.parametrize(
     "method", ["get_sandbox", "stop_sandbox", "resume_sandbox", "delete_sandbox"]
 )
@@ -367,6 +372,7 @@ async def test_resume_without_wait_is_pending(
     assert methods(daemon)[-2:] == ["ResumeSandbox", "GetSandbox"]
 
 
+@each_dialect
 @pytest.mark.parametrize("method", ["stop_sandbox", "resume_sandbox"])
 async def test_an_operation_in_the_wrong_state_is_refused(
     client: AgentsSandboxClient, sandbox: SandboxHandle, method: str
@@ -407,6 +413,7 @@ async def test_a_sandbox_purged_before_its_delete_is_confirmed_counts_as_deleted
     assert handle.image == sandbox.image
 
 
+@each_dialect
 @pytest.mark.usefixtures("pauses")
 async def test_a_sandbox_purged_while_its_stream_is_down_counts_as_deleted(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
@@ -420,6 +427,7 @@ async def test_a_sandbox_purged_while_its_stream_is_down_counts_as_deleted(
     assert (handle.sandbox_id, handle.state) == (sandbox.sandbox_id, SandboxState.DELETED)
 
 
+@each_dialect
 async def test_a_sandbox_purged_before_it_was_ever_seen_counts_as_deleted(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
@@ -428,6 +436,7 @@ async def test_a_sandbox_purged_before_it_was_ever_seen_counts_as_deleted(
     assert (handle.sandbox_id, handle.state) == (sandbox.sandbox_id, SandboxState.DELETED)
 
 
+@each_dialect
 @pytest.mark.usefixtures("pauses")
 async def test_a_sandbox_purged_during_another_wait_is_not_found(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
@@ -442,6 +451,7 @@ async def test_a_sandbox_purged_during_another_wait_is_not_found(
     assert caught.value.sandbox_id == sandbox.sandbox_id
 
 
+@each_dialect
 async def test_a_purged_sandbox_is_not_found(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
@@ -468,6 +478,7 @@ async def test_delete_by_labels_waits_for_each(
     assert (await client.delete_sandboxes({"team": "core"})).deleted_count == 0
 
 
+@each_dialect
 async def test_delete_by_labels_waits_for_the_others_when_one_fails(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
@@ -480,6 +491,7 @@ async def test_delete_by_labels_waits_for_the_others_when_one_fails(
     assert (await client.get_sandbox("labels-2")).state is SandboxState.DELETED
 
 
+@each_dialect
 async def test_delete_by_labels_counts_a_purged_one_as_deleted(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
@@ -488,6 +500,7 @@ async def test_delete_by_labels_counts_a_purged_one_as_deleted(
     assert (await client.delete_sandboxes({"team": "core"})).deleted_count == 1
 
 
+@each_dialect
 async def test_delete_by_labels_without_wait_sends_one_rpc(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:

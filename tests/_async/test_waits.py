@@ -91,6 +91,7 @@ async def test_a_wait_goes_on_after_the_newest_event_it_knows_of(
     assert subscriptions(daemon) == [1, goes_on_after]
 
 
+@each_dialect
 @pytest.mark.parametrize("failing", ["SubscribeSandboxEvents", "GetSandbox"])
 async def test_a_wait_pauses_longer_and_longer_while_the_daemon_is_away(
     client: AgentsSandboxClient, daemon: FakeDaemon, pauses: list[float], failing: str
@@ -100,6 +101,7 @@ async def test_a_wait_pauses_longer_and_longer_while_the_daemon_is_away(
     assert pauses == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
 
 
+@each_dialect
 async def test_a_wait_pauses_before_it_follows_an_ended_stream_anew(
     client: AgentsSandboxClient, daemon: FakeDaemon, pauses: list[float]
 ) -> None:
@@ -114,6 +116,7 @@ async def test_a_wait_pauses_before_it_follows_an_ended_stream_anew(
     assert pauses == [0.05, 0.1, 0.2]
 
 
+@each_dialect
 async def test_an_event_makes_the_pauses_short_again(
     client: AgentsSandboxClient, daemon: FakeDaemon, pauses: list[float]
 ) -> None:
@@ -193,6 +196,7 @@ async def test_a_daemon_that_stays_away_ends_the_wait_at_its_deadline(daemon: Fa
     assert isinstance(caught.value.__cause__, (DaemonUnavailableError, OperationTimeoutError))
 
 
+@each_dialect
 async def test_an_error_of_the_daemon_ends_the_wait(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
