@@ -227,7 +227,7 @@ class AgentsSandboxClient:
         label_selector: Mapping[str, str] | None = None,
         timeout_seconds: float | None = None,
     ) -> list[SandboxHandle]:
-        """List sandboxes, newest first.
+        """List sandboxes, newest first; daemon 0.2.0 lists them by id.
 
         Args:
             include_deleted: Whether to list deleted ones that are not purged.
