@@ -134,3 +134,24 @@ def test_ids_that_differ_in_underscores_only(version: str, clash: bool) -> None:
         assert first.state == FAILED
         # Nothing of either is left, so the next one has the name to itself.
         assert outcome(raw, "a-b-c") == (RUNS, "")
+
+
+@pytest.mark.parametrize(
+    ("docker", "error", "message"),
+    [
+        ({"api_version": "1.40"}, TypeError, r"api_version must be a pair .*\(1, 44\), not '1.40'"),
+        ({"api_version": (1, 44, 0)}, TypeError, r"api_version .* not \(1, 44, 0\)"),
+        ({"api_version": (1, "44")}, TypeError, r"api_version .* not \(1, '44'\)"),
+        ({"gpus": "no"}, TypeError, "gpus must be True or False, not 'no'"),
+        ({"disk_quota": 1}, TypeError, "disk_quota must be True or False, not 1"),
+        ({"ports_in_use": "80"}, TypeError, "ports_in_use must be a coll.* an integer, not '80'"),
+        ({"ports_in_use": [True]}, TypeError, "each of ports_in_use must be an integer, not True"),
+        ({"ports_in_use": [0]}, ValueError, r"ports_in_use must be in 1\.\.65535: 0"),
+        ({"ports_in_use": [65536]}, ValueError, r"ports_in_use must be in 1\.\.65535: 65536"),
+    ],
+)
+def test_a_docker_that_cannot_be(
+    docker: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        DockerHost(**docker)

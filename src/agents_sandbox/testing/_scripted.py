@@ -124,5 +124,5 @@ class ScriptedProcess(Process):
         try:
             return await run_handler(end, ExecContext(self._command, output, self._sleep))
         except HandlerError as error:
-            self._scripts.handler_failed(error.__cause__ or error)
+            self._scripts.function_failed(error.__cause__ or error)
             raise
