@@ -81,6 +81,18 @@ def test_script_says_what_an_exec_does(raw: Raw) -> None:
     )
 
 
+def test_script_says_that_an_exec_cannot_start(raw: Raw) -> None:
+    raw.ready()
+    why = "Error response from daemon: unable to find user nobody2: no matching entries"
+    raw.daemon.on_exec(["make"]).fail(why)
+    answer = raw.start("make")
+    assert outcome(raw.finished()) == ("FAILED", 0, why)
+    assert not Path(answer.stdout_log_path).exists()
+    assert not Path(answer.stderr_log_path).exists()
+    (event,) = raw.wait_for(pb.EXEC_FAILED)[4:]
+    assert (event.exec.error_code, event.exec.error_message) == ("EXEC_RUN_FAILED", why)
+
+
 def test_last_matching_script_counts(raw: Raw) -> None:
     raw.ready()
     raw.daemon.on_exec(lambda argv: argv[0] == "ls").exit(1)

@@ -13,7 +13,7 @@ import pytest
 from agents_sandbox._wire import methods
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import FakeDaemon
-from agents_sandbox.testing._command import Command
+from agents_sandbox.testing._command import CannotStartError, Command
 from agents_sandbox.testing._scripted import ScriptedRunner, SilentRunner
 from agents_sandbox.testing._scripts import Scripts
 
@@ -85,6 +85,20 @@ async def test_last_word_about_the_end_counts(stage: Stage) -> None:
         await endless
 
 
+async def test_command_that_cannot_start_has_no_logs(stage: Stage, tmp_path: Path) -> None:
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    stage.scripts.on_exec(["make"], "here").after(1).exit(3).fail("no such user").after(2)
+    runner = ScriptedRunner(stage.scripts, SilentRunner(), sleep)
+    with pytest.raises(CannotStartError, match=r"^no such user$"):
+        await runner.process_for(stage.command("make")).run()
+    assert sum(waited) == 3
+    assert list(tmp_path.iterdir()) == []
+
+
 async def test_command_keeps_the_script_that_it_was_accepted_with(stage: Stage) -> None:
     script = stage.scripts.on_exec(["make"], "here").stdout("old")
     process = stage.runner.process_for(stage.command("make"))
@@ -140,6 +154,10 @@ async def test_command_without_log_files(stage: Stage) -> None:
         (lambda script: script.exit(True), TypeError, "exit code must be an integer, not True"),
         (lambda script: script.exit(1.0), TypeError, "exit code must be an integer, not 1.0"),
         (lambda script: script.call(3), TypeError, "handler must be callable: 3"),
+        (lambda script: script.fail(3), TypeError, "message must be a string, not 3"),
+        (lambda script: script.fail(""), ValueError, "message must not be empty: ''"),
+        (lambda script: script.stdout("x").fail("no"), ValueError, r"fail\(\) goes with neither"),
+        (lambda script: script.fail("no").stderr("x"), ValueError, r"fail\(\) goes with neither"),
     ],
 )
 def test_nonsense_is_refused(

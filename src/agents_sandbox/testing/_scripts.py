@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
-from ._checks import check_count, check_seconds
+from ._checks import check_count, check_seconds, check_type
 from ._handlers import ExecHandler, as_bytes, checked_exit_code
 
 ExecMatch = Sequence[str] | Callable[[Sequence[str]], bool]
@@ -29,12 +29,37 @@ class Wait:
 
 
 @dataclass(frozen=True)
+class NoStart:
+    """An end: it turns out that the process cannot be started."""
+
+    message: str
+
+
+End: TypeAlias = "int | NoStart | ExecHandler | None"
+"""An exit code, no start, a handler that gives an exit code, or None for no end at all."""
+
+
+@dataclass(frozen=True)
 class Plan:
-    """What a scripted command does: its steps in order, and then its end."""
+    """What a scripted command does: its steps in order, and then its end.
+
+    Raises:
+        ValueError: It cannot be started, and writes all the same.
+    """
 
     steps: tuple[Write | Wait, ...] = ()
-    end: int | ExecHandler | None = 0
-    """An exit code, a handler that gives one, or None for no end at all."""
+    end: End = 0
+
+    def __post_init__(self) -> None:
+        """Check that the end goes with the steps."""
+        writes = any(isinstance(step, Write) for step in self.steps)
+        if writes and isinstance(self.end, NoStart):
+            raise ValueError("fail() goes with neither stdout() nor stderr(): nothing is started")
+
+    @property
+    def seconds(self) -> float:
+        """How long the steps take."""
+        return sum(step.seconds for step in self.steps if isinstance(step, Wait))
 
 
 @dataclass
@@ -65,7 +90,7 @@ class ExecScript:
 
     A script is a sequence of steps: `stdout`, `stderr` and `after` happen in the order in
     which they are said. Then comes its end, wherever in the script that was said: the last
-    of `exit`, `never` and `call` counts. Without further words an exec writes nothing and
+    of `exit`, `fail`, `never` and `call` counts. Without further words an exec writes nothing and
     exits with 0 at once.
     """
 
@@ -110,6 +135,24 @@ class ExecScript:
         """
         return self._end_with(checked_exit_code(code))
 
+    def fail(self, message: str) -> ExecScript:
+        """Fail in the end without ever having started.
+
+        So does an exec whose working directory is missing: it is FAILED with exit code 0 and
+        has no log files.
+
+        Args:
+            message: The error of the exec, such as Docker's text.
+
+        Raises:
+            TypeError: The message is no string.
+            ValueError: It is empty, or the script writes something.
+        """
+        check_type("message", message, str, "a string")
+        if not message:
+            raise ValueError(f"message must not be empty: {message!r}")
+        return self._end_with(NoStart(message))
+
     def never(self) -> ExecScript:
         """Run on in the end, until the sandbox is stopped or deleted."""
         return self._end_with(None)
@@ -150,7 +193,7 @@ class ExecScript:
         self._rule.plan = Plan((*plan.steps, step), plan.end)
         return self
 
-    def _end_with(self, end: int | ExecHandler | None) -> ExecScript:
+    def _end_with(self, end: End) -> ExecScript:
         self._rule.plan = Plan(self._rule.plan.steps, end)
         return self
 
