@@ -67,11 +67,6 @@ class FileSystem:
 
     def _lay_mount(self, mount: pb.MountSpec) -> None:
         place = self._place(mount.target)
-        if place == self._folder:
-            raise CannotPrepareError(
-                'Error response from daemon: invalid mount config for type "bind": '
-                "invalid specification: destination can't be '/'"
-            )
         self._check(place.parent, mount.target)
         make_folders(place.parent)
         clear(place)
