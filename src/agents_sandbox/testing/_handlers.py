@@ -10,10 +10,8 @@ from typing import Literal, TypeAlias
 from ._checks import check_type
 from ._command import WORKSPACE, Command, CommandError
 from ._logs import append_to_log, open_log
+from ._sleep import Sleep
 from ._threads import in_thread
-
-Sleep: TypeAlias = Callable[[float], Awaitable[None]]
-"""Waits for a number of seconds of the daemon's clock."""
 
 
 class HandlerError(CommandError):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from ._command import CannotStartError, Command, Process, Runner
-from ._handlers import ExecContext, ExecHandler, HandlerError, Output, Sleep, run_handler
+from ._handlers import ExecContext, ExecHandler, HandlerError, Output, run_handler
 from ._sandbox import Sandbox
 from ._scripts import NoStart, Plan, Scripts, Wait
+from ._sleep import Sleep
 
 
 class SilentRunner(Runner):
