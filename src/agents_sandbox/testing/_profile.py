@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 
 from ._checks import check_type
 from ._dialect import DIALECT_02, DIALECT_04, Dialect
-
-_LIMITS = frozenset({"cpu_limit", "memory_limit", "disk_limit"})
+from ._spec import LIMITS
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ _V040 = replace(
 _V041 = replace(
     _V040,
     version="0.4.1",
-    new_fields=_V040.new_fields | _LIMITS,
+    new_fields=_V040.new_fields.union(LIMITS),
     builtin_tools={**_TOOLS, "opencode": ()},
 )
 _V042 = replace(_V041, version="0.4.2")
