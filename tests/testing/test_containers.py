@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -179,6 +180,21 @@ def test_containers_that_are_not_there() -> None:
 
 @pytest.mark.parametrize("name", ["starts_after", "healthy_after", "exits_after"])
 def test_times_of_a_container_are_checked(name: str) -> None:
-    times: dict[str, Any] = {name: -1.0}
-    with pytest.raises(ValueError, match=f"{name} must not be negative"):
-        ContainerBehavior(**times)
+    for seconds in (-1.0, math.inf):
+        times: dict[str, Any] = {name: seconds}
+        with pytest.raises(ValueError, match=f"{name} must be finite and not neg.*{seconds}"):
+            ContainerBehavior(**times)
+
+
+@pytest.mark.parametrize(
+    ("behavior", "message"),
+    [
+        ({"error": None}, "error must be a string, not None"),
+        ({"healthy": "no"}, "healthy must be True or False, not 'no'"),
+        ({"resumes": 0}, "resumes must be True or False, not 0"),
+        ({"starts_after": None}, "starts_after must be a number, not None"),
+    ],
+)
+def test_a_behavior_of_another_type(behavior: dict[str, Any], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        ContainerBehavior(**behavior)

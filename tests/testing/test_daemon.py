@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import gc
+import math
 import os
 import socket
 import stat
@@ -21,7 +22,7 @@ import agents_sandbox.testing
 from agents_sandbox._address import MAX_PATH_BYTES
 from agents_sandbox._wire import methods
 from agents_sandbox._wire import v02_pb2 as pb
-from agents_sandbox.testing import FakeDaemon, _socket
+from agents_sandbox.testing import ContainerBehavior, FakeDaemon, _socket
 
 from .raw import IMAGE, Raw, connected, refusal
 
@@ -295,10 +296,15 @@ def test_failed_end_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ({"version": "0.9"}, "daemon version '0.9' is not supported, only: 0.2.0, 0.2.1, 0.3.0"),
         ({"exec_mode": "docker"}, "exec_mode must be 'scripted' or 'passthrough': 'docker'"),
-        ({"ready_delay": -1}, "delays must not be negative"),
-        ({"stop_delay": -1}, "delays must not be negative"),
-        ({"max_calls": -1}, "max_calls must not be negative: -1"),
-        ({"stop_delay": float("nan")}, "delays must not be negative"),
+        ({"ready_delay": -1}, "ready_delay must be finite and not negative: -1"),
+        ({"stop_delay": -1}, "stop_delay must be finite and not negative: -1"),
+        ({"stop_delay": math.inf}, "stop_delay must be finite and not negative: inf"),
+        ({"ready_delay": math.nan}, "ready_delay must be a number: nan"),
+        ({"idle_ttl": math.nan}, "idle_ttl must be a number: nan"),
+        ({"cleanup_ttl": math.nan}, "cleanup_ttl must be a number: nan"),
+        ({"max_calls": -1}, "max_calls must be at least 0: -1"),
+        ({"reported_version": ""}, "reported_version must not be empty: ''"),
+        ({"host_paths": ["/srv", "rel"]}, "host_paths must be absolute: 'rel'"),
     ],
 )
 def test_bad_options(options: dict[str, Any], message: str) -> None:
@@ -306,11 +312,37 @@ def test_bad_options(options: dict[str, Any], message: str) -> None:
         FakeDaemon(**options)
 
 
-@pytest.mark.parametrize("name", ["missing_images", "host_paths"])
-def test_one_string_is_not_a_collection_of_strings(name: str) -> None:
-    options: dict[str, Any] = {name: "gone:1"}
-    with pytest.raises(TypeError, match=f"{name} must be a collection of strings.*'gone:1'"):
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"missing_images": "a:1"}, "missing_images must be a collection, each of it a string"),
+        ({"host_paths": b"/srv"}, "host_paths must be a collection, each of it a string, not b'"),
+        ({"known_images": 5}, "known_images must be a collection, each of it a string, not 5"),
+        ({"known_images": [1]}, "each of known_images must be a string, not 1"),
+        ({"missing_images": [1]}, "each of missing_images must be a string, not 1"),
+        ({"containers": [1]}, r"containers must be a mapping, not \[1\]"),
+        ({"containers": {1: ContainerBehavior()}}, "each key of containers must be a string"),
+        ({"containers": {"a": {"x": 1}}}, r"containers\['a'\] must be a ContainerBehavior, not {"),
+        ({"docker": 5}, "docker must be a DockerHost, not 5"),
+        ({"docker": False}, "docker must be a DockerHost, not False"),
+        ({"virtual_time": "no"}, "virtual_time must be True or False, not 'no'"),
+        ({"ready_delay": "5"}, "ready_delay must be a number, not '5'"),
+        ({"idle_ttl": "5"}, "idle_ttl must be a number, not '5'"),
+        ({"cleanup_ttl": True}, "cleanup_ttl must be a number, not True"),
+        ({"max_calls": True}, "max_calls must be an integer, not True"),
+        ({"reported_version": 5}, "reported_version must be a string, not 5"),
+    ],
+)
+def test_options_of_another_type(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
         FakeDaemon(**options)
+
+
+def test_messages_of_another_type(daemon: FakeDaemon) -> None:
+    with pytest.raises(TypeError, match="must be bytes or a protobuf message, not 'text'"):
+        daemon.emit("box-1", "text")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="must be bytes or a protobuf message, not 5"):
+        daemon.faults.answer_next("Ping", 5)  # type: ignore[arg-type]
 
 
 def test_unknown_rpc_is_unimplemented(daemon: FakeDaemon) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import tempfile
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import DockerHost, FakeDaemon
 
 from .raw import Raw, connected
+from .releases import since
 
 RUNS, FAILED = pb.SANDBOX_STATE_READY, pb.SANDBOX_STATE_FAILED
 
@@ -134,3 +137,45 @@ def test_ids_that_differ_in_underscores_only(version: str, clash: bool) -> None:
         assert first.state == FAILED
         # Nothing of either is left, so the next one has the name to itself.
         assert outcome(raw, "a-b-c") == (RUNS, "")
+
+
+@pytest.mark.parametrize("target", ["/", "//", "/t/.."])
+def test_nothing_is_mounted_on_the_root(target: str) -> None:
+    why = "invalid mount config for type \"bind\": invalid specification: destination can't be '/'"
+    with FakeDaemon(virtual_time=True) as daemon, connected(daemon) as raw:
+        assert outcome(raw, mounts=[{"source": "/tmp", "target": target}]) == error(why)
+        assert raw.get().error_code == "SANDBOX_CREATE_FAILED"
+
+
+@pytest.mark.parametrize("version", since("0.3.2"))
+def test_a_socket_is_accepted_for_a_copy_and_fails_later(version: str) -> None:
+    with socket.socket(socket.AF_UNIX) as source, tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/s"
+        source.bind(path)
+        entry = {"source": path, "target": "/t"}
+        with FakeDaemon(version=version, virtual_time=True) as daemon, connected(daemon) as raw:
+            why = f"copy source is a unix socket: {path}"
+            assert outcome(raw, copies=[entry]) == (FAILED, why)
+            assert raw.get().error_code == "SANDBOX_CREATE_FAILED"
+            assert outcome(raw, "box-2", mounts=[entry]) == (RUNS, "")
+
+
+@pytest.mark.parametrize(
+    ("docker", "error", "message"),
+    [
+        ({"api_version": "1.40"}, TypeError, r"api_version must be a pair .*\(1, 44\), not '1.40'"),
+        ({"api_version": (1, 44, 0)}, TypeError, r"api_version .* not \(1, 44, 0\)"),
+        ({"api_version": (1, "44")}, TypeError, r"api_version .* not \(1, '44'\)"),
+        ({"gpus": "no"}, TypeError, "gpus must be True or False, not 'no'"),
+        ({"disk_quota": 1}, TypeError, "disk_quota must be True or False, not 1"),
+        ({"ports_in_use": "80"}, TypeError, "ports_in_use must be a coll.* an integer, not '80'"),
+        ({"ports_in_use": [True]}, TypeError, "each of ports_in_use must be an integer, not True"),
+        ({"ports_in_use": [0]}, ValueError, r"ports_in_use must be in 1\.\.65535: 0"),
+        ({"ports_in_use": [65536]}, ValueError, r"ports_in_use must be in 1\.\.65535: 65536"),
+    ],
+)
+def test_a_docker_that_cannot_be(
+    docker: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        DockerHost(**docker)

@@ -74,8 +74,8 @@ def test_plans_of_all_sources_count() -> None:
         def unused(self) -> list[str]:
             return self._lines
 
-    _expectations.assert_all_used(Planned(), None)
-    check = Planned("one"), None, Planned("two", "three")
+    _expectations.assert_all_used(Planned())
+    check = Planned("one"), Planned("two", "three")
     assert complaint(lambda: _expectations.assert_all_used(*check))[1:] == ["one", "two", "three"]
 
 

@@ -275,14 +275,32 @@ def test_details_are_spoiled_of_a_stream(raw: Raw) -> None:
         (lambda faults: faults.failing(method="Pong"), "'Pong' is not one of the RPCs"),
         (lambda faults: faults.failing(times=0), "times must be at least 1: 0"),
         (lambda faults: faults.losing_answers(method="Pong"), "'Pong' is not one of the RPCs"),
-        (lambda faults: faults.delaying(-1), "seconds must not be negative: -1"),
-        (lambda faults: faults.delaying(float("nan")), "seconds must not be negative: nan"),
+        (lambda faults: faults.delaying(-1), "seconds must be finite and not negative: -1"),
+        (lambda faults: faults.delaying(float("nan")), "seconds must be a number: nan"),
         (lambda faults: faults.malformed_details("odd"), "kind must be one of truncated, .*'odd'"),
-        (lambda faults: faults.dropping_streams(after=-1), "after must not be negative: -1"),
+        (lambda faults: faults.delaying(float("inf")), "seconds must be finite .*: inf"),
+        (lambda faults: faults.dropping_streams(after=-1), "after must be at least 0: -1"),
         (lambda faults: faults.duplicating_events(every=0), "every must be at least 1: 0"),
         (lambda faults: faults.skipping_events(every=0), "every must be at least 1: 0"),
     ],
 )
 def test_bad_arguments(daemon: FakeDaemon, block: Callable[[Faults], object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
+        block(daemon.faults)
+
+
+@pytest.mark.parametrize(
+    ("block", "message"),
+    [
+        (lambda faults: faults.fail_next("Ping", code="INTERNAL", times=1.5), r"times .* not 1\.5"),
+        (lambda faults: faults.failing(times=True), "times must be an integer, not True"),
+        (lambda faults: faults.delaying("1"), "seconds must be a number, not '1'"),
+        (lambda faults: faults.dropping_streams(after="1"), "after must be an integer, not '1'"),
+        (lambda faults: faults.skipping_events(every=None), "every must be an integer, not None"),
+    ],
+)
+def test_arguments_of_another_type(
+    daemon: FakeDaemon, block: Callable[[Faults], object], message: str
+) -> None:
+    with pytest.raises(TypeError, match=message):
         block(daemon.faults)

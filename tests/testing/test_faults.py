@@ -155,6 +155,15 @@ def test_step_is_not_spent_on_what_was_killed(raw: Raw) -> None:
         assert raw.get("box-2").state == pb.SANDBOX_STATE_DELETED
 
 
+@pytest.mark.parametrize("count", [0, -1])
+def test_step_needs_a_count(daemon: FakeDaemon, count: int) -> None:
+    with daemon.paused() as pause:
+        with pytest.raises(ValueError, match=f"count must be at least 1: {count}"):
+            pause.step(count)
+        with pytest.raises(TypeError, match=r"count must be an integer, not 1\.5"):
+            pause.step(1.5)  # type: ignore[arg-type]
+
+
 def test_step_needs_a_running_daemon() -> None:
     daemon = FakeDaemon()
     with daemon.paused() as pause, pytest.raises(RuntimeError, match="not running"):

@@ -238,11 +238,6 @@ def test_source_around_the_sandboxes_is_not_copied_into_itself(host: Host) -> No
         assert names(host.box / place) == ["files", "files/dir", "files/dir/hello.txt"]
 
 
-def test_root_cannot_be_mounted(host: Host) -> None:
-    with pytest.raises(CannotPrepareError, match="destination can't be '/'"):
-        host.build(mount(host.files / "dir", "/", writable=True))
-
-
 def test_home_is_known_by_its_short_name(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(host.files))
     made = host.build(pb.MountSpec(source="~/dir", target="~/data"))

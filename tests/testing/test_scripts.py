@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from agents_sandbox._wire import methods
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import FakeDaemon
-from agents_sandbox.testing._command import Command
+from agents_sandbox.testing._command import CannotStartError, Command
 from agents_sandbox.testing._scripted import ScriptedRunner, SilentRunner
 from agents_sandbox.testing._scripts import Scripts
 
@@ -82,6 +85,20 @@ async def test_last_word_about_the_end_counts(stage: Stage) -> None:
         await endless
 
 
+async def test_command_that_cannot_start_has_no_logs(stage: Stage, tmp_path: Path) -> None:
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    stage.scripts.on_exec(["make"], "here").after(1).exit(3).fail("no such user").after(2)
+    runner = ScriptedRunner(stage.scripts, SilentRunner(), sleep)
+    with pytest.raises(CannotStartError, match=r"^no such user$"):
+        await runner.process_for(stage.command("make")).run()
+    assert sum(waited) == 3
+    assert list(tmp_path.iterdir()) == []
+
+
 async def test_command_keeps_the_script_that_it_was_accepted_with(stage: Stage) -> None:
     script = stage.scripts.on_exec(["make"], "here").stdout("old")
     process = stage.runner.process_for(stage.command("make"))
@@ -123,12 +140,47 @@ async def test_command_without_log_files(stage: Stage) -> None:
     assert await stage.runner.process_for(command).run() == 0
 
 
-def test_nonsense_is_refused(daemon: FakeDaemon) -> None:
-    script = daemon.on_exec(["ls"])
-    with pytest.raises(ValueError, match="must be at least 1: 0"):
-        script.times(0)
-    with pytest.raises(TypeError, match="must be callable: 3"):
-        script.call(3)  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("say", "error", "message"),
+    [
+        (lambda script: script.stdout(5), TypeError, "data must be str or bytes, not 5"),
+        (lambda script: script.stderr(None), TypeError, "data must be str or bytes, not None"),
+        (lambda script: script.after("1"), TypeError, "seconds must be a number, not '1'"),
+        (lambda script: script.after(-1), ValueError, "seconds must be finite .* negative: -1"),
+        (lambda script: script.after(math.inf), ValueError, "seconds must be finite .*: inf"),
+        (lambda script: script.times(0), ValueError, "times must be at least 1: 0"),
+        (lambda script: script.times(1.5), TypeError, "times must be an integer, not 1.5"),
+        (lambda script: script.exit(256), ValueError, r"exit code must be in 0\.\.255, not 256"),
+        (lambda script: script.exit(True), TypeError, "exit code must be an integer, not True"),
+        (lambda script: script.exit(1.0), TypeError, "exit code must be an integer, not 1.0"),
+        (lambda script: script.call(3), TypeError, "handler must be callable: 3"),
+        (lambda script: script.fail(3), TypeError, "message must be a string, not 3"),
+        (lambda script: script.fail(""), ValueError, "message must not be empty: ''"),
+        (lambda script: script.stdout("x").fail("no"), ValueError, r"fail\(\) goes with neither"),
+        (lambda script: script.fail("no").stderr("x"), ValueError, r"fail\(\) goes with neither"),
+    ],
+)
+def test_nonsense_is_refused(
+    daemon: FakeDaemon, say: Callable[[Any], object], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        say(daemon.on_exec(["ls"]))
+
+
+@pytest.mark.parametrize(
+    ("match", "error", "message"),
+    [
+        ("ls -l", TypeError, "match must be a function or an argv .*, not 'ls -l'"),
+        (5, TypeError, "match must be a function or an argv .*, not 5"),
+        ([1], TypeError, r"match must be a function or an argv .*, not \[1\]"),
+        ([], ValueError, r"match must not be an empty argv: \[\]"),
+    ],
+)
+def test_what_matches_no_command_is_refused(
+    daemon: FakeDaemon, match: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        daemon.on_exec(match)
 
 
 def test_script_goes_before_the_real_command() -> None:

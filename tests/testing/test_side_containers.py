@@ -192,6 +192,14 @@ def test_hooks_of_required_services_run_before_ready() -> None:
         assert raw.history()[2:] == ["SANDBOX_FAILED:FAILED"]
 
 
+def test_a_hook_that_cannot_start_fails_the_create() -> None:
+    with virtual() as raw:
+        raw.daemon.on_exec(("sh", "-lc", "seed")).fail("Error response from daemon: no sh")
+        raw.create(required_services=[service(post_start_on_primary=["seed"])])
+        raw.daemon.advance(0)
+        assert failure(raw) == ("SANDBOX_CREATE_FAILED", "Error response from daemon: no sh")
+
+
 def test_a_hook_that_has_no_exit_code_fails_the_create() -> None:
     def hook(_: object) -> int:
         raise LookupError("no table")

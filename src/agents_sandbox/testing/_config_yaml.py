@@ -14,14 +14,13 @@ from ._durations import parse_duration
 from ._errors import invalid_argument
 from ._ports import protocol_number
 from ._profile import Profile
-from ._spec import Port, SideContainer, Spec
+from ._spec import LIMITS, Port, SideContainer, Spec
 from ._strconv import quoted
 from ._yaml_graph import read_document
 from ._yaml_nodes import Decoder, NodeReader
 
 _HEALTHCHECK_TIMES = ("interval", "timeout", "start_period", "start_interval")
-_LIMITS = ("cpu_limit", "memory_limit", "disk_limit")
-_AS_THEY_ARE = ("image", "builtin_tools", "labels", "envs", "command", *_LIMITS, "gpus")
+_AS_THEY_ARE = ("image", "builtin_tools", "labels", "envs", "command", *LIMITS, "gpus")
 
 
 def parse_config_yaml(text: bytes, profile: Profile) -> Spec:
@@ -55,7 +54,7 @@ def _config_decoder(reader: NodeReader, profile: Profile) -> Decoder[dict[str, A
     newer: dict[str, Decoder[Any]] = {
         "ports": _structs(reader, "control.YAMLPortMapping", _port_fields(reader)),
         "command": reader.strings,
-        **dict.fromkeys((*_LIMITS, "gpus"), reader.string),
+        **dict.fromkeys((*LIMITS, "gpus"), reader.string),
     }
     known = {name: decode for name, decode in newer.items() if name in profile.new_fields}
     path_fields = {"source": reader.string, "target": reader.string}

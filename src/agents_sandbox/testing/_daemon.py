@@ -9,7 +9,6 @@ import os
 import weakref
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -76,7 +75,8 @@ class FakeDaemon:
 
     Raises:
         ValueError: An argument is out of range.
-        TypeError: A plain string was given for a collection of strings.
+        TypeError: An argument has another type than it must have, such as a plain string for
+            a collection of strings.
     """
 
     def __init__(
@@ -99,9 +99,7 @@ class FakeDaemon:
         docker: DockerHost | None = None,
         max_calls: int | None = None,
     ) -> None:
-        profile = profile_for(version)
-        if reported_version is not None:
-            profile = replace(profile, version=reported_version)
+        profile = profile_for(version, reported_version)
         if exec_mode not in ("scripted", "passthrough"):
             raise ValueError(f"exec_mode must be 'scripted' or 'passthrough': {exec_mode!r}")
         host = declared_host(
@@ -121,12 +119,13 @@ class FakeDaemon:
             profile=profile,
             host=host,
             log_root=Path(exec_log_root or folder / "exec-logs").absolute(),
+            virtual_time=virtual_time,
             ready_delay=ready_delay,
             stop_delay=stop_delay,
             idle_ttl=idle_ttl,
             cleanup_ttl=cleanup_ttl,
         )
-        background = Background(virtual_time=virtual_time)
+        background = Background(virtual_time=self._settings.virtual_time)
         self._scripts = Scripts()
         scripted = exec_mode == "scripted"
         rest = (
@@ -354,13 +353,15 @@ class FakeDaemon:
         `exec_mode` says. Hooks are matched too: as `("sh", "-lc", <hook>)`.
 
         Args:
-            match: The exact argv, or a function that is given the argv.
+            match: The exact argv, or a function that is given the argv. What the function
+                raises counts as a no, and `stop()` raises it again.
 
         Returns:
             The script, to be filled in.
 
         Raises:
-            TypeError: `match` is a plain string.
+            TypeError: `match` is neither a function nor an argv; a plain string is none.
+            ValueError: The argv is empty.
         """
         return self._scripts.on_exec(match, place_of_caller())
 

@@ -11,10 +11,10 @@ from google.protobuf.message import Message
 from .._wire import v02_pb2 as pb
 from .._wire import v04_pb2 as v04
 from .._wire.methods import METHODS_V02, METHODS_V04, Method
-from ._spec import Port, SideContainer, Spec
+from ._spec import LIMITS, Port, SideContainer, Spec
 
 _SERVICE_FIELDS = ("name", "image", "envs", "healthcheck", "post_start_on_primary")
-COMPANION_FIELDS = ("command", "cpu_limit", "memory_limit", "disk_limit")
+COMPANION_FIELDS = ("command", *LIMITS)
 """Those of CompanionContainerSpec that came one after the other in dialect 0.4."""
 FIELDS_SINCE_04 = ("ports", *COMPANION_FIELDS, "gpus")
 """Those of CreateSpec that did."""

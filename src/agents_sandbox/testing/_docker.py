@@ -5,11 +5,12 @@ from __future__ import annotations
 import posixpath
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from google.protobuf.duration_pb2 import Duration
 
+from .._wire import v02_pb2 as pb
 from ._containers import DockerError
 from ._host import DockerHost, Host
 from ._profile import Profile
@@ -85,18 +86,31 @@ def check_primary(spec: Spec, docker: DockerHost) -> None:
     Raises:
         DockerError: It asks for too much.
     """
-    targets: set[str] = set()
-    for mount in spec.mounts:
-        target = posixpath.normpath(mount.target)
-        if target in targets:
-            raise DockerError(f"Error response from daemon: Duplicate mount point: {target}")
-        targets.add(target)
+    _check_targets(spec.mounts)
     _check_disk(spec.disk_limit, docker)
     if spec.gpus and not docker.gpus:
         raise DockerError(
             'Error response from daemon: could not select device driver "nvidia" '
             "with capabilities: [[gpu]]"
         )
+    for copy in spec.copies:
+        if Path(copy.source).is_socket():
+            # The real daemon's words are not recorded.
+            raise DockerError(f"copy source is a unix socket: {copy.source}")
+
+
+def _check_targets(mounts: Iterable[pb.MountSpec]) -> None:
+    targets: set[str] = set()
+    for mount in mounts:
+        target = posixpath.normpath(mount.target)
+        if not target.strip("/"):
+            raise DockerError(
+                'Error response from daemon: invalid mount config for type "bind": '
+                "invalid specification: destination can't be '/'"
+            )
+        if target in targets:
+            raise DockerError(f"Error response from daemon: Duplicate mount point: {target}")
+        targets.add(target)
 
 
 def check_side_container(item: SideContainer, docker: DockerHost) -> None:

@@ -16,8 +16,10 @@ from google.protobuf.message import Message
 
 from .._wire import v02_pb2 as pb
 from .._wire.methods import METHODS_V02
+from ._checks import check_count, check_seconds
 from ._errors import StatusError
 from ._garbage import GARBAGE
+from ._sleep import Sleep
 
 Answer: TypeAlias = Message | bytes | None
 """What a unary RPC answers; None for a stream, which has sent its events by then."""
@@ -25,8 +27,6 @@ Proceed: TypeAlias = Callable[[], Awaitable[Answer]]
 """Does what the call asks for: returns its answer, or sends its events."""
 Send: TypeAlias = Callable[[pb.SandboxEvent], Awaitable[None]]
 """Sends an event."""
-Sleep: TypeAlias = Callable[[float], Awaitable[None]]
-"""Waits for seconds on the daemon's clock."""
 MakeFailure: TypeAlias = Callable[[], StatusError]
 """Makes a failure anew; one raised again and again would gather a traceback without end."""
 EventMatch: TypeAlias = Callable[[Any], bool]
@@ -69,8 +69,8 @@ class Fault:
     def __init__(self, method: str | None = None, times: int | None = None) -> None:
         if method is not None:
             check_method(method)
-        if times is not None and times < 1:
-            raise ValueError(f"times must be at least 1: {times!r}")
+        if times is not None:
+            check_count("times", times)
         self._method = method
         self._times = times
         self._hits = 0
@@ -162,8 +162,7 @@ class Delaying(Fault):
 
     def __init__(self, sleep: Sleep, seconds: float, method: str | None, times: int | None) -> None:
         super().__init__(method, times)
-        if not seconds >= 0:  # so put for NaN
-            raise ValueError(f"seconds must not be negative: {seconds!r}")
+        check_seconds("seconds", seconds)
         self._sleep = sleep
         self._seconds = seconds
 
@@ -197,8 +196,7 @@ class DroppingStreams(Fault):
 
     def __init__(self, failure: MakeFailure, after: int, times: int | None) -> None:
         super().__init__(None, times)
-        if after < 0:
-            raise ValueError(f"after must not be negative: {after!r}")
+        check_count("after", after, least=0)
         self._failure = failure
         self._after = after
 
@@ -223,8 +221,7 @@ class EventFault(Fault):
 
     def __init__(self, match: EventMatch | None, every: int, times: int | None) -> None:
         super().__init__(None, times)
-        if every < 1:
-            raise ValueError(f"every must be at least 1: {every!r}")
+        check_count("every", every)
         self._match = match
         self._every = every
 

@@ -24,10 +24,10 @@ from ._fault_rules import (
     LosingAnswers,
     MalformedDetails,
     SkippingEvents,
-    Sleep,
 )
 from ._place import place_of_caller
-from ._planned import Plan, answer_plan, failure_maker, failure_plan
+from ._planned import CallPlan, answer_plan, failure_maker, failure_plan
+from ._sleep import Sleep
 from ._wire_message import WireMessage, wire_bytes
 
 FaultT = TypeVar("FaultT", bound=Fault)
@@ -162,7 +162,8 @@ class Faults:
             times: How many calls; None is all.
 
         Raises:
-            ValueError: There is no such RPC, the time is negative, or `times` less than 1.
+            ValueError: There is no such RPC, the time is negative or endless, or `times` is less
+                than 1.
         """
         return self._on(Delaying(self._sleep, seconds, method, times))
 
@@ -322,7 +323,7 @@ class Faults:
         finally:
             chaos.finish()
 
-    def _plan(self, plan: Plan) -> None:
+    def _plan(self, plan: CallPlan) -> None:
         self._engine.call(lambda: self._engine.faults.planned.add(plan))
 
     @contextmanager

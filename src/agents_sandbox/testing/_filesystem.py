@@ -9,13 +9,10 @@ from functools import cached_property
 from pathlib import Path
 
 from .._wire import v02_pb2 as pb
-from ._command import WORKSPACE, CannotPrepareError
+from ._command import HOME, WORKSPACE, CannotPrepareError
 from ._copying import bind_read_only, clear, copy_into, is_within, write_protect
 from ._folders import make_folders
 from ._spec import Spec
-
-HOME = "/home/agbox"
-"""The home of the user in the container."""
 
 
 class FileSystem:
@@ -67,11 +64,6 @@ class FileSystem:
 
     def _lay_mount(self, mount: pb.MountSpec) -> None:
         place = self._place(mount.target)
-        if place == self._folder:
-            raise CannotPrepareError(
-                'Error response from daemon: invalid mount config for type "bind": '
-                "invalid specification: destination can't be '/'"
-            )
         self._check(place.parent, mount.target)
         make_folders(place.parent)
         clear(place)

@@ -7,12 +7,11 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Literal, TypeAlias
 
+from ._checks import check_type
 from ._command import WORKSPACE, Command, CommandError
 from ._logs import append_to_log, open_log
+from ._sleep import Sleep
 from ._threads import in_thread
-
-Sleep: TypeAlias = Callable[[float], Awaitable[None]]
-"""Waits for a number of seconds of the daemon's clock."""
 
 
 class HandlerError(CommandError):
@@ -72,6 +71,7 @@ class ExecContext:
 
         Raises:
             BrokenPipeError: The exec was killed with its sandbox.
+            TypeError: It is neither text nor bytes.
         """
         self._output.write("stdout", as_bytes(data))
 
@@ -83,6 +83,7 @@ class ExecContext:
 
         Raises:
             BrokenPipeError: The exec was killed with its sandbox.
+            TypeError: It is neither text nor bytes.
         """
         self._output.write("stderr", as_bytes(data))
 
@@ -142,13 +143,22 @@ def checked_exit_code(code: int) -> int:
     """Return an exit code.
 
     Raises:
+        TypeError: It is no integer.
         ValueError: It is not in 0..255.
     """
+    check_type("exit code", code, int, "an integer")
     if code not in range(256):
         raise ValueError(f"exit code must be in 0..255, not {code!r}")
     return code
 
 
 def as_bytes(data: str | bytes) -> bytes:
-    """What is written; text is UTF-8."""
-    return data.encode() if isinstance(data, str) else data
+    """What is written; text is UTF-8.
+
+    Raises:
+        TypeError: It is neither text nor bytes.
+    """
+    if isinstance(data, str):
+        return data.encode()
+    check_type("data", data, bytes, "str or bytes")
+    return data

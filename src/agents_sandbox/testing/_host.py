@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+from ._checks import check_flag, check_seconds, check_type, checked_set
+
+_MAX_PORT = 65535
+
 
 @dataclass(frozen=True)
 class ContainerBehavior:
@@ -27,15 +31,19 @@ class ContainerBehavior:
     resumes: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse times that are no times.
+        """Check everything.
 
         Raises:
-            ValueError: One of them is negative.
+            TypeError: An attribute has another type than it must have.
+            ValueError: A time is negative, infinite or NaN.
         """
-        for name in ("starts_after", "healthy_after", "exits_after"):
-            seconds = getattr(self, name)
-            if seconds is not None and not seconds >= 0:  # so put for NaN
-                raise ValueError(f"{name} must not be negative: {seconds!r}")
+        check_type("error", self.error, str, "a string")
+        check_flag("healthy", self.healthy)
+        check_flag("resumes", self.resumes)
+        check_seconds("starts_after", self.starts_after)
+        check_seconds("healthy_after", self.healthy_after)
+        if self.exits_after is not None:
+            check_seconds("exits_after", self.exits_after)
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,26 @@ class DockerHost:
     gpus: bool = True
     disk_quota: bool = True
     ports_in_use: Collection[int] = ()
+
+    def __post_init__(self) -> None:
+        """Check everything.
+
+        Raises:
+            TypeError: An attribute has another type than it must have.
+            ValueError: A port is not in 1..65535.
+        """
+        check_flag("gpus", self.gpus)
+        check_flag("disk_quota", self.disk_quota)
+        _check_version("api_version", self.api_version)
+        for port in checked_set("ports_in_use", self.ports_in_use, int, "an integer"):
+            if not 1 <= port <= _MAX_PORT:
+                raise ValueError(f"ports_in_use must be in 1..{_MAX_PORT}: {port!r}")
+
+
+def _check_version(name: str, version: object) -> None:
+    numbers = version if isinstance(version, tuple) else ()
+    if [type(number) for number in numbers] != [int, int]:
+        raise TypeError(f"{name} must be a pair of integers such as (1, 44), not {version!r}")
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from .._wire import v02_pb2 as pb
+from ._command import HOME
 from ._errors import invalid_argument
 from ._profile import Profile
 from ._spec import Spec
 
 EntryT = TypeVar("EntryT", pb.MountSpec, pb.CopySpec)
-
-_SANDBOX_HOME = "/home/agbox"
 
 
 def resolve_paths(spec: Spec, profile: Profile, host_paths: Collection[str]) -> Spec:
@@ -56,7 +55,7 @@ class _Paths:
         resolved.CopyFrom(entry)
         if self._profile.expands_tilde:
             resolved.source = _expand_tilde(entry.source, str(Path.home()))
-            resolved.target = _expand_tilde(entry.target, _SANDBOX_HOME)
+            resolved.target = _expand_tilde(entry.target, HOME)
         self._check_source(kind, resolved.source)
         self._check_target(kind, resolved.target)
         return resolved

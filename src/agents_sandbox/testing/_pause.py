@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ._checks import check_count
+
 
 class Pause:
     """A pause that is on; see `FakeDaemon.paused()`."""
@@ -19,7 +21,10 @@ class Pause:
             timeout: Seconds to wait at most.
 
         Raises:
+            TypeError: `count` is no integer.
+            ValueError: It is less than 1.
             TimeoutError: There was nothing to let happen.
             RuntimeError: The daemon is not running.
         """
+        check_count("count", count)
         self._advance(count, timeout)

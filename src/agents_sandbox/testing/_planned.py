@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 import grpc
 
+from ._checks import check_count
 from ._errors import StatusError, status_details
 from ._fault_rules import STREAMS, Answer, Call, Fault, MakeFailure, Proceed, check_method
 
 
 @dataclass
-class Plan:
+class CallPlan:
     """What happens to a number of calls."""
 
     verb: str
@@ -56,24 +57,24 @@ def failure_maker(
 
 def failure_plan(
     method: str, failure: MakeFailure, *, times: int, optional: bool, place: str
-) -> Plan:
-    """Plan that the next `times` calls fail.
+) -> CallPlan:
+    """CallPlan that the next `times` calls fail.
 
     Raises:
+        TypeError: `times` is no integer.
         ValueError: There is no such method, or `times` is less than 1.
     """
     check_method(method)
-    if times < 1:
-        raise ValueError(f"times must be at least 1: {times!r}")
+    check_count("times", times)
 
     def fail() -> Answer:
         raise failure()
 
-    return Plan("fail_next", method, fail, times, optional, place)
+    return CallPlan("fail_next", method, fail, times, optional, place)
 
 
-def answer_plan(method: str, answer: bytes, *, optional: bool, place: str) -> Plan:
-    """Plan that the next call answers this.
+def answer_plan(method: str, answer: bytes, *, optional: bool, place: str) -> CallPlan:
+    """CallPlan that the next call answers this.
 
     Raises:
         ValueError: There is no such method, or it streams its answers.
@@ -81,7 +82,7 @@ def answer_plan(method: str, answer: bytes, *, optional: bool, place: str) -> Pl
     check_method(method)
     if STREAMS[method]:
         raise ValueError(f"{method} streams its answers: use emit() instead")
-    return Plan("answer_next", method, lambda: answer, 1, optional, place)
+    return CallPlan("answer_next", method, lambda: answer, 1, optional, place)
 
 
 class PlannedCalls(Fault):
@@ -89,9 +90,9 @@ class PlannedCalls(Fault):
 
     def __init__(self) -> None:
         super().__init__()
-        self._plans: list[Plan] = []
+        self._plans: list[CallPlan] = []
 
-    def add(self, plan: Plan) -> None:
+    def add(self, plan: CallPlan) -> None:
         """Put a plan behind the earlier ones."""
         self._plans.append(plan)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from ._checks import check_type
 from ._dialect import DIALECT_02, DIALECT_04, Dialect
-
-_LIMITS = frozenset({"cpu_limit", "memory_limit", "disk_limit"})
+from ._spec import LIMITS
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ _V040 = replace(
 _V041 = replace(
     _V040,
     version="0.4.1",
-    new_fields=_V040.new_fields | _LIMITS,
+    new_fields=_V040.new_fields.union(LIMITS),
     builtin_tools={**_TOOLS, "opencode": ()},
 )
 _V042 = replace(_V041, version="0.4.2")
@@ -104,13 +104,24 @@ PROFILES: Mapping[str, Profile] = {
 }
 
 
-def profile_for(version: str) -> Profile:
+def profile_for(version: str, reported_version: str | None = None) -> Profile:
     """Look up the behaviour of a daemon release; `dev` is a local build of the newest.
 
+    Args:
+        version: The release.
+        reported_version: What `Ping` tells instead of it.
+
     Raises:
-        ValueError: The version is not supported.
+        TypeError: `reported_version` is no string.
+        ValueError: The version is not supported, or `reported_version` is empty.
     """
     if version not in PROFILES:
         supported = ", ".join(PROFILES)
         raise ValueError(f"daemon version {version!r} is not supported, only: {supported}")
-    return PROFILES[version]
+    profile = PROFILES[version]
+    if reported_version is None:
+        return profile
+    check_type("reported_version", reported_version, str, "a string")
+    if not reported_version:
+        raise ValueError(f"reported_version must not be empty: {reported_version!r}")
+    return replace(profile, version=reported_version)

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ._checks import check_count
+
 
 @dataclass(frozen=True)
 class RecordedCall:
@@ -33,12 +35,13 @@ class Recorder:
         max_calls: How many calls to remember, the newest; None is all. All are counted.
 
     Raises:
-        ValueError: The number is negative.
+        TypeError: The number is no integer.
+        ValueError: It is negative.
     """
 
     def __init__(self, max_calls: int | None = None) -> None:
-        if max_calls is not None and max_calls < 0:
-            raise ValueError(f"max_calls must not be negative: {max_calls!r}")
+        if max_calls is not None:
+            check_count("max_calls", max_calls, least=0)
         self._calls: deque[RecordedCall] = deque(maxlen=max_calls)
         self._counts: Counter[str] = Counter()
         self._streams: Counter[str] = Counter()

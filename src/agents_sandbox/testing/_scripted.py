@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-from ._command import Command, Process, Runner
-from ._handlers import ExecContext, HandlerError, Output, Sleep, run_handler
+from ._command import CannotStartError, Command, Process, Runner
+from ._handlers import ExecContext, ExecHandler, HandlerError, Output, run_handler
 from ._sandbox import Sandbox
-from ._scripts import Plan, Scripts, Wait
+from ._scripts import NoStart, Plan, Scripts, Wait
+from ._sleep import Sleep
 
 
 class SilentRunner(Runner):
@@ -103,6 +104,10 @@ class ScriptedProcess(Process):
 
     async def run(self) -> int:
         """Do one step after the other; a cancellation is the end."""
+        end = self._plan.end
+        if isinstance(end, NoStart):
+            await self._sleep(self._plan.seconds)
+            raise CannotStartError(end.message)
         output = Output(self._command)
         try:
             for step in self._plan.steps:
@@ -110,12 +115,11 @@ class ScriptedProcess(Process):
                     await self._sleep(step.seconds)
                 else:
                     output.write(step.stream, step.data)
-            return await self._end(output)
+            return await self._end(end, output)
         finally:
             output.close()
 
-    async def _end(self, output: Output) -> int:
-        end = self._plan.end
+    async def _end(self, end: int | ExecHandler | None, output: Output) -> int:
         if isinstance(end, int):
             return end
         if end is None:
@@ -124,5 +128,5 @@ class ScriptedProcess(Process):
         try:
             return await run_handler(end, ExecContext(self._command, output, self._sleep))
         except HandlerError as error:
-            self._scripts.handler_failed(error.__cause__ or error)
+            self._scripts.function_failed(error.__cause__ or error)
             raise

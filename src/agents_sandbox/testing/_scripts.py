@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
+from ._checks import check_count, check_seconds, check_type
 from ._handlers import ExecHandler, as_bytes, checked_exit_code
 
 ExecMatch = Sequence[str] | Callable[[Sequence[str]], bool]
@@ -28,12 +29,37 @@ class Wait:
 
 
 @dataclass(frozen=True)
+class NoStart:
+    """An end: it turns out that the process cannot be started."""
+
+    message: str
+
+
+End: TypeAlias = "int | NoStart | ExecHandler | None"
+"""An exit code, no start, a handler that gives an exit code, or None for no end at all."""
+
+
+@dataclass(frozen=True)
 class Plan:
-    """What a scripted command does: its steps in order, and then its end."""
+    """What a scripted command does: its steps in order, and then its end.
+
+    Raises:
+        ValueError: It cannot be started, and writes all the same.
+    """
 
     steps: tuple[Write | Wait, ...] = ()
-    end: int | ExecHandler | None = 0
-    """An exit code, a handler that gives one, or None for no end at all."""
+    end: End = 0
+
+    def __post_init__(self) -> None:
+        """Check that the end goes with the steps."""
+        writes = any(isinstance(step, Write) for step in self.steps)
+        if writes and isinstance(self.end, NoStart):
+            raise ValueError("fail() goes with neither stdout() nor stderr(): nothing is started")
+
+    @property
+    def seconds(self) -> float:
+        """How long the steps take."""
+        return sum(step.seconds for step in self.steps if isinstance(step, Wait))
 
 
 @dataclass
@@ -64,7 +90,7 @@ class ExecScript:
 
     A script is a sequence of steps: `stdout`, `stderr` and `after` happen in the order in
     which they are said. Then comes its end, wherever in the script that was said: the last
-    of `exit`, `never` and `call` counts. Without further words an exec writes nothing and
+    of `exit`, `fail`, `never` and `call` counts. Without further words an exec writes nothing and
     exits with 0 at once.
     """
 
@@ -94,19 +120,38 @@ class ExecScript:
             seconds: How long, by the daemon's clock.
 
         Raises:
-            ValueError: The time is negative.
+            TypeError: The time is no number.
+            ValueError: It is negative, infinite or NaN.
         """
-        if not seconds >= 0:  # so put for NaN
-            raise ValueError(f"seconds must not be negative: {seconds!r}")
+        check_seconds("seconds", seconds)
         return self._then(Wait(seconds))
 
     def exit(self, code: int) -> ExecScript:
         """Exit with `code` in the end; all but 0 make the exec fail.
 
         Raises:
-            ValueError: The code is not in 0..255.
+            TypeError: The code is no integer.
+            ValueError: It is not in 0..255.
         """
         return self._end_with(checked_exit_code(code))
+
+    def fail(self, message: str) -> ExecScript:
+        """Fail in the end without ever having started.
+
+        So does an exec whose working directory is missing: it is FAILED with exit code 0 and
+        has no log files.
+
+        Args:
+            message: The error of the exec, such as Docker's text.
+
+        Raises:
+            TypeError: The message is no string.
+            ValueError: It is empty, or the script writes something.
+        """
+        check_type("message", message, str, "a string")
+        if not message:
+            raise ValueError(f"message must not be empty: {message!r}")
+        return self._end_with(NoStart(message))
 
     def never(self) -> ExecScript:
         """Run on in the end, until the sandbox is stopped or deleted."""
@@ -134,10 +179,10 @@ class ExecScript:
         """Count for `count` execs only; later ones find the scripts registered before.
 
         Raises:
-            ValueError: The count is less than 1.
+            TypeError: The count is no integer.
+            ValueError: It is less than 1.
         """
-        if count < 1:
-            raise ValueError(f"times must be at least 1: {count!r}")
+        check_count("times", count)
         self._rule.times = count
         return self
 
@@ -148,7 +193,7 @@ class ExecScript:
         self._rule.plan = Plan((*plan.steps, step), plan.end)
         return self
 
-    def _end_with(self, end: int | ExecHandler | None) -> ExecScript:
+    def _end_with(self, end: End) -> ExecScript:
         self._rule.plan = Plan(self._rule.plan.steps, end)
         return self
 
@@ -168,34 +213,49 @@ class Scripts:
             place: Where the test says so, as `file:line`.
 
         Raises:
-            TypeError: `match` is a plain string, which is no argv.
+            TypeError: `match` is neither a function nor an argv; a plain string is none.
+            ValueError: The argv is empty.
         """
-        if isinstance(match, str):
-            raise TypeError(
-                f"match must be an argv such as ['sh', '-c', ...], not a string: {match!r}"
-            )
-        rule = Rule(match if callable(match) else tuple(match), place)
+        rule = Rule(match if callable(match) else _checked_argv(match), place)
         self._rules.append(rule)
         return ExecScript(rule)
 
     def plan_for(self, argv: Sequence[str]) -> Plan | None:
         """Use the script that was registered last among those that match, if one does."""
-        rule = next((rule for rule in reversed(self._rules) if rule.applies(argv)), None)
+        rule = next((rule for rule in reversed(self._rules) if self._applies(rule, argv)), None)
         if rule is None:
             return None
         rule.used += 1
         return rule.plan
 
+    def _applies(self, rule: Rule, argv: Sequence[str]) -> bool:
+        try:
+            return rule.applies(argv)
+        except BaseException as error:  # noqa: BLE001 - raised by the end of the daemon
+            self.function_failed(error)
+            return False
+
     def unused(self) -> list[str]:
         """One line for each script that was used less often than it was meant to be."""
         return [str(rule) for rule in self._rules if rule.used < (rule.times or 1)]
 
-    def handler_failed(self, error: BaseException) -> None:
-        """Keep what a handler raised, for `raise_error()`."""
+    def function_failed(self, error: BaseException) -> None:
+        """Keep what a function of the test raised, for `raise_error()`."""
         self._errors.append(error)
 
     def raise_error(self) -> None:
-        """Raise what a handler raised, the first of them all; do so only once."""
+        """Raise what a function of the test raised, the first of all; do so only once."""
         errors, self._errors = self._errors, []
         if errors:
             raise errors[0]
+
+
+def _checked_argv(match: Sequence[str]) -> tuple[str, ...]:
+    is_argv = isinstance(match, Sequence) and not isinstance(match, str)
+    if not is_argv or not all(isinstance(word, str) for word in match):
+        raise TypeError(
+            f"match must be a function or an argv such as ['sh', '-c', ...], not {match!r}"
+        )
+    if not match:
+        raise ValueError(f"match must not be an empty argv: {match!r}")
+    return tuple(match)

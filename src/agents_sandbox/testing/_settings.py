@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ._checks import check_flag, check_number, check_seconds, check_type, checked_set
 from ._host import ContainerBehavior, DockerHost, Host
 from ._profile import Profile
 
@@ -18,21 +19,26 @@ class Settings:
     """Everything that stays the same while the daemon lives; times are in seconds.
 
     Raises:
-        ValueError: A delay is negative.
+        TypeError: One of them has another type than it must have.
+        ValueError: A delay is negative or infinite, or a time is NaN.
     """
 
     profile: Profile
     host: Host
     log_root: Path
+    virtual_time: bool
     ready_delay: float
     stop_delay: float
     idle_ttl: float
     cleanup_ttl: float
 
     def __post_init__(self) -> None:
-        """Check the times."""
-        if not (self.ready_delay >= 0 and self.stop_delay >= 0):  # so put for NaN
-            raise ValueError("delays must not be negative")
+        """Check all that is not checked where it was made."""
+        check_flag("virtual_time", self.virtual_time)
+        check_seconds("ready_delay", self.ready_delay)
+        check_seconds("stop_delay", self.stop_delay)
+        check_number("idle_ttl", self.idle_ttl)
+        check_number("cleanup_ttl", self.cleanup_ttl)
         if self.cleanup_ttl <= 0:
             object.__setattr__(self, "cleanup_ttl", CLEANUP_TTL)
 
@@ -48,18 +54,35 @@ def declared_host(
     """Make the host that a test declares.
 
     Raises:
-        TypeError: A plain string was given for a collection of strings.
+        TypeError: One of them has another type than it must have.
+        ValueError: A path is not absolute.
     """
+    docker = DockerHost() if docker is None else docker
+    check_type("docker", docker, DockerHost, "a DockerHost")
     return Host(
-        docker=docker or DockerHost(),
-        known_images=None if known_images is None else _names("known_images", known_images),
-        missing_images=_names("missing_images", missing_images),
-        containers=dict(containers or {}),
-        paths=_names("host_paths", paths),
+        docker=docker,
+        known_images=None if known_images is None else _strings("known_images", known_images),
+        missing_images=_strings("missing_images", missing_images),
+        containers=_behaviors({} if containers is None else containers),
+        paths=_absolute("host_paths", paths),
     )
 
 
-def _names(argument: str, values: Collection[str]) -> frozenset[str]:
-    if isinstance(values, str):
-        raise TypeError(f"{argument} must be a collection of strings, not one: {values!r}")
-    return frozenset(values)
+def _strings(argument: str, values: Collection[str]) -> frozenset[str]:
+    return checked_set(argument, values, str, "a string")
+
+
+def _absolute(argument: str, values: Collection[str]) -> frozenset[str]:
+    paths = _strings(argument, values)
+    for path in paths:
+        if not path.startswith("/"):
+            raise ValueError(f"{argument} must be absolute: {path!r}")
+    return paths
+
+
+def _behaviors(containers: Mapping[str, ContainerBehavior]) -> dict[str, ContainerBehavior]:
+    check_type("containers", containers, Mapping, "a mapping")
+    for name, behavior in containers.items():
+        check_type("each key of containers", name, str, "a string")
+        check_type(f"containers[{name!r}]", behavior, ContainerBehavior, "a ContainerBehavior")
+    return dict(containers)

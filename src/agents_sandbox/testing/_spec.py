@@ -8,6 +8,9 @@ from google.protobuf.duration_pb2 import Duration
 
 from .._wire import v02_pb2 as pb
 
+LIMITS = ("cpu_limit", "memory_limit", "disk_limit")
+"""The fields that limit what a container may use."""
+
 
 @dataclass
 class SideContainer:

@@ -18,5 +18,13 @@ WireMessage: TypeAlias = bytes | Serializable
 
 
 def wire_bytes(message: WireMessage) -> bytes:
-    """Return a message as it travels."""
-    return message if isinstance(message, bytes) else message.SerializeToString()
+    """Return a message as it travels.
+
+    Raises:
+        TypeError: It is neither bytes nor a protobuf message.
+    """
+    if isinstance(message, bytes):
+        return message
+    if not hasattr(message, "SerializeToString"):
+        raise TypeError(f"a message must be bytes or a protobuf message, not {message!r}")
+    return message.SerializeToString()
