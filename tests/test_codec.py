@@ -60,8 +60,10 @@ def states(kind: type[enum.Enum]) -> st.SearchStrategy[Any]:
     return st.sampled_from(list(kind)) | int32s.map(kind)
 
 
-mounts = st.builds(MountSpec, texts, texts, st.booleans())
-copies = st.builds(CopySpec, texts, texts, strings)
+# No path has a NUL.
+paths = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=5)
+mounts = st.builds(MountSpec, paths, paths, st.booleans())
+copies = st.builds(CopySpec, paths, paths, strings)
 healthchecks = st.builds(
     HealthcheckConfig,
     strings,
