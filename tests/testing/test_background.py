@@ -41,3 +41,23 @@ async def test_release_passes_over_work_that_was_cancelled() -> None:
     background.release()
     await background.aclose()
     assert cancelled.cancelled()
+
+
+async def test_who_comes_while_the_gate_opens_queues_behind() -> None:
+    background = Background()
+    done: list[str] = []
+
+    async def work(name: str) -> None:
+        await background.step()
+        done.append(name)
+
+    background.hold()
+    first = background.spawn(work("first"))
+    # Turns of the loop, not time.
+    for _ in range(3):
+        await asyncio.sleep(0)
+    second = background.spawn(work("second"))
+    await asyncio.sleep(0)
+    background.release()  # the second is at the gate in this turn, the first goes on in the next
+    await asyncio.wait([first, second])
+    assert done == ["first", "second"]

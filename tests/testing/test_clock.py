@@ -7,8 +7,11 @@ import math
 
 import pytest
 
+from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import FakeDaemon
 from agents_sandbox.testing._clock import HostClock, VirtualClock
+
+from .raw import connected
 
 
 async def test_sleepers_wake_in_the_order_of_their_time() -> None:
@@ -53,6 +56,22 @@ async def test_moments_differ_while_time_stands_still() -> None:
     assert (first, second) == (clock.nanoseconds(), clock.nanoseconds() + 1)
     await clock.advance(1)
     assert clock.now().ToNanoseconds() == first + 1_000_000_000
+
+
+def test_time_stands_still_while_the_files_of_a_sandbox_are_laid_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def prepare(_: object) -> None:
+        for _ in range(500):  # turns of the loop, not time
+            await asyncio.sleep(0)
+
+    with FakeDaemon(virtual_time=True) as daemon, connected(daemon) as raw:
+        monkeypatch.setattr(daemon._runner, "prepare", prepare)
+        raw.create()
+        daemon.advance(60)
+        _, preparing, ready = raw.wait_for(pb.SANDBOX_READY)
+    passed = ready.occurred_at.ToNanoseconds() - preparing.occurred_at.ToNanoseconds()
+    assert passed < 1_000_000_000
 
 
 def test_the_hosts_clock_cannot_be_moved() -> None:

@@ -105,6 +105,32 @@ def test_removed_containers_are_given_up_at_the_next_look(version: str) -> None:
 
 
 @pytest.mark.parametrize("version", AFTER_PATIENCE)
+def test_a_container_that_is_removed_while_it_is_down_is_given_up(version: str) -> None:
+    with ready(version, containers={"side": ContainerBehavior(resumes=False)}) as raw:
+        for method in (methods.STOP_SANDBOX, methods.RESUME_SANDBOX):
+            raw(method, sandbox_id="box-1")
+            raw.daemon.advance(0)
+        before = raw.get().last_event_sequence
+        raw.daemon.remove_container("box-1", "side")
+        raw.daemon.advance(15)
+        assert raw.history()[before:] == ["SANDBOX_SERVICE_FAILED:READY"]
+
+
+def test_a_container_that_was_started_again_did_not_run_out_of_memory() -> None:
+    with FakeDaemon() as daemon, connected(daemon) as raw:
+        with daemon.paused() as pause:
+            raw.create()
+            pause.step()
+            daemon.kill_container("box-1", oom=True)  # nobody is told before READY
+        raw.wait_for(pb.SANDBOX_READY)
+        raw.start()  # starts it again
+        assert raw.finished().state == pb.EXEC_STATE_FINISHED
+        raw(methods.STOP_SANDBOX, sandbox_id="box-1")
+        *_, dead = raw.wait_for(pb.SANDBOX_FAILED)
+        assert dead.sandbox_phase.error_code == "CONTAINER_DIED"
+
+
+@pytest.mark.parametrize("version", AFTER_PATIENCE)
 def test_half_a_minute_of_running_is_forgiveness(version: str) -> None:
     with ready(version) as raw:
         raw.daemon.kill_container("box-1")

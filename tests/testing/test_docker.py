@@ -82,6 +82,7 @@ def test_a_port_of_the_host_is_published_once() -> None:
             "endpoint agbox-primary-box-3 ("
         )
         assert why.endswith("): Bind for 127.0.0.1:8080 failed: port is already allocated")
+        assert outcome(raw, "box-7", ports=[web])[0] == FAILED, "a failure frees no port of others"
         _, why = outcome(raw, "box-4", ports=[{"container_port": 1, "host_port": 5432}])
         assert why.endswith("Bind for 127.0.0.1:5432 failed: port is already allocated")
 
@@ -137,6 +138,15 @@ def test_ids_that_differ_in_underscores_only(version: str, clash: bool) -> None:
         assert first.state == FAILED
         # Nothing of either is left, so the next one has the name to itself.
         assert outcome(raw, "a-b-c") == (RUNS, "")
+
+
+def test_a_create_that_fails_early_frees_no_network_of_others() -> None:
+    with FakeDaemon(virtual_time=True, missing_images=["a:1"]) as daemon, connected(daemon) as raw:
+        assert outcome(raw, "a_b-c") == (RUNS, "")
+        state, why = outcome(raw, "a-b_c", image="a:1")
+        assert (state, "pull access denied" in why) == (FAILED, True)
+        clash = error("network with name agbox-net-a-b-c already exists")
+        assert outcome(raw, "a-b-c") == clash
 
 
 @pytest.mark.parametrize("target", ["/", "//", "/t/.."])

@@ -168,6 +168,18 @@ def test_delete_amid_the_docker_work_is_undone_by_the_create(image: str, end: st
         assert raw.get().state == pb.SANDBOX_STATE_DELETED
 
 
+def test_a_deleted_sandbox_is_seen_before_the_create_revives_it(raw: Raw) -> None:
+    with raw.daemon.paused() as pause:
+        raw.create()
+        pause.step()
+        raw(methods.DELETE_SANDBOX, sandbox_id="box-1")
+        pause.step(3)  # the create that finds the delete, the delete, its end
+        assert raw.history() == [*CREATED[:2], *DELETED]
+        pause.step()
+        assert raw.get().state == pb.SANDBOX_STATE_READY
+    delete(raw, count=2)
+
+
 def test_delete_during_a_resume_ends_the_resume(raw: Raw) -> None:
     raw.ready()
     stop(raw)

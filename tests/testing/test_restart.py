@@ -148,6 +148,22 @@ def test_an_interrupted_delete_is_finished(version: str) -> None:
             assert raw.exec().exit_code == 0
 
 
+def test_an_interrupted_delete_leaves_no_files() -> None:
+    with FakeDaemon(exec_mode="passthrough") as daemon:
+        with connected(daemon) as raw:
+            raw.ready()
+            raw.start("sh", "-c", "pwd")
+            raw.finished()
+            logs = daemon.exec_log_root / "box-1"
+            folder = Path((logs / "exec-1.stdout.log").read_text().rstrip())
+            assert folder.is_dir()
+            with daemon.paused():
+                raw(methods.DELETE_SANDBOX, sandbox_id="box-1")
+                daemon.kill()
+        daemon.start()
+        assert not folder.exists()
+
+
 def test_everything_else_is_as_it_was() -> None:
     with daemon_of("0.2.1") as daemon:
         with connected(daemon) as raw:

@@ -45,6 +45,18 @@ def test_an_idle_sandbox_is_stopped_deleted_and_forgotten(raw: Raw) -> None:
     ).code == ("ALREADY_EXISTS")
 
 
+def test_the_time_until_cleanup_begins_with_the_stop_and_with_the_delete(raw: Raw) -> None:
+    raw.create(idle_ttl=Duration())
+    raw.daemon.advance(SWEEP - 1)
+    raw(methods.STOP_SANDBOX, sandbox_id="box-1")
+    raw.daemon.advance(1)
+    assert state(raw) == "STOPPED"
+    raw.daemon.advance(SWEEP - 1)
+    raw(methods.DELETE_SANDBOX, sandbox_id="box-1")
+    raw.daemon.advance(1)
+    assert state(raw) == "DELETED"
+
+
 def test_a_resume_does_not_reset_the_idle_clock(raw: Raw) -> None:
     raw.create()
     raw.daemon.advance(SWEEP)

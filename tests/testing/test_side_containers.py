@@ -92,6 +92,14 @@ def test_a_required_service_that_exits_fails_the_create(exits_after: float, heal
         )
 
 
+def test_health_is_not_waited_for_until_a_late_exit() -> None:
+    late = ContainerBehavior(exits_after=500, healthy_after=1000)
+    with virtual(db=late) as raw:
+        raw.create(required_services=[service()])
+        raw.daemon.advance(1)
+        assert failure(raw)[0] == "SANDBOX_CREATE_FAILED"
+
+
 def test_a_required_service_that_exits_later_is_reported() -> None:
     with virtual(db=ContainerBehavior(exits_after=5)) as raw:
         raw.create(required_services=[service()])

@@ -6,8 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from ._checks import check_flag, check_seconds, check_type, checked_set
-
-_MAX_PORT = 65535
+from ._ports import MAX_PORT
 
 
 @dataclass(frozen=True)
@@ -73,8 +72,8 @@ class DockerHost:
         check_flag("disk_quota", self.disk_quota)
         _check_version("api_version", self.api_version)
         for port in checked_set("ports_in_use", self.ports_in_use, int, "an integer"):
-            if not 1 <= port <= _MAX_PORT:
-                raise ValueError(f"ports_in_use must be in 1..{_MAX_PORT}: {port!r}")
+            if not 1 <= port <= MAX_PORT:
+                raise ValueError(f"ports_in_use must be in 1..{MAX_PORT}: {port!r}")
 
 
 def _check_version(name: str, version: object) -> None:

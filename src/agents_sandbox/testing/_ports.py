@@ -9,7 +9,7 @@ from ._spec import Port
 from ._strconv import quoted
 
 _PROTOCOLS = ("tcp", "udp", "sctp")  # each at its number on the wire
-_MAX_PORT = 65535
+MAX_PORT = 65535
 
 
 def protocol_number(name: str) -> int:
@@ -34,9 +34,9 @@ def check_ports(ports: Iterable[Port]) -> None:
     for port in ports:
         for field in ("container_port", "host_port"):
             number = getattr(port, field)
-            if not 1 <= number <= _MAX_PORT:
+            if not 1 <= number <= MAX_PORT:
                 raise invalid_argument(
-                    f"port {field} must be between 1 and {_MAX_PORT}, got {number}"
+                    f"port {field} must be between 1 and {MAX_PORT}, got {number}"
                 )
         if not 0 <= port.protocol < len(_PROTOCOLS):
             raise invalid_argument(f"port protocol must be TCP, UDP, or SCTP, got {port.protocol}")
