@@ -260,9 +260,13 @@ def test_ready_with_companions(events: list[SandboxEvent], settled: list[bool]) 
 @pytest.mark.parametrize("code", ["COMPANION_CONTAINER_FAILED", ""])
 def test_a_required_service_that_fails_is_named(code: str) -> None:
     goal = ReadyWithCompanions({"db"})
-    assert not goal.settled_by(companion_event("other", FAILED, code="E"))
+    assert not goal.settled_by(companion_event("other", FAILED, S.PENDING, code="E"))
+    # While the create is at work a delete would not last, so nothing is told yet.
+    assert not goal.settled_by(companion_event("db", FAILED, S.PENDING, code=code))
+    assert not goal.reached(sandbox(S.PENDING))
+    assert goal.settled_by(event(S.READY))
     with pytest.raises(SandboxFailedError, match="required service db of sandbox box-1") as caught:
-        goal.settled_by(companion_event("db", FAILED, code=code))
+        goal.reached(sandbox(S.READY))
     error = caught.value
     assert error.sandbox_id == "box-1"
     assert (error.error_code, error.error_message) == (code or None, code and "why")
@@ -282,13 +286,15 @@ def test_a_sandbox_that_ends_ends_the_wait_for_companions(state: SandboxState) -
 
 def test_a_wait_for_companions_out_of_time_names_them() -> None:
     last = sandbox(S.READY)
-    error = ReadyWithCompanions({"db", "cache"}).timed_out("box-1", last, 2.5)
+    goal = ReadyWithCompanions({"db", "cache"})
+    assert not goal.settled_by(event(S.READY))
+    error = goal.timed_out("box-1", last, 2.5)
     assert isinstance(error, OperationTimeoutError)
     assert str(error).startswith("required services cache, db of sandbox box-1 were not started")
     assert " within 2.5 s: " in str(error)
     assert (error.sandbox_id, error.timeout_seconds) == ("box-1", 2.5)
     assert error.last_handle is last
-    pending = ReadyWithCompanions(set()).timed_out("box-1", sandbox(S.PENDING), 2.5)
+    pending = ReadyWithCompanions({"db"}).timed_out("box-1", sandbox(S.PENDING), 2.5)
     assert "did not become READY within 2.5 s, last seen PENDING" in str(pending)
 
 

@@ -233,6 +233,22 @@ async def test_an_async_lock_is_not_lost_with_a_task_that_is_cancelled_as_it_get
         assert entered
 
 
+async def test_an_async_lock_is_left_alone_when_all_tasks_are_cancelled() -> None:
+    # As an ending loop does: the waiting task and the one that waits for the lock itself.
+    lock = _aio.TimedLock()
+    before = asyncio.all_tasks()
+    async with lock.held(None):
+        waiting = asyncio.ensure_future(lock.held(None).__aenter__())
+        for _ in range(3):
+            await asyncio.sleep(0)
+        for task in asyncio.all_tasks() - before:
+            task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+    async with lock.held(0.0) as entered:
+        assert entered
+
+
 def test_a_blocking_lock_is_held_by_one_and_given_up_in_time() -> None:
     lock = _blocking.TimedLock()
     entered: list[bool] = []

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Literal
 from weakref import WeakSet
 
 import grpc.aio
@@ -151,10 +152,15 @@ async def _acquire(lock: Lock, timeout: float | None) -> bool:
     try:
         await asyncio.wait((acquiring,), timeout=timeout)
     except asyncio.CancelledError:
-        if not acquiring.cancel():
+        if _acquired(acquiring):
             lock.release()
         raise
-    return not acquiring.cancel()
+    return _acquired(acquiring)
+
+
+# An ending loop cancels all its tasks, this one on its own.
+def _acquired(acquiring: asyncio.Future[Literal[True]]) -> bool:
+    return not acquiring.cancel() and not acquiring.cancelled()
 
 
 async def sleep(seconds: float) -> None:

@@ -162,24 +162,33 @@ class ReadyWithCompanions:
 
     Attributes:
         missing: The companions that have not been started yet.
+        failure: Why one of them never will be. It is told once the sandbox is READY: a
+            sandbox that is deleted before would come back.
+        ready: Whether an event told that the sandbox is READY.
     """
 
     missing: set[str]
+    failure: SandboxFailedError | None = field(default=None, init=False)
+    ready: bool = field(default=False, init=False)
     reads_all_events: ClassVar[bool] = True
 
     def reached(self, handle: SandboxHandle) -> bool:
         """Judge a snapshot, which tells nothing of companions."""
-        return BECOME_READY.reached(handle) and not self.missing
+        ready = BECOME_READY.reached(handle)
+        if ready and self.failure:
+            raise self.failure
+        return ready and not self.missing
 
     def settled_by(self, event: SandboxEvent) -> bool:
         """Judge an event of the sandbox or of a companion."""
         companion = event.companion_container
         if companion is not None and companion.name in self.missing:
             if event.event_type is SandboxEventType.COMPANION_CONTAINER_FAILED:
-                raise _failed_companion(event.sandbox_id, companion)
+                self.failure = self.failure or _failed_companion(event.sandbox_id, companion)
             if event.event_type is SandboxEventType.COMPANION_CONTAINER_READY:
                 self.missing.remove(companion.name)
-        return BECOME_READY.settled_by(event) and not self.missing
+        self.ready |= BECOME_READY.settled_by(event)
+        return self.ready and bool(self.failure or not self.missing)
 
     def bounded(self, deadline: Deadline) -> Deadline:
         """Return the deadline as it is."""
@@ -189,7 +198,7 @@ class ReadyWithCompanions:
         self, sandbox_id: str | None, handle: SandboxHandle | None, seconds: float | None
     ) -> SandboxClientError:
         """Make the error of a wait that took too long."""
-        if not self.missing:
+        if not (self.ready and self.missing):
             return BECOME_READY.timed_out(sandbox_id, handle, seconds)
         error = OperationTimeoutError(
             f"required services {', '.join(sorted(self.missing))} of sandbox {sandbox_id} were not "

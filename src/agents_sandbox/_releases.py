@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .errors import InvalidArgumentError, UnsupportedByDaemonError, UnsupportedDaemonError
 
@@ -18,9 +18,12 @@ class Release:
     major: int
     minor: int
     patch: int
+    reported: str = field(default="", compare=False)
+    """What the daemon calls itself, where that does not say which release it is."""
 
     def __str__(self) -> str:
-        return f"{self.major}.{self.minor}.{self.patch}"
+        number = f"{self.major}.{self.minor}.{self.patch}"
+        return f"{self.reported} (like {number})" if self.reported else number
 
     @property
     def has_companions(self) -> bool:
@@ -46,6 +49,9 @@ SINCE = {
     "gpus": NEWEST,
 }
 
+OLD_PROBE = "required_services: {}"
+"""A key that only daemons of dialect 0.2 know."""
+
 # What tells releases apart that do not say which they are: a key of config_yaml that a
 # release does not know is an error of its own. Oldest first; a release knows all up to its own.
 PROBES = (
@@ -62,7 +68,10 @@ def parse_release(version: str) -> Release | None:
     A pre-release is none: which of its release's fields it has, its name does not tell.
     """
     match = _VERSION.fullmatch(version)
-    return Release(*map(int, match.groups())) if match else None
+    if match is None:
+        return None
+    major, minor, patch = map(int, match.groups())
+    return Release(major, minor, patch)
 
 
 def base_release(version: str) -> Release | None:
@@ -86,19 +95,28 @@ def chosen_release(version: str) -> Release:
     return release
 
 
-def check_supported(release: Release) -> None:
+def check_supported(release: Release, version: str = "") -> None:
     """Refuse a daemon of which nothing is known.
+
+    Args:
+        release: What it is, or leads to.
+        version: What it calls itself, if that is not the same.
 
     Raises:
         UnsupportedDaemonError: It is older than 0.2.0, or of another major version.
     """
     if release < OLDEST or release.major != NEWEST.major:
-        error = UnsupportedDaemonError(
-            f"daemon {release} is not supported: this SDK speaks to {OLDEST} up to "
-            f"{NEWEST.major}.x. Use the release of the SDK that belongs to it"
-        )
-        error.daemon_version = str(release)
-        raise error
+        raise unsupported(version or str(release))
+
+
+def unsupported(version: str) -> UnsupportedDaemonError:
+    """Make the error of a daemon of which nothing is known."""
+    error = UnsupportedDaemonError(
+        f"daemon {version} is not supported: this SDK speaks to {OLDEST} up to "
+        f"{NEWEST.major}.x. Use the release of the SDK that belongs to it"
+    )
+    error.daemon_version = version
+    return error
 
 
 def require(fields: Iterable[tuple[str, str]], release: Release) -> None:
@@ -117,6 +135,6 @@ def require(fields: Iterable[tuple[str, str]], release: Release) -> None:
                 f"{shown} needs daemon {SINCE[name]}, this one is {release}, and would ignore it: "
                 "upgrade the daemon, or leave it out"
             )
-            error.field, error.daemon_version = shown, str(release)
+            error.field, error.daemon_version = shown, release.reported or str(release)
             error.since_version = str(SINCE[name])
             raise error

@@ -79,9 +79,11 @@ def rpc_errors(
     # Protobuf written in Python says UnicodeDecodeError where the one in C says
     # DecodeError.
     except (DecodeError, UnicodeDecodeError) as decode_error:
+        hint = ". The sandbox may be there, with other content: delete it"
         misunderstood = ProtocolError(
             f"{method.name}: the answer is not a {method.response_type.__name__}: the peer is "
             "no agents-sandbox daemon, or speaks another wire dialect"
+            f"{hint if method.name == 'CreateSandbox' else ''}"
         )
         raise _about(request, misunderstood) from decode_error
 

@@ -138,7 +138,8 @@ class ServiceSpec:
         name: The service's name and host name in the sandbox's network.
         image: The service's image.
         envs: The service's own environment variables.
-        healthcheck: How its health is checked; required services must have one.
+        healthcheck: How its health is checked; for required services daemons before 0.3.0
+            insist on one.
         post_start_on_primary: Shell commands run in the primary container once
             the service is healthy.
     """
@@ -212,7 +213,7 @@ class CompanionContainerSpec:
         memory_limit: str | None = None,
         disk_limit: str | None = None,
     ) -> None:
-        where = type(self).__name__
+        where = "CompanionContainerSpec"
         if healthcheck is not None and not isinstance(healthcheck, HealthcheckConfig):
             raise InvalidArgumentError(f"{where}.healthcheck must be a HealthcheckConfig")
         limits = {"cpu_limit": cpu_limit, "memory_limit": memory_limit, "disk_limit": disk_limit}

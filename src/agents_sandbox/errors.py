@@ -91,8 +91,9 @@ class UnsupportedByDaemonError(InvalidArgumentError):
     """The daemon is too old for an argument, and would ignore it; nothing was created.
 
     Attributes:
-        field: The argument, such as `"cpu_limit"`.
-        daemon_version: The release of the daemon, such as `"0.4.0"`.
+        field: The argument, such as `"cpu_limit"` or
+            `"companion_containers[web].cpu_limit"`.
+        daemon_version: What the daemon says it is, such as `"0.4.0"` or `"dev"`.
         since_version: The release that brings the argument.
     """
 
@@ -132,7 +133,7 @@ class UnsupportedDaemonError(SandboxClientError):
     """The daemon is of a release that this SDK cannot speak to.
 
     Attributes:
-        daemon_version: What it says it is.
+        daemon_version: What it says it is, or is said to be.
     """
 
     daemon_version: str | None = None
@@ -163,7 +164,10 @@ class SandboxNotReadyError(SandboxInvalidStateError):
 
 
 class SandboxFailedError(SandboxClientError):
-    """The sandbox entered the FAILED state; only deleting it is possible now.
+    """The sandbox, or a service that it requires, failed; it can only be deleted.
+
+    Daemons before 0.3.0 fail a sandbox with its required service. With newer ones the sandbox
+    is READY without it, and runs until it is deleted.
 
     Attributes:
         error_code: The daemon's code, e.g. `"SANDBOX_CREATE_FAILED"`; None

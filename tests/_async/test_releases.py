@@ -31,6 +31,7 @@ from agents_sandbox import (
     UnsupportedByDaemonError,
     UnsupportedDaemonError,
 )
+from agents_sandbox._deadline import Deadline
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import ContainerBehavior, FakeDaemon
 
@@ -299,7 +300,9 @@ async def test_a_daemon_that_does_not_tell_its_release_is_probed(
             else:
                 with pytest.raises(UnsupportedByDaemonError) as caught:
                     await client.create_sandbox(image=IMAGE, gpus="all")
-                assert caught.value.daemon_version == TOLD.get(version, version)
+                assert caught.value.daemon_version == reported
+                assert f"{reported} (like {TOLD.get(version, version)})" in str(caught.value)
+                assert caught.value.sandbox_id is not None
             handle = await client.create_sandbox(image=IMAGE, labels={"team": "core"})
             assert handle.labels == {"team": "core"}
             assert pings(daemon) == 1
@@ -360,7 +363,7 @@ async def test_a_daemon_of_an_unknown_kind_is_refused(reported: str) -> None:
         async with AgentsSandboxClient(daemon.socket_path) as client:
             with pytest.raises(UnsupportedDaemonError, match=r"speaks to 0\.2\.0 up to") as caught:
                 await client.create_sandbox(image=IMAGE, sandbox_id="demo-sandbox")
-            assert caught.value.daemon_version == reported.partition("-")[0]
+            assert caught.value.daemon_version == reported
             assert caught.value.sandbox_id == "demo-sandbox"
             assert methods(daemon) == ["Ping"]
 
@@ -754,3 +757,47 @@ async def test_a_resume_waits_as_the_daemon_does() -> None:
             resumed = await client.resume_sandbox(created.sandbox_id)
     assert resumed.state is SandboxState.READY
     assert resumed.companion_containers == created.companion_containers
+
+
+async def test_a_required_service_that_fails_early_is_told_once_the_sandbox_is_ready() -> None:
+    containers = {"broken": ContainerBehavior(error="no such device")}
+    with FakeDaemon(version="0.4.3", containers=containers) as daemon:
+        async with AgentsSandboxClient(daemon.socket_path) as client:
+            with pytest.raises(SandboxFailedError, match="required service broken of"):
+                await client.create_sandbox(
+                    image=IMAGE, sandbox_id="demo-sandbox", required_services=[required("broken")]
+                )
+            # To delete it earlier would not have lasted.
+            assert (await client.get_sandbox("demo-sandbox")).state is SandboxState.READY
+
+
+async def test_a_daemon_that_was_silent_for_a_while_is_asked_again(
+    client: AgentsSandboxClient, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await client.list_sandboxes()
+    await client.list_sandboxes()
+    assert pings(daemon) == 1
+    monkeypatch.setattr(client._transport, "_contact", Deadline(0.0))
+    await client.list_sandboxes()
+    assert pings(daemon) == 2
+
+
+async def test_a_future_daemon_that_does_not_tell_its_release_is_refused(
+    client: AgentsSandboxClient, daemon: FakeDaemon
+) -> None:
+    daemon.faults.answer_next("Ping", pb.PingResponse(version="dev", daemon="agboxd"))
+    for key in ("companion_containers", "required_services"):
+        unknown = f"invalid config_yaml: field {key} not found in type control.YAMLConfig"
+        daemon.faults.fail_next("CreateSandbox", code="INVALID_ARGUMENT", message=unknown)
+    with pytest.raises(UnsupportedDaemonError, match="daemon dev is not supported"):
+        await client.create_sandbox(image=IMAGE)
+
+
+async def test_a_create_that_was_not_understood_tells_to_look(
+    client: AgentsSandboxClient, daemon: FakeDaemon
+) -> None:
+    await client.list_sandboxes()
+    daemon.faults.answer_next("CreateSandbox", b"\xff")
+    with pytest.raises(ProtocolError, match="The sandbox may be there") as caught:
+        await client.create_sandbox(image=IMAGE, sandbox_id="demo-sandbox")
+    assert caught.value.sandbox_id == "demo-sandbox"

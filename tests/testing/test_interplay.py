@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from agents_sandbox._wire import methods
 from agents_sandbox._wire import v02_pb2 as pb
-from agents_sandbox.testing import ContainerBehavior, FakeDaemon
+from agents_sandbox.testing import ContainerBehavior, FakeDaemon, _background
 
 from .raw import Raw, connected
 
@@ -130,6 +131,36 @@ def test_long_times_pass_quickly() -> None:
         raw.create()
         raw.daemon.advance(15 * 24 * 3600.0)
         assert state(raw) == "READY"
+
+
+def test_who_lets_time_pass_is_told_of_a_stop(elsewhere: ThreadPoolExecutor) -> None:
+    daemon = FakeDaemon(virtual_time=True).start()
+    with daemon.paused() as pause:
+        stepping = elsewhere.submit(pause.step, 1, timeout=60)
+        while not stepping.running():
+            pass
+        daemon.stop()
+    with pytest.raises(RuntimeError, match="stopped meanwhile|is not running"):
+        stepping.result()
+
+
+async def test_work_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_background, "_PATIENCE", 0.0)
+    background = _background.Background()
+    release = asyncio.Event()
+
+    async def stubborn() -> None:
+        while not release.is_set():
+            with suppress(asyncio.CancelledError):
+                await release.wait()
+
+    task = background.spawn(stubborn())
+    await asyncio.sleep(0)  # a turn of the loop, not time
+    await background.aclose()
+    (error,) = background.errors
+    assert "does not end when cancelled" in str(error)
+    release.set()
+    await task
 
 
 FORGOTTEN = """

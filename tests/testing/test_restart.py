@@ -52,11 +52,9 @@ def before_restart(raw: Raw, state: str) -> None:
 def after_restart(raw: Raw) -> tuple[str, str, str]:
     """The state of `box-1`, and the code and message of its newest event."""
     state = pb.SandboxState.Name(raw.get().state).removeprefix("SANDBOX_STATE_")
-    with raw.stream() as stream:
-        for event in stream:
-            if event.sequence == raw.get().last_event_sequence:
-                break
-    phase = event.sandbox_phase
+    head = raw.get().last_event_sequence
+    with raw.stream(from_sequence=head - 1) as stream:
+        phase = next(stream).sandbox_phase
     return state, phase.error_code or phase.reason, phase.error_message
 
 

@@ -11,7 +11,7 @@ from .._wire.codec import decode_exec
 from .._wire.creates import NewSandbox
 from .._wire.dialects import dialect_of
 from .._wire.methods import GET_EXEC
-from ..errors import SandboxClientError
+from ..errors import SandboxClientError, UnsupportedByDaemonError
 from ..models import ExecHandle, SandboxHandle
 from ._release import DaemonRelease
 from ._transport import Transport
@@ -37,7 +37,11 @@ class Daemon:
         """
         release = await self._known_release(deadline, new.sandbox_id)
         dialect = dialect_of(release)
-        request = dialect.encode_create(new, release)
+        try:
+            request = dialect.encode_create(new, release)
+        except UnsupportedByDaemonError as error:
+            error.sandbox_id = new.sandbox_id
+            raise
         answer = await self.transport.unary(dialect.create_sandbox, request, deadline)
         return dialect.decode_sandbox(answer.sandbox)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 from .. import _releases
 from .._address import DaemonAddress
 from .._aio import TimedLock
 from .._deadline import Deadline
-from .._releases import NEWEST, OLDEST, PROBES, Release
+from .._releases import NEWEST, OLD_PROBE, OLDEST, PROBES, Release
 from .._wire import requests
 from .._wire.methods import CREATE_SANDBOX, PING
 from ..errors import DaemonError, InvalidArgumentError, OperationTimeoutError, ProtocolError
@@ -24,8 +25,9 @@ class DaemonRelease:
     """The release of the daemon behind a transport.
 
     Asked for by the first call that depends on it, and again once the daemon may be another
-    one: after its socket was made anew, after a call could not reach it, and after an answer
-    could not be understood.
+    one: after its socket was made anew, after a call could not reach it, after an answer
+    could not be understood, and after a while without any answer, for behind a forwarded
+    socket a daemon may be replaced unseen.
 
     Args:
         transport: The way to the daemon.
@@ -67,7 +69,9 @@ class DaemonRelease:
 
     def _remembered(self) -> Release | None:
         known = self._known
-        return known[1] if known is not None and known[0] == self._identity() else None
+        if known is None or known[0] != self._identity() or not self._transport.in_touch:
+            return None
+        return known[1]
 
     def _identity(self) -> object:
         return self._transport.losses, self._address.socket_identity()
@@ -76,7 +80,7 @@ class DaemonRelease:
         version = await self._ping(deadline)
         base = _releases.base_release(version)
         if base is not None:
-            _releases.check_supported(base)
+            _releases.check_supported(base, version)
             if base > NEWEST and version not in self._warned_of:
                 self._warned_of.add(version)
                 _log.warning(
@@ -84,7 +88,7 @@ class DaemonRelease:
                     version,
                     NEWEST,
                 )
-        return _releases.parse_release(version) or await self._probe(deadline)
+        return _releases.parse_release(version) or await self._probe(version, deadline)
 
     async def _ping(self, deadline: Deadline) -> str:
         try:
@@ -101,13 +105,16 @@ class DaemonRelease:
             )
         return answer.version
 
-    async def _probe(self, deadline: Deadline) -> Release:
+    async def _probe(self, version: str, deadline: Deadline) -> Release:
         found = OLDEST
         for config_yaml, release in PROBES:
             if not await self._knows(config_yaml, deadline):
                 break
             found = release
-        return found
+        # Not to know a newer key proves no old dialect: a coming one may drop it.
+        if found is OLDEST and not await self._knows(OLD_PROBE, deadline):
+            raise _releases.unsupported(version)
+        return replace(found, reported=version)
 
     async def _knows(self, config_yaml: str, deadline: Deadline) -> bool:
         try:

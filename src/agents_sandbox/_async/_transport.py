@@ -15,6 +15,9 @@ from .._rpc import rpc_errors
 from .._wire.methods import Method, RequestT, ResponseT
 from ..errors import DaemonUnavailableError, ProtocolError
 
+# No daemon is upgraded in less.
+_IN_TOUCH_SECONDS = 5.0
+
 
 class Transport:
     """Sends requests to one daemon and raises only errors of this SDK.
@@ -26,6 +29,7 @@ class Transport:
     def __init__(self, address: DaemonAddress) -> None:
         self._address = address
         self._channel = Channel(address.target)
+        self._contact = Deadline(0.0)
         self.losses = 0
         """How often the daemon was not reached or not understood: it may be another by now."""
 
@@ -37,7 +41,14 @@ class Transport:
             answer = await self._channel.unary(
                 method.path, request.SerializeToString(), deadline.remaining()
             )
-            return method.response_type.FromString(answer)
+            message = method.response_type.FromString(answer)
+        self._contact = Deadline(_IN_TOUCH_SECONDS)
+        return message
+
+    @property
+    def in_touch(self) -> bool:
+        """Whether the daemon has answered a moment ago."""
+        return not self._contact.expired()
 
     def stream(
         self, method: Method[RequestT, ResponseT], request: RequestT, deadline: Deadline

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -146,22 +147,15 @@ class SideContainers:
     async def _wait_for_health(self, item: SideContainer, container: Container) -> None:
         behavior = container.behavior
         wait = health_wait(item.healthcheck or pb.HealthcheckConfig())
-        gone = _earlier(behavior.exits_after, behavior.healthy_after if behavior.healthy else wait)
-        if gone is not None and gone <= wait:
-            await self._clock.sleep(gone)
-        if gone is not None or not container.running:
-            raise DockerError(f"container {container.name} is not running while waiting for health")
         healthy = behavior.healthy and behavior.healthy_after <= wait
-        await self._clock.sleep(behavior.healthy_after if healthy else wait)
-        if not container.running:  # killed meanwhile
+        verdict = behavior.healthy_after if healthy else wait
+        exits = math.inf if behavior.exits_after is None else behavior.exits_after
+        await self._clock.sleep(min(exits, verdict))
+        # Gone by itself, killed meanwhile, or not come up again after a stop.
+        if exits <= verdict or not container.running:
             raise DockerError(f"container {container.name} is not running while waiting for health")
-        if healthy:
-            return
-        raise DockerError(_unhealthy(item, container, wait, self._clock.now().ToJsonString()))
-
-
-def _earlier(first: float | None, second: float) -> float | None:
-    return first if first is not None and first <= second else None
+        if not healthy:
+            raise DockerError(_unhealthy(item, container, wait, self._clock.now().ToJsonString()))
 
 
 def _unhealthy(item: SideContainer, container: Container, wait: float, now: str) -> str:
