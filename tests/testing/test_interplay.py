@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from google.protobuf.duration_pb2 import Duration
 from agents_sandbox._wire import methods
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import ContainerBehavior, FakeDaemon, _background
+from agents_sandbox.testing._loop_thread import LoopThread
 
 from .raw import Raw, connected
 
@@ -133,15 +135,24 @@ def test_long_times_pass_quickly() -> None:
         assert state(raw) == "READY"
 
 
-def test_who_lets_time_pass_is_told_of_a_stop(elsewhere: ThreadPoolExecutor) -> None:
-    daemon = FakeDaemon(virtual_time=True).start()
-    with daemon.paused() as pause:
-        stepping = elsewhere.submit(pause.step, 1, timeout=60)
-        while not stepping.running():
-            pass
-        daemon.stop()
-    with pytest.raises(RuntimeError, match="stopped meanwhile|is not running"):
-        stepping.result()
+def test_who_waits_for_the_daemon_is_told_of_a_stop(elsewhere: ThreadPoolExecutor) -> None:
+    began = threading.Event()
+
+    async def forever() -> None:
+        began.set()
+        await asyncio.Event().wait()
+
+    @asynccontextmanager
+    async def nothing() -> AsyncIterator[None]:
+        yield
+
+    thread = LoopThread(nothing)
+    thread.start()
+    waiting = elsewhere.submit(thread.run, forever(), 60.0)
+    began.wait()
+    thread.stop()
+    with pytest.raises(RuntimeError, match="was stopped meanwhile"):
+        waiting.result()
 
 
 async def test_work_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
