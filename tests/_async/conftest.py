@@ -10,6 +10,8 @@ from agents_sandbox import AgentsSandboxClient, SandboxHandle
 from agents_sandbox._deadline import Backoff, Deadline
 from agents_sandbox.testing import FakeDaemon
 
+from .._aio import off_loop
+
 IMAGE = "ghcr.io/agents-sandbox/coding-runtime:latest"
 
 
@@ -21,9 +23,11 @@ async def client(daemon: FakeDaemon) -> AsyncIterator[AgentsSandboxClient]:
 
 
 @pytest.fixture
-async def sandbox(client: AgentsSandboxClient) -> SandboxHandle:
-    """A READY sandbox."""
-    return await client.create_sandbox(image=IMAGE, sandbox_id="demo-sandbox")
+async def sandbox(client: AgentsSandboxClient, daemon: FakeDaemon) -> SandboxHandle:
+    """A READY sandbox, and no stream open that a test could take for its own."""
+    handle = await client.create_sandbox(image=IMAGE, sandbox_id="demo-sandbox")
+    await off_loop(daemon.wait_for_streams, 0)
+    return handle
 
 
 @pytest.fixture

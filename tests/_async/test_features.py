@@ -126,9 +126,15 @@ def required(image: str) -> list[ServiceSpec]:
     return [ServiceSpec("db", image, healthcheck=CHECK)]
 
 
-async def outcome(create: Background, daemon: FakeDaemon) -> SandboxFailedError | None:
-    """How a create ends that has all the time it may take."""
-    await off_loop(daemon.wait_for_streams, 1)
+async def outcome(
+    client: AgentsSandboxClient, daemon: FakeDaemon, image: str
+) -> SandboxFailedError | None:
+    """How a create with a required service ends that has all the time it may take."""
+    method = "SubscribeSandboxEvents"
+    before = [call.method for call in daemon.calls].count(method)
+    create = Background(client.create_sandbox, image=IMAGE, required_services=required(image))
+    # Not the open streams: this one may be closed again before anyone looks.
+    await off_loop(daemon.wait_for_call, method, count=before + 1)
     await off_loop(daemon.advance, 400)
     try:
         await create.result()
@@ -168,20 +174,16 @@ async def ready(client: AgentsSandboxClient, daemon: FakeDaemon) -> str:
         return "-"
     await off_loop(daemon.advance, 1)
     assert (await client.get_sandbox(NAME)).state is SandboxState.READY
-    sick = Background(client.create_sandbox, image=IMAGE, required_services=required("unhealthy:1"))
-    return "healthy" if await outcome(sick, daemon) else "started"
+    return "healthy" if await outcome(client, daemon, "unhealthy:1") else "started"
 
 
 @row("`create_sandbox()` waits until they are")
 async def wait_for_services(client: AgentsSandboxClient, daemon: FakeDaemon) -> str:
-    late = Background(client.create_sandbox, image=IMAGE, required_services=required("late:1"))
-    assert await outcome(late, daemon) is None
-    broken = Background(client.create_sandbox, image=IMAGE, required_services=required("broken:1"))
-    error = await outcome(broken, daemon)
+    assert await outcome(client, daemon, "late:1") is None
+    error = await outcome(client, daemon, "broken:1")
     assert error is not None
     assert "no such device" in str(error)
-    sick = Background(client.create_sandbox, image=IMAGE, required_services=required("unhealthy:1"))
-    return "healthy" if await outcome(sick, daemon) else "started"
+    return "healthy" if await outcome(client, daemon, "unhealthy:1") else "started"
 
 
 @row("Handles show both kinds of services as")
