@@ -75,6 +75,22 @@ def test_a_hook_does_not_start_what_was_stopped() -> None:
         assert (state(raw), ran) == ("STOPPED", [])
 
 
+def test_a_hook_does_not_start_a_primary_that_was_killed() -> None:
+    ran: list[str] = []
+
+    async def hook(_: object) -> None:
+        ran.append("hook")
+
+    with virtual("0.2.1", containers={"db": ContainerBehavior(healthy_after=60)}) as raw:
+        raw.daemon.on_exec(("sh", "-lc", "seed")).call(hook)
+        optional = {"name": "db", "image": "redis:7", "healthcheck": CHECK}
+        raw.create(optional_services=[{**optional, "post_start_on_primary": ["seed"]}])
+        raw.daemon.advance(1)
+        raw.daemon.kill_container("box-1")
+        raw.daemon.advance(100)
+        assert (state(raw), ran) == ("FAILED", [])
+
+
 @pytest.mark.parametrize("healthy_after", [10, 1000])
 def test_a_service_that_is_killed_before_it_is_healthy_fails_the_create(
     healthy_after: float,

@@ -429,3 +429,16 @@ def test_what_forks_while_it_is_killed_is_killed_too(
     monkeypatch.setattr(os, "kill", lambda pid, _: killed.append(pid))
     _strays.kill_strays(tmp_path)
     assert killed == [1001, 1002]
+
+
+def test_a_command_that_cannot_be_waited_for_does_not_stay(
+    raw: Raw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(_passthrough, "in_thread", refuse)
+    status, _, _ = run(raw, "sleep", "60")
+    assert status.state == pb.EXEC_STATE_FAILED
+    assert "can't create new thread" in status.error
+    raw.daemon.assert_no_leaks()

@@ -8,6 +8,7 @@ import signal
 import subprocess
 from collections.abc import Collection
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from ._clock import Clock
@@ -26,6 +27,9 @@ from ._logs import open_log, remove_log
 from ._sandbox import Sandbox
 from ._strays import MARK, find_strays, kill_strays
 from ._threads import in_thread
+
+_FILES = "fake-agboxd-files"
+"""The name of the threads that lay out and remove files."""
 
 _PATIENCE = 10.0
 """Seconds before a killed command is given up: one of another user's cannot be killed."""
@@ -60,9 +64,9 @@ class PassThroughRunner(Runner):
         """Lay out the mounts and copies; they stay until the sandbox is removed."""
         self._preparing.add(sandbox.id)
         try:
-            await asyncio.to_thread(self._files(sandbox).build)
+            await in_thread(self._files(sandbox).build, _FILES)
         except (CannotPrepareError, OSError) as error:
-            await asyncio.to_thread(remove_tree, self._root / sandbox.id)
+            await self._remove_files(sandbox.id)
             raise CannotPrepareError(str(error)) from error
         finally:
             self._preparing.discard(sandbox.id)
@@ -97,7 +101,10 @@ class PassThroughRunner(Runner):
         await _gone(self._children.pop(sandbox_id, set()))
         # A delete in the middle of a create finds nothing, and the create goes on.
         if sandbox_id not in self._preparing:
-            await asyncio.to_thread(remove_tree, self._root / sandbox_id)
+            await self._remove_files(sandbox_id)
+
+    async def _remove_files(self, sandbox_id: str) -> None:
+        await in_thread(partial(remove_tree, self._root / sandbox_id), _FILES)
 
     def running(self) -> list[str]:
         """What really runs, background jobs and what left its process group included."""
@@ -183,8 +190,14 @@ class Child:
                 remove_log(command.stderr_path)
                 raise
         self._pid = popen.pid
-        self.ended: asyncio.Future[int] = in_thread(popen.wait, f"fake-agboxd-exec-{popen.pid}")
+        self.ended: asyncio.Future[int]
         """Set to the exit code; negative if a signal ended the command."""
+        try:
+            self.ended = in_thread(popen.wait, f"fake-agboxd-exec-{popen.pid}")
+        except RuntimeError as error:  # at the interpreter's exit some Pythons refuse threads
+            os.killpg(popen.pid, signal.SIGKILL)
+            popen.wait()
+            raise CannotStartError(str(error)) from error
 
     def lives(self) -> bool:
         """Whether the command or something else of its group is there."""
