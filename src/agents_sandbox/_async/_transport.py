@@ -30,7 +30,7 @@ class Transport:
         self._address = address
         self._channel = Channel(address.target)
         self._contact = Deadline(0.0)
-        self.losses = 0
+        self.losses: int = 0
         """How often the daemon was not reached or not understood: it may be another by now."""
 
     async def unary(
