@@ -74,7 +74,7 @@ def test_a_relative_path_means_the_present_folder_for_good(
 def test_what_is_no_path_is_refused(refused: object, message: str) -> None:
     with pytest.raises(InvalidArgumentError, match=r"^socket_path") as caught:
         # Refused by type checkers too, and that is the point.
-        DaemonAddress(refused)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        DaemonAddress(refused)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # wrong on purpose
     assert message in str(caught.value)
 
 

@@ -429,7 +429,7 @@ def test_exit_codes(state: ExecState, sent: int, meant: int | None) -> None:
     status = pb.ExecStatus(exit_code=sent)
     told = pb.ExecEventDetails(exit_code=sent)
     setattr(status, "state", state.value)  # noqa: B010 - the stubs want a wire enum
-    setattr(told, "exec_state", state.value)  # noqa: B010
+    setattr(told, "exec_state", state.value)  # noqa: B010 - the stubs want a wire enum
     assert codec.decode_exec(status).exit_code == meant
     event = codec.decode_event(pb.SandboxEvent(exec=told))
     assert event.exec == ExecEventDetails("", meant, state)

@@ -92,7 +92,7 @@ def test_recorded_events_are_understood(transcript: Transcript) -> None:
         assert kind.FromString(read.SerializeToString()) == message
         event = codec.decode_event(read)
         assert event.event_type in list(SandboxEventType)
-        assert event.event_type.value == getattr(message, "event_type")  # noqa: B009
+        assert event.event_type.value == getattr(message, "event_type")  # noqa: B009 - only some messages have it
         details = recorded.get("companion_container") or recorded.get("service")
         if details is None:
             assert event.companion_container is None

@@ -128,7 +128,7 @@ def test_each_form_becomes_a_timedelta(value: DurationLike, expected: timedelta)
 def test_what_is_no_duration_is_refused_by_name(value: object) -> None:
     with pytest.raises(InvalidArgumentError, match="idle_ttl"):
         # Refused by type checkers too, and that is the point.
-        to_timedelta("idle_ttl", value)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        to_timedelta("idle_ttl", value)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # wrong on purpose
 
 
 def test_a_refused_string_names_the_parameter_too() -> None:

@@ -153,7 +153,7 @@ def test_facts_are_unset_until_known(kind: type[SandboxClientError]) -> None:
 def test_facts_are_given_by_name_only() -> None:
     with pytest.raises(TypeError):
         # Refused by type checkers too, and that is the point.
-        SandboxNotFoundError("message", "box-1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+        SandboxNotFoundError("message", "box-1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # wrong on purpose
 
 
 def test_metadata_is_a_copy_of_its_own() -> None:
@@ -163,7 +163,7 @@ def test_metadata_is_a_copy_of_its_own() -> None:
     assert error.metadata == {"a": "1"}
     with pytest.raises(TypeError):
         # Refused by type checkers too, and that is the point.
-        error.metadata["a"] = "2"  # type: ignore[index]  # pyright: ignore[reportIndexIssue]
+        error.metadata["a"] = "2"  # type: ignore[index]  # pyright: ignore[reportIndexIssue]  # wrong on purpose
 
 
 def test_only_an_absent_daemon_is_worth_a_retry() -> None:

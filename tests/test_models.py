@@ -260,10 +260,10 @@ def companion(**arguments: Any) -> CompanionContainerSpec:
     ("make", "message"),
     [
         # Refused by type checkers too, and that is the point of each ignore.
-        (lambda: MountSpec(1, "/b"), "MountSpec.source must be a str"),  # type: ignore[arg-type]
-        (lambda: MountSpec("/a", b"/b"), "MountSpec.target must be a str"),  # type: ignore[arg-type]
-        (lambda: MountSpec("/a", "/b", "no"), "MountSpec.writable must be True"),  # type: ignore[arg-type]
-        (lambda: CopySpec(None, "/b"), "CopySpec.source must be a str"),  # type: ignore[arg-type]
+        (lambda: MountSpec(1, "/b"), "MountSpec.source must be a str"),  # type: ignore[arg-type]  # wrong on purpose
+        (lambda: MountSpec("/a", b"/b"), "MountSpec.target must be a str"),  # type: ignore[arg-type]  # wrong on purpose
+        (lambda: MountSpec("/a", "/b", "no"), "MountSpec.writable must be True"),  # type: ignore[arg-type]  # wrong on purpose
+        (lambda: CopySpec(None, "/b"), "CopySpec.source must be a str"),  # type: ignore[arg-type]  # wrong on purpose
         (lambda: CopySpec("/a", "\ud800"), "CopySpec.target is not valid Unicode"),
         (lambda: CopySpec("/a", "/b\0"), "CopySpec.target must not contain NUL"),
         (lambda: CopySpec("/a", "/b", "*.pyc"), "CopySpec.exclude_patterns must be a sequence"),
@@ -274,10 +274,10 @@ def companion(**arguments: Any) -> CompanionContainerSpec:
         (lambda: HealthcheckConfig((), start_interval="x"), "HealthcheckConfig.start_interval: "),
         (lambda: HealthcheckConfig((), retries=-1), "HealthcheckConfig.retries must be an int"),
         (lambda: HealthcheckConfig((), retries=2**32), "HealthcheckConfig.retries must be an int"),
-        (lambda: ServiceSpec(None, "b"), "ServiceSpec.name must be a str"),  # type: ignore[arg-type]
-        (lambda: ServiceSpec("a", 1), "ServiceSpec.image must be a str"),  # type: ignore[arg-type]
-        (lambda: ServiceSpec("a", "b", {"A": 1}), "ServiceSpec.envs['A'] must be a str"),  # type: ignore[dict-item]
-        (lambda: ServiceSpec("a", "b", healthcheck=""), "ServiceSpec.healthcheck must be a H"),  # type: ignore[arg-type]
+        (lambda: ServiceSpec(None, "b"), "ServiceSpec.name must be a str"),  # type: ignore[arg-type]  # wrong on purpose
+        (lambda: ServiceSpec("a", 1), "ServiceSpec.image must be a str"),  # type: ignore[arg-type]  # wrong on purpose
+        (lambda: ServiceSpec("a", "b", {"A": 1}), "ServiceSpec.envs['A'] must be a str"),  # type: ignore[dict-item]  # wrong on purpose
+        (lambda: ServiceSpec("a", "b", healthcheck=""), "ServiceSpec.healthcheck must be a H"),  # type: ignore[arg-type]  # wrong on purpose
         (lambda: ServiceSpec("a", "b", post_start_on_primary="x"), "ServiceSpec.post_start_on_"),
         (lambda: companion(name=1), "CompanionContainerSpec.name must be a str"),
         (lambda: companion(image=None), "CompanionContainerSpec.image must be a str"),
@@ -295,9 +295,9 @@ def companion(**arguments: Any) -> CompanionContainerSpec:
         (lambda: PortMapping(0, 1), "PortMapping.container_port must be an int from 1 to 65535"),
         (lambda: PortMapping(1, 65536), "PortMapping.host_port must be an int from 1 to 65535"),
         (lambda: PortMapping(1, True), "PortMapping.host_port must be an int from 1 to 65535"),
-        (lambda: PortMapping("1", 1), "PortMapping.container_port must be an int"),  # type: ignore[arg-type]
+        (lambda: PortMapping("1", 1), "PortMapping.container_port must be an int"),  # type: ignore[arg-type]  # wrong on purpose
         (lambda: PortMapping(1, 2, "icmp"), "PortMapping.protocol must be one of tcp, udp, sctp: "),
-        (lambda: PortMapping(1, 2, None), "PortMapping.protocol must be one of tcp, udp, sctp: "),  # type: ignore[arg-type]
+        (lambda: PortMapping(1, 2, None), "PortMapping.protocol must be one of tcp, udp, sctp: "),  # type: ignore[arg-type]  # wrong on purpose
     ],
 )
 def test_specs_refuse_what_is_wrong_by_name(make: Callable[[], object], message: str) -> None:

@@ -110,7 +110,7 @@ def test_the_version_is_that_of_the_distribution() -> None:
     try:
         installed = importlib.metadata.version("agents-sandbox")
     except importlib.metadata.PackageNotFoundError:
-        pytest.skip("not installed")
+        pytest.skip("not installed")  # run from the source: nothing to compare with
     assert agents_sandbox.__version__ == installed
 
 

@@ -139,7 +139,7 @@ async def test_a_first_caller_who_is_cancelled_leaves_the_others_theirs() -> Non
                 first = asyncio.ensure_future(client.list_sandboxes())
                 await asyncio.to_thread(daemon.wait_for_call, "Ping")
                 second = asyncio.ensure_future(client.list_sandboxes(timeout_seconds=30))
-                await asyncio.sleep(0)
+                await asyncio.sleep(0)  # a turn of the loop, not time
                 first.cancel()
                 assert await second == []
             with pytest.raises(asyncio.CancelledError):
@@ -203,7 +203,7 @@ async def test_an_async_lock_is_held_by_one_and_given_up_in_time() -> None:
             async with lock.held(timeout) as second:
                 assert not second
         waiting = asyncio.ensure_future(lock.held(None).__aenter__())
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # a turn of the loop, not time
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
@@ -222,10 +222,10 @@ async def test_an_async_lock_is_not_lost_with_a_task_that_is_cancelled_as_it_get
     await held.__aenter__()
     waiting = asyncio.ensure_future(lock.held(None).__aenter__())
     for _ in range(3):
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # a turn of the loop, not time
     await held.__aexit__(None, None, None)
     # The lock goes to the waiting one's helper, of which it has not heard yet.
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # a turn of the loop, not time
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
@@ -240,7 +240,7 @@ async def test_an_async_lock_is_left_alone_when_all_tasks_are_cancelled() -> Non
     async with lock.held(None):
         waiting = asyncio.ensure_future(lock.held(None).__aenter__())
         for _ in range(3):
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # a turn of the loop, not time
         for task in asyncio.all_tasks() - before:
             task.cancel()
         with pytest.raises(asyncio.CancelledError):

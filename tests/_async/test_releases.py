@@ -528,7 +528,7 @@ BAD: dict[str, Callable[[], dict[str, Any]]] = {
     "image": lambda: {"image": ""},
     "ports": lambda: {"ports": [PortMapping(0, 1)]},
     "ports of another type": lambda: {"ports": [(8080, 18080)]},
-    "companions": lambda: {"companion_containers": [CompanionContainerSpec("a", None)]},  # type: ignore[arg-type]
+    "companions": lambda: {"companion_containers": [CompanionContainerSpec("a", None)]},  # type: ignore[arg-type]  # wrong on purpose
     "companions of another type": lambda: {"companion_containers": [ServiceSpec("a", "b")]},
     "cpu_limit": lambda: {"cpu_limit": 0.5},
     "gpus": lambda: {"gpus": True},

@@ -258,7 +258,7 @@ class LiveTarget(Target):
         """
         if seconds > LONGEST_PAUSE:
             raise CannotReplayError(f"a pause of {seconds:g} s needs the fake daemon's clock")
-        time.sleep(seconds)
+        time.sleep(seconds)  # a real daemon: only real time passes for it
 
     def pause_until(self, seconds: float) -> None:
         """Refuse: when the daemon was started is not known.

@@ -21,7 +21,7 @@ async def test_step_passes_over_work_that_was_cancelled() -> None:
     background.spawn(work("second"))
     # Turns of the loop, not time.
     for _ in range(3):
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # a turn of the loop, not time
     cancelled.cancel()
     await background.advance(1)
     assert done == ["first"]
@@ -36,7 +36,7 @@ async def test_release_passes_over_work_that_was_cancelled() -> None:
     cancelled = background.spawn(background.step())
     # Turns of the loop, not time.
     for _ in range(3):
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # a turn of the loop, not time
     cancelled.cancel()
     background.release()
     await background.aclose()
@@ -55,9 +55,9 @@ async def test_who_comes_while_the_gate_opens_queues_behind() -> None:
     first = background.spawn(work("first"))
     # Turns of the loop, not time.
     for _ in range(3):
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # a turn of the loop, not time
     second = background.spawn(work("second"))
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # a turn of the loop, not time
     background.release()  # the second is at the gate in this turn, the first goes on in the next
     await asyncio.wait([first, second])
     assert done == ["first", "second"]

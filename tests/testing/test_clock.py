@@ -63,7 +63,7 @@ def test_time_stands_still_while_the_files_of_a_sandbox_are_laid_out(
 ) -> None:
     async def prepare(_: object) -> None:
         for _ in range(500):  # turns of the loop, not time
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # a turn of the loop, not time
 
     with FakeDaemon(virtual_time=True) as daemon, connected(daemon) as raw:
         monkeypatch.setattr(daemon._runner, "prepare", prepare)

@@ -341,9 +341,9 @@ def test_options_of_another_type(options: dict[str, Any], message: str) -> None:
 
 def test_messages_of_another_type(daemon: FakeDaemon) -> None:
     with pytest.raises(TypeError, match="must be bytes or a protobuf message, not 'text'"):
-        daemon.emit("box-1", "text")  # type: ignore[arg-type]
+        daemon.emit("box-1", "text")  # type: ignore[arg-type]  # wrong on purpose
     with pytest.raises(TypeError, match="must be bytes or a protobuf message, not 5"):
-        daemon.faults.answer_next("Ping", 5)  # type: ignore[arg-type]
+        daemon.faults.answer_next("Ping", 5)  # type: ignore[arg-type]  # wrong on purpose
 
 
 def test_unknown_rpc_is_unimplemented(daemon: FakeDaemon) -> None:

@@ -154,7 +154,7 @@ def test_ended_streams_end_well(raw: Raw) -> None:
 def test_emitted_event_is_completed(raw: Raw) -> None:
     raw.ready()
     # Numbers that the enums of the messages do not have, yet the wire may carry.
-    event = pb.SandboxEvent(event_type=99, sandbox_state=77)  # type: ignore[arg-type]
+    event = pb.SandboxEvent(event_type=99, sandbox_state=77)  # type: ignore[arg-type]  # of a newer daemon
     raw.daemon.emit("box-1", event)
     with raw.stream(from_sequence=3) as stream:
         (seen,) = take(stream, 1)

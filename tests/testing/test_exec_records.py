@@ -60,7 +60,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
 
 async def turns(count: int = 10) -> None:
     for _ in range(count):  # of the loop, not time
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # a turn of the loop, not time
 
 
 def events(sandbox: Sandbox) -> list[str]:
@@ -192,7 +192,7 @@ async def test_nothing_but_a_record_is_kept_of_an_ended_exec(bench: Bench) -> No
         processes.append(weakref.ref(process))
         return process
 
-    bench.scripted._runner.process_for = watched  # type: ignore[method-assign]
+    bench.scripted._runner.process_for = watched  # type: ignore[method-assign]  # the test looks on
     for number in range(3):
         bench.start(sandbox, f"exec-{number}", "true")
         bench.start(sandbox, f"killed-{number}", "sleep")

@@ -161,7 +161,7 @@ def test_step_needs_a_count(daemon: FakeDaemon, count: int) -> None:
         with pytest.raises(ValueError, match=f"count must be at least 1: {count}"):
             pause.step(count)
         with pytest.raises(TypeError, match=r"count must be an integer, not 1\.5"):
-            pause.step(1.5)  # type: ignore[arg-type]
+            pause.step(1.5)  # type: ignore[arg-type]  # wrong on purpose
 
 
 def test_step_needs_a_running_daemon() -> None:

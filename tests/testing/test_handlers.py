@@ -68,7 +68,7 @@ def test_plain_function_may_block(raw: Raw) -> None:
     assert raw.finished("waiting").exit_code == 0
 
 
-class Callable_:  # noqa: N801
+class Callable_:  # noqa: N801 - `Callable` is taken
     async def __call__(self, context: ExecContext) -> int:
         return await coroutine(context)
 
@@ -87,7 +87,7 @@ def indirect(context: ExecContext) -> Awaitable[int]:
 def test_coroutine_function_runs_on_the_loop(
     raw: Raw, handler: Callable[[ExecContext], object]
 ) -> None:
-    raw.daemon.on_exec(["make"]).call(handler)  # type: ignore[arg-type]
+    raw.daemon.on_exec(["make"]).call(handler)  # type: ignore[arg-type]  # wrong on purpose
     answer = raw.start("make")
     assert raw.finished().exit_code == 4
     assert Path(answer.stdout_log_path).read_text() == "fake-agboxd"
@@ -111,7 +111,7 @@ def test_what_a_handler_raises_fails_the_exec_and_the_test(
     daemon = FakeDaemon()
     with pytest.raises(type(error)) as caught, daemon, connected(daemon) as raw:
         raw.ready()
-        daemon.on_exec(["make"]).call(failing(error, in_coroutine=in_coroutine))  # type: ignore[arg-type]
+        daemon.on_exec(["make"]).call(failing(error, in_coroutine=in_coroutine))  # type: ignore[arg-type]  # wrong on purpose
         raw.start("make")
         what = f"the handler of ('make',) raised {type(error).__name__}: {error}"
         assert outcome(raw.finished()) == ("FAILED", 0, what)
@@ -133,7 +133,7 @@ def test_what_is_no_exit_code_is_an_error(
     daemon = FakeDaemon()
     with pytest.raises(error, match=message), daemon, connected(daemon) as raw:
         raw.ready()
-        daemon.on_exec(["make"]).call(lambda _: result)  # type: ignore[arg-type,return-value]
+        daemon.on_exec(["make"]).call(lambda _: result)  # type: ignore[arg-type,return-value]  # wrong on purpose
         raw.start("make")
         assert message in raw.finished().error
 
@@ -154,8 +154,8 @@ def test_exhausted_iterator_is_an_error_too() -> None:
 
 async def test_first_error_is_raised_and_no_other_exception_is_replaced() -> None:
     async def body(daemon: FakeDaemon) -> None:
-        daemon.on_exec(["first"]).call(failing(KeyError("first"), in_coroutine=False))  # type: ignore[arg-type]
-        daemon.on_exec(["second"]).call(failing(KeyError("second"), in_coroutine=True))  # type: ignore[arg-type]
+        daemon.on_exec(["first"]).call(failing(KeyError("first"), in_coroutine=False))  # type: ignore[arg-type]  # wrong on purpose
+        daemon.on_exec(["second"]).call(failing(KeyError("second"), in_coroutine=True))  # type: ignore[arg-type]  # wrong on purpose
 
         def play() -> None:
             with connected(daemon) as raw:

@@ -18,7 +18,7 @@ from .releases import since
 
 def why_not(**limits: str) -> str:
     with pytest.raises(StatusError) as caught:
-        check_limits(Spec(**limits))  # type: ignore[arg-type]
+        check_limits(Spec(**limits))  # type: ignore[arg-type]  # any limits
     assert (caught.value.code.name, caught.value.details) == ("INVALID_ARGUMENT", None)
     return caught.value.message
 

@@ -147,7 +147,7 @@ def options_of_the_daemon(
     def remember(self: FakeDaemon, **options: object) -> None:
         seen.update(options)
         # The options are whatever the program passes on; the tests compare them.
-        init(self, **options)  # type: ignore[arg-type]
+        init(self, **options)  # type: ignore[arg-type]  # any options
 
     monkeypatch.setattr(FakeDaemon, "__init__", remember)
     terminate_once_listening(path)

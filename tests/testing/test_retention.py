@@ -19,7 +19,7 @@ SWEEP = 120.0
 @pytest.fixture
 def raw() -> Iterator[Raw]:
     options = {"virtual_time": True, "idle_ttl": 5, "cleanup_ttl": 20}
-    with FakeDaemon(**options) as daemon, connected(daemon) as client:  # type: ignore[arg-type]
+    with FakeDaemon(**options) as daemon, connected(daemon) as client:  # type: ignore[arg-type]  # any options
         yield client
 
 
@@ -133,7 +133,7 @@ def test_zero_means_never_for_idle_and_the_default_for_cleanup() -> None:
 )
 def test_how_the_streams_of_a_forgotten_sandbox_end(version: str, ends: str) -> None:
     options = {"virtual_time": True, "cleanup_ttl": 20}
-    with FakeDaemon(version=version, **options) as daemon, connected(daemon) as raw:  # type: ignore[arg-type]
+    with FakeDaemon(version=version, **options) as daemon, connected(daemon) as raw:  # type: ignore[arg-type]  # any options
         raw(methods.CREATE_SANDBOX, sandbox_id="box-1", create_spec={"image": "a"})
         daemon.advance(1)
         raw(methods.DELETE_SANDBOX, sandbox_id="box-1")

@@ -78,7 +78,7 @@ async def test_last_word_about_the_end_counts(stage: Stage) -> None:
     endless = asyncio.ensure_future(stage.run("make"))
     # Turns of the loop, not time.
     for _ in range(3):
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # a turn of the loop, not time
     assert not endless.done()
     endless.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -62,10 +62,10 @@ class AppendScript(argparse.Action):
 
     def __call__(
         self,
-        parser: argparse.ArgumentParser,  # noqa: ARG002
+        parser: argparse.ArgumentParser,  # noqa: ARG002 - argparse's signature
         namespace: argparse.Namespace,
         values: Any,  # three words, by `nargs`
-        option_string: str | None = None,  # noqa: ARG002
+        option_string: str | None = None,  # noqa: ARG002 - argparse's signature
     ) -> None:
         """Add one script to those that came before."""
         command, code, stdout = values

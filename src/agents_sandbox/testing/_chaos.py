@@ -67,7 +67,7 @@ class Chaos(Fault):
             return await proceed()
         self._calls[call.method] += 1
         # The call's own dice, so that what else goes on at the same time changes nothing.
-        dice = Random(f"{self._seed}/{call.method}/{self._calls[call.method]}")  # noqa: S311
+        dice = Random(f"{self._seed}/{call.method}/{self._calls[call.method]}")  # noqa: S311 - repeatable, not secret
         self._dice[call] = dice
         if self._hit("restart", dice):
             self._restarts.begin()

@@ -81,7 +81,7 @@ class Fault:
         """How often it has acted."""
         return self._hits
 
-    async def on_call(self, call: Call, proceed: Proceed) -> Answer:  # noqa: ARG002
+    async def on_call(self, call: Call, proceed: Proceed) -> Answer:  # noqa: ARG002 - subclasses use them
         """Serve a call; the one of a stream lasts as long as the stream.
 
         Raises:
@@ -89,7 +89,7 @@ class Fault:
         """
         return await proceed()
 
-    async def on_event(self, call: Call, event: pb.SandboxEvent, send: Send) -> None:  # noqa: ARG002
+    async def on_event(self, call: Call, event: pb.SandboxEvent, send: Send) -> None:  # noqa: ARG002 - subclasses use them
         """Send an event of a stream.
 
         Raises:
