@@ -1,6 +1,6 @@
 """Compares the committed protobuf modules with fresh ones, or writes them anew.
 
-    python proto/generate.py          exit 1 and name each file that is not as protoc makes it
+    python proto/generate.py          exit 1 and name each file that is not as generated
     python proto/generate.py --write  make it so
 
 Needs grpcio-tools 1.62: its code runs on every protobuf from 4.25 on, that of newer tools only
@@ -25,6 +25,11 @@ def generate(into: Path) -> None:
     options = ["-I.", f"--python_out={into}", f"--pyi_out={into}"]
     command = [sys.executable, "-m", "grpc_tools.protoc", *options, *files]
     subprocess.run(command, cwd=PROTO, check=True)
+    for stub in into.rglob("*_pb2.pyi"):
+        # protoc leaves the mappings that stand for a message without types.
+        text = stub.read_text(encoding="utf-8").replace(", _Mapping]", ", _Mapping[str, _Any]]")
+        text = text.replace("from typing import ", "from typing import Any as _Any, ")
+        stub.write_text(text, encoding="utf-8")
 
 
 def modules(folder: Path) -> dict[str, bytes]:
@@ -44,7 +49,7 @@ def main() -> int:
     committed = modules(SRC)
     stale = sorted(n for n in fresh | committed if fresh.get(n) != committed.get(n))
     for name in stale:
-        print(f"src/{name}: {'brought up to date' if write else 'not as protoc makes it'}")
+        print(f"src/{name}: {'brought up to date' if write else 'not as generated'}")
         if write and name in fresh:
             (SRC / name).parent.mkdir(parents=True, exist_ok=True)
             (SRC / name).write_bytes(fresh[name])

@@ -4,7 +4,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
+from typing import Any as _Any, ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
@@ -117,7 +117,7 @@ class HealthcheckConfig(_message.Message):
     retries: int
     start_period: _duration_pb2.Duration
     start_interval: _duration_pb2.Duration
-    def __init__(self, test: _Optional[_Iterable[str]] = ..., interval: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., retries: _Optional[int] = ..., start_period: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., start_interval: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    def __init__(self, test: _Optional[_Iterable[str]] = ..., interval: _Optional[_Union[_duration_pb2.Duration, _Mapping[str, _Any]]] = ..., timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping[str, _Any]]] = ..., retries: _Optional[int] = ..., start_period: _Optional[_Union[_duration_pb2.Duration, _Mapping[str, _Any]]] = ..., start_interval: _Optional[_Union[_duration_pb2.Duration, _Mapping[str, _Any]]] = ...) -> None: ...
 
 class ServiceSpec(_message.Message):
     __slots__ = ("name", "image", "envs", "healthcheck", "post_start_on_primary")
@@ -138,7 +138,7 @@ class ServiceSpec(_message.Message):
     envs: _containers.ScalarMap[str, str]
     healthcheck: HealthcheckConfig
     post_start_on_primary: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., image: _Optional[str] = ..., envs: _Optional[_Mapping[str, str]] = ..., healthcheck: _Optional[_Union[HealthcheckConfig, _Mapping]] = ..., post_start_on_primary: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., image: _Optional[str] = ..., envs: _Optional[_Mapping[str, str]] = ..., healthcheck: _Optional[_Union[HealthcheckConfig, _Mapping[str, _Any]]] = ..., post_start_on_primary: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class CreateSpec(_message.Message):
     __slots__ = ("image", "mounts", "copies", "builtin_tools", "required_services", "optional_services", "labels", "envs", "idle_ttl")
@@ -174,7 +174,7 @@ class CreateSpec(_message.Message):
     labels: _containers.ScalarMap[str, str]
     envs: _containers.ScalarMap[str, str]
     idle_ttl: _duration_pb2.Duration
-    def __init__(self, image: _Optional[str] = ..., mounts: _Optional[_Iterable[_Union[MountSpec, _Mapping]]] = ..., copies: _Optional[_Iterable[_Union[CopySpec, _Mapping]]] = ..., builtin_tools: _Optional[_Iterable[str]] = ..., required_services: _Optional[_Iterable[_Union[ServiceSpec, _Mapping]]] = ..., optional_services: _Optional[_Iterable[_Union[ServiceSpec, _Mapping]]] = ..., labels: _Optional[_Mapping[str, str]] = ..., envs: _Optional[_Mapping[str, str]] = ..., idle_ttl: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    def __init__(self, image: _Optional[str] = ..., mounts: _Optional[_Iterable[_Union[MountSpec, _Mapping[str, _Any]]]] = ..., copies: _Optional[_Iterable[_Union[CopySpec, _Mapping[str, _Any]]]] = ..., builtin_tools: _Optional[_Iterable[str]] = ..., required_services: _Optional[_Iterable[_Union[ServiceSpec, _Mapping[str, _Any]]]] = ..., optional_services: _Optional[_Iterable[_Union[ServiceSpec, _Mapping[str, _Any]]]] = ..., labels: _Optional[_Mapping[str, str]] = ..., envs: _Optional[_Mapping[str, str]] = ..., idle_ttl: _Optional[_Union[_duration_pb2.Duration, _Mapping[str, _Any]]] = ...) -> None: ...
 
 class SandboxHandle(_message.Message):
     __slots__ = ("sandbox_id", "state", "last_event_sequence", "required_services", "optional_services", "labels", "created_at", "image", "error_code", "error_message", "state_changed_at")
@@ -207,7 +207,7 @@ class SandboxHandle(_message.Message):
     error_code: str
     error_message: str
     state_changed_at: _timestamp_pb2.Timestamp
-    def __init__(self, sandbox_id: _Optional[str] = ..., state: _Optional[_Union[SandboxState, str]] = ..., last_event_sequence: _Optional[int] = ..., required_services: _Optional[_Iterable[_Union[ServiceSpec, _Mapping]]] = ..., optional_services: _Optional[_Iterable[_Union[ServiceSpec, _Mapping]]] = ..., labels: _Optional[_Mapping[str, str]] = ..., created_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., image: _Optional[str] = ..., error_code: _Optional[str] = ..., error_message: _Optional[str] = ..., state_changed_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    def __init__(self, sandbox_id: _Optional[str] = ..., state: _Optional[_Union[SandboxState, str]] = ..., last_event_sequence: _Optional[int] = ..., required_services: _Optional[_Iterable[_Union[ServiceSpec, _Mapping[str, _Any]]]] = ..., optional_services: _Optional[_Iterable[_Union[ServiceSpec, _Mapping[str, _Any]]]] = ..., labels: _Optional[_Mapping[str, str]] = ..., created_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping[str, _Any]]] = ..., image: _Optional[str] = ..., error_code: _Optional[str] = ..., error_message: _Optional[str] = ..., state_changed_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping[str, _Any]]] = ...) -> None: ...
 
 class SandboxPhaseDetails(_message.Message):
     __slots__ = ("phase", "error_code", "error_message", "reason")
@@ -269,7 +269,7 @@ class SandboxEvent(_message.Message):
     sandbox_phase: SandboxPhaseDetails
     exec: ExecEventDetails
     service: ServiceEventDetails
-    def __init__(self, event_id: _Optional[str] = ..., sequence: _Optional[int] = ..., sandbox_id: _Optional[str] = ..., event_type: _Optional[_Union[EventType, str]] = ..., occurred_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., replay: bool = ..., snapshot: bool = ..., sandbox_state: _Optional[_Union[SandboxState, str]] = ..., sandbox_phase: _Optional[_Union[SandboxPhaseDetails, _Mapping]] = ..., exec: _Optional[_Union[ExecEventDetails, _Mapping]] = ..., service: _Optional[_Union[ServiceEventDetails, _Mapping]] = ...) -> None: ...
+    def __init__(self, event_id: _Optional[str] = ..., sequence: _Optional[int] = ..., sandbox_id: _Optional[str] = ..., event_type: _Optional[_Union[EventType, str]] = ..., occurred_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping[str, _Any]]] = ..., replay: bool = ..., snapshot: bool = ..., sandbox_state: _Optional[_Union[SandboxState, str]] = ..., sandbox_phase: _Optional[_Union[SandboxPhaseDetails, _Mapping[str, _Any]]] = ..., exec: _Optional[_Union[ExecEventDetails, _Mapping[str, _Any]]] = ..., service: _Optional[_Union[ServiceEventDetails, _Mapping[str, _Any]]] = ...) -> None: ...
 
 class ExecStatus(_message.Message):
     __slots__ = ("exec_id", "sandbox_id", "state", "command", "cwd", "env_overrides", "exit_code", "error", "last_event_sequence")
@@ -308,13 +308,13 @@ class CreateSandboxRequest(_message.Message):
     create_spec: CreateSpec
     sandbox_id: str
     config_yaml: bytes
-    def __init__(self, create_spec: _Optional[_Union[CreateSpec, _Mapping]] = ..., sandbox_id: _Optional[str] = ..., config_yaml: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, create_spec: _Optional[_Union[CreateSpec, _Mapping[str, _Any]]] = ..., sandbox_id: _Optional[str] = ..., config_yaml: _Optional[bytes] = ...) -> None: ...
 
 class CreateSandboxResponse(_message.Message):
     __slots__ = ("sandbox",)
     SANDBOX_FIELD_NUMBER: _ClassVar[int]
     sandbox: SandboxHandle
-    def __init__(self, sandbox: _Optional[_Union[SandboxHandle, _Mapping]] = ...) -> None: ...
+    def __init__(self, sandbox: _Optional[_Union[SandboxHandle, _Mapping[str, _Any]]] = ...) -> None: ...
 
 class GetSandboxRequest(_message.Message):
     __slots__ = ("sandbox_id",)
@@ -326,7 +326,7 @@ class GetSandboxResponse(_message.Message):
     __slots__ = ("sandbox",)
     SANDBOX_FIELD_NUMBER: _ClassVar[int]
     sandbox: SandboxHandle
-    def __init__(self, sandbox: _Optional[_Union[SandboxHandle, _Mapping]] = ...) -> None: ...
+    def __init__(self, sandbox: _Optional[_Union[SandboxHandle, _Mapping[str, _Any]]] = ...) -> None: ...
 
 class ListSandboxesRequest(_message.Message):
     __slots__ = ("include_deleted", "label_selector")
@@ -347,7 +347,7 @@ class ListSandboxesResponse(_message.Message):
     __slots__ = ("sandboxes",)
     SANDBOXES_FIELD_NUMBER: _ClassVar[int]
     sandboxes: _containers.RepeatedCompositeFieldContainer[SandboxHandle]
-    def __init__(self, sandboxes: _Optional[_Iterable[_Union[SandboxHandle, _Mapping]]] = ...) -> None: ...
+    def __init__(self, sandboxes: _Optional[_Iterable[_Union[SandboxHandle, _Mapping[str, _Any]]]] = ...) -> None: ...
 
 class ResumeSandboxRequest(_message.Message):
     __slots__ = ("sandbox_id",)
@@ -451,7 +451,7 @@ class GetExecResponse(_message.Message):
     __slots__ = ("exec",)
     EXEC_FIELD_NUMBER: _ClassVar[int]
     exec: ExecStatus
-    def __init__(self, exec: _Optional[_Union[ExecStatus, _Mapping]] = ...) -> None: ...
+    def __init__(self, exec: _Optional[_Union[ExecStatus, _Mapping[str, _Any]]] = ...) -> None: ...
 
 class ListActiveExecsRequest(_message.Message):
     __slots__ = ("sandbox_id",)
@@ -463,4 +463,4 @@ class ListActiveExecsResponse(_message.Message):
     __slots__ = ("execs",)
     EXECS_FIELD_NUMBER: _ClassVar[int]
     execs: _containers.RepeatedCompositeFieldContainer[ExecStatus]
-    def __init__(self, execs: _Optional[_Iterable[_Union[ExecStatus, _Mapping]]] = ...) -> None: ...
+    def __init__(self, execs: _Optional[_Iterable[_Union[ExecStatus, _Mapping[str, _Any]]]] = ...) -> None: ...

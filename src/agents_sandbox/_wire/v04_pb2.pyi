@@ -5,7 +5,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
+from typing import Any as _Any, ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
@@ -88,7 +88,7 @@ class CompanionContainerSpec(_message.Message):
     cpu_limit: str
     memory_limit: str
     disk_limit: str
-    def __init__(self, name: _Optional[str] = ..., image: _Optional[str] = ..., envs: _Optional[_Mapping[str, str]] = ..., healthcheck: _Optional[_Union[_v02_pb2.HealthcheckConfig, _Mapping]] = ..., post_start_on_primary: _Optional[_Iterable[str]] = ..., command: _Optional[_Iterable[str]] = ..., cpu_limit: _Optional[str] = ..., memory_limit: _Optional[str] = ..., disk_limit: _Optional[str] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., image: _Optional[str] = ..., envs: _Optional[_Mapping[str, str]] = ..., healthcheck: _Optional[_Union[_v02_pb2.HealthcheckConfig, _Mapping[str, _Any]]] = ..., post_start_on_primary: _Optional[_Iterable[str]] = ..., command: _Optional[_Iterable[str]] = ..., cpu_limit: _Optional[str] = ..., memory_limit: _Optional[str] = ..., disk_limit: _Optional[str] = ...) -> None: ...
 
 class CreateSpec(_message.Message):
     __slots__ = ("image", "mounts", "copies", "builtin_tools", "companion_containers", "labels", "envs", "idle_ttl", "ports", "command", "cpu_limit", "memory_limit", "disk_limit", "gpus")
@@ -134,7 +134,7 @@ class CreateSpec(_message.Message):
     memory_limit: str
     disk_limit: str
     gpus: str
-    def __init__(self, image: _Optional[str] = ..., mounts: _Optional[_Iterable[_Union[_v02_pb2.MountSpec, _Mapping]]] = ..., copies: _Optional[_Iterable[_Union[_v02_pb2.CopySpec, _Mapping]]] = ..., builtin_tools: _Optional[_Iterable[str]] = ..., companion_containers: _Optional[_Iterable[_Union[CompanionContainerSpec, _Mapping]]] = ..., labels: _Optional[_Mapping[str, str]] = ..., envs: _Optional[_Mapping[str, str]] = ..., idle_ttl: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., ports: _Optional[_Iterable[_Union[PortMapping, _Mapping]]] = ..., command: _Optional[_Iterable[str]] = ..., cpu_limit: _Optional[str] = ..., memory_limit: _Optional[str] = ..., disk_limit: _Optional[str] = ..., gpus: _Optional[str] = ...) -> None: ...
+    def __init__(self, image: _Optional[str] = ..., mounts: _Optional[_Iterable[_Union[_v02_pb2.MountSpec, _Mapping[str, _Any]]]] = ..., copies: _Optional[_Iterable[_Union[_v02_pb2.CopySpec, _Mapping[str, _Any]]]] = ..., builtin_tools: _Optional[_Iterable[str]] = ..., companion_containers: _Optional[_Iterable[_Union[CompanionContainerSpec, _Mapping[str, _Any]]]] = ..., labels: _Optional[_Mapping[str, str]] = ..., envs: _Optional[_Mapping[str, str]] = ..., idle_ttl: _Optional[_Union[_duration_pb2.Duration, _Mapping[str, _Any]]] = ..., ports: _Optional[_Iterable[_Union[PortMapping, _Mapping[str, _Any]]]] = ..., command: _Optional[_Iterable[str]] = ..., cpu_limit: _Optional[str] = ..., memory_limit: _Optional[str] = ..., disk_limit: _Optional[str] = ..., gpus: _Optional[str] = ...) -> None: ...
 
 class SandboxHandle(_message.Message):
     __slots__ = ("sandbox_id", "state", "last_event_sequence", "companion_containers", "labels", "created_at", "image", "error_code", "error_message", "state_changed_at")
@@ -165,7 +165,7 @@ class SandboxHandle(_message.Message):
     error_code: str
     error_message: str
     state_changed_at: _timestamp_pb2.Timestamp
-    def __init__(self, sandbox_id: _Optional[str] = ..., state: _Optional[_Union[_v02_pb2.SandboxState, str]] = ..., last_event_sequence: _Optional[int] = ..., companion_containers: _Optional[_Iterable[_Union[CompanionContainerSpec, _Mapping]]] = ..., labels: _Optional[_Mapping[str, str]] = ..., created_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., image: _Optional[str] = ..., error_code: _Optional[str] = ..., error_message: _Optional[str] = ..., state_changed_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    def __init__(self, sandbox_id: _Optional[str] = ..., state: _Optional[_Union[_v02_pb2.SandboxState, str]] = ..., last_event_sequence: _Optional[int] = ..., companion_containers: _Optional[_Iterable[_Union[CompanionContainerSpec, _Mapping[str, _Any]]]] = ..., labels: _Optional[_Mapping[str, str]] = ..., created_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping[str, _Any]]] = ..., image: _Optional[str] = ..., error_code: _Optional[str] = ..., error_message: _Optional[str] = ..., state_changed_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping[str, _Any]]] = ...) -> None: ...
 
 class CompanionContainerEventDetails(_message.Message):
     __slots__ = ("name", "error_code", "error_message")
@@ -201,7 +201,7 @@ class SandboxEvent(_message.Message):
     sandbox_phase: _v02_pb2.SandboxPhaseDetails
     exec: _v02_pb2.ExecEventDetails
     companion_container: CompanionContainerEventDetails
-    def __init__(self, event_id: _Optional[str] = ..., sequence: _Optional[int] = ..., sandbox_id: _Optional[str] = ..., event_type: _Optional[_Union[EventType, str]] = ..., occurred_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., replay: bool = ..., snapshot: bool = ..., sandbox_state: _Optional[_Union[_v02_pb2.SandboxState, str]] = ..., sandbox_phase: _Optional[_Union[_v02_pb2.SandboxPhaseDetails, _Mapping]] = ..., exec: _Optional[_Union[_v02_pb2.ExecEventDetails, _Mapping]] = ..., companion_container: _Optional[_Union[CompanionContainerEventDetails, _Mapping]] = ...) -> None: ...
+    def __init__(self, event_id: _Optional[str] = ..., sequence: _Optional[int] = ..., sandbox_id: _Optional[str] = ..., event_type: _Optional[_Union[EventType, str]] = ..., occurred_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping[str, _Any]]] = ..., replay: bool = ..., snapshot: bool = ..., sandbox_state: _Optional[_Union[_v02_pb2.SandboxState, str]] = ..., sandbox_phase: _Optional[_Union[_v02_pb2.SandboxPhaseDetails, _Mapping[str, _Any]]] = ..., exec: _Optional[_Union[_v02_pb2.ExecEventDetails, _Mapping[str, _Any]]] = ..., companion_container: _Optional[_Union[CompanionContainerEventDetails, _Mapping[str, _Any]]] = ...) -> None: ...
 
 class CreateSandboxRequest(_message.Message):
     __slots__ = ("create_spec", "sandbox_id", "config_yaml")
@@ -211,22 +211,22 @@ class CreateSandboxRequest(_message.Message):
     create_spec: CreateSpec
     sandbox_id: str
     config_yaml: bytes
-    def __init__(self, create_spec: _Optional[_Union[CreateSpec, _Mapping]] = ..., sandbox_id: _Optional[str] = ..., config_yaml: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, create_spec: _Optional[_Union[CreateSpec, _Mapping[str, _Any]]] = ..., sandbox_id: _Optional[str] = ..., config_yaml: _Optional[bytes] = ...) -> None: ...
 
 class CreateSandboxResponse(_message.Message):
     __slots__ = ("sandbox",)
     SANDBOX_FIELD_NUMBER: _ClassVar[int]
     sandbox: SandboxHandle
-    def __init__(self, sandbox: _Optional[_Union[SandboxHandle, _Mapping]] = ...) -> None: ...
+    def __init__(self, sandbox: _Optional[_Union[SandboxHandle, _Mapping[str, _Any]]] = ...) -> None: ...
 
 class GetSandboxResponse(_message.Message):
     __slots__ = ("sandbox",)
     SANDBOX_FIELD_NUMBER: _ClassVar[int]
     sandbox: SandboxHandle
-    def __init__(self, sandbox: _Optional[_Union[SandboxHandle, _Mapping]] = ...) -> None: ...
+    def __init__(self, sandbox: _Optional[_Union[SandboxHandle, _Mapping[str, _Any]]] = ...) -> None: ...
 
 class ListSandboxesResponse(_message.Message):
     __slots__ = ("sandboxes",)
     SANDBOXES_FIELD_NUMBER: _ClassVar[int]
     sandboxes: _containers.RepeatedCompositeFieldContainer[SandboxHandle]
-    def __init__(self, sandboxes: _Optional[_Iterable[_Union[SandboxHandle, _Mapping]]] = ...) -> None: ...
+    def __init__(self, sandboxes: _Optional[_Iterable[_Union[SandboxHandle, _Mapping[str, _Any]]]] = ...) -> None: ...

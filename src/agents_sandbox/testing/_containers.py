@@ -33,13 +33,13 @@ class Container:
     def __init__(self, name: str, behavior: ContainerBehavior, clock: Clock) -> None:
         self.name = name
         self.behavior = behavior
-        self.state = ContainerState.GONE
-        self.oom_killed = False
-        self.stopped = False
+        self.state: ContainerState = ContainerState.GONE
+        self.oom_killed: bool = False
+        self.stopped: bool = False
         """Whether it is down because the daemon stopped it."""
         self._id = secrets.token_hex(32)
         self._clock = clock
-        self.starts = 0
+        self.starts: int = 0
         """How often it was started; tells one run from the next."""
         self._up_since = 0
         self._down_since: int | None = None

@@ -47,7 +47,7 @@ class Engine:
         background: Background,
     ) -> None:
         self.recorder = recorder
-        self.faults = FaultStack()
+        self.faults: FaultStack = FaultStack()
         self.socket = socket
         self._runner = runner
         self._background = background

@@ -16,7 +16,7 @@ class EventLog:
     def __init__(self, sandbox_id: str, clock: Clock) -> None:
         self.sandbox_id = sandbox_id
         self.events: list[pb.SandboxEvent] = []
-        self.head = 0
+        self.head: int = 0
         """Sequence of the newest event."""
         self._clock = clock
         self._followers: set[EventStream] = set()

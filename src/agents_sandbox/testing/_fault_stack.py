@@ -13,7 +13,7 @@ class FaultStack:
     """Used in the daemon's thread only."""
 
     def __init__(self) -> None:
-        self.planned = PlannedCalls()
+        self.planned: PlannedCalls = PlannedCalls()
         # Oldest first; what is planned for one call is closest to it.
         self._faults: tuple[Fault, ...] = (self.planned,)
 

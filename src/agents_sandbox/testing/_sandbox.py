@@ -31,19 +31,19 @@ class Sandbox:
         self.id = sandbox_id
         self.spec = spec
         self.state: pb.SandboxState = pb.SANDBOX_STATE_UNSPECIFIED
-        self.error_code = ""
-        self.error_message = ""
-        self.created_at = clock.now()
-        self.state_changed_at = self.created_at
-        self.log = EventLog(sandbox_id, clock)
+        self.error_code: str = ""
+        self.error_message: str = ""
+        self.created_at: Timestamp = clock.now()
+        self.state_changed_at: Timestamp = self.created_at
+        self.log: EventLog = EventLog(sandbox_id, clock)
         self.execs: dict[str, Exec] = {}
         self.containers: dict[str, Container] = {}
         """All containers by name, `PRIMARY` for the primary; empty until they are made."""
         self.last_exec_end: Timestamp | None = None
         """When an exec last finished or was cancelled."""
-        self.materializing = False
+        self.materializing: bool = False
         """Whether a create is in the middle of its Docker work."""
-        self.down = asyncio.Event()
+        self.down: asyncio.Event = asyncio.Event()
         """Set once the primary is gone or stopped; cuts a stop short that waits for that."""
         self.stops: set[asyncio.Task[None]] = set()
         self.removal: asyncio.Task[None] | None = None
