@@ -195,7 +195,7 @@ class Child:
         try:
             self.ended = in_thread(popen.wait, f"fake-agboxd-exec-{popen.pid}")
         except RuntimeError as error:  # at the interpreter's exit some Pythons refuse threads
-            os.killpg(popen.pid, signal.SIGKILL)
+            _kill_group(popen.pid)
             popen.wait()
             raise CannotStartError(str(error)) from error
 
@@ -208,8 +208,12 @@ class Child:
     def kill(self) -> None:
         """Kill the whole group, also when its leader is gone already."""
         if self.lives():
-            with suppress(ProcessLookupError, PermissionError):  # macOS: EPERM for a zombie
-                os.killpg(self._pid, signal.SIGKILL)
+            _kill_group(self._pid)
+
+
+def _kill_group(pid: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):  # macOS: EPERM for a zombie
+        os.killpg(pid, signal.SIGKILL)
 
 
 def _kill(children: Collection[Child], folder: Path) -> None:
