@@ -62,10 +62,23 @@ def read_document(text: bytes) -> Node | None:
     # finds the same errors and names them in words of its own.
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
+        return _read(text, yaml, loader)
+    except _TooDeepError:
+        return _read(text, yaml, yaml.SafeLoader)
+
+
+class _TooDeepError(Exception):
+    """The libyaml of PyYAML since 6.0.4 stops at 1,000 levels, where Go's port goes on."""
+
+
+def _read(text: bytes, yaml: Any, loader: Any) -> Node | None:
+    try:
         return _compose(yaml.parse(text, loader), yaml)
     except yaml.reader.ReaderError as error:
         raise ValueError(f"yaml: {error.reason}") from error
     except yaml.MarkedYAMLError as error:
+        if error.problem == "exceeded maximum nesting depth":
+            raise _TooDeepError from error
         is_scanner_error = isinstance(error, yaml.scanner.ScannerError)
         where = _where((error.context_mark, error.problem_mark), is_scanner_error)
         raise ValueError(f"yaml: {where}{error.problem}") from error
