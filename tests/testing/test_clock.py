@@ -53,7 +53,7 @@ async def test_no_time_is_a_turn_of_the_loop() -> None:
 async def test_moments_differ_while_time_stands_still() -> None:
     clock = VirtualClock()
     first, second = (clock.now().ToNanoseconds() for _ in range(2))
-    assert (first, second) == (clock.nanoseconds(), clock.nanoseconds() + 1)
+    assert (first, second) == (clock.nanoseconds(), clock.nanoseconds() + 1_000)
     await clock.advance(1)
     assert clock.now().ToNanoseconds() == first + 1_000_000_000
 

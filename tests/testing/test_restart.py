@@ -18,7 +18,7 @@ from agents_sandbox.testing import ContainerBehavior, FakeDaemon
 from agents_sandbox.testing._service import Service
 from agents_sandbox.testing._watch import Watch
 
-from .raw import Raw, connected, not_found
+from .raw import TIMEOUT, Raw, connected, not_found
 
 VERSIONS = ["0.2.1", "0.3.2", "0.4.0", "0.4.3"]
 TOLERANT = ["0.4.0", "0.4.3"]
@@ -204,6 +204,18 @@ def test_kill_breaks_streams_and_connections(daemon: FakeDaemon) -> None:
     daemon.start()
     with connected(daemon) as raw:
         assert raw(methods.PING).daemon == "agboxd"
+
+
+def test_a_kill_is_a_lost_connection_to_calls_that_nobody_serves_yet(daemon: FakeDaemon) -> None:
+    for _ in range(5):
+        with grpc.insecure_channel(f"unix:{daemon.socket_path}") as channel:
+            ping: Any = channel.unary_unary(methods.PING.path)
+            ping(b"", timeout=TIMEOUT)
+            # More than are served until then.
+            pings = [ping.future(b"", timeout=TIMEOUT) for _ in range(100)]
+            with daemon.down():
+                codes = {call.code() for call in pings}
+        assert codes <= {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE}
 
 
 def test_terminate_waits_for_open_streams(daemon: FakeDaemon) -> None:

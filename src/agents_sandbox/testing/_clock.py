@@ -32,8 +32,8 @@ class Clock(ABC):
         self._last = 0
 
     def now(self) -> Timestamp:
-        """The current time, later than every time handed out before."""
-        self._last = max(self._last + 1, self.nanoseconds())
+        """The current time, later than every time handed out before, in microseconds too."""
+        self._last = max(self._last + 1_000, self.nanoseconds())
         seconds, nanos = divmod(self._last, _NANOS)
         return Timestamp(seconds=seconds, nanos=nanos)
 

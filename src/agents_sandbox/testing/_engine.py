@@ -145,6 +145,7 @@ class Engine:
         self.socket.close(leave_stale=leave_stale)
 
     async def _kill(self, *, stale_socket: bool) -> None:
+        self.socket.cut()
         await self._shut("Socket closed", leave_stale=stale_socket)
         await self._service.die()
         self._ended.set()

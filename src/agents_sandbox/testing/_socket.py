@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import socket
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -57,6 +58,7 @@ class SocketFile:
         # While the server listens, the number of its socket's inode is given to no other.
         self._ours: os.stat_result | None = None
         self._stale: os.stat_result | None = None
+        self._bound: str | None = None
         self._muted = ExitStack()
 
     def listen(self, bind: Callable[[str], object]) -> None:
@@ -77,6 +79,7 @@ class SocketFile:
         with _staging_folder(self.path) as staging:
             bound = Path(staging, "s")
             bind(_grpc_address(bound))
+            self._bound = str(bound)
             self._ours = _publish(bound, self.path)
 
     def close(self, *, leave_stale: bool = False) -> None:
@@ -97,6 +100,19 @@ class SocketFile:
         if self._stale and _is_at(self.path, self._stale) and not self._is_live():
             self.path.unlink()
         self._ours = self._stale = None
+
+    def cut(self) -> None:
+        """Break all connections, and take no more, as the end of a process does.
+
+        gRPC's own end of a server cancels the calls that it has not begun to serve, which no
+        client of a dead process could tell.
+        """
+        # Twice: the first time ends the listening, and misses what was taken meanwhile.
+        for ours in itertools.chain(_sockets(), _sockets()):
+            # Those of clients in this process have no name of their own.
+            with ours, suppress(OSError):
+                if ours.family == socket.AF_UNIX and ours.getsockname() == self._bound:
+                    ours.shutdown(socket.SHUT_RDWR)
 
     def mute(self) -> None:
         """Put another socket in the place, which takes connections and never speaks.
@@ -129,6 +145,16 @@ class SocketFile:
             probe.setblocking(False)
             # Anything but a refusal, even "try again", means that somebody is there.
             return probe.connect_ex(str(self.path)) != errno.ECONNREFUSED
+
+
+def _sockets() -> Iterator[socket.socket]:
+    """All sockets of this process, each with a descriptor of its own."""
+    for descriptor in [int(item.name) for item in Path("/dev/fd").iterdir()]:
+        try:
+            if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+                yield socket.socket(fileno=os.dup(descriptor))
+        except OSError:
+            continue  # closed meanwhile, as the one of the folder itself
 
 
 @contextmanager
