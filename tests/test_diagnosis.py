@@ -34,11 +34,17 @@ def listen(path: Path, kind: socket.SocketKind = socket.SOCK_STREAM) -> socket.s
     return bound
 
 
-def diagnosis(path: Path, detail: str = "said") -> str:
-    """Return what the error says about a socket path, between its fixed ends."""
+def diagnosis(path: Path, detail: str = "said", *, retryable: bool = True) -> str:
+    """Return what the error says about a socket path, between its fixed ends.
+
+    Args:
+        path: The path.
+        detail: What gRPC said.
+        retryable: Whether it shall be taken for something that can pass by itself.
+    """
     error = DaemonAddress(path).unavailable(detail)
     assert type(error) is DaemonUnavailableError
-    assert (error.socket_path, error.code, error.retryable) == (str(path), "UNAVAILABLE", True)
+    assert (error.socket_path, error.code, error.retryable) == (str(path), "UNAVAILABLE", retryable)
     message = str(error)
     assert message.startswith(f"no agents-sandbox daemon at {path}: ")
     assert message.endswith(" (path from socket_path=)")
@@ -74,7 +80,8 @@ def test_a_missing_file(folder: Path) -> None:
 def test_something_else(folder: Path, make: Callable[[Path], None]) -> None:
     path = folder / "agboxd.sock"
     make(path)
-    assert diagnosis(path) == "it is not a socket. Pass the path of the daemon's socket"
+    told = diagnosis(path, retryable=False)
+    assert told == "it is not a socket. Pass the path of the daemon's socket"
 
 
 def test_a_stale_socket(folder: Path) -> None:
@@ -98,22 +105,24 @@ def test_a_socket_behind_a_link_is_found(folder: Path) -> None:
 
 def test_a_socket_of_another_kind(folder: Path) -> None:
     with listen(folder / "agboxd.sock", socket.SOCK_DGRAM):
-        assert diagnosis(folder / "agboxd.sock") == os.strerror(errno.EPROTOTYPE)
+        told = diagnosis(folder / "agboxd.sock", retryable=False)
+    assert told == os.strerror(errno.EPROTOTYPE)
 
 
 def test_a_file_for_a_folder(folder: Path) -> None:
     (folder / "agbox").touch()
-    assert diagnosis(folder / "agbox" / "agboxd.sock") == os.strerror(errno.ENOTDIR)
+    told = diagnosis(folder / "agbox" / "agboxd.sock", retryable=False)
+    assert told == os.strerror(errno.ENOTDIR)
 
 
 def test_a_loop_of_links(folder: Path) -> None:
     (folder / "agboxd.sock").symlink_to(folder / "agboxd.sock")
-    assert diagnosis(folder / "agboxd.sock") == os.strerror(errno.ELOOP)
+    assert diagnosis(folder / "agboxd.sock", retryable=False) == os.strerror(errno.ELOOP)
 
 
 def test_a_forbidden_folder(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     with looks_denied(monkeypatch):
-        told = diagnosis(folder / "agboxd.sock")
+        told = diagnosis(folder / "agboxd.sock", retryable=False)
     assert told == "permission denied on the way to it. Run as the daemon's user"
 
 
@@ -133,7 +142,24 @@ def test_a_socket_that_lets_nobody_in(
 
     with listen(folder / "agboxd.sock"):
         monkeypatch.setattr(socket, "socket", RefusingSocket)
-        assert diagnosis(folder / "agboxd.sock").startswith(expected)
+        denied = refusal == errno.EACCES
+        told = diagnosis(folder / "agboxd.sock", retryable=not denied)
+    assert told.startswith(expected)
+
+
+@pytest.mark.parametrize("listening", [True, False])
+def test_whether_somebody_listens(folder: Path, listening: bool) -> None:
+    address = DaemonAddress(folder / "agboxd.sock")
+    with listen(folder / "agboxd.sock") as bound:
+        if not listening:
+            bound.close()
+        assert address.somebody_listens() is listening
+
+
+def test_nobody_listens_where_no_path_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    assert not DaemonAddress(None).somebody_listens()
 
 
 def test_no_descriptor_left_to_look_with(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:

@@ -240,6 +240,37 @@ def test_a_timeout_of_the_daemons_own_tells_no_bound(seconds: float) -> None:
     assert str(error) == "GetSandbox: said"
 
 
+def test_whoever_does_not_know_a_call_is_no_daemon() -> None:
+    error = raised(Failure(grpc.StatusCode.UNIMPLEMENTED, "Method not found!"))
+    assert str(error) == (
+        "GetSandbox: Method not found! "
+        "(the peer does not know this call: it is no agents-sandbox daemon)"
+    )
+
+
+# grpcio 1.62 and 1.85.
+@pytest.mark.parametrize("said", ["{}", "Stream removed (CLIENT: {})"])
+@pytest.mark.parametrize(
+    ("method", "hint"),
+    [(methods.LIST_SANDBOXES, "with label_selector"), (methods.GET_EXEC, "no agents-sandbox")],
+)
+def test_an_answer_that_is_too_large_is_no_fault_of_the_caller(
+    said: str, method: methods.Method[Any, Any], hint: str
+) -> None:
+    text = said.format("Received message larger than max (100000000 vs. 67108864)")
+    error = raised(Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, text), method)
+    assert type(error) is ProtocolError
+    assert (error.code, error.sandbox_id) == ("RESOURCE_EXHAUSTED", "box-1")
+    assert str(error).startswith(f"{method.name}: the answer is over the limit of 64 MiB: ")
+    assert hint in str(error)
+
+
+def test_a_request_that_is_too_large_is_another_matter() -> None:
+    text = "grpc: received message larger than max (67108865 vs. 4194304)"
+    error = raised(Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, text))
+    assert (type(error), str(error)) == (DaemonError, f"GetSandbox: {text}")
+
+
 def test_an_absent_daemon_is_looked_for(tmp_path: Path) -> None:
     path = str(tmp_path / "agboxd.sock")
     error = raised(Failure(grpc.StatusCode.UNAVAILABLE, "connect failed"), socket_path=path)
@@ -323,6 +354,6 @@ def test_the_channel_suits_a_local_socket_and_never_pings() -> None:
         "grpc.enable_http_proxy": 0,
         "grpc.initial_reconnect_backoff_ms": 50,
         "grpc.max_reconnect_backoff_ms": 1000,
-        "grpc.max_receive_message_length": -1,
+        "grpc.max_receive_message_length": 64 * 1024 * 1024,
         "grpc.use_local_subchannel_pool": 1,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -68,7 +69,8 @@ class DaemonAddress:
             found = Path((self._opened or self.resolve())[0]).stat()
         except OSError:
             return None
-        return found.st_dev, found.st_ino, found.st_ctime_ns
+        # The number of a file may be given again, and a chmod makes no other daemon.
+        return found.st_dev, found.st_ino, found.st_mtime_ns
 
     def unavailable(self, detail: str) -> DaemonUnavailableError:
         """Describe why no daemon answers, by looking at the socket now.
@@ -78,7 +80,17 @@ class DaemonAddress:
         """
         # The path that was tried, whatever the environment says by now.
         path, origin = self._opened or self.resolve()
-        return _unavailable(path, f"{_diagnose(path, detail)} (path from {origin})")
+        what, may_change = _diagnose(path, detail)
+        error = _unavailable(path, f"{what} (path from {origin})")
+        error.retryable = may_change
+        return error
+
+    def somebody_listens(self) -> bool:
+        """Whether the socket takes connections now."""
+        try:
+            return _knock((self._opened or self.resolve())[0]) is None
+        except DaemonUnavailableError:
+            return False
 
 
 def _absolute(path: str) -> str:
@@ -120,37 +132,39 @@ def _default_path() -> tuple[str, str]:
     return _absolute(path), origin
 
 
-def _diagnose(path: str, detail: str) -> str:
+def _diagnose(path: str, detail: str) -> tuple[str, bool]:
+    """Say what is wrong, and whether it may be another thing in a moment."""
     try:
         mode = Path(path).stat().st_mode
     except FileNotFoundError:
         folder = Path(path).parent
         missing = "the socket does not exist" if folder.is_dir() else f"folder {folder} is missing"
-        return f"{missing}. Is the daemon running? Start agboxd"
+        return f"{missing}. Is the daemon running? Start agboxd", True
     except PermissionError:
-        return "permission denied on the way to it. Run as the daemon's user"
+        return "permission denied on the way to it. Run as the daemon's user", False
     except OSError as error:
-        return f"{error.strerror}"
+        return f"{error.strerror}", False
     if not stat.S_ISSOCK(mode):
-        return "it is not a socket. Pass the path of the daemon's socket"
-    return _knock(path) or (
+        return "it is not a socket. Pass the path of the daemon's socket", False
+    unclear = (
         f"somebody listens there, but the connection failed ({detail}). "
         "It may be going down, or be no daemon at all"
     )
+    return _knock(path) or (unclear, True)
 
 
-def _knock(path: str) -> str | None:
+def _knock(path: str) -> tuple[str, bool] | None:
     """Try to connect, without waiting; say what is wrong, or None if somebody listens."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             probe.setblocking(False)
             probe.connect(path)
     except PermissionError:
-        return "permission denied. Run as the daemon's user"
+        return "permission denied. Run as the daemon's user", False
     except BlockingIOError:
         return None  # somebody listens, with many waiting already
     except ConnectionRefusedError:
-        return "nobody listens there, the socket is stale. Start agboxd"
+        return "nobody listens there, the socket is stale. Start agboxd", True
     except OSError as error:
-        return f"{error.strerror}"
+        return f"{error.strerror}", error.errno in (errno.EMFILE, errno.ENFILE)
     return None
