@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -17,9 +17,22 @@ class Background:
 
     async def result(self) -> Any:
         """Wait for the call's end: its result, or its error."""
-        return await self._task
+        return await asyncio.wait_for(self._task, timeout=30)
 
 
 async def off_loop(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     """Call a function that blocks, such as the fake daemon's `wait_for_call`."""
     return await asyncio.to_thread(function, *args, **kwargs)
+
+
+async def step(iterator: AsyncIterator[T]) -> T:
+    """Take one step of an iterator."""
+    return await anext(iterator)
+
+
+async def unless_late(seconds: float, function: Callable[..., Any], *args: Any) -> Any:
+    """Make a call; interrupt it if it takes longer, and return None."""
+    try:
+        return await asyncio.wait_for(function(*args), seconds)
+    except asyncio.TimeoutError:
+        return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from threading import Thread
 from typing import Any, TypeVar
@@ -32,3 +32,13 @@ class Background:
 def off_loop(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     """Call a function that blocks, such as the fake daemon's `wait_for_call`."""
     return function(*args, **kwargs)
+
+
+def step(iterator: Iterator[T]) -> T:
+    """Take one step of an iterator."""
+    return next(iterator)
+
+
+def unless_late(seconds: float, function: Callable[..., Any], *args: Any) -> Any:
+    """Make a call, however long it takes: nobody can interrupt a thread."""
+    return function(*args)

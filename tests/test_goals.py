@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -27,10 +28,9 @@ from agents_sandbox import (
     ServiceSpec,
 )
 from agents_sandbox._deadline import Deadline
+from agents_sandbox._endings import BECOME_STOPPED, BecomeDeleted, BecomeStopped
 from agents_sandbox._goals import (
-    BECOME_DELETED,
     BECOME_READY,
-    BECOME_STOPPED,
     ExecGoal,
     ReadyWithCompanions,
     SandboxGoal,
@@ -43,7 +43,6 @@ S = SandboxState
 GOALS: dict[str, SandboxGoal] = {
     "ready": BECOME_READY,
     "stopped": BECOME_STOPPED,
-    "deleted": BECOME_DELETED,
 }
 
 # True: reached. False: on the way. An error: never.
@@ -74,21 +73,6 @@ JUDGEMENTS: dict[str, dict[tuple[SandboxState, str | None], object]] = {
         # A delete while a stop runs: STOPPED still comes.
         (S.DELETING, None): False,
         (S.DELETED, None): SandboxInvalidStateError,
-        (UNKNOWN, None): False,
-    },
-    "deleted": {
-        (S.UNSPECIFIED, None): False,
-        (S.PENDING, None): False,
-        # A create inside its Docker work goes on, and its READY outlives the delete.
-        (S.READY, None): SandboxInvalidStateError,
-        (S.FAILED, "CONTAINER_DIED"): False,
-        (S.FAILED, "CONTAINER_OOM"): False,
-        (S.FAILED, None): False,
-        (S.FAILED, "SANDBOX_CREATE_FAILED"): SandboxFailedError,
-        (S.FAILED, "SANDBOX_DELETE_FAILED"): SandboxFailedError,
-        (S.STOPPED, None): False,
-        (S.DELETING, None): False,
-        (S.DELETED, None): True,
         (UNKNOWN, None): False,
     },
 }
@@ -176,9 +160,248 @@ def test_a_dead_end_names_both_states_and_a_likely_cause() -> None:
         BECOME_READY.reached(sandbox(S.STOPPED))
 
 
-def test_a_create_that_outlived_a_delete_tells_the_way_out() -> None:
-    with pytest.raises(SandboxInvalidStateError, match=r"will not become DELETED.*Delete it again"):
-        BECOME_DELETED.reached(sandbox(S.READY))
+@pytest.mark.parametrize("goal", [*GOALS.values(), BecomeDeleted()])
+def test_goals_of_a_sandbox_are_concerned_with_its_states(
+    goal: SandboxGoal | BecomeDeleted,
+) -> None:
+    assert not goal.concerns(event())
+    assert not goal.concerns(event(exec=ExecEventDetails("exec-1", 1, ExecState.FAILED)))
+    assert all(goal.concerns(event(state)) for state in [*S, UNKNOWN] if state is not S.UNSPECIFIED)
+
+
+T = SandboxEventType
+ACCEPTED = (T.SANDBOX_ACCEPTED, S.PENDING)
+PREPARING = (T.SANDBOX_PREPARING, S.PENDING)
+READY = (T.SANDBOX_READY, S.READY)
+FAILED_SANDBOX = (T.SANDBOX_FAILED, S.FAILED)
+STOPPED = (T.SANDBOX_STOPPED, S.STOPPED)
+DELETING = (T.SANDBOX_DELETE_REQUESTED, S.DELETING)
+DELETED = (T.SANDBOX_DELETED, S.DELETED)
+STEPS = {
+    "plain": ([DELETING, DELETED], S.DELETED, True),
+    "from the beginning": ([ACCEPTED, PREPARING, READY, DELETING, DELETED], S.DELETED, True),
+    "before the Docker work": ([ACCEPTED, DELETING, DELETED], S.DELETED, True),
+    "on the way": ([ACCEPTED, PREPARING, READY, DELETING], S.DELETING, False),
+    "unseen so far": ([], S.DELETED, False),
+    "a create is at work": ([ACCEPTED, PREPARING, DELETING, DELETED], S.DELETED, False),
+    "it came back": ([ACCEPTED, PREPARING, DELETING, DELETED, READY], S.READY, None),
+    "it came back failed": (
+        [ACCEPTED, PREPARING, DELETING, DELETED, FAILED_SANDBOX],
+        S.FAILED,
+        None,
+    ),
+    "it comes back and goes": (
+        [ACCEPTED, PREPARING, DELETING, DELETED, READY, DELETING],
+        S.DELETING,
+        False,
+    ),
+    "it came back and went": (
+        [ACCEPTED, PREPARING, DELETING, DELETED, READY, DELETING, DELETED],
+        S.DELETED,
+        True,
+    ),
+    "a create fails during the delete": (
+        [ACCEPTED, PREPARING, DELETING, FAILED_SANDBOX, DELETED],
+        S.DELETED,
+        True,
+    ),
+    "a stop ends during the delete": ([DELETING, STOPPED, DELETED], S.DELETED, True),
+    "a stop ends after it": ([DELETING, DELETED, STOPPED], S.STOPPED, None),
+}
+
+
+@pytest.mark.parametrize(("steps", "state", "expected"), STEPS.values(), ids=STEPS)
+def test_deleted_is_meant_for_good(
+    steps: list[tuple[SandboxEventType, SandboxState]], state: SandboxState, expected: bool | None
+) -> None:
+    goal = BecomeDeleted()
+    for sequence, (kind, after) in enumerate(steps, 1):
+        goal.settled_by(dataclasses.replace(event(after, kind), sequence=sequence))
+    # None: it must be asked for again.
+    assert goal.undone(sandbox(state), restarted=False) is (expected is None)
+    assert goal.reached(sandbox(state)) is (expected is True)
+
+
+@pytest.mark.parametrize("settles", [DELETED, READY])
+def test_a_snapshot_is_due_when_a_sandbox_is_gone_or_back(
+    settles: tuple[SandboxEventType, SandboxState],
+) -> None:
+    goal = BecomeDeleted()
+    assert not goal.settled_by(event(PREPARING[1], PREPARING[0]))
+    assert not goal.settled_by(event(DELETING[1], DELETING[0]))
+    assert goal.settled_by(event(S.DELETED, T.SANDBOX_DELETED))
+    assert goal.settled_by(event(settles[1], settles[0]))
+
+
+def test_a_restart_ends_the_create_that_could_bring_a_sandbox_back() -> None:
+    goal = BecomeDeleted()
+    for kind, state in (PREPARING, DELETING, DELETED):
+        goal.settled_by(event(state, kind))
+    assert not goal.reached(sandbox(S.DELETED))
+    assert not goal.undone(sandbox(S.DELETED), restarted=True)
+    assert goal.reached(sandbox(S.DELETED))
+
+
+@pytest.mark.parametrize("state", [S.STOPPED, S.FAILED])
+def test_a_delete_that_a_restart_has_swallowed_is_asked_for_again(state: SandboxState) -> None:
+    goal = BecomeDeleted()
+    for kind, new in (DELETING, STOPPED):
+        goal.settled_by(event(new, kind))
+    assert not goal.undone(sandbox(state), restarted=False)
+    assert goal.undone(sandbox(state), restarted=True)
+
+
+def test_a_purged_sandbox_is_deleted_for_good() -> None:
+    goal = BecomeDeleted()
+    goal.settled_by(event(PREPARING[1], PREPARING[0]))
+    goal.gone = True
+    assert goal.reached(sandbox(S.DELETED))
+
+
+def test_a_resume_is_given_a_moment_to_bring_a_sandbox_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    unbound = Deadline(math.inf)
+    goal = BecomeDeleted()
+    goal.settled_by(event(S.PENDING, T.SANDBOX_ACCEPTED))
+    assert goal.bounded(unbound) is unbound
+    goal.settled_by(event(S.DELETED, T.SANDBOX_DELETED))
+    assert goal.bounded(unbound).bound == 2.0
+    assert not goal.reached(sandbox(S.DELETED))
+    monkeypatch.setattr(goal, "grace", Deadline(0.0))
+    assert goal.reached(sandbox(S.DELETED))
+
+
+DELETE_FAILED = SandboxPhaseDetails(error_code="SANDBOX_DELETE_FAILED", error_message="busy")
+
+
+def test_a_removal_that_failed_is_told() -> None:
+    goal = BecomeDeleted()
+    assert goal.settled_by(event(S.FAILED, T.SANDBOX_FAILED, sandbox_phase=DELETE_FAILED))
+    with pytest.raises(SandboxFailedError) as caught:
+        goal.reached(sandbox(S.FAILED))
+    assert (caught.value.error_code, caught.value.error_message) == (
+        "SANDBOX_DELETE_FAILED",
+        "busy",
+    )
+
+
+def test_a_removal_that_failed_once_and_was_asked_for_again_is_none_of_ours() -> None:
+    goal = BecomeDeleted()
+    goal.settled_by(event(S.FAILED, T.SANDBOX_FAILED, sandbox_phase=DELETE_FAILED))
+    assert not goal.reached(sandbox(S.DELETING))
+    assert not goal.settled_by(event(S.DELETING, T.SANDBOX_DELETE_REQUESTED))
+    assert not goal.reached(sandbox(S.FAILED))
+    assert goal.settled_by(event(S.DELETED, T.SANDBOX_DELETED))
+    assert goal.reached(sandbox(S.DELETED))
+
+
+NOON = datetime(2026, 11, 27, 12, tzinfo=timezone.utc)
+
+
+@pytest.mark.parametrize("microseconds", [0, 3])
+def test_a_restart_before_it_was_asked_shows_in_the_time_of_the_acceptance(
+    monkeypatch: pytest.MonkeyPatch, microseconds: int
+) -> None:
+    goal = BecomeDeleted()
+    first = dataclasses.replace(
+        event(S.PENDING, T.SANDBOX_ACCEPTED),
+        sequence=1,
+        occurred_at=NOON + timedelta(microseconds=microseconds),
+    )
+    for item in (first, event(PREPARING[1], PREPARING[0]), event(DELETED[1], DELETED[0])):
+        goal.settled_by(item)
+    monkeypatch.setattr(goal, "grace", Deadline(0.0))
+    handle = dataclasses.replace(sandbox(S.DELETED), created_at=NOON)
+    assert goal.reached(handle) is (microseconds == 0)
+
+
+def test_a_daemon_that_was_restarted_during_the_delete_has_no_create_at_work() -> None:
+    goal = BecomeDeleted()
+    goal.settled_by(event(PREPARING[1], PREPARING[0]))
+    phase = SandboxPhaseDetails(reason="daemon_restart_cleanup")
+    assert goal.settled_by(event(S.DELETED, T.SANDBOX_DELETED, sandbox_phase=phase))
+    assert goal.reached(sandbox(S.DELETED))
+
+
+def test_a_delete_out_of_time_tells_what_goes_on() -> None:
+    last = sandbox(S.DELETING)
+    goal = BecomeDeleted()
+    error = goal.timed_out("box-1", last, 2.5)
+    assert isinstance(error, OperationTimeoutError)
+    assert (error.sandbox_id, error.timeout_seconds, error.last_handle) == ("box-1", 2.5, last)
+    assert "sandbox box-1 was not deleted for good within 2.5 s, last seen DELETING" in str(error)
+    assert "never seen" in str(goal.timed_out("box-1", None, 2.5))
+    for kind, state in (PREPARING, DELETED):
+        goal.settled_by(event(state, kind))
+    late = goal.timed_out("box-1", sandbox(S.DELETED), 2.5)
+    assert "its create is still at work and will bring it back: delete it again later" in str(late)
+
+
+STOP_REQUESTED = (T.SANDBOX_STOP_REQUESTED, S.UNSPECIFIED)
+RESUMED = ACCEPTED
+STOPS = {
+    "plain": ([STOP_REQUESTED], [STOPPED], S.STOPPED, True),
+    "on the way": ([STOP_REQUESTED], [], S.READY, False),
+    "resumed before it was seen": ([STOP_REQUESTED, STOPPED, RESUMED, READY], [], S.READY, None),
+    "resumed after it": ([STOP_REQUESTED], [STOPPED, RESUMED], S.PENDING, None),
+    "stopped again": ([STOP_REQUESTED], [STOPPED, RESUMED, READY, STOP_REQUESTED], S.READY, False),
+    "another stop came before": (
+        [STOP_REQUESTED, STOPPED, RESUMED, READY, STOP_REQUESTED],
+        [],
+        S.READY,
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize(("before", "after", "state", "expected"), STOPS.values(), ids=STOPS)
+def test_a_stop_that_was_followed_by_a_resume_is_not_waited_for(
+    before: list[tuple[SandboxEventType, SandboxState]],
+    after: list[tuple[SandboxEventType, SandboxState]],
+    state: SandboxState,
+    expected: bool | None,
+) -> None:
+    goal = BecomeStopped()
+    # The first snapshot tells how far the daemon was when the stop was asked for.
+    assert not goal.reached(dataclasses.replace(sandbox(S.READY), last_event_sequence=len(before)))
+    settled = False
+    for sequence, (kind, new) in enumerate([*before, *after], 1):
+        told = dataclasses.replace(event(new, kind), sequence=sequence)
+        assert goal.concerns(told)
+        settled = goal.settled_by(told)
+    assert settled is (expected is not False)
+    if expected is None:
+        with pytest.raises(SandboxInvalidStateError, match="another caller has resumed it"):
+            goal.reached(sandbox(state))
+        # It is not for this one to stop it once more.
+        assert not goal.undone(sandbox(S.READY), restarted=True)
+    else:
+        assert goal.reached(sandbox(state)) is expected
+        assert goal.undone(sandbox(S.READY), restarted=True)
+
+
+def test_a_failure_that_a_restart_has_made_final_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    unbound = Deadline(math.inf)
+    dying = sandbox(S.FAILED, "CONTAINER_DIED", "primary container die")
+    goal = BecomeStopped()
+    assert not goal.undone(dying, restarted=False)
+    assert goal.bounded(unbound) is unbound
+    # The daemon that was asked may have been the restarted one, and on its way.
+    assert not goal.undone(dying, restarted=True)
+    assert goal.bounded(unbound).bound == 5.0
+    assert not goal.undone(sandbox(S.STOPPED), restarted=True)
+    assert goal.bounded(unbound) is unbound
+    assert not goal.undone(dying, restarted=True)
+    monkeypatch.setattr(goal, "dying", Deadline(0.0))
+    with pytest.raises(SandboxFailedError) as caught:
+        goal.undone(dying, restarted=True)
+    assert caught.value.error_code == "CONTAINER_DIED"
+
+
+def test_a_stop_out_of_time_tells_what_goes_on() -> None:
+    error = BecomeStopped().timed_out("box-1", sandbox(S.READY), 2.5)
+    assert "did not become STOPPED within 2.5 s, last seen READY" in str(error)
 
 
 def test_a_sandbox_wait_out_of_time_tells_what_goes_on() -> None:
@@ -298,13 +521,13 @@ def test_a_wait_for_companions_out_of_time_names_them() -> None:
     assert "did not become READY within 2.5 s, last seen PENDING" in str(pending)
 
 
-def test_a_wait_for_companions_keeps_the_deadline_and_reads_all_events() -> None:
+def test_a_wait_for_companions_keeps_the_deadline_and_is_concerned_with_them() -> None:
     deadline = Deadline(math.inf)
     goal = ReadyWithCompanions({"db"})
     assert goal.bounded(deadline) is deadline
-    assert goal.reads_all_events
-    assert not BECOME_READY.reads_all_events
-    assert not ExecGoal("exec-1").reads_all_events
+    assert goal.concerns(companion_event("db", state=S.UNSPECIFIED))
+    assert goal.concerns(event(S.READY))
+    assert not goal.concerns(event(exec=ExecEventDetails("e", 0, ExecState.FINISHED)))
 
 
 @pytest.mark.parametrize(
@@ -321,8 +544,11 @@ def test_a_wait_for_companions_keeps_the_deadline_and_reads_all_events() -> None
 def test_an_exec_is_over_in_its_terminal_states(state: ExecState, ended: bool) -> None:
     goal = ExecGoal("exec-1")
     assert goal.reached(an_exec(state)) is ended
-    assert goal.settled_by(event(exec=ExecEventDetails("exec-1", None, state))) is ended
-    assert not goal.settled_by(event(exec=ExecEventDetails("exec-2", None, state)))
+    its_own = event(exec=ExecEventDetails("exec-1", None, state))
+    assert goal.concerns(its_own) is ended
+    assert not goal.concerns(event(exec=ExecEventDetails("exec-2", None, state)))
+    if ended:
+        assert goal.settled_by(its_own)
     assert goal.lost_sandbox is None
 
 
@@ -330,17 +556,25 @@ def test_an_exec_is_over_in_its_terminal_states(state: ExecState, ended: bool) -
 def test_an_exec_is_looked_at_when_its_sandbox_ends(state: SandboxState) -> None:
     goal = ExecGoal("exec-1")
     ended = state in (S.FAILED, S.STOPPED, S.DELETED)
-    assert goal.settled_by(event(state)) is ended
-    assert (goal.lost_sandbox is not None) is ended
+    assert goal.concerns(event(state)) is ended
+    if ended:
+        assert goal.settled_by(event(state))
+        assert goal.lost_sandbox is not None
 
 
-def test_an_exec_may_end_until_shortly_after_its_sandbox() -> None:
+def test_an_exec_may_end_until_shortly_after_its_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
     goal, deadline = ExecGoal("exec-1"), Deadline(math.inf)
     assert goal.bounded(deadline) is deadline
-    goal.settled_by(event(S.STOPPED))
+    goal.settled_by(event(S.FAILED))
     shortly = goal.bounded(deadline)
     assert shortly.bound == 2.0
-    assert goal.bounded(shortly) is shortly, "the grace must not begin anew with each look"
+    goal.settled_by(event(S.STOPPED))
+    assert goal.bounded(deadline) is shortly, "the grace must not begin anew with each event"
+    assert not goal.reached(an_exec())
+    monkeypatch.setattr(goal, "grace", Deadline(0.0))
+    assert goal.reached(an_exec(ExecState.FAILED))
+    with pytest.raises(SandboxNotReadyError, match="is STOPPED and exec exec-1 never reported"):
+        goal.reached(an_exec())
 
 
 def test_an_exec_lost_with_a_failed_sandbox_tells_why_it_failed() -> None:

@@ -40,6 +40,7 @@ RENAMED = {
 NOT_AWAITED = {
     *("__init__", "__del__", "__aiter__", "subscribe_sandbox_events"),
     *("stream", "usable", "cancel", "closing_is_not_cancelling", "held"),
+    *("alive", "stop", "put"),
 }
 
 PAIRS: list[tuple[type[Any], type[Any]]] = [
@@ -50,6 +51,8 @@ PRIMITIVES: list[tuple[type[Any], type[Any]]] = [
     (_aio.Channel, _blocking.Channel),
     (_aio.Stream, _blocking.Stream),
     (_aio.TimedLock, _blocking.TimedLock),
+    (_aio.Reader, _blocking.Reader),
+    (_aio.Mailbox, _blocking.Mailbox),
 ]
 
 
@@ -205,7 +208,8 @@ def test_both_primitives_have_the_same_names() -> None:
         }
         for half in (_aio, _blocking)
     }
-    assert public[_aio] == public[_blocking] == {"Channel", "Stream", "TimedLock", "sleep"}
+    names = {"Channel", "Mailbox", "Reader", "Stream", "TimedLock"}
+    assert public[_aio] == public[_blocking] == names
 
 
 @pytest.mark.parametrize(
@@ -215,8 +219,7 @@ def test_both_primitives_have_the_same_names() -> None:
         for kind, twin in PRIMITIVES
         for name, function in methods(kind).items()
         if (kind, name) != (_aio.Stream, "__init__")
-    ]
-    + [pytest.param(_aio.sleep, _blocking.sleep, id="sleep")],
+    ],
 )
 def test_both_primitives_take_and_return_the_same(
     function: Callable[..., Any], blocking: Callable[..., Any]

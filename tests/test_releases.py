@@ -218,9 +218,9 @@ async def test_an_async_lock_is_held_by_one_and_given_up_in_time() -> None:
 
 async def test_an_async_lock_is_not_lost_with_a_task_that_is_cancelled_as_it_gets_it() -> None:
     lock = _aio.TimedLock()
-    held = lock.held(None)
+    held = lock.held(60.0)
     await held.__aenter__()
-    waiting = asyncio.ensure_future(lock.held(None).__aenter__())
+    waiting = asyncio.ensure_future(lock.held(60.0).__aenter__())
     for _ in range(3):
         await asyncio.sleep(0)  # a turn of the loop, not time
     await held.__aexit__(None, None, None)
@@ -237,8 +237,8 @@ async def test_an_async_lock_is_left_alone_when_all_tasks_are_cancelled() -> Non
     # As an ending loop does: the waiting task and the one that waits for the lock itself.
     lock = _aio.TimedLock()
     before = asyncio.all_tasks()
-    async with lock.held(None):
-        waiting = asyncio.ensure_future(lock.held(None).__aenter__())
+    async with lock.held(60.0):
+        waiting = asyncio.ensure_future(lock.held(60.0).__aenter__())
         for _ in range(3):
             await asyncio.sleep(0)  # a turn of the loop, not time
         for task in asyncio.all_tasks() - before:
@@ -260,7 +260,9 @@ def test_a_blocking_lock_is_held_by_one_and_given_up_in_time() -> None:
     with lock.held(None) as first:
         assert first
         for timeout in (0.0, 0.01):
-            enter(timeout)
+            hasty = threading.Thread(target=enter, args=(timeout,))
+            hasty.start()
+            hasty.join()
         waiting = threading.Thread(target=enter, args=(None,))
         waiting.start()
         assert entered == [False, False]

@@ -9,6 +9,18 @@ import time
 # away has passed already. Ten years are as good as for ever.
 _LONGEST = 10 * 365 * 24 * 3600.0
 
+SILENCE_SECONDS = 60.0
+"""After so long without an event the daemon is asked whether it is there.
+
+It forbids keepalive pings, so no connection tells that the far end of a forwarded socket is gone.
+"""
+
+ANSWER_SECONDS = 5.0
+"""How long it then has for its answer at most. It knows no slow calls."""
+
+STEADY_SECONDS = 1.0
+"""An event stream that has lasted so long was there: its loss is news, not the old trouble."""
+
 
 class Deadline:
     """A moment by which something must be done, on the monotonic clock.
@@ -38,8 +50,11 @@ class Deadline:
 
     def within(self, seconds: float) -> Deadline:
         """Return the earlier of this deadline and one so many seconds from now."""
-        sooner = Deadline(seconds)
-        return sooner if sooner._at < self._at else self
+        return self.earlier(Deadline(seconds))
+
+    def earlier(self, other: Deadline) -> Deadline:
+        """Return the earlier of two deadlines."""
+        return other if other._at < self._at else self
 
 
 class Budget:

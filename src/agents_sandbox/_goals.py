@@ -1,15 +1,16 @@
-"""What a wait waits for, decided from snapshots and events alike; pure.
+"""What a wait waits for, decided from events and snapshots alike; pure.
 
-A goal looks at one observation and says: reached (True), on the way (False),
-or never (an error). An event that says True is confirmed by a fresh snapshot
-before the wait succeeds.
+A goal is shown every event that concerns it, in order, from the moment at which its
+operation was asked for. One that settles the matter is confirmed by a fresh snapshot before
+the wait succeeds: events tell what happened, the snapshot what is.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from ._deadline import Deadline
 from ._enums import SandboxEventType, SandboxState
@@ -32,27 +33,28 @@ from .models import (
 HandleT = TypeVar("HandleT", bound=SandboxHandle | ExecHandle)
 HandleT_contra = TypeVar("HandleT_contra", bound=SandboxHandle | ExecHandle, contravariant=True)
 
-# How much later than its sandbox's end an exec's own may come. Recorded: well
-# under 0.1 s.
-_EXEC_GRACE_SECONDS = 2.0
+# How much later than its sandbox's end an exec's own may come, and how much later than a
+# deletion the end of a resume that it has cut short. Recorded: well under 0.1 s.
+GRACE_SECONDS = 2.0
 
 
 class Goal(Protocol[HandleT_contra]):
     """What a wait asks of its goal."""
 
-    reads_all_events: ClassVar[bool]
-    """Whether a snapshot cannot stand for the events before it."""
-
-    def reached(self, handle: HandleT_contra) -> bool:
-        """Judge a snapshot."""
+    def concerns(self, event: SandboxEvent) -> bool:
+        """Say whether an event is worth being shown; asked on another task or thread."""
         ...
 
     def settled_by(self, event: SandboxEvent) -> bool:
         """Judge an event: whether a fresh snapshot is worth its round trip."""
         ...
 
+    def reached(self, handle: HandleT_contra) -> bool:
+        """Judge a snapshot: reached (True), on the way (False), or never (an error)."""
+        ...
+
     def bounded(self, deadline: Deadline) -> Deadline:
-        """Return the deadline as the goal sees it after what was observed."""
+        """Return until when to follow before the next snapshot is due, whatever comes."""
         ...
 
     def timed_out(
@@ -77,14 +79,17 @@ class SandboxGoal:
     dead_ends: frozenset[SandboxState]
     hindrance: str
     survives: frozenset[str | None] = frozenset()
-    reads_all_events: ClassVar[bool] = False
+
+    def concerns(self, event: SandboxEvent) -> bool:
+        """Say yes to a new state; events of execs and services carry none."""
+        return event.sandbox_state is not SandboxState.UNSPECIFIED
 
     def reached(self, handle: SandboxHandle) -> bool:
         """Judge a snapshot."""
         return self._judge(handle.sandbox_id, handle.state, handle.error_code, handle.error_message)
 
     def settled_by(self, event: SandboxEvent) -> bool:
-        """Judge an event; events of execs and services carry no new state."""
+        """Judge an event."""
         phase = event.sandbox_phase or SandboxPhaseDetails()
         return self._judge(
             event.sandbox_id, event.sandbox_state, phase.error_code, phase.error_message
@@ -99,14 +104,14 @@ class SandboxGoal:
     ) -> SandboxClientError:
         """Make the error of a wait that took too long."""
         seen = f"last seen {handle.state.name}" if handle else "never seen"
-        error = OperationTimeoutError(
-            f"sandbox {sandbox_id} did not become {self.target.name} {_within(seconds)}, {seen}: "
+        return out_of_time(
+            f"sandbox {sandbox_id} did not become {self.target.name} {within(seconds)}, {seen}: "
             "the daemon goes on with it; look again with get_sandbox, or raise timeout_seconds "
             "or operation_timeout_seconds",
+            seconds,
+            handle,
             sandbox_id=sandbox_id,
         )
-        error.timeout_seconds, error.last_handle = seconds, handle
-        return error
 
     def _judge(
         self, sandbox_id: str, state: SandboxState, code: str | None, message: str | None
@@ -127,30 +132,12 @@ class SandboxGoal:
         return state is self.target
 
 
-# A container that dies because it is being stopped or removed is reported as a
-# failure first by daemons 0.2: FAILED with one of these codes, then STOPPED.
-# The handles of 0.2.0 do not tell the code.
-_DYING = frozenset({"CONTAINER_DIED", "CONTAINER_OOM", None})
-
-_SOMEBODY_ELSE = "another caller, or its idle_ttl, got in between"
+SOMEBODY_ELSE = "another caller, or its idle_ttl, got in between"
 
 BECOME_READY = SandboxGoal(
     SandboxState.READY,
     frozenset({SandboxState.STOPPED, SandboxState.DELETING, SandboxState.DELETED}),
-    _SOMEBODY_ELSE,
-)
-
-BECOME_STOPPED = SandboxGoal(
-    SandboxState.STOPPED, frozenset({SandboxState.DELETED}), _SOMEBODY_ELSE, _DYING
-)
-
-# A create that was inside its Docker work goes on after the delete and brings
-# the sandbox back.
-BECOME_DELETED = SandboxGoal(
-    SandboxState.DELETED,
-    frozenset({SandboxState.READY}),
-    "its create was still at work and outlived the delete. Delete it again",
-    _DYING,
+    SOMEBODY_ELSE,
 )
 
 
@@ -170,7 +157,10 @@ class ReadyWithCompanions:
     missing: set[str]
     failure: SandboxFailedError | None = field(default=None, init=False)
     ready: bool = field(default=False, init=False)
-    reads_all_events: ClassVar[bool] = True
+
+    def concerns(self, event: SandboxEvent) -> bool:
+        """Say yes to a new state, and to what becomes of a companion."""
+        return event.service is not None or BECOME_READY.concerns(event)
 
     def reached(self, handle: SandboxHandle) -> bool:
         """Judge a snapshot, which tells nothing of companions."""
@@ -200,14 +190,14 @@ class ReadyWithCompanions:
         """Make the error of a wait that took too long."""
         if not (self.ready and self.missing):
             return BECOME_READY.timed_out(sandbox_id, handle, seconds)
-        error = OperationTimeoutError(
+        return out_of_time(
             f"required services {', '.join(sorted(self.missing))} of sandbox {sandbox_id} were not "
-            f"started {_within(seconds)}: the daemon goes on with them; follow them with "
+            f"started {within(seconds)}: the daemon goes on with them; follow them with "
             "subscribe_sandbox_events, or raise timeout_seconds or operation_timeout_seconds",
+            seconds,
+            handle,
             sandbox_id=sandbox_id,
         )
-        error.timeout_seconds, error.last_handle = seconds, handle
-        return error
 
 
 def become_ready(
@@ -240,31 +230,36 @@ class ExecGoal:
         exec_id: The exec.
         lost_sandbox: How its sandbox ended, once that was seen. The exec's own
             end then follows at once, or never.
+        grace: Until when it is waited for after that.
     """
 
     exec_id: str
     lost_sandbox: SandboxClientError | None = field(default=None, init=False)
-    reads_all_events: ClassVar[bool] = False
+    grace: Deadline = field(default_factory=lambda: Deadline(math.inf), init=False)
+
+    def concerns(self, event: SandboxEvent) -> bool:
+        """Say yes to the exec's own end, and to that of its sandbox."""
+        details = event.exec
+        if details is None:
+            return event.sandbox_state in _SANDBOX_ENDS
+        return details.exec_id == self.exec_id and details.exec_state.is_terminal
+
+    def settled_by(self, event: SandboxEvent) -> bool:
+        """Judge an event that concerns it: each is worth a look."""
+        if event.exec is None:
+            self.lost_sandbox = _lost_sandbox(event, self.exec_id)
+            self.grace = self.grace.within(GRACE_SECONDS)
+        return True
 
     def reached(self, handle: ExecHandle) -> bool:
         """Judge a snapshot."""
+        if self.lost_sandbox is not None and self.grace.expired() and not handle.state.is_terminal:
+            raise self.lost_sandbox
         return handle.state.is_terminal
-
-    def settled_by(self, event: SandboxEvent) -> bool:
-        """Judge an event of the exec's sandbox."""
-        if event.sandbox_state in _SANDBOX_ENDS:
-            self.lost_sandbox = _lost_sandbox(event, self.exec_id)
-            return True
-        details = event.exec
-        return (
-            details is not None
-            and details.exec_id == self.exec_id
-            and details.exec_state.is_terminal
-        )
 
     def bounded(self, deadline: Deadline) -> Deadline:
         """Wait for the exec only shortly once its sandbox is lost."""
-        return deadline if self.lost_sandbox is None else deadline.within(_EXEC_GRACE_SECONDS)
+        return deadline.earlier(self.grace)
 
     def timed_out(
         self, sandbox_id: str | None, handle: ExecHandle | None, seconds: float | None
@@ -272,21 +267,36 @@ class ExecGoal:
         """Make the error of a wait that took too long, or lost its sandbox."""
         if self.lost_sandbox is not None:
             return self.lost_sandbox
-        error = OperationTimeoutError(
-            f"exec {self.exec_id} did not end {_within(seconds)}: it goes on; look again with "
+        return out_of_time(
+            f"exec {self.exec_id} did not end {within(seconds)}: it goes on; look again with "
             "get_exec, give it up with cancel_exec, or raise timeout_seconds or "
             "operation_timeout_seconds",
+            seconds,
+            handle,
             sandbox_id=handle.sandbox_id if handle else sandbox_id,
             exec_id=self.exec_id,
         )
-        error.timeout_seconds, error.last_handle = seconds, handle
-        return error
 
 
 _SANDBOX_ENDS = (SandboxState.FAILED, SandboxState.STOPPED, SandboxState.DELETED)
 
 
-def _within(seconds: float | None) -> str:
+def out_of_time(
+    message: str,
+    seconds: float | None,
+    handle: SandboxHandle | ExecHandle | None,
+    *,
+    sandbox_id: str | None,
+    exec_id: str | None = None,
+) -> OperationTimeoutError:
+    """Make the error of a wait that took too long, with the last snapshot seen."""
+    error = OperationTimeoutError(message, sandbox_id=sandbox_id, exec_id=exec_id)
+    error.timeout_seconds, error.last_handle = seconds, handle
+    return error
+
+
+def within(seconds: float | None) -> str:
+    """Say a bound in words; None is without a number."""
     return "in time" if seconds is None else f"within {seconds:g} s"
 
 

@@ -80,7 +80,11 @@ class ClientClosedError(SandboxClientError, RuntimeError):
 
 
 class ClientLoopError(SandboxClientError, RuntimeError):
-    """The async client was used from a second event loop while its first one lives."""
+    """The async client cannot be used from here.
+
+    It is used from a second event loop while its first one lives, or in a child process that
+    was forked while an async client was open.
+    """
 
 
 class InvalidArgumentError(SandboxClientError, ValueError):
@@ -180,12 +184,13 @@ class SandboxFailedError(SandboxClientError):
 
 
 class SandboxSequenceExpiredError(SandboxClientError):
-    """The requested event sequence is outside of the retained history.
+    """The requested event sequence is outside of the retained history, or events are missing.
 
     Attributes:
-        from_sequence: The sequence that was asked for.
-        oldest_sequence: The oldest retained one; None when the daemon does not
-            tell, as all released ones. Subscribing from 0 always works.
+        from_sequence: The sequence after which events were asked for, or the last one
+            delivered before a gap.
+        oldest_sequence: The first one after the gap; None when the daemon does not tell the
+            oldest retained one, as all released ones.
     """
 
     from_sequence: int | None = None

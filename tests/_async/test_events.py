@@ -12,6 +12,7 @@ from agents_sandbox import (
     ExecState,
     InvalidArgumentError,
     OperationTimeoutError,
+    ProtocolError,
     SandboxEvent,
     SandboxEventType,
     SandboxHandle,
@@ -19,12 +20,14 @@ from agents_sandbox import (
     SandboxSequenceExpiredError,
     SandboxState,
     ServiceSpec,
+    _deadline,
 )
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import FakeDaemon
 
-from .._aio import Background, off_loop
+from .._aio import Background, off_loop, step
 from ..releases import any_release, each_dialect, every_release
+from .life import subscriptions
 
 pytestmark = every_release
 
@@ -181,13 +184,213 @@ async def test_closing_ends_a_step_under_way(
 
 
 @each_dialect
-async def test_the_end_of_the_daemon_s_stream_ends_the_iteration(
+@pytest.mark.usefixtures("pauses")
+@pytest.mark.parametrize("how", ["drop_streams", "end_streams"])
+async def test_a_stream_goes_on_where_it_was_lost(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon, how: str
+) -> None:
+    async def rest() -> list[int]:
+        return [(await step(events)).sequence for _ in range(2)]
+
+    async with client.subscribe_sandbox_events(sandbox.sandbox_id) as events:
+        assert [(await step(events)).sequence for _ in range(3)] == [1, 2, 3]
+        reading = Background(rest)
+        for attempt in (2, 3, 4):
+            await off_loop(daemon.wait_for_call, "SubscribeSandboxEvents", count=attempt)
+            await off_loop(daemon.wait_for_streams, 1)
+            await off_loop(getattr(daemon.faults, how))
+        await off_loop(daemon.wait_for_call, "SubscribeSandboxEvents", count=5)
+        await client.delete_sandbox(sandbox.sandbox_id)
+        assert await reading.result() == [4, 5]
+    # The first subscription is that of the create.
+    assert subscriptions(daemon)[1:5] == [0, 3, 3, 3]
+
+
+@each_dialect
+async def test_an_event_makes_the_pauses_short_again(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon, pauses: list[float]
+) -> None:
+    async with client.subscribe_sandbox_events(sandbox.sandbox_id) as events:
+        for _ in range(3):
+            daemon.faults.fail_next("SubscribeSandboxEvents", code="UNAVAILABLE", times=2)
+            with daemon.faults.dropping_streams(after=1, times=1):
+                await step(events)
+    assert pauses == [0.05, 0.1] + [0.05, 0.1, 0.2] * 2
+
+
+@each_dialect
+async def test_a_stream_survives_a_restart_of_the_daemon(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    daemon.on_exec(("sleep",)).never()
+    reading = Background(first, client, 5)
+    await client.create_exec(sandbox.sandbox_id, ("sleep",))
+    await off_loop(daemon.wait_for_streams, 1)
+    await off_loop(daemon.kill)
+    await off_loop(daemon.start)
+    events = await reading.result()
+    assert [event.sequence for event in events] == [1, 2, 3, 4, 5]
+    assert events[4].exec is not None
+    assert events[4].exec.error_code == "DAEMON_RESTARTED"
+
+
+@each_dialect
+async def test_a_client_that_only_follows_events_survives_a_restart_of_the_daemon(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    async with (
+        AgentsSandboxClient(daemon.socket_path) as follower,
+        follower.subscribe_sandbox_events(sandbox.sandbox_id) as events,
+    ):
+        assert [(await step(events)).sequence for _ in range(3)] == [1, 2, 3]
+        with daemon.down(), pytest.raises(DaemonUnavailableError):
+            await follower.ping(timeout_seconds=0.1)
+        await client.delete_sandbox(sandbox.sandbox_id)
+        assert [(await step(events)).sequence for _ in range(2)] == [4, 5]
+
+
+@each_dialect
+async def test_a_stream_does_not_wait_for_ever_for_a_daemon_that_stays_away(
+    daemon: FakeDaemon,
+) -> None:
+    async with AgentsSandboxClient(daemon.socket_path, operation_timeout_seconds=0.3) as client:
+        sandbox = await client.create_sandbox(image="a:1", sandbox_id="demo-sandbox")
+        await off_loop(daemon.wait_for_streams, 0)
+        reading = Background(first, client, 99)
+        await off_loop(daemon.wait_for_streams, 1)
+        await off_loop(daemon.kill)
+        with pytest.raises(DaemonUnavailableError, match="nobody listens") as caught:
+            await reading.result()
+        assert caught.value.socket_path == daemon.socket_path
+        assert sandbox.sandbox_id == "demo-sandbox"
+
+
+@each_dialect
+async def test_a_stream_gives_up_at_its_deadline_while_the_daemon_is_away(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    reading = Background(first, client, 99, timeout_seconds=0.5)
+    await off_loop(daemon.wait_for_streams, 1)
+    await off_loop(daemon.kill)
+    with pytest.raises(OperationTimeoutError) as caught:
+        await reading.result()
+    assert (caught.value.timeout_seconds, caught.value.sandbox_id) == (0.5, sandbox.sandbox_id)
+
+
+@each_dialect
+@pytest.mark.parametrize("never", [1, 2, 3])
+async def test_a_gap_is_an_error_with_its_place(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon, never: int
+) -> None:
+    await client.create_exec(sandbox.sandbox_id, ("true",))
+    events = client.subscribe_sandbox_events(sandbox.sandbox_id)
+    with daemon.faults.skipping_events(lambda event: event.sequence == never):
+        for sequence in range(1, never):
+            assert (await step(events)).sequence == sequence
+        with pytest.raises(SandboxSequenceExpiredError) as caught:
+            await step(events)
+    assert caught.value.sandbox_id == sandbox.sandbox_id
+    assert (caught.value.from_sequence, caught.value.oldest_sequence) == (never - 1, never + 1)
+    (event,) = await first(client, 1, from_sequence=never)
+    assert event.sequence == never + 1
+
+
+@each_dialect
+async def test_duplicates_are_not_delivered(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    with daemon.faults.duplicating_events() as fault:
+        await client.run(sandbox.sandbox_id, ("true",))
+        events = await first(client, 5, include_current_snapshot=True)
+    assert [(event.sequence, event.snapshot) for event in events] == [
+        (5, True),
+        (1, False),
+        (2, False),
+        (3, False),
+        (4, False),
+    ]
+    assert fault.hits > 0
+
+
+@each_dialect
+@pytest.mark.usefixtures("pauses")
+async def test_a_snapshot_is_delivered_once_and_is_no_news(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    daemon.on_exec(("sleep",)).never()
+    for name in ("exec-1", "exec-2"):
+        await client.create_exec(sandbox.sandbox_id, ("sleep",), exec_id=name)
+    # It is lost within the snapshot, after it, and then once more.
+    with daemon.faults.dropping_streams(after=2, times=3) as fault:
+        events = await first(client, 6, from_sequence=2, include_current_snapshot=True)
+    assert fault.hits == 3
+    assert sorted(event.event_id for event in events[:3]) == [
+        "demo-sandbox-5",
+        "demo-sandbox-snapshot-exec-1",
+        "demo-sandbox-snapshot-exec-2",
+    ]
+    assert [(event.sequence, event.snapshot) for event in events] == [
+        (5, True),
+        (5, True),
+        (5, True),
+        (3, False),
+        (4, False),
+        (5, False),
+    ]
+
+
+@each_dialect
+async def test_a_snapshot_that_nobody_asked_for_is_refused(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    await off_loop(daemon.emit, sandbox.sandbox_id, pb.SandboxEvent(snapshot=True))
+    with pytest.raises(ProtocolError, match="a snapshot that nobody has asked for"):
+        await first(client, 9)
+
+
+@each_dialect
+@pytest.mark.usefixtures("pauses")
+async def test_the_stream_of_a_purged_sandbox_is_over(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
     async def rest() -> list[SandboxEvent]:
         return [event async for event in events]
 
-    events = client.subscribe_sandbox_events(sandbox.sandbox_id, from_sequence=3)
+    await client.delete_sandbox(sandbox.sandbox_id)
+    await off_loop(daemon.wait_for_streams, 0)
+    events = client.subscribe_sandbox_events(sandbox.sandbox_id, from_sequence=5)
+    reading = Background(rest)
+    await off_loop(daemon.wait_for_streams, 1)
+    await off_loop(daemon.purge, sandbox.sandbox_id)
+    if daemon.version == "0.4.3":
+        assert await reading.result() == []
+    else:
+        with pytest.raises(SandboxNotFoundError) as caught:
+            await reading.result()
+        assert caught.value.sandbox_id == sandbox.sandbox_id
+    assert await rest() == [], "it stays over"
+
+
+@each_dialect
+async def test_without_resume_a_lost_connection_is_an_error(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    reading = Background(first, client, 99, resume=False)
+    await off_loop(daemon.wait_for_streams, 1)
+    await off_loop(daemon.faults.drop_streams)
+    with pytest.raises(DaemonUnavailableError) as caught:
+        await reading.result()
+    assert caught.value.sandbox_id == sandbox.sandbox_id
+
+
+@each_dialect
+async def test_without_resume_the_end_of_the_daemon_s_stream_ends_the_iteration(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    async def rest() -> list[SandboxEvent]:
+        return [event async for event in events]
+
+    events = client.subscribe_sandbox_events(sandbox.sandbox_id, from_sequence=3, resume=False)
     reading = Background(rest)
     await off_loop(daemon.wait_for_streams, 1)
     await off_loop(daemon.faults.end_streams)
@@ -195,15 +398,55 @@ async def test_the_end_of_the_daemon_s_stream_ends_the_iteration(
 
 
 @each_dialect
-async def test_a_lost_connection_is_an_error(
-    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+async def test_a_silent_daemon_is_asked_whether_it_is_there(
+    client: AgentsSandboxClient,
+    sandbox: SandboxHandle,
+    daemon: FakeDaemon,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    reading = Background(first, client, 99)
-    await off_loop(daemon.wait_for_streams, 1)
-    await off_loop(daemon.faults.drop_streams)
-    with pytest.raises(DaemonUnavailableError) as caught:
-        await reading.result()
-    assert caught.value.sandbox_id == sandbox.sandbox_id
+    monkeypatch.setattr(_deadline, "SILENCE_SECONDS", 0.05)
+    monkeypatch.setattr(_deadline, "STEADY_SECONDS", 0.01)
+    pings = sum(call.method == "Ping" for call in daemon.calls)
+    reading = Background(first, client, 2, from_sequence=3)
+    await off_loop(daemon.wait_for_call, "Ping", count=pings + 3)
+    await client.delete_sandbox(sandbox.sandbox_id)
+    assert [event.sequence for event in await reading.result()] == [4, 5]
+
+
+@each_dialect
+async def test_a_daemon_that_turns_mute_is_noticed(
+    daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_deadline, "SILENCE_SECONDS", 0.05)
+    async with AgentsSandboxClient(
+        daemon.socket_path, timeout_seconds=0.1, operation_timeout_seconds=0.3
+    ) as client:
+        await client.create_sandbox(image="a:1", sandbox_id="demo-sandbox", timeout_seconds=9)
+        await off_loop(daemon.wait_for_streams, 0)
+        reading = Background(first, client, 99)
+        await off_loop(daemon.wait_for_streams, 1)
+        with (
+            daemon.faults.half_open(),
+            pytest.raises(DaemonUnavailableError, match="does not answer") as caught,
+        ):
+            await reading.result()
+        assert isinstance(caught.value.__cause__, OperationTimeoutError)
+
+
+@each_dialect
+async def test_a_stream_that_is_said_to_be_too_late_before_it_is(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon, pauses: list[float]
+) -> None:
+    daemon.faults.fail_next("SubscribeSandboxEvents", code="DEADLINE_EXCEEDED", times=3)
+    assert [event.sequence for event in await first(client, 3)] == [1, 2, 3]
+    assert pauses == [0.05, 0.1, 0.2]
+
+
+@any_release
+async def test_a_flag_that_is_none_is_refused_at_once(client: AgentsSandboxClient) -> None:
+    no: Any = "no"
+    with pytest.raises(InvalidArgumentError, match="resume"):
+        client.subscribe_sandbox_events("demo-sandbox", resume=no)
 
 
 @each_dialect

@@ -329,9 +329,10 @@ async def test_stop_survives_the_transient_failure_of_older_daemons(
         if stop_shows_failure(release):
             await off_loop(pause.step)
             assert (await client.get_sandbox(sandbox.sandbox_id)).state is SandboxState.FAILED
-        # So that the wait looks at the sandbox, too, before it subscribes again.
+        # So that the wait looks at the sandbox, too.
+        looks = sum(call.method == "GetSandbox" for call in daemon.calls)
         await off_loop(daemon.faults.end_streams)
-        await off_loop(daemon.wait_for_call, "SubscribeSandboxEvents", count=3)
+        await off_loop(daemon.wait_for_call, "GetSandbox", count=looks + 1)
     handle = await stop.result()
     assert handle.state is SandboxState.STOPPED
     assert (handle.error_code, handle.error_message) == (None, None)
@@ -428,12 +429,22 @@ async def test_a_sandbox_purged_while_its_stream_is_down_counts_as_deleted(
 
 
 @each_dialect
-async def test_a_sandbox_purged_before_it_was_ever_seen_counts_as_deleted(
+async def test_a_sandbox_purged_before_its_delete_is_asked_for_counts_as_deleted(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    await purge(daemon, "DeleteSandbox")
+    handle = await client.delete_sandbox(sandbox.sandbox_id)
+    assert (handle.sandbox_id, handle.state) == (sandbox.sandbox_id, SandboxState.DELETED)
+    assert handle.image == sandbox.image
+
+
+@each_dialect
+async def test_a_sandbox_purged_before_it_is_looked_at_is_not_found(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
     await purge(daemon, "GetSandbox")
-    handle = await client.delete_sandbox(sandbox.sandbox_id)
-    assert (handle.sandbox_id, handle.state) == (sandbox.sandbox_id, SandboxState.DELETED)
+    with pytest.raises(SandboxNotFoundError):
+        await client.delete_sandbox(sandbox.sandbox_id)
 
 
 @each_dialect

@@ -32,6 +32,7 @@ from agents_sandbox import (
     ServiceEventDetails,
     ServiceSpec,
 )
+from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import FakeDaemon
 
 from .._aio import Background, off_loop
@@ -104,7 +105,8 @@ async def test_created_at_is_none_if_not_set_by_the_daemon(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
     """created_at is None if not set by the daemon."""
-    daemon.faults.answer_next("GetSandbox", b"")
+    handle = pb.SandboxHandle(sandbox_id="demo-sandbox")
+    daemon.faults.answer_next("GetSandbox", pb.GetSandboxResponse(sandbox=handle))
     assert (await client.get_sandbox("demo-sandbox")).created_at is None
 
 

@@ -14,24 +14,22 @@ from agents_sandbox import (
     OperationTimeoutError,
     SandboxFailedError,
     SandboxHandle,
+    SandboxInvalidStateError,
     SandboxNotReadyError,
     SandboxState,
+    _deadline,
+    _endings,
 )
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import FakeDaemon
 
 from .._aio import Background, off_loop
 from ..releases import each_dialect, every_release
+from .life import subscriptions
 
 pytestmark = every_release
 
 IMAGE = "ghcr.io/agents-sandbox/coding-runtime:latest"
-
-
-def subscriptions(daemon: FakeDaemon) -> list[int]:
-    """From which sequences the daemon was asked for events."""
-    calls = [call for call in daemon.calls if call.method == "SubscribeSandboxEvents"]
-    return [call.request.from_sequence for call in calls]
 
 
 @pytest.mark.usefixtures("pauses")
@@ -64,39 +62,38 @@ def answer(daemon: FakeDaemon, method: str, last_event_sequence: int) -> None:
     daemon.faults.answer_next(method, response[method](sandbox=pending))
 
 
-# A READY event makes the wait read a snapshot. The tests below have that say
-# PENDING, as after somebody's stop and resume, so that the wait subscribes anew.
-@pytest.mark.parametrize(
-    ("seen_in_events", "seen_in_snapshot", "goes_on_after"), [(3, 1, 3), (2, 3, 3), (2, 2, 2)]
-)
-async def test_a_wait_goes_on_after_the_newest_event_it_knows_of(
-    client: AgentsSandboxClient,
-    daemon: FakeDaemon,
-    seen_in_events: int,
-    seen_in_snapshot: int,
-    goes_on_after: int,
+async def test_a_wait_whose_snapshot_does_not_confirm_an_event_follows_on(
+    client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
     with daemon.paused():
         await client.create_sandbox(image=IMAGE, sandbox_id="demo-sandbox", wait=False)
-        for sequence in (2, 3):
-            event = pb.SandboxEvent()
-            if sequence == seen_in_events:
-                event.sandbox_state = pb.SANDBOX_STATE_READY
-            await off_loop(daemon.emit, "demo-sandbox", event)
+        # As after somebody's stop and resume.
+        ready = pb.SandboxEvent(sandbox_state=pb.SANDBOX_STATE_READY)
+        await off_loop(daemon.emit, "demo-sandbox", ready)
         answer(daemon, "CreateSandbox", 1)
-        answer(daemon, "GetSandbox", seen_in_snapshot)
         create = Background(client.create_sandbox, image=IMAGE, sandbox_id="demo-sandbox")
-        await off_loop(daemon.wait_for_call, "SubscribeSandboxEvents", count=2)
+        await off_loop(daemon.wait_for_call, "GetSandbox", count=2)
     assert (await create.result()).state is SandboxState.READY
-    assert subscriptions(daemon) == [1, goes_on_after]
+    assert subscriptions(daemon) == [1]
 
 
 @each_dialect
-@pytest.mark.parametrize("failing", ["SubscribeSandboxEvents", "GetSandbox"])
-async def test_a_wait_pauses_longer_and_longer_while_the_daemon_is_away(
-    client: AgentsSandboxClient, daemon: FakeDaemon, pauses: list[float], failing: str
+async def test_a_wait_pauses_longer_and_longer_while_no_stream_can_be_had(
+    client: AgentsSandboxClient, daemon: FakeDaemon, pauses: list[float]
 ) -> None:
-    daemon.faults.fail_next(failing, code="UNAVAILABLE", times=7)
+    daemon.faults.fail_next("SubscribeSandboxEvents", code="UNAVAILABLE", times=7)
+    with daemon.paused():
+        create = Background(client.create_sandbox, image=IMAGE)
+        await off_loop(daemon.wait_for_call, "SubscribeSandboxEvents", count=8)
+    await create.result()
+    assert pauses == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
+
+
+@each_dialect
+async def test_a_wait_pauses_longer_and_longer_while_no_snapshot_can_be_had(
+    client: AgentsSandboxClient, daemon: FakeDaemon, pauses: list[float]
+) -> None:
+    daemon.faults.fail_next("GetSandbox", code="UNAVAILABLE", times=7)
     await client.create_sandbox(image=IMAGE)
     assert pauses == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
 
@@ -116,17 +113,6 @@ async def test_a_wait_pauses_before_it_follows_an_ended_stream_anew(
     assert pauses == [0.05, 0.1, 0.2]
 
 
-@each_dialect
-async def test_an_event_makes_the_pauses_short_again(
-    client: AgentsSandboxClient, daemon: FakeDaemon, pauses: list[float]
-) -> None:
-    # Three failures, then events up to READY, of which the read then fails.
-    daemon.faults.fail_next("SubscribeSandboxEvents", code="UNAVAILABLE", times=3)
-    daemon.faults.fail_next("GetSandbox", code="UNAVAILABLE", times=2)
-    await client.create_sandbox(image=IMAGE)
-    assert pauses[:4] == [0.05, 0.1, 0.2, 0.05]
-
-
 @pytest.mark.usefixtures("pauses")
 @pytest.mark.parametrize("code", ["UNAVAILABLE", "DEADLINE_EXCEEDED"])
 async def test_a_wait_survives_the_loss_of_its_first_snapshot(
@@ -136,8 +122,9 @@ async def test_a_wait_survives_the_loss_of_its_first_snapshot(
     result = await client.run(sandbox.sandbox_id, ("true",))
     assert result.state is ExecState.FINISHED
     assert result.stdout_log_path is not None
+    await client.stop_sandbox(sandbox.sandbox_id)
     daemon.faults.fail_next("GetSandbox", code=code)
-    assert (await client.stop_sandbox(sandbox.sandbox_id)).state is SandboxState.STOPPED
+    assert (await client.resume_sandbox(sandbox.sandbox_id)).state is SandboxState.READY
 
 
 async def test_an_rpc_of_a_wait_takes_no_longer_than_timeout_seconds(daemon: FakeDaemon) -> None:
@@ -147,10 +134,10 @@ async def test_an_rpc_of_a_wait_takes_no_longer_than_timeout_seconds(daemon: Fak
         sandbox = await client.create_sandbox(image=IMAGE)
         await client.run(sandbox.sandbox_id, ("true",))
     for call in daemon.calls:
+        assert call.time_remaining is not None
         if call.method == "SubscribeSandboxEvents":
-            assert call.time_remaining is None
+            assert 59 < call.time_remaining < 61 == _deadline.SILENCE_SECONDS + 1
         else:
-            assert call.time_remaining is not None
             assert call.time_remaining < 4
 
 
@@ -209,7 +196,7 @@ async def test_an_error_of_the_daemon_ends_the_wait(
 @pytest.fixture
 def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
     """An exec whose sandbox is lost is waited for but shortly, though its wait has no bound."""
-    monkeypatch.setattr("agents_sandbox._goals._EXEC_GRACE_SECONDS", 0.05)
+    monkeypatch.setattr("agents_sandbox._goals.GRACE_SECONDS", 0.05)
 
 
 @pytest.mark.usefixtures("short_grace")
@@ -259,3 +246,74 @@ async def test_an_exec_whose_container_dies_ends_with_it(
     await off_loop(daemon.wait_for_streams, 1)
     await off_loop(daemon.kill_container, sandbox.sandbox_id)
     assert (await running.result()).exit_code == 137
+
+
+@pytest.mark.usefixtures("pauses")
+async def test_a_sandbox_that_only_its_stream_does_not_find_is_followed_on(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    daemon.faults.fail_next(
+        "SubscribeSandboxEvents", code="NOT_FOUND", reason="SANDBOX_NOT_FOUND", times=2
+    )
+    with daemon.paused():
+        stop = Background(client.stop_sandbox, sandbox.sandbox_id)
+        await off_loop(daemon.wait_for_streams, 1)
+    assert (await stop.result()).state is SandboxState.STOPPED
+    # After that of the create; each time from where the first began.
+    assert subscriptions(daemon)[1:] == [3, 3, 3]
+
+
+@each_dialect
+async def test_a_stop_that_cannot_be_asked_for_again_goes_on(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    with daemon.paused():
+        stop = Background(client.stop_sandbox, sandbox.sandbox_id)
+        await off_loop(daemon.wait_for_streams, 1)
+        await off_loop(daemon.kill)
+        await off_loop(
+            daemon.faults.fail_next,
+            "StopSandbox",
+            code="FAILED_PRECONDITION",
+            reason="SANDBOX_INVALID_STATE",
+        )
+        await off_loop(daemon.start)
+        await off_loop(daemon.wait_for_call, "StopSandbox", count=2)
+    # As when somebody else has been quicker.
+    await client.stop_sandbox(sandbox.sandbox_id)
+    assert (await stop.result()).state is SandboxState.STOPPED
+
+
+@pytest.mark.releases("0.2.1")
+async def test_a_stop_that_a_restart_has_left_failed_is_not_waited_for(
+    client: AgentsSandboxClient,
+    sandbox: SandboxHandle,
+    daemon: FakeDaemon,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_endings, "_DYING_SECONDS", 0.05)
+    with daemon.paused() as pause:
+        stop = Background(client.stop_sandbox, sandbox.sandbox_id)
+        await off_loop(daemon.wait_for_call, "StopSandbox")
+        await off_loop(pause.step)  # the container dies; that it is STOPPED would be the next
+        await off_loop(daemon.kill)
+        await off_loop(daemon.start)
+    with pytest.raises(SandboxFailedError) as caught:
+        await stop.result()
+    assert caught.value.error_code == "CONTAINER_DIED"
+
+
+@each_dialect
+async def test_a_stop_that_somebody_undoes_at_once_is_not_waited_for(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    with daemon.paused():
+        stop = Background(client.stop_sandbox, sandbox.sandbox_id)
+        await off_loop(daemon.wait_for_streams, 1)
+        for kind, state in (("STOPPED", "STOPPED"), ("ACCEPTED", "PENDING")):
+            event = pb.SandboxEvent(
+                event_type=f"SANDBOX_{kind}", sandbox_state=f"SANDBOX_STATE_{state}"
+            )
+            await off_loop(daemon.emit, sandbox.sandbox_id, event)
+        with pytest.raises(SandboxInvalidStateError, match="another caller has resumed it"):
+            await stop.result()

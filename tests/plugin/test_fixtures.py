@@ -19,7 +19,11 @@ FORGOTTEN = """
         sandbox = client.create_sandbox(image="a:1")
         stream = client.subscribe_sandbox_events(sandbox.sandbox_id)
         next(stream)
-        opened.append(stream)
+        opened.append((client, stream))
+
+    def teardown_module():
+        for client, _ in opened:
+            client.close()
 """
 
 

@@ -12,8 +12,9 @@ from .. import _checks
 from .._address import DaemonAddress
 from .._deadline import Budget, Deadline
 from .._durations import DurationLike
-from .._goals import BECOME_READY, BECOME_STOPPED, SandboxGoal, become_ready
+from .._goals import BECOME_READY, become_ready
 from .._releases import chosen_release
+from .._rpc import concerning
 from .._specs import CompanionContainerSpec, CopySpec, MountSpec, PortMapping, ServiceSpec
 from .._wire import methods, requests
 from .._wire.codec import decode_exec
@@ -22,7 +23,8 @@ from ..errors import SandboxClientError
 from ..models import DeleteSandboxesResult, ExecHandle, PingInfo, SandboxHandle
 from ._daemon import Daemon
 from ._events import AsyncSandboxEventStream
-from ._waits import DeleteWait, ExecWait, SandboxWait
+from ._subscription import Subscription
+from ._waits import DeleteWait, ExecWait, SandboxWait, StopWait
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -40,7 +42,8 @@ class AgentsSandboxClient:
             `~/Library/Application Support/agbox` is looked at as well.
         timeout_seconds: How long one RPC may take, in seconds.
         operation_timeout_seconds: How long a slow operation may take with its
-            wait, in seconds; `math.inf` for no bound.
+            wait, and how long an event stream puts up with a daemon that is away, in
+            seconds; `math.inf` for no bound.
         daemon_version: The daemon's release, e.g. `"0.4.3"`, which decides how
             to talk to it. None: the daemon is asked, which is safer.
 
@@ -63,7 +66,7 @@ class AgentsSandboxClient:
             "operation_timeout_seconds", operation_timeout_seconds
         )
         release = None if daemon_version is None else chosen_release(daemon_version)
-        self._daemon = Daemon(self._address, release)
+        self._daemon = Daemon(self._address, release, self._timeout)
         self._transport = self._daemon.transport
 
     async def __aenter__(self) -> Self:
@@ -78,7 +81,10 @@ class AgentsSandboxClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the client. Calls under way end with `ClientClosedError`. Safe to repeat."""
+        """Close the client. Calls, waits and streams under way end with `ClientClosedError`.
+
+        Safe to repeat.
+        """
         await self._transport.aclose()
 
     async def ping(self, *, timeout_seconds: float | None = None) -> PingInfo:
@@ -199,7 +205,8 @@ class AgentsSandboxClient:
             return await self._daemon.read_sandbox(new.sandbox_id, budget.rpc())
         goal = become_ready(accepted, new.required_services)
         following = SandboxWait(self._daemon, goal, new.sandbox_id, budget)
-        return await following.until_reached(accepted)
+        # All that follows the acceptance, also where its answer was lost and read back late.
+        return await following.until_reached(accepted, after=1)
 
     async def get_sandbox(
         self, sandbox_id: str, *, timeout_seconds: float | None = None
@@ -270,8 +277,11 @@ class AgentsSandboxClient:
         """
         budget = self._budget(timeout_seconds)
         request = requests.resume_sandbox(sandbox_id)
+        following = SandboxWait(self._daemon, BECOME_READY, sandbox_id, budget)
         await self._transport.unary(methods.RESUME_SANDBOX, request, budget.rpc())
-        return await self._settle(sandbox_id, BECOME_READY, wait, budget)
+        if not wait:
+            return await self._daemon.read_sandbox(sandbox_id, budget.rpc())
+        return await following.until_reached()
 
     async def stop_sandbox(
         self, sandbox_id: str, *, wait: bool = True, timeout_seconds: float | None = None
@@ -290,24 +300,29 @@ class AgentsSandboxClient:
 
         Raises:
             SandboxNotFoundError: It does not exist.
-            SandboxInvalidStateError: It is not READY, or was deleted meanwhile.
+            SandboxInvalidStateError: It is not READY, or was deleted or resumed meanwhile.
             SandboxFailedError: The stop failed.
             OperationTimeoutError: It is not STOPPED in time; it goes on.
             DaemonUnavailableError: No daemon answers at the socket.
         """
         budget = self._budget(timeout_seconds)
+        if wait:
+            return await StopWait(self._daemon, sandbox_id, budget).stop()
         request = requests.stop_sandbox(sandbox_id)
         await self._transport.unary(methods.STOP_SANDBOX, request, budget.rpc())
-        return await self._settle(sandbox_id, BECOME_STOPPED, wait, budget)
+        return await self._daemon.read_sandbox(sandbox_id, budget.rpc())
 
     async def delete_sandbox(
         self, sandbox_id: str, *, wait: bool = True, timeout_seconds: float | None = None
     ) -> SandboxHandle:
         """Delete a sandbox, whatever its state. Repeating it is harmless.
 
+        A create that is inside its Docker work outlives a delete and brings the sandbox back.
+        With `wait` that is seen through: it is deleted again, and stays so.
+
         Args:
             sandbox_id: The sandbox.
-            wait: Whether to wait until it is DELETED.
+            wait: Whether to wait until it is DELETED for good.
             timeout_seconds: Bound of this call with its wait, in seconds;
                 None: the client's `operation_timeout_seconds`.
 
@@ -318,15 +333,15 @@ class AgentsSandboxClient:
         Raises:
             SandboxNotFoundError: It does not exist, or was purged before.
             SandboxFailedError: The removal failed.
-            OperationTimeoutError: It is not DELETED in time; it goes on.
+            OperationTimeoutError: It is not DELETED for good in time; it goes on.
             DaemonUnavailableError: No daemon answers at the socket.
         """
         budget = self._budget(timeout_seconds)
+        if wait:
+            return await DeleteWait(self._daemon, sandbox_id, budget).delete()
         request = requests.delete_sandbox(sandbox_id)
         await self._transport.unary(methods.DELETE_SANDBOX, request, budget.rpc())
-        if not wait:
-            return await self._daemon.read_sandbox(sandbox_id, budget.rpc())
-        return await DeleteWait(self._daemon, sandbox_id, budget).until_reached()
+        return await self._daemon.read_sandbox(sandbox_id, budget.rpc())
 
     async def delete_sandboxes(
         self,
@@ -339,7 +354,8 @@ class AgentsSandboxClient:
 
         Args:
             label_selector: Labels that all must match exactly; not empty.
-            wait: Whether to wait until each of them is DELETED.
+            wait: Whether to wait until each of them is DELETED for good, as in
+                `delete_sandbox`.
             timeout_seconds: Bound of this call with its wait, in seconds;
                 None: the client's `operation_timeout_seconds`.
 
@@ -354,6 +370,8 @@ class AgentsSandboxClient:
         """
         budget = self._budget(timeout_seconds)
         request = requests.delete_sandboxes(label_selector)
+        before = await self._before_delete(label_selector, budget) if wait else {}
+        asked_of = self._transport.daemon_identity()
         answer = await self._transport.unary(methods.DELETE_SANDBOXES, request, budget.rpc())
         result = DeleteSandboxesResult(tuple(answer.deleted_sandbox_ids), answer.deleted_count)
         # One after the other: the daemon works on all at once, so this takes
@@ -361,12 +379,20 @@ class AgentsSandboxClient:
         failures: list[SandboxClientError] = []
         for sandbox_id in result.deleted_sandbox_ids if wait else ():
             try:
-                await DeleteWait(self._daemon, sandbox_id, budget).until_reached()
+                following = DeleteWait(self._daemon, sandbox_id, budget)
+                await following.see_through(before.get(sandbox_id), asked_of)
             except SandboxClientError as error:
                 failures.append(error)
         if failures:
             raise failures[0]
         return result
+
+    async def _before_delete(
+        self, label_selector: Mapping[str, str], budget: Budget
+    ) -> dict[str, SandboxHandle]:
+        request = requests.list_sandboxes(False, label_selector)
+        listed = await self._daemon.list_sandboxes(request, budget.rpc())
+        return {handle.sandbox_id: handle for handle in listed}
 
     async def create_exec(
         self,
@@ -396,7 +422,8 @@ class AgentsSandboxClient:
         Returns:
             The exec; with `wait=False` a snapshot taken after the daemon
             accepted, which may still be RUNNING. A command that fails is no
-            error: look at `state` and `exit_code`.
+            error: look at `state` and `exit_code`. Where the answer was lost and
+            the exec read back, there are no log paths.
 
         Raises:
             InvalidArgumentError: An argument is refused, here or by the daemon.
@@ -416,11 +443,12 @@ class AgentsSandboxClient:
             env_overrides=env_overrides,
         )
         budget = self._budget(timeout_seconds)
-        logs = await self._transport.unary(methods.CREATE_EXEC, request, budget.rpc())
-        if not wait:
-            return await self._daemon.read_exec(request.exec_id, budget.rpc(), logs)
-        following = ExecWait(self._daemon, request.exec_id, budget, sandbox_id, logs)
-        return await following.until_reached()
+        with concerning(sandbox_id, request.exec_id):
+            logs = await self._daemon.create_exec(request, exec_id is None, budget.rpc())
+            if not wait:
+                return await self._daemon.read_exec(request.exec_id, budget.rpc(), logs)
+            following = ExecWait(self._daemon, request.exec_id, budget, sandbox_id, logs)
+            return await following.until_reached()
 
     async def run(
         self,
@@ -482,12 +510,11 @@ class AgentsSandboxClient:
             DaemonUnavailableError: No daemon answers at the socket.
         """
         budget = self._budget(timeout_seconds)
-        await self._transport.unary(
-            methods.CANCEL_EXEC, requests.cancel_exec(exec_id), budget.rpc()
-        )
-        if not wait:
-            return await self._daemon.read_exec(exec_id, budget.rpc())
-        return await ExecWait(self._daemon, exec_id, budget).until_reached()
+        with concerning(exec_id=exec_id):
+            await self._daemon.cancel_exec(exec_id, budget.rpc())
+            if not wait:
+                return await self._daemon.read_exec(exec_id, budget.rpc())
+            return await ExecWait(self._daemon, exec_id, budget).until_reached()
 
     async def get_exec(self, exec_id: str, *, timeout_seconds: float | None = None) -> ExecHandle:
         """Read an exec. It can be read until its sandbox is purged.
@@ -536,9 +563,10 @@ class AgentsSandboxClient:
         *,
         from_sequence: int = 0,
         include_current_snapshot: bool = False,
+        resume: bool = True,
         timeout_seconds: float | None = None,
     ) -> AsyncSandboxEventStream:
-        """Follow the events of a sandbox, from a known one on.
+        """Follow the events of a sandbox, from a known one on, each once and in order.
 
         The stream stays open after the sandbox's end; leave it when you have
         seen what you wait for.
@@ -549,6 +577,10 @@ class AgentsSandboxClient:
                 handle's `last_event_sequence` goes on from that snapshot.
             include_current_snapshot: Whether to deliver the newest event and
                 the running execs first, marked as `snapshot`.
+            resume: Whether to go on where it ended when the connection is lost or the daemon
+                restarts, for as long as the daemon does not stay away for
+                `operation_timeout_seconds`. A daemon that is silent is asked every 60 s
+                whether it is there.
             timeout_seconds: How long the stream may last, in seconds; None:
                 without bound.
 
@@ -556,23 +588,24 @@ class AgentsSandboxClient:
             An iterator of events. Its steps raise:
             `SandboxNotFoundError`: the sandbox does not exist, or was purged;
             `SandboxSequenceExpiredError`: `from_sequence` is beyond the newest
-            event; `OperationTimeoutError`: `timeout_seconds` are over;
-            `DaemonUnavailableError`: the daemon is not there, or went away.
+            event, or events are missing; `OperationTimeoutError`:
+            `timeout_seconds` are over; `DaemonUnavailableError`: the daemon is
+            not there, or stays away; `ProtocolError`: what comes are not the
+            events of this sandbox, in order, or is for so long nothing but the
+            end of streams.
 
         Raises:
             InvalidArgumentError: An argument is not acceptable.
         """
-        deadline = Deadline(self._explicit(timeout_seconds) or math.inf)
-        return AsyncSandboxEventStream(
-            self._transport, sandbox_id, from_sequence, include_current_snapshot, deadline
+        resuming = _checks.boolean("resume", resume)
+        events = Subscription(
+            self._transport,
+            requests.subscribe_sandbox_events(sandbox_id, from_sequence, include_current_snapshot),
+            Deadline(self._explicit(timeout_seconds) or math.inf),
+            rpc_seconds=self._timeout,
+            patience_seconds=self._operation_timeout if resuming else None,
         )
-
-    async def _settle(
-        self, sandbox_id: str, goal: SandboxGoal, wait: bool, budget: Budget
-    ) -> SandboxHandle:
-        if not wait:
-            return await self._daemon.read_sandbox(sandbox_id, budget.rpc())
-        return await SandboxWait(self._daemon, goal, sandbox_id, budget).until_reached()
+        return AsyncSandboxEventStream(events)
 
     def _query(self, timeout_seconds: float | None) -> Deadline:
         return Deadline(self._explicit(timeout_seconds) or self._timeout)

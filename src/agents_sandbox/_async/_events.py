@@ -6,22 +6,17 @@ from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from .._aio import Lock
-from .._deadline import Deadline
-from .._wire import requests
-from .._wire import v02_pb2 as pb
-from .._wire.codec import decode_event
-from .._wire.methods import SUBSCRIBE_SANDBOX_EVENTS
-from ..errors import SandboxClientError
+from .._aio import TimedLock
+from ..errors import SandboxClientError, SandboxSequenceExpiredError
 from ..models import SandboxEvent
-from ._transport import ResponseStream, Transport
+from ._subscription import Break, Subscription
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 
 class AsyncSandboxEventStream(AsyncIterator[SandboxEvent]):
-    """The events of one sandbox, in order, as they happen.
+    """The events of one sandbox, in order and each once, as they happen.
 
     The subscription begins with the first event asked for. It ends when the
     stream is closed, left as a context manager, or no longer referenced. A
@@ -29,39 +24,30 @@ class AsyncSandboxEventStream(AsyncIterator[SandboxEvent]):
     event delivered.
     """
 
-    def __init__(
-        self,
-        transport: Transport,
-        sandbox_id: str,
-        from_sequence: int,
-        include_current_snapshot: bool,
-        deadline: Deadline,
-    ) -> None:
-        self._transport = transport
-        self._request = requests.subscribe_sandbox_events(
-            sandbox_id, from_sequence, include_current_snapshot
-        )
-        self._deadline = deadline
-        self._messages: ResponseStream[pb.SubscribeSandboxEventsRequest, pb.SandboxEvent] | None = (
-            None
-        )
+    def __init__(self, events: Subscription) -> None:
+        self._events = events
+        self._position = events.position
         self._ended = False
         # Steps that are taken at once get an event each, one after the other.
-        self._turn = Lock()
+        self._turn = TimedLock()
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> SandboxEvent:
-        async with self._turn:
-            message = None if self._ended else await self._read()
-            if message is None:
+        async with self._turn.held(None):
+            try:
+                self._events.go_on_after(self._position)
+                item: SandboxEvent | Break = Break.UNSURE
+                while item is Break.UNSURE and not self._ended:
+                    item = await self._events.read()
+                if isinstance(item, SandboxEvent):
+                    return self._next(item)
+            except SandboxClientError:
                 self._end()
-                raise StopAsyncIteration
-            if not message.snapshot:
-                self._request.from_sequence = message.sequence
-                self._request.include_current_snapshot = False
-            return decode_event(message)
+                raise
+            self._end()
+            raise StopAsyncIteration
 
     async def __aenter__(self) -> Self:
         return self
@@ -78,30 +64,25 @@ class AsyncSandboxEventStream(AsyncIterator[SandboxEvent]):
         """End the subscription. A step under way, and any later one, ends the iteration."""
         self._end()
 
-    async def _read(self) -> pb.SandboxEvent | None:
-        messages = self._messages
-        if messages is None or not messages.usable():
-            messages = self._messages = self._transport.stream(
-                SUBSCRIBE_SANDBOX_EVENTS, self._request, self._deadline
-            )
-        try:
-            # Looked at with the call in place: whoever closes from another
-            # thread either sees the call or is seen here.
-            return None if self._ended else await messages.read()
-        except SandboxClientError:
-            self._end()
-            raise
-        except BaseException:
-            # Interrupted from outside. gRPC has given up the call by now, so
-            # the next step subscribes anew.
-            self._cancel()
-            raise
+    def _next(self, event: SandboxEvent) -> SandboxEvent:
+        if event.snapshot:
+            self._events.told.add(event.event_id)
+            return event
+        if event.sequence != self._position + 1:
+            raise _gap(event, self._position)
+        self._position = event.sequence
+        return event
 
     def _end(self) -> None:
         self._ended = True
-        self._cancel()
+        self._events.cancel()
 
-    def _cancel(self) -> None:
-        messages, self._messages = self._messages, None
-        if messages is not None:
-            messages.cancel()
+
+def _gap(event: SandboxEvent, position: int) -> SandboxSequenceExpiredError:
+    error = SandboxSequenceExpiredError(
+        f"events {position + 1} to {event.sequence - 1} of sandbox {event.sandbox_id} are missing: "
+        f"subscribe from {event.sequence - 1} to go on without them",
+        sandbox_id=event.sandbox_id,
+    )
+    error.from_sequence, error.oldest_sequence = position, event.sequence
+    return error

@@ -129,6 +129,8 @@ class DaemonRelease:
 
 
 def _too_slow(deadline: Deadline) -> OperationTimeoutError:
-    error = OperationTimeoutError("the daemon did not tell its release in time")
+    error = OperationTimeoutError(
+        f"the daemon did not tell its release within {deadline.bound} s: raise timeout_seconds"
+    )
     error.timeout_seconds = deadline.bound
     return error

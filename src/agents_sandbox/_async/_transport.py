@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Generic
+from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message
 
 from .._address import DaemonAddress
-from .._aio import Channel, Stream
-from .._deadline import Deadline
+from .._aio import Call, Channel, Stream
+from .._deadline import Backoff, Deadline
 from .._rpc import rpc_errors
 from .._wire.methods import Method, RequestT, ResponseT
-from ..errors import DaemonUnavailableError, ProtocolError
+from ..errors import DaemonUnavailableError, ProtocolError, SandboxClientError
+
+ResultT = TypeVar("ResultT")
 
 # No daemon is upgraded in less.
 _IN_TOUCH_SECONDS = 5.0
@@ -30,25 +32,77 @@ class Transport:
         self._address = address
         self._channel = Channel(address.target)
         self._contact = Deadline(0.0)
+        self._met = False
         self.losses: int = 0
         """How often the daemon was not reached or not understood: it may be another by now."""
 
     async def unary(
         self, method: Method[RequestT, ResponseT], request: RequestT, deadline: Deadline
     ) -> ResponseT:
-        """Send one request and return the answer."""
+        """Send one request and return the answer; again after a loss, if that is harmless."""
+        if not method.repeatable:
+            return await self.once(method, request, deadline)
+        return await self.repeating(lambda: self.once(method, request, deadline), deadline)
+
+    async def repeating(self, call: Call[ResultT], deadline: Deadline) -> ResultT:
+        """Make a call that may be made again, until no connection is lost on the way."""
+        backoff = Backoff()
+        while True:
+            try:
+                return await call()
+            except DaemonUnavailableError as error:
+                if not await self.may_repeat(error, backoff, deadline):
+                    raise
+
+    async def once(
+        self, method: Method[RequestT, ResponseT], request: RequestT, deadline: Deadline
+    ) -> ResponseT:
+        """Send one request, once, and return the answer."""
         with self._errors(method, request, deadline):
             answer = await self._channel.unary(
                 method.path, request.SerializeToString(), deadline.remaining()
             )
             message = method.response_type.FromString(answer)
         self._contact = Deadline(_IN_TOUCH_SECONDS)
+        self._meet()
         return message
+
+    def _meet(self) -> None:
+        self._met = True
+
+    async def may_repeat(
+        self, error: DaemonUnavailableError, backoff: Backoff, deadline: Deadline
+    ) -> bool:
+        """Pause before a call is repeated; or tell that it cannot help, or is too late."""
+        if deadline.expired() or not self.may_pass(error):
+            return False
+        await self.pause(backoff.pause(deadline))
+        return not deadline.expired()
+
+    def may_pass(self, error: DaemonUnavailableError) -> bool:
+        """Whether a daemon that is not there may be there in a moment.
+
+        One that was never met, and at whose socket nobody listens, probably was not started:
+        its users had better know at once.
+        """
+        return error.retryable and (self._met or self._address.somebody_listens())
+
+    def unavailable(self, detail: str) -> DaemonUnavailableError:
+        """Make the error of a daemon that is not there, for a reason that gRPC does not know."""
+        return self._address.unavailable(detail)
+
+    async def pause(self, seconds: float) -> None:
+        """Let the given time pass, or less if the client is closed meanwhile."""
+        await self._channel.pause(seconds)
 
     @property
     def in_touch(self) -> bool:
         """Whether the daemon has answered a moment ago."""
         return not self._contact.expired()
+
+    def daemon_identity(self) -> object:
+        """What changes when another daemon listens, be it the same one started anew."""
+        return self._address.socket_identity()
 
     def stream(
         self, method: Method[RequestT, ResponseT], request: RequestT, deadline: Deadline
@@ -58,7 +112,7 @@ class Transport:
             stream = self._channel.stream(
                 method.path, request.SerializeToString(), deadline.remaining()
             )
-        return ResponseStream(self._errors, method, request, deadline, stream)
+        return ResponseStream(self._errors, self._meet, method, request, deadline, stream)
 
     @contextmanager
     def _errors(
@@ -69,6 +123,9 @@ class Transport:
                 yield
         except (DaemonUnavailableError, ProtocolError):
             self.losses += 1
+            raise
+        except SandboxClientError as error:
+            self._met = self._met or error.reason is not None
             raise
 
     async def aclose(self) -> None:
@@ -82,12 +139,14 @@ class ResponseStream(Generic[RequestT, ResponseT]):
     def __init__(
         self,
         errors: Callable[[Method[Any, Any], Message, Deadline], AbstractContextManager[None]],
+        meet: Callable[[], None],
         method: Method[RequestT, ResponseT],
         request: RequestT,
         deadline: Deadline,
         stream: Stream,
     ) -> None:
         self._errors = errors
+        self._meet = meet
         self._method = method
         self._request = request
         self._deadline = deadline
@@ -101,7 +160,11 @@ class ResponseStream(Generic[RequestT, ResponseT]):
         """Return the next answer; None after the daemon's end or our own cancel."""
         with self._errors(self._method, self._request, self._deadline):
             answer = await self._stream.read()
-            return None if answer is None else self._method.response_type.FromString(answer)
+            if answer is None:
+                return None
+            message = self._method.response_type.FromString(answer)
+        self._meet()
+        return message
 
     def cancel(self) -> None:
         """End the call. Safe to repeat, at any time and from anywhere."""

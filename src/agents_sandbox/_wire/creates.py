@@ -31,6 +31,7 @@ class NewSandbox:
     """The checked arguments of a create; it has an id already, so that errors can name it."""
 
     sandbox_id: str
+    id_is_ours: bool
     config_yaml: bytes
     image: str
     mounts: tuple[MountSpec, ...]
@@ -89,6 +90,7 @@ def new_sandbox(
         raise InvalidArgumentError('image is required: pass image="..." on every create_sandbox')
     new = NewSandbox(
         sandbox_id=new_id("sandbox_id", sandbox_id),
+        id_is_ours=sandbox_id is None,
         config_yaml=yaml,
         image=name,
         mounts=_checks.items("mounts", mounts, MountSpec),

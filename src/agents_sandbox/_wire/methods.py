@@ -23,12 +23,21 @@ ResponseT = TypeVar("ResponseT", bound=Message)
 
 @dataclass(frozen=True)
 class Method(Generic[RequestT, ResponseT]):
-    """One RPC: its name, its messages, and whether the answer is a stream."""
+    """One RPC.
+
+    Attributes:
+        name: Its name.
+        request_type: The message that asks.
+        response_type: The message that answers.
+        streams: Whether the answer is a stream of them.
+        repeatable: Whether to ask twice does no more than to ask once, and is answered alike.
+    """
 
     name: str
     request_type: type[RequestT]
     response_type: type[ResponseT]
     streams: bool = False
+    repeatable: bool = False
 
     @property
     def path(self) -> str:
@@ -36,21 +45,27 @@ class Method(Generic[RequestT, ResponseT]):
         return f"/{SERVICE}/{self.name}"
 
 
-PING = Method("Ping", pb.PingRequest, pb.PingResponse)
+PING = Method("Ping", pb.PingRequest, pb.PingResponse, repeatable=True)
 CREATE_SANDBOX = Method("CreateSandbox", pb.CreateSandboxRequest, pb.CreateSandboxResponse)
-GET_SANDBOX = Method("GetSandbox", pb.GetSandboxRequest, pb.GetSandboxResponse)
-LIST_SANDBOXES = Method("ListSandboxes", pb.ListSandboxesRequest, pb.ListSandboxesResponse)
+GET_SANDBOX = Method("GetSandbox", pb.GetSandboxRequest, pb.GetSandboxResponse, repeatable=True)
+LIST_SANDBOXES = Method(
+    "ListSandboxes", pb.ListSandboxesRequest, pb.ListSandboxesResponse, repeatable=True
+)
 RESUME_SANDBOX = Method("ResumeSandbox", pb.ResumeSandboxRequest, pb.AcceptedResponse)
 STOP_SANDBOX = Method("StopSandbox", pb.StopSandboxRequest, pb.AcceptedResponse)
-DELETE_SANDBOX = Method("DeleteSandbox", pb.DeleteSandboxRequest, pb.AcceptedResponse)
+DELETE_SANDBOX = Method(
+    "DeleteSandbox", pb.DeleteSandboxRequest, pb.AcceptedResponse, repeatable=True
+)
 DELETE_SANDBOXES = Method("DeleteSandboxes", pb.DeleteSandboxesRequest, pb.DeleteSandboxesResponse)
 SUBSCRIBE_SANDBOX_EVENTS = Method(
     "SubscribeSandboxEvents", pb.SubscribeSandboxEventsRequest, pb.SandboxEvent, streams=True
 )
 CREATE_EXEC = Method("CreateExec", pb.CreateExecRequest, pb.CreateExecResponse)
 CANCEL_EXEC = Method("CancelExec", pb.CancelExecRequest, pb.AcceptedResponse)
-GET_EXEC = Method("GetExec", pb.GetExecRequest, pb.GetExecResponse)
-LIST_ACTIVE_EXECS = Method("ListActiveExecs", pb.ListActiveExecsRequest, pb.ListActiveExecsResponse)
+GET_EXEC = Method("GetExec", pb.GetExecRequest, pb.GetExecResponse, repeatable=True)
+LIST_ACTIVE_EXECS = Method(
+    "ListActiveExecs", pb.ListActiveExecsRequest, pb.ListActiveExecsResponse, repeatable=True
+)
 
 METHODS_V02: tuple[Method[Any, Any], ...] = (
     PING,
@@ -69,8 +84,12 @@ METHODS_V02: tuple[Method[Any, Any], ...] = (
 )
 
 CREATE_SANDBOX_V04 = Method("CreateSandbox", v04.CreateSandboxRequest, v04.CreateSandboxResponse)
-GET_SANDBOX_V04 = Method("GetSandbox", pb.GetSandboxRequest, v04.GetSandboxResponse)
-LIST_SANDBOXES_V04 = Method("ListSandboxes", pb.ListSandboxesRequest, v04.ListSandboxesResponse)
+GET_SANDBOX_V04 = Method(
+    "GetSandbox", pb.GetSandboxRequest, v04.GetSandboxResponse, repeatable=True
+)
+LIST_SANDBOXES_V04 = Method(
+    "ListSandboxes", pb.ListSandboxesRequest, v04.ListSandboxesResponse, repeatable=True
+)
 
 _CHANGED: dict[Method[Any, Any], Method[Any, Any]] = {
     CREATE_SANDBOX: CREATE_SANDBOX_V04,

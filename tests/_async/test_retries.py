@@ -1,0 +1,296 @@
+"""Calls that are made again after a lost connection, and those that are not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents_sandbox import (
+    AgentsSandboxClient,
+    DaemonUnavailableError,
+    ExecAlreadyTerminalError,
+    ExecConflictError,
+    ExecState,
+    HealthcheckConfig,
+    InvalidArgumentError,
+    SandboxConflictError,
+    SandboxHandle,
+    SandboxNotReadyError,
+    SandboxState,
+    ServiceSpec,
+)
+from agents_sandbox.testing import ContainerBehavior, FakeDaemon
+
+from .._aio import Background, off_loop
+from ..releases import each_dialect
+from .conftest import IMAGE
+from .life import ID, count
+
+pytestmark = each_dialect
+
+READS: dict[str, tuple[Any, ...]] = {
+    "ping": (),
+    "get_sandbox": (ID,),
+    "list_sandboxes": (),
+    "get_exec": ("my-exec",),
+    "list_active_execs": (),
+}
+RPC = {
+    "ping": "Ping",
+    "get_sandbox": "GetSandbox",
+    "list_sandboxes": "ListSandboxes",
+    "get_exec": "GetExec",
+    "list_active_execs": "ListActiveExecs",
+    "stop_sandbox": "StopSandbox",
+    "resume_sandbox": "ResumeSandbox",
+    "delete_sandboxes": "DeleteSandboxes",
+}
+
+
+@pytest.mark.parametrize("read", READS)
+async def test_reads_are_repeated(
+    client: AgentsSandboxClient,
+    sandbox: SandboxHandle,
+    daemon: FakeDaemon,
+    pauses: list[float],
+    read: str,
+) -> None:
+    await client.run(ID, ("true",), exec_id="my-exec")
+    before = count(daemon, RPC[read])
+    daemon.faults.fail_next(RPC[read], code="UNAVAILABLE", times=3)
+    assert await getattr(client, read)(*READS[read]) is not None
+    assert pauses == [0.05, 0.1, 0.2]
+    # A read of sandboxes asks for the release first, which is a ping.
+    assert count(daemon, RPC[read]) == before + 4
+
+
+@pytest.mark.parametrize("read", READS)
+async def test_reads_outlast_a_restart(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon, read: str
+) -> None:
+    await client.run(ID, ("true",), exec_id="my-exec")
+    await off_loop(daemon.kill)
+    call = Background(getattr(client, read), *READS[read])
+    await off_loop(daemon.start)
+    assert await call.result() is not None
+
+
+@pytest.mark.parametrize("read", READS)
+async def test_reads_are_repeated_until_their_deadline(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon, read: str
+) -> None:
+    with daemon.faults.failing(method=RPC[read]) as failing:
+        with pytest.raises(DaemonUnavailableError):
+            await getattr(client, read)(*READS[read], timeout_seconds=0.2)
+        assert failing.hits > 1
+
+
+async def test_a_read_gives_up_when_it_is_out_of_time(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    await off_loop(daemon.kill)
+    with pytest.raises(DaemonUnavailableError, match="nobody listens"):
+        await client.get_sandbox(ID, timeout_seconds=0.2)
+
+
+async def test_a_daemon_that_was_never_there_is_told_at_once(
+    tmp_path: Path, pauses: list[float]
+) -> None:
+    async with AgentsSandboxClient(tmp_path / "agboxd.sock") as client:
+        with pytest.raises(DaemonUnavailableError, match="the socket does not exist"):
+            await client.ping()
+    assert pauses == []
+
+
+async def test_a_daemon_that_has_refused_something_was_there(
+    daemon: FakeDaemon, pauses: list[float]
+) -> None:
+    async with AgentsSandboxClient(daemon.socket_path) as client:
+        with pytest.raises(Exception, match="was not found"):
+            await client.get_exec("ghost")
+        await off_loop(daemon.kill)
+        with pytest.raises(DaemonUnavailableError):
+            await client.ping(timeout_seconds=0.1)
+    assert pauses
+
+
+@pytest.mark.usefixtures("pauses")
+@pytest.mark.parametrize("wait", [True, False])
+async def test_a_delete_is_repeated(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon, wait: bool
+) -> None:
+    with daemon.faults.losing_answers(method="DeleteSandbox", times=2):
+        await client.delete_sandbox(ID, wait=wait)
+    assert count(daemon, "DeleteSandbox") == 3
+    assert (await client.delete_sandbox(ID)).last_event_sequence == 5
+
+
+@pytest.mark.usefixtures("pauses")
+@pytest.mark.parametrize("fault", ["losing_answers", "failing"])
+@pytest.mark.parametrize("wait", [True, False])
+async def test_a_create_with_an_id_of_ours_is_repeated(
+    client: AgentsSandboxClient, daemon: FakeDaemon, fault: str, wait: bool
+) -> None:
+    with getattr(daemon.faults, fault)(method="CreateSandbox", times=2):
+        sandbox = await client.create_sandbox(image=IMAGE, labels={"team": "core"}, wait=wait)
+    assert sandbox.labels == {"team": "core"}
+    ids = {c.request.sandbox_id for c in daemon.calls if c.method == "CreateSandbox"}
+    # Of one that was carried out the first repeat is refused, and read back.
+    repeats = 1 if fault == "losing_answers" else 2
+    assert (count(daemon, "CreateSandbox"), ids) == (1 + repeats, {sandbox.sandbox_id})
+    assert len(await client.list_sandboxes()) == 1
+
+
+async def test_a_create_is_repeated_until_its_deadline(
+    client: AgentsSandboxClient, daemon: FakeDaemon
+) -> None:
+    with daemon.faults.failing(method="CreateSandbox") as failing:
+        with pytest.raises(DaemonUnavailableError) as caught:
+            await client.create_sandbox(image=IMAGE, timeout_seconds=0.2)
+        assert failing.hits > 1
+    assert caught.value.sandbox_id == daemon.calls[-1].request.sandbox_id
+
+
+@pytest.mark.usefixtures("pauses")
+async def test_a_create_that_is_read_back_waits_for_its_services(release: str) -> None:
+    containers = {"db": ContainerBehavior(starts_after=60)}
+    database = ServiceSpec("db", "postgres:17", healthcheck=HealthcheckConfig(("CMD", "true")))
+    with FakeDaemon(version=release, virtual_time=True, containers=containers) as daemon:
+        async with AgentsSandboxClient(daemon.socket_path) as client:
+            with daemon.faults.losing_answers(method="CreateSandbox", times=1):
+                create = Background(
+                    client.create_sandbox,
+                    image=IMAGE,
+                    required_services=[database],
+                )
+                await off_loop(daemon.wait_for_streams, 1)
+            await off_loop(daemon.advance, 61)
+            # Accepted, preparing, ready, and the service.
+            assert (await create.result()).last_event_sequence == 4
+
+
+@pytest.mark.usefixtures("pauses")
+async def test_a_create_whose_repeat_is_refused_for_another_reason_is_read_back(
+    client: AgentsSandboxClient, daemon: FakeDaemon
+) -> None:
+    # As when the source of a mount has gone after the first was accepted.
+    with daemon.faults.losing_answers(method="CreateSandbox", times=1):
+        daemon.faults.fail_next("CreateSandbox", code="INVALID_ARGUMENT", optional=True)
+        with pytest.raises(InvalidArgumentError):
+            await client.create_sandbox(image=IMAGE)
+        assert await client.list_sandboxes() == [], "there was no repeat, and nothing is there"
+    with daemon.faults.losing_answers(method="CreateSandbox", times=1):
+        create = Background(client.create_sandbox, image=IMAGE)
+        await off_loop(daemon.wait_for_call, "CreateSandbox", count=3)
+        assert (await create.result()).state is SandboxState.READY
+
+
+@pytest.mark.usefixtures("pauses")
+async def test_a_repeat_that_is_refused_and_has_nothing_to_read_back_is_refused(
+    client: AgentsSandboxClient, daemon: FakeDaemon
+) -> None:
+    daemon.faults.fail_next("CreateSandbox", code="UNAVAILABLE")
+    daemon.faults.fail_next("CreateSandbox", code="INVALID_ARGUMENT", message="mount is gone")
+    with pytest.raises(InvalidArgumentError, match="mount is gone"):
+        await client.create_sandbox(image=IMAGE)
+
+
+@pytest.mark.parametrize("fault", ["losing_answers", "failing"])
+async def test_a_create_with_an_id_of_the_callers_is_not_repeated(
+    client: AgentsSandboxClient, daemon: FakeDaemon, fault: str
+) -> None:
+    once = getattr(daemon.faults, fault)(method="CreateSandbox", times=1)
+    with once, pytest.raises(DaemonUnavailableError) as caught:
+        await client.create_sandbox(image=IMAGE, sandbox_id=ID)
+    assert (caught.value.sandbox_id, count(daemon, "CreateSandbox")) == (ID, 1)
+
+
+async def test_an_id_that_was_taken_before_is_a_conflict(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    with pytest.raises(SandboxConflictError):
+        await client.create_sandbox(image=IMAGE, sandbox_id=ID)
+    await client.create_exec(ID, ("true",), exec_id="my-exec")
+    with pytest.raises(ExecConflictError):
+        await client.create_exec(ID, ("true",), exec_id="my-exec")
+
+
+@pytest.mark.usefixtures("pauses")
+async def test_a_run_is_repeated_and_runs_once(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    daemon.on_exec(("once",)).exit(3).times(1)
+    with daemon.faults.losing_answers(method="CreateExec", times=1):
+        result = await client.run(ID, ("once",))
+    assert (result.exit_code, count(daemon, "CreateExec")) == (3, 2)
+    events = 5  # three of the sandbox, two of the one exec
+    assert (await client.get_sandbox(ID)).last_event_sequence == events
+    # Only the answer that was lost could tell.
+    assert (result.stdout_log_path, result.stderr_log_path) == (None, None)
+    daemon.faults.fail_next("CreateExec", code="UNAVAILABLE")
+    assert (await client.run(ID, ("once",))).stdout_log_path is not None
+
+
+@pytest.mark.usefixtures("pauses")
+async def test_an_exec_whose_sandbox_has_stopped_before_its_repeat_is_read_back(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    daemon.on_exec(("sleep",)).never()
+    with daemon.faults.losing_answers(method="CreateExec") as losing:
+        run = Background(client.run, ID, ("sleep",))
+        await off_loop(daemon.wait_for_call, "CreateExec")
+        await client.stop_sandbox(ID)
+        assert losing.hits
+    assert (await run.result()).exit_code == 137
+
+
+async def test_an_exec_with_an_id_of_the_callers_is_not_repeated(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    daemon.faults.fail_next("CreateExec", code="UNAVAILABLE")
+    with pytest.raises(DaemonUnavailableError) as caught:
+        await client.run(ID, ("true",), exec_id="my-exec")
+    assert (caught.value.exec_id, count(daemon, "CreateExec")) == ("my-exec", 1)
+
+
+@pytest.mark.usefixtures("pauses")
+async def test_a_cancel_is_repeated(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    daemon.on_exec(("sleep",)).never()
+    for fault in (daemon.faults.losing_answers, daemon.faults.failing):
+        started = await client.create_exec(ID, ("sleep",))
+        with fault(method="CancelExec", times=2):
+            assert (await client.cancel_exec(started.exec_id)).state is ExecState.CANCELLED
+
+
+@pytest.mark.usefixtures("pauses")
+async def test_a_cancel_that_came_too_late_says_so_though_it_was_repeated(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    await client.run(ID, ("true",), exec_id="my-exec")
+    daemon.faults.fail_next("CancelExec", code="UNAVAILABLE")
+    with pytest.raises(ExecAlreadyTerminalError):
+        await client.cancel_exec("my-exec")
+
+
+@pytest.mark.parametrize("method", ["stop_sandbox", "resume_sandbox", "delete_sandboxes"])
+async def test_what_could_act_twice_is_not_repeated(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon, method: str
+) -> None:
+    argument: Any = {"team": "core"} if method == "delete_sandboxes" else ID
+    daemon.faults.fail_next(RPC[method], code="UNAVAILABLE")
+    with pytest.raises(DaemonUnavailableError):
+        await getattr(client, method)(argument)
+    assert count(daemon, RPC[method]) == 1
+
+
+async def test_a_refusal_of_the_first_is_a_refusal(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    await client.stop_sandbox(ID)
+    with pytest.raises(SandboxNotReadyError):
+        await client.run(ID, ("true",))
+    assert count(daemon, "CreateExec") == 1

@@ -1,0 +1,238 @@
+"""Whatever streams a daemon sends, and however they end: events come once each, and in order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents_sandbox import (
+    DaemonUnavailableError,
+    OperationTimeoutError,
+    ProtocolError,
+    SandboxEvent,
+    SandboxNotFoundError,
+)
+from agents_sandbox._deadline import Deadline
+from agents_sandbox._sync_generated._subscription import Break, Subscription
+from agents_sandbox._wire import requests
+from agents_sandbox._wire import v02_pb2 as pb
+
+ID = "demo-sandbox"
+ENDS: list[Exception | None] = [
+    None,
+    DaemonUnavailableError("lost"),
+    OperationTimeoutError("silent"),
+]
+
+
+@dataclass(frozen=True)
+class Script:
+    """What the daemon does with one event stream.
+
+    Attributes:
+        length: How many events it sends at most.
+        repeats: How often it sends each, by position; once beyond.
+        skips_asked: Whether it forgets from where it was asked to send, and sends all.
+        end: What it raises then; None ends it cleanly.
+    """
+
+    length: int
+    repeats: Sequence[int]
+    skips_asked: bool
+    end: Exception | None
+
+
+scripts = st.builds(
+    Script,
+    length=st.integers(0, 6),
+    repeats=st.lists(st.integers(1, 3), max_size=6),
+    skips_asked=st.booleans(),
+    end=st.sampled_from(ENDS),
+)
+
+
+class Stream:
+    """One event stream, as the transport hands it out."""
+
+    def __init__(self, events: list[pb.SandboxEvent], end: Exception | None) -> None:
+        self._events = events
+        self._end = end
+
+    def usable(self) -> bool:
+        return True
+
+    def read(self) -> pb.SandboxEvent | None:
+        if self._events:
+            return self._events.pop(0)
+        if self._end is not None:
+            raise self._end
+        return None
+
+    def cancel(self) -> None:
+        self._events = []
+
+
+class Peer:
+    """Stands for the transport: one sandbox with so many events, served by scripts.
+
+    When all scripts are used up the sandbox is purged.
+    """
+
+    def __init__(self, head: int, script: list[Script]) -> None:
+        self._head = head
+        self._script = list(script)
+
+    def stream(self, _: Any, request: pb.SubscribeSandboxEventsRequest, __: Deadline) -> Stream:
+        if not self._script:
+            return Stream([], SandboxNotFoundError("purged"))
+        script = self._script.pop(0)
+        begin = 0 if script.skips_asked else request.from_sequence
+        sequences = list(range(begin + 1, self._head + 1))
+        if not script.skips_asked:
+            sequences = sequences[: script.length]
+        repeats = [*script.repeats, *[1] * len(sequences)]
+        return Stream(
+            [
+                event(item)
+                for item, count in zip(sequences, repeats, strict=False)
+                for _ in range(count)
+            ],
+            script.end,
+        )
+
+    def once(self, *_: object) -> pb.PingResponse:
+        return pb.PingResponse()
+
+    def may_pass(self, _: DaemonUnavailableError) -> bool:
+        return True
+
+    def pause(self, _: float) -> None:
+        return None
+
+
+def event(sequence: int, sandbox_id: str = ID) -> pb.SandboxEvent:
+    return pb.SandboxEvent(
+        sequence=sequence, sandbox_id=sandbox_id, event_id=f"{sandbox_id}-{sequence}"
+    )
+
+
+def subscription(peer: Any, from_sequence: int = 0, snapshot: bool = False) -> Subscription:
+    return Subscription(
+        peer,
+        requests.subscribe_sandbox_events(ID, from_sequence, snapshot),
+        Deadline(math.inf),
+        rpc_seconds=1.0,
+        patience_seconds=math.inf,
+    )
+
+
+def read_all(events: Subscription) -> list[int]:
+    """The sequences of all events, until there are no more."""
+    seen = []
+    try:
+        while (item := events.read()) is not Break.END:
+            if isinstance(item, SandboxEvent):
+                seen.append(item.sequence)
+    except SandboxNotFoundError:
+        pass
+    return seen
+
+
+@given(st.integers(0, 8), st.integers(0, 8), st.lists(scripts, max_size=12))
+def test_events_come_once_each_and_in_order(
+    head: int, from_sequence: int, script: list[Script]
+) -> None:
+    seen = read_all(subscription(Peer(head, script), from_sequence))
+    assert seen == list(range(from_sequence + 1, from_sequence + 1 + len(seen)))
+
+
+@given(st.integers(0, 8), st.lists(scripts, max_size=12))
+def test_no_event_is_lost(head: int, script: list[Script]) -> None:
+    enough = Script(head, (), False, None)
+    assert read_all(subscription(Peer(head, [*script, enough]))) == list(range(1, head + 1))
+
+
+@given(st.integers(1, 8), st.sets(st.integers(1, 8)))
+def test_what_got_no_further_is_read_again(head: int, interrupted: set[int]) -> None:
+    enough = [Script(head, (), False, None)] * 9
+    events = subscription(Peer(head, enough))
+    seen: list[int] = []
+    while len(seen) < head:
+        events.go_on_after(seen[-1] if seen else 0)
+        item = events.read()
+        if isinstance(item, SandboxEvent) and item.sequence in interrupted:
+            interrupted.remove(item.sequence)
+        elif isinstance(item, SandboxEvent):
+            seen.append(item.sequence)
+    assert seen == list(range(1, head + 1))
+
+
+def test_a_snapshot_that_got_no_further_is_read_again() -> None:
+    class Shows(Peer):
+        def stream(self, _: Any, request: pb.SubscribeSandboxEventsRequest, __: Deadline) -> Stream:
+            shown = event(3)
+            shown.snapshot = True
+            return Stream([shown] * request.include_current_snapshot + [event(1)], None)
+
+    events = subscription(Shows(1, []), snapshot=True)
+    for told in (False, True):
+        events.go_on_after(0)
+        item = events.read()
+        assert isinstance(item, SandboxEvent)
+        assert (item.snapshot, item.sequence) == (True, 3)
+        if told:
+            events.told.add(item.event_id)
+    events.go_on_after(0)
+    item = events.read()
+    assert isinstance(item, SandboxEvent)
+    assert (item.snapshot, item.sequence) == (False, 1)
+
+
+def test_a_snapshot_again_and_again_is_refused() -> None:
+    class Repeats(Peer):
+        def stream(self, *_: Any) -> Stream:
+            shown = event(3)
+            shown.snapshot = True
+            return Stream([shown] * 2000, None)
+
+    events = subscription(Repeats(3, []), snapshot=True)
+    item = events.read()
+    assert isinstance(item, SandboxEvent)
+    events.told.add(item.event_id)
+    with pytest.raises(ProtocolError, match="event 3 again and again"):
+        events.read()
+
+
+class Sends(Peer):
+    """A daemon that sends just these events, on the first stream."""
+
+    def __init__(self, sequences: list[int], sandbox_id: str = ID) -> None:
+        super().__init__(0, [])
+        self._first = [event(item, sandbox_id) for item in sequences]
+
+    def stream(self, *_: Any) -> Stream:
+        events, self._first = self._first, []
+        return Stream(events, SandboxNotFoundError("purged"))
+
+
+@given(st.lists(st.integers(0, 6), max_size=8))
+def test_events_that_go_backwards_are_refused(sequences: list[int]) -> None:
+    ascending = sequences == sorted(sequences) and 0 not in sequences
+    events = subscription(Sends(sequences))
+    if ascending:
+        assert read_all(events) == sorted(set(sequences))
+    else:
+        with pytest.raises(ProtocolError, match=f"event stream of sandbox {ID}") as caught:
+            read_all(events)
+        assert caught.value.sandbox_id == ID
+
+
+def test_events_of_another_sandbox_are_refused() -> None:
+    with pytest.raises(ProtocolError, match="an event of sandbox 'other'"):
+        read_all(subscription(Sends([1], "other")))
