@@ -1,0 +1,220 @@
+"""Whatever goes wrong: a call ends with a result or with an error of the SDK, whole and in time."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from agents_sandbox import AgentsSandboxClient, OperationTimeoutError, SandboxClientError
+from agents_sandbox.testing import FakeDaemon
+
+from .._aio import Background, off_loop
+from ..releases import any_release
+from ..troubles import REFUSALS, STREAM, TROUBLES, Trouble, kinds_of_chaos, kinds_of_faults
+
+pytestmark = any_release
+
+# Of one RPC, and of a call with its wait, in seconds: there is much to wait for in vain.
+ONE, ALL = 0.08, 0.16
+
+
+@dataclass(frozen=True)
+class Case:
+    """A call of a public method, and the ids that its errors have to tell."""
+
+    method: str
+    call: Callable[[AgentsSandboxClient], Any]
+    sandbox_id: str | None = None
+    exec_id: str | None = None
+
+
+# The last event of a sandbox with three commands more than those of `prepare`, or after that.
+_ENOUGH = 7
+
+
+async def follow(client: AgentsSandboxClient, **options: Any) -> None:
+    stream = client.subscribe_sandbox_events("reading", timeout_seconds=ALL, **options)
+    async with stream as events:
+        async for event in events:
+            if event.sequence >= _ENOUGH:
+                break
+
+
+CASES = (
+    Case("ping", lambda client: client.ping()),
+    Case(
+        "create_sandbox",
+        lambda client: client.create_sandbox(image="a:1", sandbox_id="new-1"),
+        "new-1",
+    ),
+    Case("create_sandbox", lambda client: client.create_sandbox(image="a:1")),
+    Case(
+        "create_sandbox",
+        lambda client: client.create_sandbox(image="a:1", sandbox_id="new-2", wait=False),
+        "new-2",
+    ),
+    Case("get_sandbox", lambda client: client.get_sandbox("reading"), "reading"),
+    Case("list_sandboxes", lambda client: client.list_sandboxes()),
+    Case("resume_sandbox", lambda client: client.resume_sandbox("resuming"), "resuming"),
+    Case("stop_sandbox", lambda client: client.stop_sandbox("stopping"), "stopping"),
+    Case("delete_sandbox", lambda client: client.delete_sandbox("deleting"), "deleting"),
+    Case(
+        "delete_sandbox",
+        lambda client: client.delete_sandbox("deleting-2", wait=False),
+        "deleting-2",
+    ),
+    Case("delete_sandboxes", lambda client: client.delete_sandboxes({"delete": "me"})),
+    Case(
+        "create_exec",
+        lambda client: client.create_exec("reading", ("true",), exec_id="exec-1"),
+        "reading",
+        "exec-1",
+    ),
+    Case("create_exec", lambda client: client.create_exec("reading", ("true",)), "reading"),
+    Case(
+        "run",
+        lambda client: client.run("reading", ("true",), exec_id="exec-2"),
+        "reading",
+        "exec-2",
+    ),
+    Case("run", lambda client: client.run("reading", ("true",)), "reading"),
+    Case("cancel_exec", lambda client: client.cancel_exec("cancel-me"), None, "cancel-me"),
+    Case("get_exec", lambda client: client.get_exec("read-me"), None, "read-me"),
+    Case(
+        "list_active_execs",
+        lambda client: client.list_active_execs(sandbox_id="reading"),
+        "reading",
+    ),
+    Case("subscribe_sandbox_events", follow, "reading"),
+    Case(
+        "subscribe_sandbox_events",
+        lambda client: follow(client, resume=False, include_current_snapshot=True),
+        "reading",
+    ),
+)
+CLOSING = Case(AgentsSandboxClient.aclose.__name__, lambda client: client.aclose())
+
+
+async def prepare(daemon: FakeDaemon) -> None:
+    """Make what the calls are about."""
+    daemon.on_exec(("sleep",)).never()
+    async with AgentsSandboxClient(daemon.socket_path) as client:
+        for name in ("reading", "resuming", "stopping", "deleting", "deleting-2", "deleting-3"):
+            labels = {"delete": "me"} if name == "deleting-3" else {}
+            await client.create_sandbox(image="a:1", sandbox_id=name, labels=labels)
+        await client.stop_sandbox("resuming")
+        for name in ("cancel-me", "read-me"):
+            await client.create_exec("reading", ("sleep",), exec_id=name)
+
+
+async def outcome_of(call: Background) -> object:
+    try:
+        return await call.result()
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is looked at
+        return error
+
+
+def fault_of(case: Case, outcome: object) -> str | None:
+    """What is wrong with how a call ended, if anything."""
+    if not isinstance(outcome, Exception):
+        return None
+    if not isinstance(outcome, SandboxClientError):
+        return f"no error of the SDK: {outcome!r}"
+    if case.sandbox_id not in (None, outcome.sandbox_id):
+        return f"sandbox_id is {outcome.sandbox_id}: {outcome!r}"
+    if case.exec_id not in (None, outcome.exec_id):
+        return f"exec_id is {outcome.exec_id}: {outcome!r}"
+    if outcome.code == "DEADLINE_EXCEEDED" and not isinstance(outcome, TimeoutError):
+        return f"no TimeoutError: {outcome!r}"
+    copy = pickle.loads(pickle.dumps(outcome))
+    if (type(copy), copy.args, vars(copy)) != (type(outcome), outcome.args, vars(outcome)):
+        return f"its copy is another one: {vars(copy)}"
+    return None if str(outcome) else "it says nothing"
+
+
+async def outcomes(
+    daemon: FakeDaemon, client: AgentsSandboxClient, trouble: Trouble
+) -> Mapping[Case, object]:
+    """How all calls end in a trouble, made at once."""
+    with trouble.begin(daemon):
+        calls = {case: Background(case.call, client) for case in CASES}
+        if trouble.strike is not None:
+            await off_loop(daemon.wait_for_call, STREAM)
+            await off_loop(trouble.strike, daemon)
+        return {case: await outcome_of(call) for case, call in calls.items()}
+
+
+def check(ends: Mapping[Case, object]) -> None:
+    faults = [(case.method, fault_of(case, end)) for case, end in ends.items()]
+    assert [(method, fault) for method, fault in faults if fault] == []
+
+
+def client_of(daemon: FakeDaemon, release: str | None) -> AgentsSandboxClient:
+    return AgentsSandboxClient(
+        daemon.socket_path,
+        timeout_seconds=ONE,
+        operation_timeout_seconds=ALL,
+        daemon_version=release,
+    )
+
+
+# Nothing is changed by them, so that one daemon is enough.
+async def test_no_error_of_others_comes_through_where_nothing_goes(daemon: FakeDaemon) -> None:
+    await prepare(daemon)
+    # Else the first RPC of many a call is the question for it.
+    async with client_of(daemon, daemon.version) as client:
+        for trouble in REFUSALS.values():
+            ends = await outcomes(daemon, client, trouble)
+            check(ends)
+            assert all(isinstance(end, Exception) for end in ends.values())
+
+
+@pytest.mark.parametrize("name", TROUBLES)
+async def test_no_error_of_others_comes_through(daemon: FakeDaemon, name: str) -> None:
+    trouble = TROUBLES[name]
+    await prepare(daemon)
+    async with client_of(daemon, None) as client:
+        await client.ping(timeout_seconds=10)
+        ends = dict(await outcomes(daemon, client, trouble))
+        ends[CLOSING] = await outcome_of(Background(CLOSING.call, client))
+    check(ends)
+
+
+# They answer all, but not in time.
+@pytest.mark.parametrize("name", ["late answers", "half open"])
+async def test_what_is_too_late_is_a_timeout(daemon: FakeDaemon, name: str) -> None:
+    await prepare(daemon)
+    async with client_of(daemon, daemon.version) as client:
+        await client.ping(timeout_seconds=10)
+        ends = await outcomes(daemon, client, TROUBLES[name])
+    for end in ends.values():
+        assert isinstance(end, OperationTimeoutError)
+        assert isinstance(end, TimeoutError)
+        assert end.timeout_seconds is not None
+        assert end.timeout_seconds <= ALL
+
+
+def test_every_public_method_is_met() -> None:
+    public = {name for name in vars(AgentsSandboxClient) if not name.startswith("_")}
+    assert {case.method for case in (*CASES, CLOSING)} == public
+
+
+def test_every_fault_is_met() -> None:
+    met = {trouble.kind for trouble in (*REFUSALS.values(), *TROUBLES.values())}
+    assert kinds_of_faults() <= met
+
+
+def test_every_kind_of_chaos_is_met() -> None:
+    assert kinds_of_chaos() == {
+        "unavailable",
+        "lose_answer",
+        "delay",
+        "drop",
+        "duplicate",
+        "skip",
+        "restart",
+    }
