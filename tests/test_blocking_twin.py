@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from types import FrameType
 
 import pytest
 
 from agents_sandbox import ExecState, SandboxState, SyncAgentsSandboxClient
 from agents_sandbox.testing import FakeDaemon
 
+from .interrupting import ctrl_c
 from .releases import each_dialect
 
 pytestmark = each_dialect
@@ -44,45 +39,14 @@ def test_threads_share_one_client(client: SyncAgentsSandboxClient, daemon: FakeD
         assert set(pool.map(live, range(24))) == {SandboxState.DELETED}
 
 
-@contextmanager
-def ctrl_c() -> Iterator[None]:
-    """Press Ctrl-C as soon as the block waits for an event, and expect it to come out.
-
-    Not earlier: gRPC's own locks do not survive an interrupt between their
-    acquisition and the wait.
-    """
-    blocked = threading.main_thread().ident
-    assert blocked is not None
-
-    def waits_for_an_event() -> bool:
-        frame: FrameType | None = sys._current_frames()[blocked]
-        stack = []
-        while frame is not None:
-            stack.append(frame.f_code.co_name)
-            frame = frame.f_back
-        return stack[0] == "wait" and "read" in stack
-
-    def press() -> None:
-        while not waits_for_an_event():
-            pass
-        os.kill(os.getpid(), signal.SIGINT)
-
-    # A shell starts its background jobs with Ctrl-C switched off.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    pressing = threading.Thread(target=press)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            pressing.start()
-            yield
-        pressing.join()
-    finally:
-        signal.signal(signal.SIGINT, before)
+def waits_for_an_event(stack: list[str]) -> bool:
+    return "take" in stack[:3] or (stack[0] == "wait" and "read" in stack)
 
 
 def test_an_interrupted_wait_ends_its_stream(
     client: SyncAgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
-    with daemon.paused(), ctrl_c():
+    with daemon.paused(), ctrl_c(waits_for_an_event):
         client.create_sandbox(image=IMAGE, sandbox_id="demo-1")
     daemon.wait_for_streams(0)
     assert client.get_sandbox("demo-1").sandbox_id == "demo-1"
@@ -94,7 +58,7 @@ def test_an_interrupted_step_loses_no_event(
     handle = client.create_sandbox(image=IMAGE)
     stream = client.subscribe_sandbox_events(handle.sandbox_id)
     seen = [next(stream).sequence for _ in range(3)]
-    with ctrl_c():
+    with ctrl_c(waits_for_an_event):
         next(stream)
     client.delete_sandbox(handle.sandbox_id)
     seen += [next(stream).sequence for _ in range(2)]

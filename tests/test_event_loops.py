@@ -16,6 +16,7 @@ from agents_sandbox import (
     AsyncSandboxEventStream,
     ClientClosedError,
     ClientLoopError,
+    SandboxEvent,
     SandboxEventType,
 )
 from agents_sandbox.testing import FakeDaemon
@@ -83,6 +84,21 @@ async def test_a_stream_is_refused_on_a_second_live_loop(
     await asyncio.to_thread(daemon.wait_for_streams, 0)
 
 
+async def test_a_stream_with_a_step_under_way_is_refused_on_a_second_live_loop(
+    client: AgentsSandboxClient, daemon: FakeDaemon
+) -> None:
+    handle = await client.create_sandbox(image=IMAGE)
+    await asyncio.to_thread(daemon.wait_for_streams, 0)
+    stream = client.subscribe_sandbox_events(handle.sandbox_id, from_sequence=3)
+    step = asyncio.ensure_future(anext(stream))
+    await asyncio.to_thread(daemon.wait_for_streams, 1)
+    with pytest.raises(ClientLoopError):
+        await asyncio.to_thread(run_elsewhere, stream.__anext__)
+    await client.delete_sandbox(handle.sandbox_id)
+    assert (await step).sequence == 4
+    await stream.aclose()
+
+
 async def test_a_stream_may_be_closed_from_a_second_loop(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
@@ -104,11 +120,11 @@ def test_a_stream_outlives_its_loop(daemon: FakeDaemon) -> None:
 
     async def second() -> int:
         async with client, streams[0]:
-            return (await anext(streams[0])).sequence
+            sequence = (await anext(streams[0])).sequence
+            await asyncio.to_thread(daemon.wait_for_streams, 1)
+            return sequence
 
     assert [asyncio.run(first()), asyncio.run(second())] == [1, 2]
-    # What the first loop left open when it closed is gRPC's to collect.
-    gc.collect()
 
 
 def test_a_stream_may_be_dropped_after_its_loop(daemon: FakeDaemon) -> None:
@@ -124,6 +140,7 @@ def test_a_stream_may_be_dropped_after_its_loop(daemon: FakeDaemon) -> None:
     streams.clear()
     gc.collect()
     daemon.wait_for_streams(0)
+    asyncio.run(client.aclose())
 
 
 async def test_a_stream_may_be_dropped_in_another_thread(
@@ -192,3 +209,57 @@ async def test_a_cancelled_task_is_cancelled_even_while_closing(
     with pytest.raises(asyncio.CancelledError):
         await step
     await client.aclose()
+
+
+async def test_a_reader_that_is_cancelled_before_it_has_begun_is_replaced(
+    client: AgentsSandboxClient, daemon: FakeDaemon
+) -> None:
+    handle = await client.create_sandbox(image=IMAGE)
+    await asyncio.to_thread(daemon.wait_for_streams, 0)
+    daemon.on_exec(("sleep",)).after(0.0).exit(0)
+    created: list[str] = []
+
+    def create(loop: asyncio.AbstractEventLoop, coroutine: Any, **arguments: Any) -> Any:
+        task = asyncio.Task(coroutine, loop=loop, **arguments)
+        if coroutine.__qualname__ == "_Feed._read" and not created:
+            created.append(coroutine.__qualname__)
+            task.cancel()
+        return task
+
+    asyncio.get_running_loop().set_task_factory(create)
+    with daemon.paused():
+        run = asyncio.ensure_future(client.run(handle.sandbox_id, ("sleep",)))
+        await asyncio.to_thread(daemon.wait_for_streams, 1)
+    assert (await run).exit_code == 0
+    assert created == ["_Feed._read"]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="3.10 cannot tell the two apart")
+async def test_a_task_that_was_cancelled_before_sees_the_closing(daemon: FakeDaemon) -> None:
+    client = AgentsSandboxClient(daemon.socket_path)
+    handle = await client.create_sandbox(image=IMAGE)
+    stream = client.subscribe_sandbox_events(handle.sandbox_id, from_sequence=3)
+    started = asyncio.Event()
+
+    async def clean_up() -> tuple[list[SandboxEvent], type[BaseException]]:
+        try:
+            started.set()
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            rest = [event async for event in stream]
+            with pytest.raises(ClientClosedError) as caught:
+                await client.run(handle.sandbox_id, ("sleep",))
+            return rest, caught.type
+        raise AssertionError
+
+    daemon.on_exec(("sleep",)).never()
+    await asyncio.to_thread(daemon.wait_for_streams, 0)
+    cleaning = asyncio.ensure_future(clean_up())
+    await started.wait()
+    cleaning.cancel()
+    await asyncio.to_thread(daemon.wait_for_streams, 1)
+    await stream.aclose()
+    await asyncio.to_thread(daemon.wait_for_call, "CreateExec")
+    await asyncio.to_thread(daemon.wait_for_streams, 1)
+    await client.aclose()
+    assert await cleaning == ([], ClientClosedError)

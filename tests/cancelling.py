@@ -1,0 +1,107 @@
+"""Cancels a task at its k-th suspension, for tests that try them all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Generator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import agents_sandbox
+
+_PACKAGE = f"{Path(agents_sandbox.__file__).parent}/"
+_FAKE = f"{_PACKAGE}testing/"
+
+
+class Suspensions:
+    """Counts the suspensions of one call and of all that the SDK lets go on beside it.
+
+    Args:
+        cancel_at: With which of them the call's task is cancelled, from 1.
+        late: Not when the task suspends, but when what it waits for has come and it is about to
+            go on: what has come must not be lost for the client.
+    """
+
+    def __init__(self, cancel_at: int, *, late: bool = False) -> None:
+        self._left = cancel_at
+        self._late = late
+        self._task: asyncio.Task[Any] | None = None
+        self.cancelled = False
+        """Whether the task was cancelled before its end."""
+
+    @property
+    def reached(self) -> bool:
+        """Whether there were so many."""
+        return self._left <= 0
+
+    def cancel_after(self, suspensions: int) -> None:
+        """Cancel that many suspensions from now."""
+        self._left = suspensions
+
+    async def run(self, call: Coroutine[Any, Any, object]) -> None:
+        """Run the call to its end, which must be CancelledError if it was cancelled."""
+        loop = asyncio.get_running_loop()
+        before = loop.get_task_factory()
+        # Only code of the SDK is counted: gRPC's own tasks end as its calls do.
+        loop.set_task_factory(self._new_task)
+        try:
+            self._task = asyncio.Task(self._watched(call), loop=loop)
+            await asyncio.wait((self._task,))
+        finally:
+            loop.set_task_factory(before)
+        if self.cancelled:
+            assert self._task.cancelled(), f"not cancelled but {self._task!r}"
+        else:
+            self._task.result()
+
+    def _new_task(
+        self, loop: asyncio.AbstractEventLoop, coroutine: Any, **kwargs: Any
+    ) -> asyncio.Task[Any]:
+        code = getattr(coroutine, "cr_code", None)
+        path = "" if code is None else code.co_filename
+        if path.startswith(_PACKAGE) and not path.startswith(_FAKE):
+            coroutine = self._watched(coroutine)
+        return asyncio.Task(coroutine, loop=loop, **kwargs)
+
+    async def _watched(self, call: Coroutine[Any, Any, object]) -> object:
+        return await _Watched(call, self._suspended)
+
+    def _suspended(self, waits_for: object) -> None:
+        self._left -= 1
+        if self._left:
+            return
+        if self._late and isinstance(waits_for, asyncio.Future):
+            # Called before the task is woken, which asks for that later than we do.
+            waits_for.add_done_callback(self._cancel)
+        else:
+            self._cancel(waits_for)
+
+    def _cancel(self, _: object) -> None:
+        assert self._task is not None
+        self.cancelled = self._task.cancel()
+
+
+class _Watched:
+    """Awaits a coroutine, and tells of each suspension what is waited for."""
+
+    def __init__(
+        self, coroutine: Coroutine[Any, Any, object], suspended: Callable[[object], None]
+    ) -> None:
+        self._coroutine = coroutine
+        self._suspended = suspended
+
+    def __await__(self) -> Generator[object, object, object]:
+        step: Callable[[], object] = partial(self._coroutine.send, None)
+        while True:
+            try:
+                waits_for = step()
+            except StopIteration as end:
+                return end.value
+            self._suspended(waits_for)
+            try:
+                came = yield waits_for
+            except BaseException as error:  # noqa: BLE001 - the coroutine deals with it
+                step = partial(self._coroutine.throw, error)
+            else:
+                step = partial(self._coroutine.send, came)

@@ -1,0 +1,127 @@
+"""Presses Ctrl-C: really, while the main thread blocks, or at every line of the package."""
+
+from __future__ import annotations
+
+import linecache
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+import agents_sandbox
+
+_PACKAGE = f"{Path(agents_sandbox.__file__).parent}/"
+_FAKE = f"{_PACKAGE}testing/"
+
+
+@contextmanager
+def ctrl_c(when: Callable[[list[str]], bool]) -> Iterator[None]:
+    """Press Ctrl-C as soon as the block blocks at a certain place, and expect it to come out.
+
+    Not earlier: gRPC's own locks do not survive an interrupt between their
+    acquisition and the wait.
+
+    Args:
+        when: Is given the names of the functions in which the main thread is, innermost first.
+    """
+    blocked = threading.main_thread().ident
+    assert blocked is not None
+
+    def place() -> list[str]:
+        frame: FrameType | None = sys._current_frames()[blocked]
+        stack = []
+        while frame is not None:
+            stack.append(frame.f_code.co_name)
+            frame = frame.f_back
+        return stack
+
+    def press() -> None:
+        while not when(place()):
+            pass
+        os.kill(os.getpid(), signal.SIGINT)
+        # Python misses a signal that comes just before it blocks: who presses, presses again.
+        while not came_out.wait(timeout=2):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    # A shell starts its background jobs with Ctrl-C switched off.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    pressing = threading.Thread(target=press)
+    came_out = threading.Event()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            pressing.start()
+            yield
+        came_out.set()
+        pressing.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class Lines:
+    """Counts the lines of the package that a call executes, and presses Ctrl-C at one of them.
+
+    Args:
+        interrupt_at: At which, from 1.
+    """
+
+    def __init__(self, interrupt_at: int) -> None:
+        self._left = interrupt_at
+        self._seen: dict[FrameType, int] = {}
+        self.place = ""
+        """Where it was pressed."""
+
+    @property
+    def reached(self) -> bool:
+        """Whether there were so many."""
+        return self._left <= 0
+
+    def run(self, call: Callable[[], object]) -> None:
+        """Make the call; it must end with KeyboardInterrupt if that came."""
+        before = sys.gettrace()
+        sys.settrace(self._enter)
+        try:
+            call()
+        except KeyboardInterrupt:
+            assert self.reached
+        else:
+            assert not self.reached, f"swallowed: {self.place}"
+        finally:
+            sys.settrace(before)
+            self._seen.clear()
+
+    def _enter(self, frame: FrameType, event: str, arg: Any) -> Any:
+        path = frame.f_code.co_filename
+        if path.startswith(_PACKAGE) and not path.startswith(_FAKE):
+            return self._step
+        return None
+
+    def _step(self, frame: FrameType, event: str, arg: Any) -> Any:
+        if event == "line" and not self.reached and not self._swallows(frame):
+            self._left -= 1
+            if self.reached:
+                code = frame.f_code
+                self.place = f"{code.co_filename}:{frame.f_lineno} {code.co_name}"
+                raise KeyboardInterrupt
+        return self._step
+
+    # Python prints and drops what is raised while it finalizes an object. And no signal is seen
+    # on two kinds of lines: between the last statement of a `with` and its end, which counts as
+    # its first line, and at a `try`, which does nothing.
+    def _swallows(self, frame: FrameType) -> bool:
+        last, self._seen[frame] = self._seen.get(frame, 0), frame.f_lineno
+        code = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
+        if code == "try:" or (last > frame.f_lineno and code.startswith("with ")):
+            return True
+        inside: FrameType | None = frame
+        while inside is not None:
+            if inside.f_code.co_name == "__del__":
+                return True
+            inside = inside.f_back
+        return False

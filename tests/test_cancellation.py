@@ -1,0 +1,357 @@
+"""Cancelled at any await of any method, a call leaves no stream, task or lock behind."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    ExitStack,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
+from itertools import count
+from typing import Any
+
+import pytest
+
+from agents_sandbox import (
+    AgentsSandboxClient,
+    ClientClosedError,
+    ExecState,
+    SandboxHandle,
+    _deadline,
+)
+from agents_sandbox._deadline import Backoff
+from agents_sandbox._wire.methods import METHODS_V02
+from agents_sandbox.testing import FakeDaemon
+
+from .cancelling import Suspensions
+from .releases import any_release, each_dialect
+
+pytestmark = each_dialect
+
+IMAGE = "ghcr.io/agents-sandbox/coding-runtime:latest"
+BRIEF = 0.003
+
+Make = Callable[[AgentsSandboxClient], Awaitable[SandboxHandle]]
+Use = Callable[[AgentsSandboxClient, SandboxHandle], Awaitable[object]]
+
+
+async def ready(client: AgentsSandboxClient) -> SandboxHandle:
+    return await client.create_sandbox(image=IMAGE, labels={"for": "test"})
+
+
+async def stopped(client: AgentsSandboxClient) -> SandboxHandle:
+    return await client.stop_sandbox((await ready(client)).sandbox_id)
+
+
+async def running(client: AgentsSandboxClient) -> SandboxHandle:
+    """Make a sandbox with an exec, of the same id, that does not end by itself."""
+    handle = await ready(client)
+    await client.create_exec(handle.sandbox_id, ("sleep",), exec_id=handle.sandbox_id)
+    return handle
+
+
+async def three_steps(client: AgentsSandboxClient, sandbox: SandboxHandle) -> None:
+    async with client.subscribe_sandbox_events(sandbox.sandbox_id) as events:
+        assert [(await anext(events)).sequence for _ in range(3)] == [1, 2, 3]
+
+
+# Each way of use of each method, and what it is used on.
+CALLS: dict[str, tuple[Make, Use]] = {
+    "ping": (ready, lambda c, s: c.ping()),
+    "create_sandbox": (ready, lambda c, s: c.create_sandbox(image=IMAGE)),
+    "create_sandbox, no wait": (ready, lambda c, s: c.create_sandbox(image=IMAGE, wait=False)),
+    "get_sandbox": (ready, lambda c, s: c.get_sandbox(s.sandbox_id)),
+    "list_sandboxes": (ready, lambda c, s: c.list_sandboxes()),
+    "resume_sandbox": (stopped, lambda c, s: c.resume_sandbox(s.sandbox_id)),
+    "resume_sandbox, no wait": (stopped, lambda c, s: c.resume_sandbox(s.sandbox_id, wait=False)),
+    "stop_sandbox": (ready, lambda c, s: c.stop_sandbox(s.sandbox_id)),
+    "stop_sandbox, no wait": (ready, lambda c, s: c.stop_sandbox(s.sandbox_id, wait=False)),
+    "delete_sandbox": (ready, lambda c, s: c.delete_sandbox(s.sandbox_id)),
+    "delete_sandbox, no wait": (ready, lambda c, s: c.delete_sandbox(s.sandbox_id, wait=False)),
+    "delete_sandboxes": (ready, lambda c, s: c.delete_sandboxes(s.labels)),
+    "delete_sandboxes, no wait": (ready, lambda c, s: c.delete_sandboxes(s.labels, wait=False)),
+    "create_exec": (ready, lambda c, s: c.create_exec(s.sandbox_id, ("true",))),
+    "create_exec, wait": (ready, lambda c, s: c.create_exec(s.sandbox_id, ("brief",), wait=True)),
+    "run": (ready, lambda c, s: c.run(s.sandbox_id, ("brief",))),
+    "cancel_exec": (running, lambda c, s: c.cancel_exec(s.sandbox_id)),
+    "cancel_exec, no wait": (running, lambda c, s: c.cancel_exec(s.sandbox_id, wait=False)),
+    "get_exec": (running, lambda c, s: c.get_exec(s.sandbox_id)),
+    "list_active_execs": (ready, lambda c, s: c.list_active_execs()),
+    "subscribe_sandbox_events": (ready, three_steps),
+}
+# Their refusal may mean that they were done: after a lost connection they are not repeated.
+NOT_REPEATED = ("resume_sandbox", "stop_sandbox", "delete_sandboxes")
+
+every_call = pytest.mark.parametrize("name", CALLS)
+every_repeated_call = pytest.mark.parametrize(
+    "name", [name for name in CALLS if not name.startswith(NOT_REPEATED)]
+)
+# Those that may read an event stream together with another wait.
+every_shared_call = pytest.mark.parametrize(
+    "name",
+    [
+        "stop_sandbox",
+        "delete_sandbox",
+        "delete_sandboxes",
+        "create_exec, wait",
+        "run",
+        "cancel_exec",
+        "subscribe_sandbox_events",
+    ],
+)
+
+
+@any_release
+def test_no_method_is_forgotten(daemon: FakeDaemon) -> None:
+    methods = {
+        name
+        for name, _ in inspect.getmembers(AgentsSandboxClient, inspect.isfunction)
+        if not name.startswith("_")
+    }
+    assert methods == {name.partition(",")[0] for name in CALLS} | {"aclose"}
+
+
+@pytest.fixture
+def daemon(release: str) -> Iterator[FakeDaemon]:
+    """A daemon that is slow enough for all waits to follow events."""
+    with FakeDaemon(version=release, ready_delay=BRIEF, stop_delay=BRIEF) as slow:
+        slow.on_exec(("sleep",)).never()
+        slow.on_exec(("brief",)).after(BRIEF).exit(0)
+        yield slow
+        slow.assert_no_leaks()
+
+
+@pytest.fixture
+async def maker(daemon: FakeDaemon) -> AsyncIterator[AgentsSandboxClient]:
+    """A client that nobody cancels; it makes what the others are cancelled on."""
+    async with AgentsSandboxClient(daemon.socket_path) as client:
+        await client.create_sandbox(image=IMAGE, sandbox_id="steady")
+        yield client
+
+
+@pytest.fixture
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses suspend, but take no time."""
+    monkeypatch.setattr(Backoff, "pause", lambda backoff, deadline: 0.0)
+
+
+@asynccontextmanager
+async def nothing_left(daemon: FakeDaemon) -> AsyncIterator[AgentsSandboxClient]:
+    """Give a client of which a call is cancelled, and look what that leaves behind."""
+    await asyncio.to_thread(daemon.wait_for_streams, 0)
+    tasks = asyncio.all_tasks()
+    async with AgentsSandboxClient(daemon.socket_path) as client:
+        yield client
+        # The client is as good as new: it asks for the release, and waits.
+        assert (await client.get_sandbox("steady")).sandbox_id == "steady"
+        assert (await client.run("steady", ("true",))).state is ExecState.FINISHED
+        await asyncio.to_thread(daemon.wait_for_streams, 0)
+        await no_tasks_left(tasks)
+
+
+async def no_tasks_left(before: set[asyncio.Task[Any]]) -> None:
+    """Look for tasks that were not there before; what was told to end does so on its own."""
+    left = asyncio.all_tasks() - before
+    if left:
+        _, left = await asyncio.wait(left, timeout=10)
+    assert not left
+
+
+Beside = Callable[[AgentsSandboxClient, SandboxHandle], AbstractAsyncContextManager[None]]
+Trouble = Callable[[FakeDaemon], AbstractContextManager[object]]
+
+
+@asynccontextmanager
+async def nobody(client: AgentsSandboxClient, sandbox: SandboxHandle) -> AsyncIterator[None]:
+    yield
+
+
+async def cancel_everywhere(
+    daemon: FakeDaemon,
+    maker: AgentsSandboxClient,
+    name: str,
+    *,
+    late: bool = False,
+    beside: Beside = nobody,
+    trouble: Trouble = nullcontext,
+    stride: int = 1,
+) -> None:
+    """Cancel a call at its first suspension, at its second, and so on, until there are no more.
+
+    Args:
+        daemon: The daemon.
+        maker: Makes what is called on.
+        name: The call.
+        late: See `Suspensions`.
+        beside: What else the client does.
+        trouble: What goes wrong during the call.
+        stride: 2 is at every second suspension only, and so on.
+    """
+    make, use = CALLS[name]
+    suspensions, k = Suspensions(1), 1
+    while k == 1 or suspensions.reached:
+        sandbox = await make(maker)
+        suspensions = Suspensions(k, late=late)
+        async with nothing_left(daemon) as client, beside(client, sandbox):
+            with trouble(daemon):
+                await suspensions.run(call(use, client, sandbox))
+        k += stride
+    assert k > 2
+
+
+async def call(use: Use, client: AgentsSandboxClient, sandbox: SandboxHandle) -> object:
+    return await use(client, sandbox)
+
+
+@every_call
+async def test_a_cancelled_call_leaves_nothing_behind(
+    daemon: FakeDaemon, maker: AgentsSandboxClient, name: str
+) -> None:
+    await cancel_everywhere(daemon, maker, name)
+
+
+@any_release
+@every_call
+async def test_a_call_that_is_cancelled_with_its_answer_leaves_nothing_behind(
+    daemon: FakeDaemon, maker: AgentsSandboxClient, name: str
+) -> None:
+    await cancel_everywhere(daemon, maker, name, late=True)
+
+
+@any_release
+@every_shared_call
+async def test_a_cancelled_call_does_not_disturb_another_wait(
+    daemon: FakeDaemon, maker: AgentsSandboxClient, name: str
+) -> None:
+    @asynccontextmanager
+    async def wait(client: AgentsSandboxClient, sandbox: SandboxHandle) -> AsyncIterator[None]:
+        waiting = asyncio.ensure_future(client.run(sandbox.sandbox_id, ("sleep",)))
+        await asyncio.to_thread(daemon.wait_for_streams, 1)
+        before = subscriptions(daemon, sandbox)
+        yield
+        if name in ("create_exec, wait", "run", "cancel_exec"):
+            assert subscriptions(daemon, sandbox) == before, "they share one"
+            assert daemon.open_streams == 1
+        await maker.delete_sandbox(sandbox.sandbox_id)
+        assert (await waiting).state is ExecState.FAILED
+
+    await cancel_everywhere(daemon, maker, name, beside=wait)
+
+
+def subscriptions(daemon: FakeDaemon, sandbox: SandboxHandle) -> int:
+    return sum(
+        recorded.method == "SubscribeSandboxEvents"
+        and recorded.request.sandbox_id == sandbox.sandbox_id
+        for recorded in daemon.calls
+    )
+
+
+@any_release
+@pytest.mark.usefixtures("no_pauses")
+@every_repeated_call
+async def test_a_call_that_is_cancelled_in_trouble_leaves_nothing_behind(
+    daemon: FakeDaemon, maker: AgentsSandboxClient, name: str
+) -> None:
+    # Up to forty suspensions, of which each other is a pause or the like: set it to 1 after a
+    # change of what happens in trouble.
+    await cancel_everywhere(daemon, maker, name, trouble=each_method_fails_once, stride=3)
+
+
+@contextmanager
+def each_method_fails_once(daemon: FakeDaemon) -> Iterator[None]:
+    """Let the first call of each method fail, and the first streams end in the middle."""
+    with ExitStack() as faults:
+        faults.enter_context(daemon.faults.dropping_streams(after=1, times=2))
+        for method in METHODS_V02:
+            faults.enter_context(daemon.faults.failing(method=method.name, times=1))
+        yield
+
+
+@any_release
+@pytest.mark.usefixtures("no_pauses")
+@pytest.mark.parametrize("name", ["get_sandbox", "create_sandbox", "subscribe_sandbox_events"])
+async def test_a_call_can_be_cancelled_while_the_daemon_is_away(
+    daemon: FakeDaemon, maker: AgentsSandboxClient, name: str
+) -> None:
+    use = CALLS[name][1]
+    sandbox = await ready(maker)
+    for k in range(1, 9):
+        suspensions = Suspensions(k)
+        async with nothing_left(daemon) as client:
+            await client.ping()  # else it would not wait for one that was never there
+            with daemon.down():
+                await suspensions.run(call(use, client, sandbox))
+        assert suspensions.cancelled
+
+
+async def fourth_step(client: AgentsSandboxClient, sandbox: SandboxHandle) -> None:
+    async with client.subscribe_sandbox_events(sandbox.sandbox_id) as events:
+        for _ in range(4):
+            await anext(events)
+
+
+async def endless_run(client: AgentsSandboxClient, sandbox: SandboxHandle) -> None:
+    await client.run(sandbox.sandbox_id, ("sleep",), timeout_seconds=math.inf)
+
+
+@any_release
+@pytest.mark.usefixtures("no_pauses")
+@pytest.mark.parametrize("use", [endless_run, fourth_step])
+async def test_a_wait_can_be_cancelled_while_the_daemon_is_away(
+    daemon: FakeDaemon, maker: AgentsSandboxClient, use: Use
+) -> None:
+    """The stream is lost in the middle, and whoever reads it tries to find the daemon again."""
+    for k in range(1, 9):
+        sandbox = await ready(maker)
+        suspensions = Suspensions(100)
+        async with nothing_left(daemon) as client:
+            await client.ping()  # else it would not wait for one that was never there
+            running = asyncio.ensure_future(suspensions.run(call(use, client, sandbox)))
+            await asyncio.to_thread(daemon.wait_for_streams, 1)
+            suspensions.cancel_after(k)
+            with daemon.down():
+                await running
+        assert suspensions.cancelled
+
+
+@any_release
+@pytest.mark.usefixtures("no_pauses")
+@pytest.mark.parametrize("use", [endless_run, fourth_step])
+async def test_a_wait_can_be_cancelled_while_the_daemon_is_silent(
+    daemon: FakeDaemon, maker: AgentsSandboxClient, monkeypatch: pytest.MonkeyPatch, use: Use
+) -> None:
+    monkeypatch.setattr(_deadline, "SILENCE_SECONDS", 0.001)
+    for k in range(1, 9):
+        sandbox = await ready(maker)
+        suspensions = Suspensions(k)
+        async with nothing_left(daemon) as client:
+            await suspensions.run(call(use, client, sandbox))
+        assert suspensions.cancelled
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_cancelled_close_has_closed(
+    daemon: FakeDaemon, maker: AgentsSandboxClient, late: bool
+) -> None:
+    for k in count(1):
+        tasks = asyncio.all_tasks()
+        client = AgentsSandboxClient(daemon.socket_path)
+        waiting = asyncio.ensure_future(client.run("steady", ("sleep",)))
+        await asyncio.to_thread(daemon.wait_for_streams, 1)
+        suspensions = Suspensions(k, late=late)
+        await suspensions.run(client.aclose())
+        for use in (client.ping(), waiting):
+            with pytest.raises(ClientClosedError):
+                await use
+        await client.aclose()
+        await asyncio.to_thread(daemon.wait_for_streams, 0)
+        await no_tasks_left(tasks)
+        if not suspensions.reached:
+            break  # it may have no await at all

@@ -1,0 +1,227 @@
+"""A client works in a forked child, or says what to do, and the parent's is not disturbed."""
+
+from __future__ import annotations
+
+import grpc
+import pytest
+
+from agents_sandbox.testing import FakeDaemon
+
+from .forking import run
+from .releases import any_release
+
+pytestmark = any_release
+
+forks_under_way = pytest.mark.skipif(
+    tuple(map(int, grpc.__version__.split(".")[:2])) < (1, 80),
+    reason="older gRPC crashes, in the parent or the child, when it forks with calls under way",
+)
+
+both_ways = pytest.mark.parametrize("how", ["fork", "multiprocessing"])
+
+
+@pytest.fixture
+def daemon(daemon: FakeDaemon) -> FakeDaemon:
+    daemon.on_exec(("sleep",)).never()
+    return daemon
+
+
+@forks_under_way
+@both_ways
+def test_a_blocking_client_works_in_both_processes(daemon: FakeDaemon, how: str) -> None:
+    program = """
+    client = SyncAgentsSandboxClient(socket)
+    sandbox_id = client.create_sandbox(image="a:1").sandbox_id
+
+    def use():
+        state = client.run(sandbox_id, ("true",)).state.name
+        with client.subscribe_sandbox_events(sandbox_id) as events:
+            sequence = next(events).sequence
+        client.close()
+        return state, sequence, told(client.ping)
+
+    print(in_child(use))
+    print(client.run(sandbox_id, ("true",)).state.name)
+    client.close()
+    """
+    assert run(program, daemon.socket_path, how) == [
+        "('FINISHED', 1, 'ClientClosedError: the client is closed: make a new one')",
+        "FINISHED",
+    ]
+
+
+# The child makes no calls: after a fork in the midst of a stream, gRPC crashes in some of them,
+# every current release: "Other threads are currently calling into gRPC, skipping fork() handlers".
+@forks_under_way
+@both_ways
+def test_a_child_does_not_disturb_the_waits_of_its_parent(daemon: FakeDaemon, how: str) -> None:
+    program = """
+    client = SyncAgentsSandboxClient(socket)
+    sandbox_id = client.create_sandbox(image="a:1").sandbox_id
+    states = []
+    waiting = threading.Thread(
+        target=lambda: states.append(client.run(sandbox_id, ("sleep",)).state.name)
+    )
+    events = client.subscribe_sandbox_events(sandbox_id)
+    next(events)
+    waiting.start()
+    while next(events).sequence < 4:  # until the exec runs
+        pass
+    wait_until_in("take", waiting)
+
+    def drop():
+        global events, client
+        events.close()
+        client.close()
+        del events, client
+        gc.collect()
+        return "dropped"
+
+    print(in_child(drop))
+    print(client.delete_sandbox(sandbox_id).state.name)
+    waiting.join()
+    print(states, next(events).sequence)
+    events.close()
+    client.close()
+    """
+    lines = ["dropped", "DELETED", "['FAILED'] 5"]
+    assert run(program, daemon.socket_path, how) == lines
+    opened = [call for call in daemon.calls if call.method == "SubscribeSandboxEvents"]
+    assert len(opened) <= 4, "none was opened again"
+
+
+def test_a_closed_blocking_client_stays_closed(daemon: FakeDaemon) -> None:
+    program = """
+    with SyncAgentsSandboxClient(socket) as client:
+        client.ping()
+    print(in_child(client.ping))
+    """
+    (said,) = run(program, daemon.socket_path)
+    assert said.startswith("ClientClosedError")
+
+
+def test_a_lock_of_another_thread_does_not_hang_the_child(daemon: FakeDaemon) -> None:
+    # Of a closed client, so that these threads are in our code and never in gRPC's.
+    program = """
+    client, closed = SyncAgentsSandboxClient(socket), SyncAgentsSandboxClient(socket)
+    client.ping()
+    closed.close()
+    ending = threading.Event()
+
+    def use():
+        while not ending.is_set():
+            told(closed.ping)
+
+    using = [threading.Thread(target=use) for _ in range(3)]
+    for thread in using:
+        thread.start()
+    print({in_child(lambda: client.create_sandbox(image="a:1").state.name) for _ in range(4)})
+    ending.set()
+    for thread in using:
+        thread.join()
+    client.close()
+    """
+    assert run(program, daemon.socket_path) == ["{'READY'}"]
+
+
+@forks_under_way
+def test_a_question_for_the_release_in_the_parent_does_not_hang_the_child(
+    daemon: FakeDaemon,
+) -> None:
+    # Who asks holds a lock, here in a pause: in a call gRPC might crash in the child.
+    program = """
+    from agents_sandbox._deadline import Backoff
+
+    Backoff.pause = lambda backoff, deadline: 3600.0
+    client = SyncAgentsSandboxClient(socket, timeout_seconds=3600)
+    said = []
+    asking = threading.Thread(target=lambda: said.append(told(client.list_sandboxes)))
+    asking.start()
+    wait_until_in("pause", asking)
+    print(in_child(client.list_sandboxes))
+    client.close()
+    asking.join()
+    print(*said)
+    """
+    daemon.faults.fail_next("Ping", code="UNAVAILABLE")
+    child, parent = run(program, daemon.socket_path)
+    assert child == "[]"
+    assert parent.startswith("ClientClosedError")
+
+
+@both_ways
+def test_a_child_of_an_async_client_is_told_what_to_do(daemon: FakeDaemon, how: str) -> None:
+    program = """
+    async def use(client):
+        async with client:
+            return await client.ping()
+
+    async def main():
+        async with AgentsSandboxClient(socket) as client:
+            await client.ping()
+            for used in (client, AgentsSandboxClient(socket)):
+                print(in_child(lambda: run(used.ping())))
+            print((await client.ping()).daemon)
+
+    asyncio.run(main())
+    """
+    *children, parent = run(program, daemon.socket_path, how)
+    for said in children:
+        assert said.startswith("ClientLoopError: this process was forked")
+        assert "spawn" in said
+        assert "blocking client" in said
+    assert parent == "agboxd"
+
+
+@both_ways
+def test_a_child_of_a_closed_async_client_works_or_says_what_to_do(
+    daemon: FakeDaemon, how: str
+) -> None:
+    program = """
+    async def use():
+        async with AgentsSandboxClient(socket) as client:
+            handle = await client.create_sandbox(image="a:1")
+            return (await client.run(handle.sandbox_id, ("true",))).state.name
+
+    unused, closed = AgentsSandboxClient(socket), AgentsSandboxClient(socket)
+
+    async def main():
+        async with closed:
+            await closed.ping()
+        await use()
+        print(in_child(lambda: run(closed.ping())))
+        print(in_child(lambda: run(use())))  # it depends on when gRPC cleans up
+
+    asyncio.run(main())
+    print(in_child(lambda: run(use())))
+    while any("poll" in thread.name for thread in threading.enumerate()):
+        gc.collect()
+    print(in_child(lambda: run(use())))
+    print(in_child(lambda: run(unused.ping()).daemon))
+    asyncio.run(use())
+    """
+    closed, *soon, later, unused = run(program, daemon.socket_path, how)
+    assert closed.startswith("ClientClosedError")
+    for said in soon:
+        assert said == "FINISHED" or said.startswith("ClientLoopError: this process was forked")
+    assert (later, unused) == ("FINISHED", "agboxd")
+
+
+@forks_under_way
+@both_ways
+def test_a_blocking_client_works_in_the_child_of_an_async_one(daemon: FakeDaemon, how: str) -> None:
+    program = """
+    def use():
+        with SyncAgentsSandboxClient(socket) as client:
+            handle = client.create_sandbox(image="a:1")
+            return client.run(handle.sandbox_id, ("true",)).state.name
+
+    async def main():
+        async with AgentsSandboxClient(socket) as client:
+            sandbox_id = (await client.create_sandbox(image="a:1")).sandbox_id
+            print(in_child(use))
+            print((await client.run(sandbox_id, ("true",))).state.name)
+
+    asyncio.run(main())
+    """
+    assert run(program, daemon.socket_path, how) == ["FINISHED", "FINISHED"]

@@ -1,0 +1,219 @@
+"""Ctrl-C comes out of any call of the blocking client, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import pytest
+
+from agents_sandbox import (
+    ClientClosedError,
+    ExecState,
+    SandboxClientError,
+    SandboxHandle,
+    SyncAgentsSandboxClient,
+)
+from agents_sandbox._deadline import Backoff
+from agents_sandbox.testing import FakeDaemon
+
+from .interrupting import Lines, ctrl_c
+from .releases import any_release
+
+pytestmark = any_release
+
+IMAGE = "ghcr.io/agents-sandbox/coding-runtime:latest"
+BRIEF = 0.002
+NEVER = 3600.0
+
+
+@pytest.fixture
+def daemon(release: str) -> Iterator[FakeDaemon]:
+    """A daemon that is slow enough for all waits to follow events."""
+    with FakeDaemon(version=release, ready_delay=BRIEF, stop_delay=BRIEF) as slow:
+        slow.on_exec(("sleep",)).never()
+        slow.on_exec(("brief",)).after(BRIEF).exit(0)
+        yield slow
+        slow.assert_no_leaks()
+
+
+@pytest.fixture
+def maker(daemon: FakeDaemon) -> Iterator[SyncAgentsSandboxClient]:
+    """A client that nobody interrupts."""
+    with SyncAgentsSandboxClient(daemon.socket_path) as client:
+        client.create_sandbox(image=IMAGE, sandbox_id="steady")
+        daemon.wait_for_streams(0)
+        yield client
+
+
+@contextmanager
+def nothing_left(daemon: FakeDaemon) -> Iterator[SyncAgentsSandboxClient]:
+    """Give a client of which a call is interrupted, and look what that leaves behind."""
+    before = set(threading.enumerate())
+    with SyncAgentsSandboxClient(
+        daemon.socket_path, timeout_seconds=NEVER, operation_timeout_seconds=NEVER
+    ) as client:
+        yield client
+        # The client is as good as new: it asks for the release, and waits.
+        assert client.get_sandbox("steady", timeout_seconds=20).sandbox_id == "steady"
+        execution = client.run("steady", ("true",), timeout_seconds=20)
+        assert execution.state is ExecState.FINISHED
+        daemon.wait_for_streams(0)
+        for thread in set(threading.enumerate()) - before:
+            if thread.name == "agents-sandbox-events":
+                thread.join(timeout=10)
+                assert not thread.is_alive()
+
+
+def in_call(stack: list[str]) -> bool:
+    return "unary" in stack and stack[0] == "wait"
+
+
+def in_step(stack: list[str]) -> bool:
+    return "read" in stack and stack[0] == "wait"
+
+
+def in_wait(stack: list[str]) -> bool:
+    return "take" in stack[:3]
+
+
+def in_pause(stack: list[str]) -> bool:
+    return "pause" in stack and stack[0] == "wait"
+
+
+def at_lock(stack: list[str]) -> bool:
+    return "held" in stack[:4]
+
+
+@pytest.fixture
+def endless_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Backoff, "pause", lambda backoff, deadline: NEVER)
+
+
+def test_a_call_that_is_not_answered(daemon: FakeDaemon, maker: SyncAgentsSandboxClient) -> None:
+    with nothing_left(daemon) as client, daemon.faults.half_open(), ctrl_c(in_call):
+        client.ping()
+
+
+def test_a_call_to_a_daemon_that_turned_mute(
+    daemon: FakeDaemon, maker: SyncAgentsSandboxClient
+) -> None:
+    with nothing_left(daemon) as client:
+        client.ping()
+        with daemon.faults.half_open(), ctrl_c(in_call):
+            client.create_sandbox(image=IMAGE)
+
+
+def test_a_wait(daemon: FakeDaemon, maker: SyncAgentsSandboxClient) -> None:
+    with nothing_left(daemon) as client, daemon.paused(), ctrl_c(in_wait):
+        client.create_sandbox(image=IMAGE)
+
+
+def test_a_step_of_a_stream(daemon: FakeDaemon, maker: SyncAgentsSandboxClient) -> None:
+    with nothing_left(daemon) as client, client.subscribe_sandbox_events("steady") as events:
+        seen = [next(events).sequence for _ in range(3)]
+        with ctrl_c(in_step):
+            next(events)
+        maker.run("steady", ("true",))
+        assert [*seen, next(events).sequence] == [1, 2, 3, 4]
+
+
+@pytest.mark.usefixtures("endless_pauses")
+def test_a_pause_before_a_call_is_repeated(
+    daemon: FakeDaemon, maker: SyncAgentsSandboxClient
+) -> None:
+    daemon.faults.fail_next("GetSandbox", code="UNAVAILABLE")
+    with nothing_left(daemon) as client, ctrl_c(in_pause):
+        client.get_sandbox("steady")
+
+
+@pytest.mark.usefixtures("endless_pauses")
+def test_a_pause_before_a_stream_goes_on(
+    daemon: FakeDaemon, maker: SyncAgentsSandboxClient
+) -> None:
+    with (
+        nothing_left(daemon) as client,
+        client.subscribe_sandbox_events("steady", from_sequence=2) as events,
+    ):
+        assert next(events).sequence == 3
+        daemon.faults.end_streams()
+        with ctrl_c(in_pause):
+            next(events)
+
+
+def test_the_question_for_the_release_that_another_thread_asks(
+    daemon: FakeDaemon, maker: SyncAgentsSandboxClient
+) -> None:
+    asked = sum(call.method == "Ping" for call in daemon.calls)
+    with nothing_left(daemon) as client:
+        with daemon.faults.delaying(NEVER, method="Ping"):
+            asking = threading.Thread(target=client.list_sandboxes)
+            asking.start()
+            daemon.wait_for_call("Ping", count=asked + 1)
+            with ctrl_c(at_lock):
+                client.list_sandboxes()
+        asking.join()
+
+
+Use = Callable[[SyncAgentsSandboxClient, SandboxHandle], object]
+
+
+def three_steps(client: SyncAgentsSandboxClient, sandbox: SandboxHandle) -> None:
+    with client.subscribe_sandbox_events(sandbox.sandbox_id) as events:
+        assert [next(events).sequence for _ in range(3)] == [1, 2, 3]
+
+
+CALLS: dict[str, Use] = {
+    "ping": lambda c, s: c.ping(),
+    "create_sandbox": lambda c, s: c.create_sandbox(image=IMAGE),
+    "stop_sandbox": lambda c, s: c.stop_sandbox(s.sandbox_id),
+    "delete_sandbox": lambda c, s: c.delete_sandbox(s.sandbox_id),
+    "run": lambda c, s: c.run(s.sandbox_id, ("brief",)),
+    "subscribe_sandbox_events": three_steps,
+}
+
+
+# All lines of all calls take half a minute: every so-many-th stands for its neighbours, and since
+# it is a prime, for other ones in each call. Set it to 1 after a change of the primitives.
+STRIDE = 13
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_at_any_line(daemon: FakeDaemon, maker: SyncAgentsSandboxClient, name: str) -> None:
+    lines, k = Lines(1), 1
+    while k == 1 or lines.reached:
+        sandbox = maker.create_sandbox(image=IMAGE)
+        daemon.wait_for_streams(0)
+        lines = Lines(k)
+        with nothing_left(daemon) as client:
+            lines.run(partial(CALLS[name], client, sandbox))
+        k += STRIDE
+    assert k > 40
+
+
+def test_a_close(daemon: FakeDaemon, maker: SyncAgentsSandboxClient) -> None:
+    """Whatever line it is interrupted at: to close again closes, and ends what was under way."""
+    lines, k = Lines(1), 0
+    while not k or lines.reached:
+        k += 1
+        client = SyncAgentsSandboxClient(daemon.socket_path, operation_timeout_seconds=NEVER)
+        ended: list[BaseException] = []
+        waiting = threading.Thread(target=wait, args=(client, ended))
+        waiting.start()
+        daemon.wait_for_streams(1)
+        lines = Lines(k)
+        lines.run(client.close)
+        client.close()
+        waiting.join(timeout=10)
+        assert [type(error) for error in ended] == [ClientClosedError], lines.place
+        daemon.wait_for_streams(0)
+    assert k > 5
+
+
+def wait(client: SyncAgentsSandboxClient, ended: list[BaseException]) -> None:
+    try:
+        client.run("steady", ("sleep",))
+    except SandboxClientError as error:
+        ended.append(error)
