@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
 from agents_sandbox.testing import FakeDaemon
 
+from .chaos.account import Account
+
 # Reproducible everywhere: the same examples on each run, and no time limit
 # that a slow machine could miss.
 settings.register_profile("tests", derandomize=True, deadline=None)
 settings.load_profile("tests")
 
+# What takes some seconds for both flavours. `tox -e chaos` has thousands.
+CHAOS_RUNS = 16
+
+_CHAOS = pytest.StashKey[dict[str, Account]]()
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options of the contract suite; pytest looks for them in no deeper folder."""
+    """Add the options of the suites; pytest looks for them in no deeper folder."""
     group = parser.getgroup("contract", "contract with the real daemons")
     group.addoption(
         "--transcripts",
@@ -28,10 +36,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="PATH",
         help="replay against the daemon that listens there, as far as that is possible",
     )
+    group = parser.getgroup("chaos", "random faults")
+    group.addoption(
+        "--chaos-runs",
+        metavar="N",
+        type=int,
+        default=CHAOS_RUNS,
+        help="live through so many lives in each flavour (default: %(default)s)",
+    )
+    group.addoption(
+        "--chaos-seed",
+        metavar="N",
+        type=int,
+        default=0,
+        help="the seed of the first of them; the others follow (default: %(default)s)",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marks."""
+    config.stash[_CHAOS] = {}
     config.addinivalue_line("markers", "releases(*releases): run with a daemon of each of these")
 
 
@@ -40,6 +64,28 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     mark = metafunc.definition.get_closest_marker("releases")
     if mark is not None and "release" in metafunc.fixturenames:
         metafunc.parametrize("release", mark.args)
+    if "chaos_seed" in metafunc.fixturenames:
+        options: Any = metafunc.config.option
+        seeds = range(options.chaos_seed, options.chaos_seed + options.chaos_runs)
+        metafunc.parametrize("chaos_seed", seeds)
+
+
+@pytest.fixture
+def chaos_accounts(pytestconfig: pytest.Config) -> dict[str, Account]:
+    """The accounts of the chaos suite, by flavour."""
+    return pytestconfig.stash[_CHAOS]
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Print the accounts of the chaos suite."""
+    accounts = config.stash[_CHAOS]
+    if accounts:
+        terminalreporter.section("random faults")
+    for flavour, account in accounts.items():
+        for line in account.lines(flavour):
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture

@@ -1,0 +1,71 @@
+"""Lives of sandboxes under random faults: nothing is lost, doubled, wrong or left open.
+
+To replay one run: `pytest <this file> --chaos-seed SEED --chaos-runs 1`. What happens at the
+same time may still come in another order.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from agents_sandbox import AgentsSandboxClient, _endings, _goals
+from agents_sandbox._deadline import Backoff
+from agents_sandbox.testing import FakeDaemon
+
+from .._aio import off_loop
+from ..chaos.account import Account
+from ..chaos.oracle import judge
+from ..chaos.plan import Plan, make_plan
+from ..chaos.truth import Truth
+from .chaos import CALL_SECONDS, Faults, Life, read_truth
+from .chaos_programs import PROGRAMS
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses and other patience as always, but shorter: thousands of runs take much of it."""
+    monkeypatch.setattr(Backoff, "_FIRST", 0.002)
+    monkeypatch.setattr(Backoff, "_LONGEST", 0.05)
+    monkeypatch.setattr(_goals, "GRACE_SECONDS", 1.0)
+    monkeypatch.setattr(_endings, "_DYING_SECONDS", 1.0)
+
+
+async def test_chaos(chaos_seed: int, chaos_accounts: dict[str, Account]) -> None:
+    plan = make_plan(chaos_seed, tuple(PROGRAMS))
+    account = chaos_accounts.setdefault(AgentsSandboxClient.__name__, Account())
+    account.begin(chaos_seed)
+    with plan.daemon() as daemon:
+        life, truth = await live(plan, daemon)
+        wrong = account.add(life.calls, truth, judge(plan, life.calls, truth))
+        assert not wrong, f"{plan}\n" + "\n".join(wrong)
+        daemon.assert_no_leaks()
+    account.passed()
+
+
+async def live(plan: Plan, daemon: FakeDaemon) -> tuple[Life, Truth]:
+    """Live through a plan: first under its faults, then without them for the truth."""
+    async with AgentsSandboxClient(
+        daemon.socket_path, timeout_seconds=CALL_SECONDS, operation_timeout_seconds=CALL_SECONDS
+    ) as client:
+        # A daemon that was never met, and is being restarted, counts as not started.
+        await client.ping()
+        faults = Faults(plan, daemon)
+        life = Life(plan, daemon, client)
+        try:
+            await PROGRAMS[plan.program](life)
+            await life.end()
+        finally:
+            await off_loop(faults.end)
+        leaked = await off_loop(streams_left, daemon)
+        truth = await read_truth(daemon, faults.restarts)
+    truth.hits, truth.followed, truth.leaked_streams = faults.hits, life.followed, leaked
+    return life, truth
+
+
+def streams_left(daemon: FakeDaemon) -> int:
+    """How many event streams do not end although nobody reads them any more."""
+    try:
+        daemon.wait_for_streams(0)
+    except TimeoutError:
+        return daemon.open_streams
+    return 0
