@@ -76,14 +76,20 @@ def names(daemon: FakeDaemon) -> dict[str, Any]:
     """What the examples take for granted, and a `print` that remembers.
 
     The stream of events stays open, so the third line printed has the daemon
-    end it.
+    end it as it does when it has purged the sandbox.
     """
     printed: list[str] = []
+
+    def end_stream() -> None:
+        daemon.faults.fail_next(
+            "SubscribeSandboxEvents", code="NOT_FOUND", reason="SANDBOX_NOT_FOUND"
+        )
+        daemon.faults.end_streams()
 
     def remember(*values: object) -> None:
         printed.append(" ".join(map(str, values)))
         if len(printed) == 3:
-            threading.Thread(target=daemon.faults.end_streams).start()
+            threading.Thread(target=end_stream).start()
 
     with SyncAgentsSandboxClient() as client:
         sandbox = client.create_sandbox(image="a:1")
