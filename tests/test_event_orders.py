@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from agents_sandbox import (
     SandboxEvent,
     SandboxNotFoundError,
 )
+from agents_sandbox._async._subscription import Subscription as AsyncSubscription
 from agents_sandbox._deadline import Deadline
 from agents_sandbox._sync_generated._subscription import Break, Subscription
 from agents_sandbox._wire import requests
@@ -88,7 +90,7 @@ class Peer:
         self._head = head
         self._script = list(script)
 
-    def stream(self, _: Any, request: pb.SubscribeSandboxEventsRequest, __: Deadline) -> Stream:
+    def stream(self, _: Any, request: pb.SubscribeSandboxEventsRequest, __: Any, /) -> Stream:
         if not self._script:
             return Stream([], SandboxNotFoundError("purged"))
         script = self._script.pop(0)
@@ -175,7 +177,7 @@ def test_what_got_no_further_is_read_again(head: int, interrupted: set[int]) -> 
 
 def test_a_snapshot_that_got_no_further_is_read_again() -> None:
     class Shows(Peer):
-        def stream(self, _: Any, request: pb.SubscribeSandboxEventsRequest, __: Deadline) -> Stream:
+        def stream(self, _: Any, request: pb.SubscribeSandboxEventsRequest, __: Any, /) -> Stream:
             shown = event(3)
             shown.snapshot = True
             return Stream([shown] * request.include_current_snapshot + [event(1)], None)
@@ -236,3 +238,33 @@ def test_events_that_go_backwards_are_refused(sequences: list[int]) -> None:
 def test_events_of_another_sandbox_are_refused() -> None:
     with pytest.raises(ProtocolError, match="an event of sandbox 'other'"):
         read_all(subscription(Sends([1], "other")))
+
+
+@pytest.mark.parametrize("kind", [AsyncSubscription, Subscription])
+def test_what_is_read_again_begins_after_what_got_further(kind: type[Any]) -> None:
+    events = of_kind(kind, 5)
+    events.go_on_after(5)
+    assert events.position == 5
+    events.go_on_after(3)
+    assert events.position == 3
+
+
+@pytest.mark.parametrize("kind", [AsyncSubscription, Subscription])
+def test_nothing_comes_after_a_cancel(kind: type[Any]) -> None:
+    events = of_kind(kind, 5)
+    events.cancel()
+    item = events.read()
+    if kind is AsyncSubscription:
+        item = asyncio.run(item)
+    assert item is kind.read.__globals__["Break"].END
+
+
+def of_kind(kind: type[Any], from_sequence: int) -> Any:
+    """A subscription of either flavour that has no transport."""
+    return kind(
+        None,
+        requests.subscribe_sandbox_events(ID, from_sequence),
+        Deadline(math.inf),
+        rpc_seconds=1.0,
+        patience_seconds=math.inf,
+    )

@@ -219,6 +219,28 @@ async def test_an_event_makes_the_pauses_short_again(
 
 
 @each_dialect
+@pytest.mark.parametrize("how", ["drop_streams", "end_streams"])
+async def test_the_loss_of_a_stream_that_has_lasted_is_a_new_trouble(
+    client: AgentsSandboxClient,
+    sandbox: SandboxHandle,
+    daemon: FakeDaemon,
+    pauses: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+    how: str,
+) -> None:
+    monkeypatch.setattr(_deadline, "STEADY_SECONDS", 0.0)
+    reading = Background(first, client, 1, from_sequence=3)
+    for attempt in (2, 3, 4):
+        await off_loop(daemon.wait_for_call, "SubscribeSandboxEvents", count=attempt)
+        await off_loop(daemon.wait_for_streams, 1)
+        await off_loop(getattr(daemon.faults, how))
+    await off_loop(daemon.wait_for_call, "SubscribeSandboxEvents", count=5)
+    await client.delete_sandbox(sandbox.sandbox_id)
+    assert [event.sequence for event in await reading.result()] == [4]
+    assert pauses[:3] == [0.05, 0.05, 0.05]
+
+
+@each_dialect
 async def test_a_stream_survives_a_restart_of_the_daemon(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:

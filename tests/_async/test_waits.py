@@ -264,6 +264,23 @@ async def test_a_sandbox_that_only_its_stream_does_not_find_is_followed_on(
 
 
 @each_dialect
+@pytest.mark.usefixtures("pauses")
+async def test_a_sandbox_that_its_stream_does_not_find_any_more_is_followed_on(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    with daemon.paused():
+        stop = Background(client.stop_sandbox, sandbox.sandbox_id)
+        await off_loop(daemon.wait_for_streams, 1)
+        # Ended, and then gone: so daemons since 0.4.3 tell of a purge.
+        daemon.faults.fail_next(
+            "SubscribeSandboxEvents", code="NOT_FOUND", reason="SANDBOX_NOT_FOUND"
+        )
+        await off_loop(daemon.faults.end_streams)
+        await off_loop(daemon.wait_for_call, "SubscribeSandboxEvents", count=4)
+    assert (await stop.result()).state is SandboxState.STOPPED
+
+
+@each_dialect
 async def test_a_stop_that_cannot_be_asked_for_again_goes_on(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
