@@ -20,6 +20,7 @@ from agents_sandbox import (
     _deadline,
     _endings,
 )
+from agents_sandbox._address import DaemonAddress
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import FakeDaemon
 
@@ -277,6 +278,30 @@ async def test_a_sandbox_that_its_stream_does_not_find_any_more_is_followed_on(
         )
         await off_loop(daemon.faults.end_streams)
         await off_loop(daemon.wait_for_call, "SubscribeSandboxEvents", count=4)
+    assert (await stop.result()).state is SandboxState.STOPPED
+
+
+@each_dialect
+async def test_a_restart_that_broke_no_stream_shows_with_the_next_event(
+    client: AgentsSandboxClient,
+    sandbox: SandboxHandle,
+    daemon: FakeDaemon,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    identity = DaemonAddress.socket_identity
+    offset = [0]
+
+    def restarted(address: DaemonAddress) -> tuple[int, ...] | None:
+        found = identity(address)
+        return None if found is None else (*found, *offset)
+
+    monkeypatch.setattr(DaemonAddress, "socket_identity", restarted)
+    with daemon.paused():
+        stop = Background(client.stop_sandbox, sandbox.sandbox_id)
+        await off_loop(daemon.wait_for_streams, 1)
+        offset[0] = 1
+        await off_loop(daemon.emit, sandbox.sandbox_id, pb.SandboxEvent())
+        await off_loop(daemon.wait_for_call, "StopSandbox", count=2)
     assert (await stop.result()).state is SandboxState.STOPPED
 
 

@@ -90,6 +90,10 @@ class _Wait(ABC, Generic[HandleT]):
         """Ask again for what a snapshot shows to have come to nothing."""
         return False
 
+    def _meets_another_daemon(self) -> bool:
+        """Say whether an event may be of a daemon that was restarted since the last snapshot."""
+        return False
+
     def _follow(self, follower: Follower, handle: HandleT, after: int | None) -> None:
         if follower.feed is None:
             begin = handle.last_event_sequence if after is None else after
@@ -110,6 +114,8 @@ class _Wait(ABC, Generic[HandleT]):
             elif item is Break.END:
                 await self._pause()
             if not isinstance(item, SandboxEvent) or self._goal.settled_by(item):
+                return
+            if self._meets_another_daemon():
                 return
 
     @property
@@ -142,13 +148,14 @@ class _PersistentWait(SandboxWait):
         super().__init__(daemon, goal, sandbox_id, budget)
         self._persistent = goal
         self._asked_of: object = None
+        self._looked_at: object = None
 
     @abstractmethod
     async def _ask(self) -> None:
         """Ask for the operation."""
 
     async def _asked_again(self, handle: SandboxHandle) -> bool:
-        identity = self._transport.daemon_identity()
+        self._looked_at = identity = self._transport.daemon_identity()
         # None: the file is gone, which tells nothing of the daemon.
         restarted = None not in (identity, self._asked_of) and identity != self._asked_of
         if not self._persistent.undone(handle, restarted):
@@ -156,6 +163,11 @@ class _PersistentWait(SandboxWait):
         await self._ask()
         self._asked_of = identity
         return True
+
+    # A restart breaks the stream, which is noticed. One that came just before the stream was
+    # opened breaks nothing: gRPC connects anew by itself.
+    def _meets_another_daemon(self) -> bool:
+        return self._transport.daemon_identity() != self._looked_at
 
 
 class StopWait(_PersistentWait):
