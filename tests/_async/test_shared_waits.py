@@ -47,7 +47,12 @@ async def test_waits_on_one_sandbox_share_a_stream(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
     before = count(daemon, "SubscribeSandboxEvents")
-    calls = await waiting(client, daemon, MANY)
+    daemon.on_exec(("sleep",)).never()
+    # The others' snapshots are newer than its. Of some that begin at once the oldest may be the
+    # last to join, for which the one stream would begin anew.
+    first = Background(client.run, ID, ("sleep",), exec_id="first-exec")
+    await off_loop(daemon.wait_for_streams, 1)
+    calls = [first, *await waiting(client, daemon, MANY)]
     stop = Background(client.stop_sandbox, ID)
     for call in calls:
         assert (await call.result()).exit_code == 137
