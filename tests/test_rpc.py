@@ -145,6 +145,7 @@ def test_without_a_reason_the_code_speaks(code: str) -> None:
     expected = {
         "INVALID_ARGUMENT": InvalidArgumentError,
         "UNAVAILABLE": DaemonUnavailableError,
+        "CANCELLED": DaemonUnavailableError,
         "DEADLINE_EXCEEDED": OperationTimeoutError,
     }
     for failed in (Failure(grpc.StatusCode[code]), failure(code, "A_NEW_REASON", {"new": "fact"})):

@@ -65,6 +65,11 @@ _HINTS = {
 }
 
 
+# Our own cancels never come here: these are the peer's. Servers on gRPC's C core say CANCELLED to
+# what comes in while they go down.
+_LOST = ("UNAVAILABLE", "CANCELLED")
+
+
 @contextmanager
 def rpc_errors(
     method: Method[Any, Any], request: Message, address: DaemonAddress, deadline: Deadline
@@ -118,7 +123,7 @@ def _from_status(
 ) -> SandboxClientError:
     code, message, info = _status(rpc_error)
     error: SandboxClientError
-    if code == "UNAVAILABLE":
+    if code in _LOST:
         error = address.unavailable(message)
     elif code == "RESOURCE_EXHAUSTED" and _OVER_LIMIT in message:
         error = ProtocolError(_too_large(method))

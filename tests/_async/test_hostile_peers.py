@@ -132,7 +132,6 @@ async def test_answers_that_are_none_are_refused(tmp_path: Path, peer: str) -> N
         (0, "INTERNAL"),
         (1, "INTERNAL"),
         (2, "INTERNAL"),
-        (8, "CANCELLED"),
         (11, "RESOURCE_EXHAUSTED"),
         (12, "PERMISSION_DENIED"),
     ],
@@ -145,6 +144,15 @@ async def test_a_request_that_is_reset_fails_with_its_code(
     for error in errors.values():
         assert isinstance(error, DaemonError)
         assert error.code == code
+
+
+@pytest.mark.usefixtures("pauses")
+async def test_a_request_that_is_cancelled_is_lost(tmp_path: Path) -> None:
+    with listening(tmp_path / "peer", hostile.resetting(8)) as path:
+        errors = await errors_at(path, timeout_seconds=1, operation_timeout_seconds=1)
+    for error in errors.values():
+        assert isinstance(error, DaemonUnavailableError)
+        assert (error.code, error.retryable) == ("CANCELLED", True)
 
 
 @any_release

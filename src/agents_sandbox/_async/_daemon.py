@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from .._address import DaemonAddress
 from .._aio import Call
-from .._deadline import Backoff, Deadline
+from .._deadline import Deadline
 from .._enums import ExecState
 from .._releases import Release
 from .._rpc import concerning
@@ -112,20 +112,22 @@ class Daemon:
         A refusal of what was sent before may mean that it was carried out then, with the answer
         lost: what can be read back is there.
         """
-        backoff = Backoff()
         sent_before = False
-        while True:
+
+        async def send_or_read_back() -> AnswerT:
+            nonlocal sent_before
             try:
                 return await send()
-            except DaemonUnavailableError as error:
-                if not await self.transport.may_repeat(error, backoff, deadline):
-                    raise
+            except DaemonUnavailableError:
                 sent_before = True
+                raise
             except _REFUSALS:
                 answer = await self._read_back(read_back) if sent_before else None
                 if not answer:
                     raise
                 return answer
+
+        return await self.transport.repeating(send_or_read_back, deadline)
 
     @staticmethod
     async def _read_back(read_back: Call[AnswerT]) -> AnswerT | None:

@@ -51,6 +51,7 @@ class DaemonRelease:
         Raises:
             UnsupportedDaemonError: It is of a release that is not supported.
             ProtocolError: Whoever answers is no daemon.
+            DaemonUnavailableError: It was away all the time.
             OperationTimeoutError: It did not answer in time.
         """
         if self._chosen is not None:
@@ -58,6 +59,10 @@ class DaemonRelease:
         release = self._remembered()
         if release is not None:
             return release
+        return await self._transport.repeating(lambda: self._ask_in_turn(deadline), deadline)
+
+    # One attempt in a turn: whoever waits for theirs is to find the daemon away themselves.
+    async def _ask_in_turn(self, deadline: Deadline) -> Release:
         async with self._turn.held(deadline.remaining()) as entered:
             if not entered:
                 raise _too_slow(deadline)
@@ -92,7 +97,7 @@ class DaemonRelease:
 
     async def _ping(self, deadline: Deadline) -> str:
         try:
-            answer = await self._transport.unary(PING, requests.ping(), deadline)
+            answer = await self._transport.once(PING, requests.ping(), deadline)
         except DaemonError as error:
             if error.code != "UNIMPLEMENTED":
                 raise
@@ -118,7 +123,7 @@ class DaemonRelease:
 
     async def _knows(self, config_yaml: str, deadline: Deadline) -> bool:
         try:
-            await self._transport.unary(CREATE_SANDBOX, requests.probe(config_yaml), deadline)
+            await self._transport.once(CREATE_SANDBOX, requests.probe(config_yaml), deadline)
         except InvalidArgumentError as error:
             if _KNOWN in str(error):
                 return True

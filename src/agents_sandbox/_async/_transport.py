@@ -13,7 +13,12 @@ from .._aio import Call, Channel, Stream
 from .._deadline import Backoff, Deadline
 from .._rpc import rpc_errors
 from .._wire.methods import Method, RequestT, ResponseT
-from ..errors import DaemonUnavailableError, ProtocolError, SandboxClientError
+from ..errors import (
+    DaemonUnavailableError,
+    OperationTimeoutError,
+    ProtocolError,
+    SandboxClientError,
+)
 
 ResultT = TypeVar("ResultT")
 
@@ -45,14 +50,25 @@ class Transport:
         return await self.repeating(lambda: self.once(method, request, deadline), deadline)
 
     async def repeating(self, call: Call[ResultT], deadline: Deadline) -> ResultT:
-        """Make a call that may be made again, until no connection is lost on the way."""
+        """Make a call that may be made again, until no connection is lost on the way.
+
+        Raises:
+            DaemonUnavailableError: There was no more time; even if it ran out in a repeat.
+        """
         backoff = Backoff()
+        lost: DaemonUnavailableError | None = None
         while True:
             try:
                 return await call()
             except DaemonUnavailableError as error:
-                if not await self.may_repeat(error, backoff, deadline):
+                if not await self._may_repeat(error, backoff, deadline):
                     raise
+                # Without the traceback, which would keep this frame alive, and it the error.
+                lost = error.with_traceback(None)
+            except OperationTimeoutError as error:
+                if lost is None:
+                    raise
+                raise lost from error
 
     async def once(
         self, method: Method[RequestT, ResponseT], request: RequestT, deadline: Deadline
@@ -70,7 +86,7 @@ class Transport:
     def _meet(self) -> None:
         self._met = True
 
-    async def may_repeat(
+    async def _may_repeat(
         self, error: DaemonUnavailableError, backoff: Backoff, deadline: Deadline
     ) -> bool:
         """Pause before a call is repeated; or tell that it cannot help, or is too late."""
