@@ -80,7 +80,7 @@ def in_wait(stack: list[str]) -> bool:
 
 
 def in_pause(stack: list[str]) -> bool:
-    return "pause" in stack and stack[0] == "wait"
+    return "pause" in stack and stack[0] == "_acquire"
 
 
 def at_lock(stack: list[str]) -> bool:

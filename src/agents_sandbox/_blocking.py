@@ -9,15 +9,15 @@ from __future__ import annotations
 import math
 import os
 import threading
-import time
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from queue import Empty, SimpleQueue
 from typing import Generic, TypeAlias, TypeVar
 
 import grpc
 
+from ._deadline import Deadline
 from ._forks import MUTEX, leave_alone
 from ._rpc import CHANNEL_OPTIONS
 from .errors import ClientClosedError
@@ -192,23 +192,22 @@ class Mailbox(Generic[_ItemT]):
     """Items for one taker, first in, first out."""
 
     def __init__(self) -> None:
-        # Unlike a Condition, it survives Ctrl-C at any moment.
-        self._items: SimpleQueue[_ItemT] = SimpleQueue()
+        self._items: deque[_ItemT] = deque()
+        self._arrival = _closed_gate()
 
     def put(self, item: _ItemT) -> None:
         """Add an item. Never waits."""
-        self._items.put(item)
+        self._items.append(item)
+        _open_gate(self._arrival)
 
     def take(self, timeout: float | None) -> _ItemT | None:
         """Take the next item; None if none came within `timeout` seconds."""
-
-        def get(seconds: float | None) -> _ItemT | None:
-            try:
-                return self._items.get(timeout=seconds)
-            except Empty:
-                return None
-
-        return _interruptibly(get, timeout)
+        deadline = _deadline_of(timeout)
+        while not self._items:
+            # The gate may stand open since an arrival that was taken without a wait.
+            if not _acquire(self._arrival, deadline.remaining()):
+                break
+        return self._items.popleft() if self._items else None
 
 
 class TimedLock:
@@ -226,15 +225,12 @@ class TimedLock:
             self._lock, self._process = threading.RLock(), os.getpid()
         lock = self._lock
 
-        def acquire(seconds: float | None) -> bool:
-            return lock.acquire(timeout=-1 if seconds is None else seconds)
-
         def release() -> None:
             with suppress(RuntimeError):
                 lock.release()
 
         try:
-            yield bool(_interruptibly(acquire, timeout))
+            yield _acquire(lock, timeout)
         finally:
             try:
                 release()
@@ -242,38 +238,51 @@ class TimedLock:
                 release()  # an interruption from outside may come at any line
 
 
+class _Latch:
+    """Opens once, and then lets everybody through."""
+
+    def __init__(self) -> None:
+        self._gate = _closed_gate()
+
+    def open(self) -> None:
+        """Open it. Safe to repeat."""
+        _open_gate(self._gate)
+
+    def wait(self, timeout: float) -> None:
+        """Wait until it opens, but no longer than `timeout` seconds."""
+        if _acquire(self._gate, timeout):
+            _open_gate(self._gate)  # for the next one
+
+
+# Waits are made of bare locks. Ctrl-C at the wrong moment leaves a Condition, and so an Event and
+# a Queue, in disorder; and `SimpleQueue.get(timeout=)` waits for ever when its time runs out before
+# it begins to wait (seen in Python 3.10 to 3.13).
+def _closed_gate() -> threading.Lock:
+    gate = threading.Lock()
+    gate.acquire()
+    return gate
+
+
+def _open_gate(gate: threading.Lock) -> None:
+    with suppress(RuntimeError):  # it was open
+        gate.release()
+
+
 # A signal that comes just before a wait begins is seen only when the wait is over: in the main
 # thread, where Ctrl-C comes, none lasts longer than this. gRPC waits likewise.
 _INTERRUPTIBLE_SECONDS = 0.2
 
 
-def _interruptibly(
-    wait: Callable[[float | None], _ItemT | None], timeout: float | None
-) -> _ItemT | None:
-    """Wait for something that is not false, for `timeout` seconds at most."""
+def _acquire(lock: threading.Lock | threading.RLock, timeout: float | None) -> bool:
+    """Acquire a lock, or do not (False) if that would take longer than `timeout` seconds."""
     if threading.current_thread() is not threading.main_thread():
-        return wait(timeout)
-    until = math.inf if timeout is None else time.monotonic() + timeout
-    while True:
-        remaining = max(0.0, until - time.monotonic())
-        result = wait(min(remaining, _INTERRUPTIBLE_SECONDS))
-        if result or remaining <= _INTERRUPTIBLE_SECONDS:
-            return result
+        return lock.acquire(timeout=-1 if timeout is None else timeout)
+    deadline = _deadline_of(timeout)
+    while not lock.acquire(timeout=deadline.within(_INTERRUPTIBLE_SECONDS).remaining() or 0.0):
+        if deadline.expired():
+            return False
+    return True
 
 
-class _Latch:
-    """Opens once, and then lets everybody through."""
-
-    def __init__(self) -> None:
-        # Whoever takes the key puts it back. Unlike an Event, it survives Ctrl-C at any moment.
-        self._key: SimpleQueue[None] = SimpleQueue()
-
-    def open(self) -> None:
-        """Open it. Safe to repeat."""
-        self._key.put(None)
-
-    def wait(self, timeout: float) -> None:
-        """Wait until it opens, but no longer than `timeout` seconds."""
-        with suppress(Empty):
-            self._key.get(timeout=timeout)
-            self._key.put(None)
+def _deadline_of(timeout: float | None) -> Deadline:
+    return Deadline(math.inf if timeout is None else timeout)
