@@ -124,7 +124,7 @@ def _from_status(
     code, message, info = _status(rpc_error)
     error: SandboxClientError
     if code in _LOST:
-        error = address.unavailable(message)
+        error = address.unavailable(message or code)
     elif code == "RESOURCE_EXHAUSTED" and _OVER_LIMIT in message:
         error = ProtocolError(_too_large(method))
     else:

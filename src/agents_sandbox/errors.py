@@ -224,8 +224,8 @@ REASONS: Mapping[str, type[SandboxClientError]] = {
     "EXEC_ALREADY_TERMINAL": ExecAlreadyTerminalError,
 }
 
-# What a status means when it carries no reason we know. UNAVAILABLE has a look
-# at the socket first, see `DaemonAddress.unavailable`.
+# What a status means when it carries no reason we know. A lost call has a look at the socket
+# instead, see `DaemonAddress.unavailable`.
 CODES: Mapping[str, type[SandboxClientError]] = {
     "INVALID_ARGUMENT": InvalidArgumentError,
     "DEADLINE_EXCEEDED": OperationTimeoutError,

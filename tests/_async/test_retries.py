@@ -127,10 +127,48 @@ async def test_a_repeat_that_runs_out_of_time_tells_of_the_loss(
     await client.run(ID, ("true",), exec_id="my-exec")
     late = daemon.faults.delaying(60, method=RPC[read])
     with late as delaying, daemon.faults.failing(method=RPC[read], times=1):
-        with pytest.raises(DaemonUnavailableError) as caught:
+        with pytest.raises(DaemonUnavailableError, match="a repeat did not end") as caught:
             await getattr(client, read)(*READS[read], timeout_seconds=0.5)
         assert delaying.hits == 1
-    assert isinstance(caught.value.__cause__, OperationTimeoutError)
+    assert isinstance(caught.value.__cause__, DaemonUnavailableError)
+    about = {"get_sandbox": (ID, None), "get_exec": (None, "my-exec")}.get(read, (None, None))
+    assert (caught.value.sandbox_id, caught.value.exec_id) == about
+
+
+async def test_a_repeat_that_runs_out_of_time_says_what_is_wrong_now(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    late = daemon.faults.delaying(60, method="GetExec")
+    with late, daemon.faults.failing(method="GetExec", times=1):
+        call = Background(client.get_exec, "my-exec", timeout_seconds=2)
+        await off_loop(daemon.wait_for_call, "GetExec", count=2)
+        hidden = Path(daemon.socket_path).rename(f"{daemon.socket_path}.hidden")
+        with pytest.raises(DaemonUnavailableError, match="the socket does not exist"):
+            await call.result()
+        hidden.rename(daemon.socket_path)
+
+
+@pytest.mark.usefixtures("pauses")
+async def test_a_repeat_that_the_daemon_gives_up_is_no_loss(
+    client: AgentsSandboxClient, daemon: FakeDaemon
+) -> None:
+    daemon.faults.fail_next("Ping", code="UNAVAILABLE")
+    daemon.faults.fail_next("Ping", code="DEADLINE_EXCEEDED")
+    with pytest.raises(OperationTimeoutError):
+        await client.ping(timeout_seconds=30)
+
+
+@pytest.mark.usefixtures("pauses")
+@pytest.mark.parametrize("question", ["Ping", "CreateSandbox"])
+async def test_the_question_for_the_release_is_repeated(release: str, question: str) -> None:
+    # A build of no release is asked with creates, each of which is refused.
+    reported = "dev" if question == "CreateSandbox" else None
+    with FakeDaemon(version=release, reported_version=reported) as daemon:
+        async with AgentsSandboxClient(daemon.socket_path) as client:
+            daemon.faults.fail_next(question, code="UNAVAILABLE")
+            assert (await client.create_sandbox(image=IMAGE, sandbox_id=ID)).sandbox_id == ID
+        created = [c for c in daemon.calls if c.method == "CreateSandbox" and c.request.sandbox_id]
+        assert len(created) == 1
 
 
 @pytest.mark.usefixtures("pauses")
@@ -293,6 +331,18 @@ async def test_a_cancel_that_came_too_late_says_so_though_it_was_repeated(
     daemon.faults.fail_next("CancelExec", code="UNAVAILABLE")
     with pytest.raises(ExecAlreadyTerminalError):
         await client.cancel_exec("my-exec")
+
+
+async def test_a_cancel_that_is_refused_at_first_is_not_read_back(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    daemon.on_exec(("sleep",)).never()
+    started = await client.create_exec(ID, ("sleep",))
+    await client.cancel_exec(started.exec_id)
+    reads = count(daemon, "GetExec")
+    with pytest.raises(ExecAlreadyTerminalError):
+        await client.cancel_exec(started.exec_id)
+    assert count(daemon, "GetExec") == reads
 
 
 @pytest.mark.parametrize("method", ["stop_sandbox", "resume_sandbox", "delete_sandboxes"])

@@ -51,7 +51,7 @@ class DaemonRelease:
         Raises:
             UnsupportedDaemonError: It is of a release that is not supported.
             ProtocolError: Whoever answers is no daemon.
-            DaemonUnavailableError: It was away all the time.
+            DaemonUnavailableError: It was away.
             OperationTimeoutError: It did not answer in time.
         """
         if self._chosen is not None:

@@ -53,7 +53,7 @@ class Transport:
         """Make a call that may be made again, until no connection is lost on the way.
 
         Raises:
-            DaemonUnavailableError: There was no more time; even if it ran out in a repeat.
+            DaemonUnavailableError: One was lost, and no repeat has ended in time.
         """
         backoff = Backoff()
         lost: DaemonUnavailableError | None = None
@@ -63,12 +63,11 @@ class Transport:
             except DaemonUnavailableError as error:
                 if not await self._may_repeat(error, backoff, deadline):
                     raise
-                # Without the traceback, which would keep this frame alive, and it the error.
-                lost = error.with_traceback(None)
-            except OperationTimeoutError as error:
-                if lost is None:
+                lost = error.with_traceback(None)  # which would keep this frame, and it the error
+            except OperationTimeoutError:
+                if lost is None or not deadline.expired():
                     raise
-                raise lost from error
+                raise self._still_lost(lost, deadline) from lost
 
     async def once(
         self, method: Method[RequestT, ResponseT], request: RequestT, deadline: Deadline
@@ -82,6 +81,11 @@ class Transport:
         self._contact = Deadline(_IN_TOUCH_SECONDS)
         self._meet()
         return message
+
+    def _still_lost(self, lost: DaemonUnavailableError, deadline: Deadline) -> SandboxClientError:
+        error = self.unavailable(f"a repeat did not end within the {deadline.bound} s")
+        error.code, error.sandbox_id, error.exec_id = lost.code, lost.sandbox_id, lost.exec_id
+        return error
 
     def _meet(self) -> None:
         self._met = True
