@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import faulthandler
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from threading import Thread
 from typing import Any, TypeVar
 
@@ -26,7 +27,10 @@ class Background:
 
     def result(self) -> Any:
         """Wait for the call's end: its result, or its error."""
-        return self._future.result(timeout=30)
+        wait((self._future,), timeout=30)
+        if not self._future.done():
+            faulthandler.dump_traceback()  # where it hangs
+        return self._future.result(timeout=0)
 
 
 def off_loop(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
