@@ -30,13 +30,13 @@ from agents_sandbox._deadline import Backoff
 from agents_sandbox._wire.methods import METHODS_V02
 from agents_sandbox.testing import FakeDaemon
 
+from .brief import brief_daemon
 from .cancelling import Suspensions
 from .releases import any_release, each_dialect
 
 pytestmark = each_dialect
 
 IMAGE = "ghcr.io/agents-sandbox/coding-runtime:latest"
-BRIEF = 0.003
 
 Make = Callable[[AgentsSandboxClient], Awaitable[SandboxHandle]]
 Use = Callable[[AgentsSandboxClient, SandboxHandle], Awaitable[object]]
@@ -120,12 +120,8 @@ def test_no_method_is_forgotten(daemon: FakeDaemon) -> None:
 
 @pytest.fixture
 def daemon(release: str) -> Iterator[FakeDaemon]:
-    """A daemon that is slow enough for all waits to follow events."""
-    with FakeDaemon(version=release, ready_delay=BRIEF, stop_delay=BRIEF) as slow:
-        slow.on_exec(("sleep",)).never()
-        slow.on_exec(("brief",)).after(BRIEF).exit(0)
-        yield slow
-        slow.assert_no_leaks()
+    with brief_daemon(release) as running:
+        yield running
 
 
 @pytest.fixture

@@ -19,24 +19,20 @@ from agents_sandbox import (
 from agents_sandbox._deadline import Backoff
 from agents_sandbox.testing import FakeDaemon
 
+from .brief import brief_daemon
 from .interrupting import Lines, ctrl_c
 from .releases import any_release
 
 pytestmark = any_release
 
 IMAGE = "ghcr.io/agents-sandbox/coding-runtime:latest"
-BRIEF = 0.002
 NEVER = 3600.0
 
 
 @pytest.fixture
 def daemon(release: str) -> Iterator[FakeDaemon]:
-    """A daemon that is slow enough for all waits to follow events."""
-    with FakeDaemon(version=release, ready_delay=BRIEF, stop_delay=BRIEF) as slow:
-        slow.on_exec(("sleep",)).never()
-        slow.on_exec(("brief",)).after(BRIEF).exit(0)
-        yield slow
-        slow.assert_no_leaks()
+    with brief_daemon(release) as running:
+        yield running
 
 
 @pytest.fixture

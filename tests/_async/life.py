@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from agents_sandbox import AgentsSandboxClient, SandboxClientError, SandboxHandle
@@ -37,6 +37,17 @@ async def restart(daemon: FakeDaemon) -> None:
     """Kill the daemon and start it again."""
     await off_loop(daemon.kill)
     await off_loop(daemon.start)
+
+
+async def killed_under(
+    daemon: FakeDaemon, function: Callable[..., Any], *args: Any, **kwargs: Any
+) -> Background:
+    """Begin a call, and kill the daemon as soon as it follows the events."""
+    with daemon.paused():
+        call = Background(function, *args, **kwargs)
+        await off_loop(daemon.wait_for_streams, 1)
+        await off_loop(daemon.kill)
+    return call
 
 
 async def polled(client: AgentsSandboxClient) -> AsyncIterator[SandboxHandle]:

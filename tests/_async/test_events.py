@@ -43,6 +43,15 @@ async def first(client: AgentsSandboxClient, count: int, **arguments: Any) -> li
     return seen
 
 
+async def lose_streams(daemon: FakeDaemon, how: str) -> None:
+    """Let the second to fourth streams that are opened be lost, and wait for the fifth."""
+    for attempt in (2, 3, 4):
+        await off_loop(daemon.wait_for_call, "SubscribeSandboxEvents", count=attempt)
+        await off_loop(daemon.wait_for_streams, 1)
+        await off_loop(getattr(daemon.faults, how))
+    await off_loop(daemon.wait_for_call, "SubscribeSandboxEvents", count=5)
+
+
 async def test_events_come_in_order_with_their_details(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
@@ -195,11 +204,7 @@ async def test_a_stream_goes_on_where_it_was_lost(
     async with client.subscribe_sandbox_events(sandbox.sandbox_id) as events:
         assert [(await step(events)).sequence for _ in range(3)] == [1, 2, 3]
         reading = Background(rest)
-        for attempt in (2, 3, 4):
-            await off_loop(daemon.wait_for_call, "SubscribeSandboxEvents", count=attempt)
-            await off_loop(daemon.wait_for_streams, 1)
-            await off_loop(getattr(daemon.faults, how))
-        await off_loop(daemon.wait_for_call, "SubscribeSandboxEvents", count=5)
+        await lose_streams(daemon, how)
         await client.delete_sandbox(sandbox.sandbox_id)
         assert await reading.result() == [4, 5]
     # The first subscription is that of the create.
@@ -230,11 +235,7 @@ async def test_the_loss_of_a_stream_that_has_lasted_is_a_new_trouble(
 ) -> None:
     monkeypatch.setattr(_deadline, "STEADY_SECONDS", 0.0)
     reading = Background(first, client, 1, from_sequence=3)
-    for attempt in (2, 3, 4):
-        await off_loop(daemon.wait_for_call, "SubscribeSandboxEvents", count=attempt)
-        await off_loop(daemon.wait_for_streams, 1)
-        await off_loop(getattr(daemon.faults, how))
-    await off_loop(daemon.wait_for_call, "SubscribeSandboxEvents", count=5)
+    await lose_streams(daemon, how)
     await client.delete_sandbox(sandbox.sandbox_id)
     assert [event.sequence for event in await reading.result()] == [4]
     assert pauses[:3] == [0.05, 0.05, 0.05]

@@ -22,7 +22,7 @@ from agents_sandbox.testing import ContainerBehavior, FakeDaemon
 from .._aio import Background, off_loop
 from ..releases import each_dialect
 from .conftest import IMAGE
-from .life import ID, count, history, polled, restart
+from .life import ID, count, history, killed_under, polled, restart
 
 pytestmark = each_dialect
 
@@ -123,10 +123,7 @@ async def test_a_purge_during_a_delete(
 
 
 async def test_a_create_during_a_restart(client: AgentsSandboxClient, daemon: FakeDaemon) -> None:
-    with daemon.paused():
-        create = Background(client.create_sandbox, image=IMAGE, sandbox_id=ID)
-        await off_loop(daemon.wait_for_streams, 1)
-        await off_loop(daemon.kill)
+    create = await killed_under(daemon, client.create_sandbox, image=IMAGE, sandbox_id=ID)
     await off_loop(daemon.start)
     with pytest.raises(SandboxFailedError) as caught:
         await create.result()
@@ -138,10 +135,7 @@ async def test_a_resume_during_a_restart(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
     await client.stop_sandbox(ID)
-    with daemon.paused():
-        resume = Background(client.resume_sandbox, ID)
-        await off_loop(daemon.wait_for_streams, 1)
-        await off_loop(daemon.kill)
+    resume = await killed_under(daemon, client.resume_sandbox, ID)
     await off_loop(daemon.start)
     with pytest.raises(SandboxFailedError) as caught:
         await resume.result()
@@ -151,10 +145,7 @@ async def test_a_resume_during_a_restart(
 async def test_a_stop_during_a_restart_is_asked_for_again(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
-    with daemon.paused():
-        stop = Background(client.stop_sandbox, ID)
-        await off_loop(daemon.wait_for_streams, 1)
-        await off_loop(daemon.kill)
+    stop = await killed_under(daemon, client.stop_sandbox, ID)
     await off_loop(daemon.start)
     assert (await stop.result()).state is S.STOPPED
     assert count(daemon, "StopSandbox") == 2
@@ -163,10 +154,7 @@ async def test_a_stop_during_a_restart_is_asked_for_again(
 async def test_a_stop_whose_sandbox_a_restart_ended(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon, release: str
 ) -> None:
-    with daemon.paused():
-        stop = Background(client.stop_sandbox, ID)
-        await off_loop(daemon.wait_for_streams, 1)
-        await off_loop(daemon.kill)
+    stop = await killed_under(daemon, client.stop_sandbox, ID)
     await off_loop(daemon.remove_container, ID)
     await off_loop(daemon.start)
     with pytest.raises(SandboxFailedError) as caught:
@@ -177,10 +165,7 @@ async def test_a_stop_whose_sandbox_a_restart_ended(
 async def test_a_delete_during_a_restart(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
-    with daemon.paused():
-        delete = Background(client.delete_sandbox, ID)
-        await off_loop(daemon.wait_for_streams, 1)
-        await off_loop(daemon.kill)
+    delete = await killed_under(daemon, client.delete_sandbox, ID)
     await off_loop(daemon.start)
     assert (await delete.result()).state is S.DELETED
     assert await history(client) == [

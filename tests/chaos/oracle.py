@@ -56,6 +56,13 @@ def window_of(call: CallRecord) -> Window:
     return Window(call.begun, call.ended)
 
 
+def _done(call: CallRecord, case: Case, state: SandboxState, kind: SandboxEventType) -> Complaints:
+    """Judge the result of a call that has a sandbox become something."""
+    yield from _snapshot(call, case, call.result)
+    if call.waits:
+        yield from _reached(call, case, state, kind)
+
+
 def _create(call: CallRecord, case: Case) -> Complaints:
     own_id = call.arguments.get("sandbox_id")
     if call.error is None:
@@ -63,9 +70,7 @@ def _create(call: CallRecord, case: Case) -> Complaints:
             yield "another sandbox than asked for"
         if call.result.labels != call.arguments["labels"]:
             yield "the labels are not those asked for"
-        yield from _snapshot(call, case, call.result)
-        if call.waits:
-            yield from _reached(call, case, SandboxState.READY, SandboxEventType.SANDBOX_READY)
+        yield from _done(call, case, SandboxState.READY, SandboxEventType.SANDBOX_READY)
     elif isinstance(call.error, SandboxConflictError):
         if own_id is None:
             yield "an id that nobody else knows is said to be taken"
@@ -87,9 +92,7 @@ def _carried_out_by_another(call: CallRecord, case: Case) -> Complaints:
 
 def _resume(call: CallRecord, case: Case) -> Complaints:
     if call.error is None:
-        yield from _snapshot(call, case, call.result)
-        if call.waits:
-            yield from _reached(call, case, SandboxState.READY, SandboxEventType.SANDBOX_READY)
+        yield from _done(call, case, SandboxState.READY, SandboxEventType.SANDBOX_READY)
         return
     yield from unavailable(call, may_be=True)
     yield from _refused(call, case, needs=SandboxState.STOPPED)
@@ -112,9 +115,7 @@ def _lifted(call: CallRecord, case: Case) -> Complaints:
 
 def _stop(call: CallRecord, case: Case) -> Complaints:
     if call.error is None:
-        yield from _snapshot(call, case, call.result)
-        if call.waits:
-            yield from _reached(call, case, SandboxState.STOPPED, SandboxEventType.SANDBOX_STOPPED)
+        yield from _done(call, case, SandboxState.STOPPED, SandboxEventType.SANDBOX_STOPPED)
         return
     yield from unavailable(call, may_be=True)
     yield from _refused(call, case, needs=SandboxState.READY)

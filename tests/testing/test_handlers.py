@@ -75,7 +75,7 @@ class Callable_:  # noqa: N801 - `Callable` is taken
 
 async def coroutine(context: ExecContext) -> int:
     context.write_stdout(threading.current_thread().name)
-    await context.sleep(0)
+    await context.sleep(0)  # a turn of the loop, not time
     return 4
 
 

@@ -95,7 +95,7 @@ class Background:
         for _ in range(count):
             (await self._next_turn()).set_result(None)
             # The one let through is already in the ready queue, ahead of us.
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # a turn of the loop, not time
 
     async def _next_turn(self) -> asyncio.Future[None]:
         while True:

@@ -83,7 +83,7 @@ class VirtualClock(Clock):
         """Wait until the clock was moved that far."""
         self._sleeps += 1
         if seconds <= 0:
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # a turn of the loop, not time
             return
         wakened = asyncio.get_running_loop().create_future()
         due = self._now + round(seconds * _NANOS)
@@ -119,7 +119,7 @@ class VirtualClock(Clock):
     async def _settle(self) -> None:
         quiet, seen = 0, self._sleeps
         while quiet < _QUIET_TURNS:
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # a turn of the loop, not time
             if self._at_work:
                 quiet = 0
                 await self._idle.wait()

@@ -1,0 +1,20 @@
+"""A daemon that takes a moment for everything, so that all waits have events to follow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from agents_sandbox.testing import FakeDaemon
+
+_MOMENT = 0.003
+
+
+@contextmanager
+def brief_daemon(release: str) -> Iterator[FakeDaemon]:
+    """Run it; `brief` is a command that ends after a moment, `sleep` one that never does."""
+    with FakeDaemon(version=release, ready_delay=_MOMENT, stop_delay=_MOMENT) as daemon:
+        daemon.on_exec(("sleep",)).never()
+        daemon.on_exec(("brief",)).after(_MOMENT).exit(0)
+        yield daemon
+        daemon.assert_no_leaks()
