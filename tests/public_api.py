@@ -1,0 +1,248 @@
+"""Renders the public API as text, one sorted line for each fact; run, it rewrites the record.
+
+The text is the same on every Python and names no private module: it shows what a change means
+to users, not where the code lives.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import importlib
+import inspect
+import pkgutil
+import re
+from collections.abc import Iterator, Mapping
+from importlib.metadata import distribution
+from pathlib import Path
+from types import GenericAlias, ModuleType
+from typing import Any
+from unittest.mock import Mock
+
+import agents_sandbox
+import agents_sandbox.testing
+import pytest_agents_sandbox
+from agents_sandbox.testing._arguments import make_parser
+
+FILE = Path(__file__).with_name("public_api.txt")
+
+PUBLIC: dict[str, Any] = {
+    name: getattr(package, name)
+    for package in (agents_sandbox, agents_sandbox.testing)
+    for name in package.__all__
+}
+
+# The package makes their objects, out of private ones: no user calls these constructors.
+MADE_BY_THE_PACKAGE = {
+    *("AsyncSandboxEventStream", "SyncSandboxEventStream"),
+    *("Chaos", "ExecContext", "ExecScript", "Fault", "Faults", "Pause"),
+}
+
+_MODULES = re.compile(r"\b(?:[A-Za-z_]\w*\.)+(?=[A-Za-z_])")
+_FUNCTION = re.compile(r"<function .+? at 0x[0-9A-Fa-f]+>")
+_PROTOCOL = re.compile(r"__a?(enter|exit|iter|next)__|__call__|__getitem__|__len__")
+_DEFINED = re.compile(r"^(?:class |def |async def )?([A-Za-z]\w*)(?:\(|:| =)", re.MULTILINE)
+_SET_ON_SELF = re.compile(r"^ +self\.([a-z]\w*)(?:: (.+?))? = ", re.MULTILINE)
+
+
+def type_text(annotation: object) -> str:
+    """Render an annotation, be it an object or its source, without the names of modules."""
+    text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+    return _MODULES.sub("", text)
+
+
+def is_class(value: object) -> bool:
+    """Whether it is a class, and not what Python 3.10 takes for one, such as `list[int]`."""
+    return isinstance(value, type) and not isinstance(value, GenericAlias)
+
+
+# Where a module keeps annotations as objects, an alias has dissolved into what it stands for.
+_ALIASES = {
+    type_text(value): name
+    for name, value in PUBLIC.items()
+    if not (is_class(value) or isinstance(value, str))
+}
+
+
+def alias_text(annotation: object) -> str:
+    """Render an annotation with the names of public aliases."""
+    text = type_text(annotation)
+    for meaning, name in _ALIASES.items():
+        text = text.replace(meaning, name)
+    return text
+
+
+def value_text(value: object) -> str:
+    """Render a value; functions have no text that is the same everywhere."""
+    return _MODULES.sub("", _FUNCTION.sub("<function>", repr(value)))
+
+
+class _Verbatim:
+    """Looks in a signature as it is written."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+def _shown(parameter: inspect.Parameter) -> inspect.Parameter:
+    shown = parameter
+    if parameter.annotation is not parameter.empty:
+        shown = shown.replace(annotation=_Verbatim(alias_text(parameter.annotation)))
+    if parameter.default is not parameter.empty:
+        shown = shown.replace(default=_Verbatim(value_text(parameter.default)))
+    return shown
+
+
+def returned_text(function: Any) -> str:
+    """Render what a function returns."""
+    return alias_text(inspect.signature(function).return_annotation)
+
+
+def signature_text(function: Any) -> str:
+    """Render the parameters of a function or class, and what a function returns."""
+    signature = inspect.signature(function)
+    signature = signature.replace(parameters=[*map(_shown, signature.parameters.values())])
+    if is_class(function):
+        return str(signature.replace(return_annotation=signature.empty))
+    returned = returned_text(function)
+    if hasattr(function, "__wrapped__"):  # by contextmanager()
+        returned = returned.replace("Iterator", "AbstractContextManager")
+    text = str(signature.replace(return_annotation=_Verbatim(returned)))
+    return f" async {text}" if inspect.iscoroutinefunction(function) else text
+
+
+def is_private(kind: Any) -> bool:
+    """Whether a class is ours but not public: what it has counts as its subclasses' own."""
+    return kind.__module__.startswith("agents_sandbox") and kind not in PUBLIC.values()
+
+
+def bases(kind: type[Any]) -> Iterator[str]:
+    """Render the public bases of a class."""
+    for base in vars(kind).get("__orig_bases__", kind.__bases__):
+        if is_private(base):
+            yield from bases(base)
+        elif base is not object:
+            yield type_text(base)
+
+
+def attributes(kind: type[Any]) -> Iterator[str]:
+    """Render the attributes that a class declares, gives a value, or sets in its constructor."""
+    own = vars(kind)
+    types: dict[str, Any] = {name: None for name, value in own.items() if isinstance(value, bool)}
+    types |= inspect.get_annotations(kind)
+    values: Mapping[str, Any] = own
+    if dataclasses.is_dataclass(kind):
+        values = {field.name: field.default for field in dataclasses.fields(kind)}
+    elif "__init__" in own:
+        parameters = inspect.signature(kind).parameters
+        for name, annotation in _SET_ON_SELF.findall(inspect.getsource(own["__init__"])):
+            types.setdefault(name, annotation or parameters[name].annotation)
+    if issubclass(kind, Exception):
+        bare = kind("message")
+        values = {name: getattr(bare, name) for name in types}
+    for name, annotation in types.items():
+        if not name.startswith("_"):
+            known = values.get(name, dataclasses.MISSING) is not dataclasses.MISSING
+            of_type = f": {alias_text(annotation)}" if annotation else ""
+            yield f".{name}{of_type}" + (f" = {value_text(values[name])}" if known else "")
+
+
+def methods(kind: type[Any]) -> Iterator[str]:
+    """Render the methods and properties that a class does not have from a public one."""
+    own: dict[str, Any] = {}
+    for base in reversed(kind.__mro__):
+        if base is kind or is_private(base):
+            own |= vars(base)
+    for name, value in own.items():
+        if name.startswith("_") and not _PROTOCOL.fullmatch(name):
+            continue
+        if isinstance(value, property):
+            yield f".{name}: property {returned_text(value.fget)}"
+        elif inspect.isroutine(value):
+            yield f".{name}{signature_text(getattr(kind, name))}"
+
+
+def class_lines(kind: type[Any]) -> Iterator[str]:
+    """Render a class; each line goes on after its name."""
+    what = "dataclass" if dataclasses.is_dataclass(kind) else "class"
+    yield f": {what}({', '.join(bases(kind))})"
+    yield from methods(kind)
+    if issubclass(kind, enum.Enum):
+        yield from (f".{name} = {one.value}" for name, one in kind.__members__.items())
+        return
+    yield from attributes(kind)
+    if kind.__name__ not in MADE_BY_THE_PACKAGE:
+        yield signature_text(kind)
+
+
+def public_modules(module: ModuleType) -> Iterator[ModuleType]:
+    """Find a package and all in it whose names do not begin with an underscore."""
+    yield module
+    for _, name, _ in pkgutil.iter_modules(getattr(module, "__path__", ())):
+        if not name.startswith("_"):
+            yield from public_modules(importlib.import_module(f"{module.__name__}.{name}"))
+
+
+def names(module: ModuleType) -> list[str]:
+    """Return the public names of a module: what it lists, or else what it defines."""
+    defined = _DEFINED.findall(inspect.getsource(module))
+    return getattr(module, "__all__", [name for name in defined if hasattr(module, name)])
+
+
+def module_lines(module: ModuleType) -> Iterator[str]:
+    """Render a module of the package, and each public name in it."""
+    yield f"{module.__name__}: module"
+    for name in names(module):
+        value, where = getattr(module, name), f"{module.__name__}.{name}"
+        if isinstance(value, str):
+            yield f"{where}: str"
+        elif isinstance(value, Mapping):
+            yield from (f"{where}[{key!r}] = {type_text(one)}" for key, one in value.items())
+        elif not is_class(value):
+            yield f"{where} = {type_text(value)}"
+        elif value.__module__ == module.__name__:
+            yield from (where + line for line in class_lines(value))
+        else:
+            yield f"{where} = {value.__module__}.{name}"
+
+
+def plugin_lines() -> Iterator[str]:
+    """Render the pytest plugin: its entry point, names, fixtures, options and marker."""
+    package = pytest_agents_sandbox
+    for entry in distribution("agents-sandbox").entry_points:
+        yield f"{entry.group}: {entry.name} = {entry.value}"
+    for name in package.__all__:
+        value: Any = getattr(package, name)
+        yield f"{package.__name__}.{name}"
+        marker = getattr(value, "_fixture_function_marker", None)
+        if marker is not None:
+            yield f"pytest --fixtures {name}: {returned_text(value)}, scope={marker.scope}"
+    recorder = Mock(**{"getoption.return_value": None})
+    package.pytest_addoption(recorder)
+    package.pytest_configure(recorder)
+    for option in recorder.getgroup().addoption.call_args_list:
+        yield f"pytest {' '.join(option.args)}: metavar={option.kwargs.get('metavar')}"
+    for line in recorder.addinivalue_line.call_args_list:
+        yield f"pytest --markers {line.args[1].partition(': ')[0]}"
+
+
+def program_lines() -> Iterator[str]:
+    """Render the options of `python -m agents_sandbox.testing`."""
+    for option in make_parser()._actions:
+        facts = ("metavar", "nargs", "choices", "default", "required")
+        shown = [f"{fact}={value!r}" for fact in facts if (value := getattr(option, fact))]
+        yield f"python -m agents_sandbox.testing {option.option_strings[-1]}: {', '.join(shown)}"
+
+
+def public_api() -> str:
+    """Render all of it."""
+    modules = public_modules(agents_sandbox)
+    lines = {line for module in modules for line in module_lines(module)}
+    return "".join(f"{line}\n" for line in sorted({*lines, *plugin_lines(), *program_lines()}))
+
+
+if __name__ == "__main__":
+    FILE.write_text(public_api(), "utf-8")
