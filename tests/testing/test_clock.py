@@ -61,7 +61,7 @@ async def test_moments_differ_while_time_stands_still() -> None:
 def test_time_stands_still_while_the_files_of_a_sandbox_are_laid_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def prepare(_: object) -> None:
+    async def prepare(*ids: object) -> None:
         for _ in range(500):  # turns of the loop, not time
             await asyncio.sleep(0)  # a turn of the loop, not time
 

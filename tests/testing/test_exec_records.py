@@ -73,7 +73,7 @@ async def test_hook_runs_in_the_primary(bench: Bench) -> None:
     hook = 'echo "$BOX $BOTH $SVC" >> /workspace/hooks; exit 5'
     assert await bench.real.run_hook(sandbox, hook, {"BOTH": "svc", "SVC": "1"}) == 5
     assert await bench.real.run_hook(sandbox, "cat hooks >> hooks2", {}) == 0
-    copy = bench.host._files(sandbox).host_path("/workspace/hooks2")
+    copy = bench.host._files(sandbox.id, sandbox.spec).host_path("/workspace/hooks2")
     assert copy.read_text() == "box svc 1\n"
     assert bench.entered == ["box-1", "box-1"]
     assert events(sandbox) == []

@@ -21,7 +21,6 @@ from agents_sandbox.testing._folders import remove_tree
 from agents_sandbox.testing._passthrough import PassThroughRunner
 from agents_sandbox.testing._spec import Spec
 
-from .boxes import ready_sandbox
 from .raw import TIMEOUT
 
 
@@ -248,9 +247,9 @@ def test_home_is_known_by_its_short_name(host: Host, monkeypatch: pytest.MonkeyP
 
 async def test_failed_build_leaves_nothing(host: Host) -> None:
     runner = PassThroughRunner(host.box.parent, HostClock())
-    gone = ready_sandbox(mounts=[mount(host.files / "dir", "/a"), mount(host.files / "no", "/b")])
+    gone = Spec(mounts=[mount(host.files / "dir", "/a"), mount(host.files / "no", "/b")])
     with pytest.raises(CannotPrepareError, match=f"No such file or directory: '{host.files}/no'"):
-        await runner.prepare(gone)
+        await runner.prepare("box-1", gone)
     assert list(host.box.parent.iterdir()) == []
 
 
@@ -267,7 +266,7 @@ async def test_removal_in_the_middle_of_a_build_finds_nothing(
         assert go_on.wait(TIMEOUT)
 
     monkeypatch.setattr(FileSystem, "build", slow_build)
-    prepared = asyncio.ensure_future(runner.prepare(ready_sandbox()))
+    prepared = asyncio.ensure_future(runner.prepare("box-1", Spec()))
     assert await asyncio.to_thread(building.wait, TIMEOUT)
     await runner.remove("box-1")
     assert names(host.box) == ["home", "home/agbox", "workspace"]

@@ -16,8 +16,8 @@ from agents_sandbox.testing import FakeDaemon
 from agents_sandbox.testing._command import CannotStartError, Command
 from agents_sandbox.testing._scripted import ScriptedRunner, SilentRunner
 from agents_sandbox.testing._scripts import Scripts
+from agents_sandbox.testing._spec import Spec
 
-from .boxes import ready_sandbox
 from .raw import Raw, connected
 
 
@@ -32,7 +32,8 @@ class Stage:
 
     def command(self, *argv: str) -> Command:
         return Command(
-            ready_sandbox(),
+            "box-1",
+            Spec(),
             argv,
             stdout_path=self._stdout,
             stderr_path=self._stderr,
@@ -136,7 +137,7 @@ def test_place_of_a_script_is_the_test(daemon: FakeDaemon) -> None:
 
 async def test_command_without_log_files(stage: Stage) -> None:
     stage.scripts.on_exec(["make"], "here").stdout("lost")
-    command = Command(ready_sandbox(), ("make",))
+    command = Command("box-1", Spec(), ("make",))
     assert await stage.runner.process_for(command).run() == 0
 
 

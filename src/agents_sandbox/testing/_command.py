@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ._sandbox import Sandbox
+from ._spec import Spec
 
 WORKSPACE = "/workspace"
 """The working directory of the container."""
@@ -35,7 +35,9 @@ class CannotPrepareError(Exception):
 class Command:
     """One command, be it an exec or a hook."""
 
-    sandbox: Sandbox
+    sandbox_id: str
+    spec: Spec
+    """What the sandbox was created with."""
     argv: tuple[str, ...]
     cwd: str = ""
     """As it was asked for; empty for the container's own."""
@@ -50,10 +52,10 @@ class Command:
     @property
     def full_env(self) -> dict[str, str]:
         """The sandbox's own environment, overridden key by key."""
-        return {**self.sandbox.spec.envs, **self.env}
+        return {**self.spec.envs, **self.env}
 
     def __str__(self) -> str:
-        return described(self.sandbox.id, self.exec_id, self.argv)
+        return described(self.sandbox_id, self.exec_id, self.argv)
 
 
 def described(sandbox_id: str, exec_id: str, argv: tuple[str, ...]) -> str:
@@ -79,7 +81,7 @@ class Runner(ABC):
     """What executes commands."""
 
     @abstractmethod
-    async def prepare(self, sandbox: Sandbox) -> None:
+    async def prepare(self, sandbox_id: str, spec: Spec) -> None:
         """Lay out the files of a sandbox whose container is made.
 
         Raises:

@@ -56,9 +56,10 @@ def _exited(exit_code: int) -> Outcome:
 class Exec:
     """The record of one exec; it stays until the record of its sandbox is purged."""
 
-    __slots__ = ("command", "outcome")
+    __slots__ = ("command", "outcome", "sandbox")
 
-    def __init__(self, command: Command) -> None:
+    def __init__(self, sandbox: Sandbox, command: Command) -> None:
+        self.sandbox = sandbox
         self.command = command
         self.outcome: Outcome | None = None
 
@@ -77,25 +78,25 @@ class Exec:
         command, outcome = self.command, self.outcome
         return pb.ExecStatus(
             exec_id=self.id,
-            sandbox_id=command.sandbox.id,
+            sandbox_id=command.sandbox_id,
             state=outcome.state if outcome else pb.EXEC_STATE_RUNNING,
             command=command.argv,
             cwd=command.cwd,
             env_overrides=command.env,
             exit_code=outcome.exit_code if outcome else 0,
             error=outcome.error if outcome else "",
-            last_event_sequence=command.sandbox.log.head,
+            last_event_sequence=self.sandbox.log.head,
         )
 
     def started(self) -> None:
         """Record that the exec was accepted."""
         details = pb.ExecEventDetails(exec_id=self.id, exec_state=pb.EXEC_STATE_RUNNING)
-        self.command.sandbox.record(pb.EXEC_STARTED, exec_details=details)
+        self.sandbox.record(pb.EXEC_STARTED, exec_details=details)
 
     def end(self, outcome: Outcome) -> None:
         """Record how it ended, whatever its process does."""
         self.outcome = outcome
-        sandbox = self.command.sandbox
+        sandbox = self.sandbox
         details = pb.ExecEventDetails(
             exec_id=self.id,
             exit_code=outcome.exit_code,
@@ -142,7 +143,7 @@ class Execs:
         Raises:
             CannotPrepareError: That failed.
         """
-        await self._runner.prepare(sandbox)
+        await self._runner.prepare(sandbox.id, sandbox.spec)
 
     def create(self, sandbox: Sandbox, request: pb.CreateExecRequest) -> Exec:
         """Accept an exec and set it going."""
@@ -151,7 +152,7 @@ class Execs:
         if not request.command:
             raise invalid_argument("command must not be empty")
         exec_id = self._ids.check(request.exec_id)
-        item = Exec(self._command(sandbox, exec_id, request))
+        item = Exec(sandbox, self._command(sandbox, exec_id, request))
         process = self._runner.process_for(item.command)
         self._ids.take(exec_id)
         self._execs[exec_id] = sandbox.execs[exec_id] = item
@@ -167,7 +168,8 @@ class Execs:
         except OSError as error:
             raise exec_output_failed(str(error)) from error
         return Command(
-            sandbox,
+            sandbox.id,
+            sandbox.spec,
             tuple(request.command),
             cwd=request.cwd,
             env=dict(request.env_overrides),
@@ -193,22 +195,23 @@ class Execs:
         await self._background.step()
         if not item.running:
             return
-        outcome = await self._outcome(item.command, process)
+        outcome = await self._outcome(item, process)
         await self._background.step()
         if item.running:
             self._end(item, outcome)
 
-    async def _outcome(self, command: Command, process: Process) -> Outcome:
+    async def _outcome(self, item: Exec, process: Process) -> Outcome:
+        cwd = item.command.cwd
         try:
-            self._enter(command.sandbox)
-            if command.cwd and not command.cwd.startswith("/"):
-                raise bad_cwd(command.cwd, "Cwd must be an absolute path")
+            self._enter(item.sandbox)
+            if cwd and not cwd.startswith("/"):
+                raise bad_cwd(cwd, "Cwd must be an absolute path")
             return _exited(await process.run())
         except (CommandError, OSError) as error:
             return _failed(str(error))
 
     def _end(self, item: Exec, outcome: Outcome) -> None:
-        sandbox_id = item.command.sandbox.id
+        sandbox_id = item.sandbox.id
         active = self._active[sandbox_id]
         del active[item.id]
         if not active:
@@ -228,7 +231,8 @@ class Execs:
             OSError: It cannot be started.
         """
         self._enter(sandbox)
-        process = self._runner.process_for(Command(sandbox, ("sh", "-lc", script), env=envs))
+        command = Command(sandbox.id, sandbox.spec, ("sh", "-lc", script), env=envs)
+        process = self._runner.process_for(command)
         exit_code, failure = KILLED, None
 
         async def run() -> None:

@@ -55,7 +55,7 @@ class ExecContext:
     """
 
     def __init__(self, command: Command, output: Output, sleep: Sleep) -> None:
-        self.sandbox_id: str = command.sandbox.id
+        self.sandbox_id: str = command.sandbox_id
         self.exec_id: str = command.exec_id
         self.argv: tuple[str, ...] = command.argv
         self.cwd: str = command.cwd or WORKSPACE

@@ -24,7 +24,7 @@ from ._command import (
 from ._filesystem import FileSystem
 from ._folders import remove_tree
 from ._logs import open_log, remove_log
-from ._sandbox import Sandbox
+from ._spec import Spec
 from ._strays import MARK, find_strays, kill_strays
 from ._threads import in_thread
 
@@ -57,27 +57,27 @@ class PassThroughRunner(Runner):
         """By sandbox; one without an entry has run nothing yet."""
         self._preparing: set[str] = set()
 
-    def _files(self, sandbox: Sandbox) -> FileSystem:
-        return FileSystem(self._root / sandbox.id, sandbox.spec, self._pretended)
+    def _files(self, sandbox_id: str, spec: Spec) -> FileSystem:
+        return FileSystem(self._root / sandbox_id, spec, self._pretended)
 
-    async def prepare(self, sandbox: Sandbox) -> None:
+    async def prepare(self, sandbox_id: str, spec: Spec) -> None:
         """Lay out the mounts and copies; they stay until the sandbox is removed."""
-        self._preparing.add(sandbox.id)
+        self._preparing.add(sandbox_id)
         try:
-            await in_thread(self._files(sandbox).build, _FILES)
+            await in_thread(self._files(sandbox_id, spec).build, _FILES)
         except (CannotPrepareError, OSError) as error:
-            await self._remove_files(sandbox.id)
+            await self._remove_files(sandbox_id)
             raise CannotPrepareError(str(error)) from error
         finally:
-            self._preparing.discard(sandbox.id)
+            self._preparing.discard(sandbox_id)
 
     def process_for(self, command: Command) -> Process:
         """Prepare to run a command on the host."""
-        return HostProcess(command, self._files(command.sandbox), self)
+        return HostProcess(command, self._files(command.sandbox_id, command.spec), self)
 
     def start(self, command: Command, cwd: Path, argv: list[str], env: dict[str, str]) -> Child:
         """Start a command, marked and in a process group of its own."""
-        sandbox_id = command.sandbox.id
+        sandbox_id = command.sandbox_id
         env[MARK] = f"{self._root}/{sandbox_id}/{command.exec_id}"
         child = Child(command, cwd, argv, env)
         children = self._children.setdefault(sandbox_id, set())
@@ -114,7 +114,7 @@ class PassThroughRunner(Runner):
             for child in children
             if child.lives()
         ]
-        told = {(command.sandbox.id, command.exec_id) for command in commands}
+        told = {(command.sandbox_id, command.exec_id) for command in commands}
         strays = find_strays(self._root) if self._children else []
         return [
             *map(str, commands),

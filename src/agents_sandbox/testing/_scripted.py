@@ -6,15 +6,15 @@ import asyncio
 
 from ._command import CannotStartError, Command, Process, Runner
 from ._handlers import ExecContext, ExecHandler, HandlerError, Output, run_handler
-from ._sandbox import Sandbox
 from ._scripts import NoStart, Plan, Scripts, Wait
 from ._sleep import Sleep
+from ._spec import Spec
 
 
 class SilentRunner(Runner):
     """Every command writes nothing and exits with 0; a sandbox has no files."""
 
-    async def prepare(self, sandbox: Sandbox) -> None:
+    async def prepare(self, sandbox_id: str, spec: Spec) -> None:
         """There is nothing to lay out."""
 
     def process_for(self, command: Command) -> Process:
@@ -58,9 +58,9 @@ class ScriptedRunner(Runner):
         self._rest = rest
         self._sleep = sleep
 
-    async def prepare(self, sandbox: Sandbox) -> None:
+    async def prepare(self, sandbox_id: str, spec: Spec) -> None:
         """Lay out the files of a sandbox whose container is made."""
-        await self._rest.prepare(sandbox)
+        await self._rest.prepare(sandbox_id, spec)
 
     def process_for(self, command: Command) -> Process:
         """Make a process that plays a script, if one matches."""
