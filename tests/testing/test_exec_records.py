@@ -15,7 +15,8 @@ from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing._background import Background
 from agents_sandbox.testing._clock import HostClock
 from agents_sandbox.testing._command import CannotStartError, Command, CommandError
-from agents_sandbox.testing._execs import Exec, Execs
+from agents_sandbox.testing._exec import Exec
+from agents_sandbox.testing._execs import Execs
 from agents_sandbox.testing._passthrough import PassThroughRunner
 from agents_sandbox.testing._sandbox import Sandbox
 from agents_sandbox.testing._scripted import ScriptedRunner, SilentRunner

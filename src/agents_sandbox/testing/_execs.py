@@ -1,10 +1,9 @@
-"""Execs: their records, their ids over all sandboxes, and how they end."""
+"""All execs of the daemon: their ids over all sandboxes, their processes and their ends."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,94 +18,11 @@ from ._errors import (
     invalid_argument,
     sandbox_not_ready,
 )
+from ._exec import CANCELLED, INTERRUPTED, Exec, Outcome, exited, failed
 from ._folders import make_folders
 from ._ids import IdRegistry
 from ._logs import log_paths
 from ._sandbox import Sandbox
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How an exec ended."""
-
-    state: pb.ExecState
-    event_type: pb.EventType
-    exit_code: int = 0
-    error_code: str = ""
-    error: str = ""
-
-
-_FINISHED = Outcome(pb.EXEC_STATE_FINISHED, pb.EXEC_FINISHED)
-_CANCELLED = Outcome(pb.EXEC_STATE_CANCELLED, pb.EXEC_CANCELLED)
-
-
-def _failed(error: str, *, exit_code: int = 0, error_code: str = "EXEC_RUN_FAILED") -> Outcome:
-    return Outcome(pb.EXEC_STATE_FAILED, pb.EXEC_FAILED, exit_code, error_code, error)
-
-
-_INTERRUPTED = _failed("exec was running when daemon restarted", error_code="DAEMON_RESTARTED")
-
-
-def _exited(exit_code: int) -> Outcome:
-    if not exit_code:
-        return _FINISHED
-    return _failed(f"docker exec failed: exit code {exit_code}", exit_code=exit_code)
-
-
-class Exec:
-    """The record of one exec; it stays until the record of its sandbox is purged."""
-
-    __slots__ = ("command", "outcome", "sandbox")
-
-    def __init__(self, sandbox: Sandbox, command: Command) -> None:
-        self.sandbox = sandbox
-        self.command = command
-        self.outcome: Outcome | None = None
-
-    @property
-    def id(self) -> str:
-        """Its id, unlike that of any other exec of the daemon."""
-        return self.command.exec_id
-
-    @property
-    def running(self) -> bool:
-        """Whether it has not ended; a cancelled one has, though its process goes on."""
-        return self.outcome is None
-
-    def status(self) -> pb.ExecStatus:
-        """What GetExec answers; the sequence is the sandbox's newest, not the exec's."""
-        command, outcome = self.command, self.outcome
-        return pb.ExecStatus(
-            exec_id=self.id,
-            sandbox_id=command.sandbox_id,
-            state=outcome.state if outcome else pb.EXEC_STATE_RUNNING,
-            command=command.argv,
-            cwd=command.cwd,
-            env_overrides=command.env,
-            exit_code=outcome.exit_code if outcome else 0,
-            error=outcome.error if outcome else "",
-            last_event_sequence=self.sandbox.log.head,
-        )
-
-    def started(self) -> None:
-        """Record that the exec was accepted."""
-        details = pb.ExecEventDetails(exec_id=self.id, exec_state=pb.EXEC_STATE_RUNNING)
-        self.sandbox.record(pb.EXEC_STARTED, exec_details=details)
-
-    def end(self, outcome: Outcome) -> None:
-        """Record how it ended, whatever its process does."""
-        self.outcome = outcome
-        sandbox = self.sandbox
-        details = pb.ExecEventDetails(
-            exec_id=self.id,
-            exit_code=outcome.exit_code,
-            exec_state=outcome.state,
-            error_code=outcome.error_code,
-            error_message=outcome.error,
-        )
-        sandbox.record(outcome.event_type, exec_details=details)
-        if outcome.state != pb.EXEC_STATE_FAILED:  # retention overlooks those
-            sandbox.last_exec_end = sandbox.log.events[-1].occurred_at
 
 
 class Execs:
@@ -206,9 +122,9 @@ class Execs:
             self._enter(item.sandbox)
             if cwd and not cwd.startswith("/"):
                 raise bad_cwd(cwd, "Cwd must be an absolute path")
-            return _exited(await process.run())
+            return exited(await process.run())
         except (CommandError, OSError) as error:
-            return _failed(str(error))
+            return failed(str(error))
 
     def _end(self, item: Exec, outcome: Outcome) -> None:
         sandbox_id = item.sandbox.id
@@ -258,7 +174,7 @@ class Execs:
         item = self.get(exec_id)
         if not item.running:
             raise exec_already_terminal(exec_id)
-        self._end(item, _CANCELLED)
+        self._end(item, CANCELLED)
 
     def active(self, sandbox_id: str | None) -> list[Exec]:
         """The running execs by id: of one sandbox, or of all."""
@@ -268,12 +184,12 @@ class Execs:
     def interrupted(self, sandbox: Sandbox) -> None:
         """The daemon was restarted: it lost sight of what ran, which may go on."""
         for item in tuple(self._active.get(sandbox.id, {}).values()):
-            self._end(item, _INTERRUPTED)
+            self._end(item, INTERRUPTED)
 
     def kill_all(self, sandbox: Sandbox) -> None:
         """End what runs in a sandbox whose container is gone."""
         for item in tuple(self._active.get(sandbox.id, {}).values()):
-            self._end(item, _exited(KILLED))
+            self._end(item, exited(KILLED))
         for task in self._tasks.get(sandbox.id, ()):
             task.cancel()
         self._runner.kill(sandbox.id)

@@ -17,7 +17,7 @@ from ._profile import Profile
 from ._spec import Spec
 
 if TYPE_CHECKING:
-    from ._execs import Exec
+    from ._exec import Exec
 
 
 PRIMARY = ""
