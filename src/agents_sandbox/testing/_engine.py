@@ -229,7 +229,7 @@ class Engine:
         def purge(sandbox: Sandbox) -> None:
             if sandbox.state != pb.SANDBOX_STATE_DELETED:
                 raise ValueError(f"sandbox {sandbox_id} is not DELETED")
-            self._service.purge(sandbox)
+            self._service.retention.purge([sandbox])
 
         self._with(sandbox_id, purge)
 

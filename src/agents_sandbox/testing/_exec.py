@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from .._wire import v02_pb2 as pb
 from ._command import Command
 from ._sandbox import Sandbox
@@ -76,8 +78,23 @@ class Exec:
 
     def started(self) -> None:
         """Record that the exec was accepted."""
-        details = pb.ExecEventDetails(exec_id=self.id, exec_state=pb.EXEC_STATE_RUNNING)
-        self.sandbox.record(pb.EXEC_STARTED, exec_details=details)
+        self.sandbox.record(pb.EXEC_STARTED, exec_details=self._running())
+
+    def snapshot(self, now: Timestamp) -> pb.SandboxEvent:
+        """A made-up EXEC_STARTED, for a stream that begins while the exec is running."""
+        sandbox = self.sandbox
+        return pb.SandboxEvent(
+            event_id=f"{sandbox.id}-snapshot-{self.id}",
+            sequence=sandbox.log.head,
+            sandbox_id=sandbox.id,
+            event_type=pb.EXEC_STARTED,
+            occurred_at=now,
+            sandbox_state=sandbox.state,
+            exec=self._running(),
+        )
+
+    def _running(self) -> pb.ExecEventDetails:
+        return pb.ExecEventDetails(exec_id=self.id, exec_state=pb.EXEC_STATE_RUNNING)
 
     def end(self, outcome: Outcome) -> None:
         """Record how it ended, whatever its process does."""

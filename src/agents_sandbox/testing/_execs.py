@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,7 @@ class Execs:
         item = Exec(sandbox, self._command(sandbox, exec_id, request))
         process = self._runner.process_for(item.command)
         self._ids.take(exec_id)
-        self._execs[exec_id] = sandbox.execs[exec_id] = item
+        self._execs[exec_id] = item
         self._active.setdefault(sandbox.id, {})[exec_id] = item
         item.started()
         self._spawn(sandbox, self._run(item, process))
@@ -181,6 +181,16 @@ class Execs:
         groups = self._active.values() if sandbox_id is None else [self._active.get(sandbox_id, {})]
         return sorted((item for group in groups for item in group.values()), key=lambda i: i.id)
 
+    def is_busy(self, sandbox: Sandbox) -> bool:
+        """Whether an exec of the sandbox is running."""
+        return sandbox.id in self._active
+
+    def snapshot(self, sandbox: Sandbox) -> list[pb.SandboxEvent]:
+        """The newest event, then one that stands for each running exec, oldest first."""
+        now = self._background.clock.now
+        running = self._active.get(sandbox.id, {}).values()
+        return [sandbox.log.events[-1], *(item.snapshot(now()) for item in running)]
+
     def interrupted(self, sandbox: Sandbox) -> None:
         """The daemon was restarted: it lost sight of what ran, which may go on."""
         for item in tuple(self._active.get(sandbox.id, {}).values()):
@@ -198,7 +208,8 @@ class Execs:
         """Remove what the execs left on disk but their logs."""
         await self._runner.remove(sandbox.id)
 
-    def forget(self, sandbox: Sandbox) -> None:
-        """Drop the records of a purged sandbox; the ids stay taken."""
-        for exec_id in sandbox.execs:
-            del self._execs[exec_id]
+    def forget(self, sandboxes: Iterable[Sandbox]) -> None:
+        """Drop the records of purged sandboxes; the ids stay taken."""
+        purged = {sandbox.id for sandbox in sandboxes}
+        kept = ((key, item) for key, item in self._execs.items() if item.sandbox.id not in purged)
+        self._execs = dict(kept)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Collection
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from .._wire import v02_pb2 as pb
 from ._background import Background
+from ._execs import Execs
 from ._lifecycle import Lifecycle
 from ._sandbox import Sandbox
 from ._sandboxes import Sandboxes
@@ -24,14 +25,14 @@ class Retention:
         self,
         background: Background,
         sandboxes: Sandboxes,
+        execs: Execs,
         lifecycle: Lifecycle,
-        purge: Callable[[Sandbox], None],
         settings: Settings,
     ) -> None:
         self._background = background
         self._sandboxes = sandboxes
+        self._execs = execs
         self._lifecycle = lifecycle
-        self._purge = purge
         self._idle_ttl = settings.idle_ttl
         self._cleanup_ttl = settings.cleanup_ttl
 
@@ -52,9 +53,13 @@ class Retention:
         for sandbox in sandboxes:
             if self._is_old(sandbox, pb.SANDBOX_STATE_STOPPED):
                 self._lifecycle.delete(sandbox, "cleanup_ttl")
+        self.purge([item for item in sandboxes if self._is_old(item, pb.SANDBOX_STATE_DELETED)])
+
+    def purge(self, sandboxes: Collection[Sandbox]) -> None:
+        """Drop all records of deleted sandboxes, in one go: there can be thousands."""
+        self._execs.forget(sandboxes)
         for sandbox in sandboxes:
-            if self._is_old(sandbox, pb.SANDBOX_STATE_DELETED):
-                self._purge(sandbox)
+            self._sandboxes.purge(sandbox)
 
     def _is_due(self, sandbox: Sandbox) -> bool:
         return (
@@ -66,7 +71,7 @@ class Retention:
     def _is_idle(self, sandbox: Sandbox) -> bool:
         own = sandbox.spec.idle_ttl
         ttl = self._idle_ttl if own is None else own.seconds + own.nanos / 1e9
-        if sandbox.state != pb.SANDBOX_STATE_READY or ttl <= 0 or sandbox.is_busy:
+        if sandbox.state != pb.SANDBOX_STATE_READY or ttl <= 0 or self._execs.is_busy(sandbox):
             return False
         # A resume does not count, nor does an exec that failed.
         return self._age(sandbox.last_exec_end or sandbox.created_at) >= ttl

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -15,10 +15,6 @@ from ._containers import Container, ContainerState
 from ._events import EventLog
 from ._profile import Profile
 from ._spec import Spec
-
-if TYPE_CHECKING:
-    from ._exec import Exec
-
 
 PRIMARY = ""
 """What stands for the primary where containers go by name; no service has that name."""
@@ -36,7 +32,6 @@ class Sandbox:
         self.created_at: Timestamp = clock.now()
         self.state_changed_at: Timestamp = self.created_at
         self.log: EventLog = EventLog(sandbox_id, clock)
-        self.execs: dict[str, Exec] = {}
         self.containers: dict[str, Container] = {}
         """All containers by name, `PRIMARY` for the primary; empty until they are made."""
         self.last_exec_end: Timestamp | None = None
@@ -47,13 +42,7 @@ class Sandbox:
         """Set once the primary is gone or stopped; cuts a stop short that waits for that."""
         self.stops: set[asyncio.Task[None]] = set()
         self.removal: asyncio.Task[None] | None = None
-        self._clock = clock
         self._profile = profile
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether an exec is running."""
-        return any(item.running for item in self.execs.values())
 
     def forget_work(self) -> None:
         """Drop all that a daemon does not find on its disk when it starts again."""
@@ -138,24 +127,6 @@ class Sandbox:
             fields["error_message"] = self.error_message
             fields["state_changed_at"] = self.state_changed_at
         return self._profile.dialect.encode_handle(self.spec, fields)
-
-    def snapshot(self) -> list[pb.SandboxEvent]:
-        """The newest event, then a made-up EXEC_STARTED for each running exec."""
-        return [
-            self.log.events[-1],
-            *(self._running(exec_id) for exec_id, item in self.execs.items() if item.running),
-        ]
-
-    def _running(self, exec_id: str) -> pb.SandboxEvent:
-        return pb.SandboxEvent(
-            event_id=f"{self.id}-snapshot-{exec_id}",
-            sequence=self.log.head,
-            sandbox_id=self.id,
-            event_type=pb.EXEC_STARTED,
-            occurred_at=self._clock.now(),
-            sandbox_state=self.state,
-            exec=pb.ExecEventDetails(exec_id=exec_id, exec_state=pb.EXEC_STATE_RUNNING),
-        )
 
     def matches(self, selector: Mapping[str, str]) -> bool:
         """Whether every label of the selector is there with exactly that value."""

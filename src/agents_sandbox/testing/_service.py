@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from .._wire import v02_pb2 as pb
@@ -41,9 +42,7 @@ class Service:
         )
         self.lifecycle = Lifecycle(background, self.execs, self.watch, materializer, settings)
         self._recovery = Recovery(self.execs, self.watch, materializer, profile)
-        self._retention = Retention(
-            background, self.sandboxes, self.lifecycle, self.purge, settings
-        )
+        self.retention = Retention(background, self.sandboxes, self.execs, self.lifecycle, settings)
         self._background = background
         self._profile = profile
         self._host_paths = settings.host.paths
@@ -57,17 +56,12 @@ class Service:
         self.watch.wake_up()
         for sandbox in self.sandboxes:
             await self._recovery.recover(sandbox)
-        self._background.spawn(self._retention.run())
+        self._background.spawn(self.retention.run())
 
     async def die(self) -> None:
         """Drop all work; what is on the disk of a real daemon stays."""
         await self._background.end_life()
         self.watch.die()
-
-    def purge(self, sandbox: Sandbox) -> None:
-        """Drop all records of a sandbox; no RPC does this, retention does."""
-        self.execs.forget(sandbox)
-        self.sandboxes.purge(sandbox)
 
     def end_streams(self, failure: StatusError | None) -> None:
         """End all open event streams: with a failure, or cleanly."""
@@ -132,8 +126,10 @@ class Service:
     def subscribe_sandbox_events(self, request: pb.SubscribeSandboxEventsRequest) -> EventStream:
         """Open an event stream; the caller closes it."""
         sandbox = self.sandboxes.get(request.sandbox_id)
-        snapshot = sandbox.snapshot if request.include_current_snapshot else None
-        return sandbox.log.open_stream(request.from_sequence, snapshot)
+        snapshot = partial(self.execs.snapshot, sandbox)
+        return sandbox.log.open_stream(
+            request.from_sequence, snapshot if request.include_current_snapshot else None
+        )
 
     def create_exec(self, request: pb.CreateExecRequest) -> pb.CreateExecResponse:
         """Accept an exec."""
