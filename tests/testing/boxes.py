@@ -8,9 +8,11 @@ from typing import Any, cast
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from agents_sandbox._wire import v02_pb2 as pb
+from agents_sandbox.testing import ContainerBehavior
 from agents_sandbox.testing._clock import Clock
+from agents_sandbox.testing._containers import Container
 from agents_sandbox.testing._profile import profile_for
-from agents_sandbox.testing._sandbox import Sandbox
+from agents_sandbox.testing._sandbox import PRIMARY, Sandbox
 from agents_sandbox.testing._spec import Spec
 
 from .raw import IMAGE
@@ -25,10 +27,16 @@ class Ticks:
     def now(self) -> Timestamp:
         return Timestamp(seconds=next(self._seconds))
 
+    def nanoseconds(self) -> int:
+        return self.now().ToNanoseconds()
+
 
 def ready_sandbox(sandbox_id: str = "box-1", **spec: Any) -> Sandbox:
-    """A sandbox that takes execs."""
+    """A sandbox that takes execs, with its primary container running."""
     clock = cast("Clock", Ticks())
     sandbox = Sandbox(sandbox_id, Spec(image=IMAGE, **spec), clock, profile_for("0.2.1"))
+    sandbox.containers[PRIMARY] = Container("agbox-primary", ContainerBehavior(), clock)
+    sandbox.primary.create()
+    sandbox.primary.start()
     sandbox.record(pb.SANDBOX_READY, pb.SANDBOX_STATE_READY)
     return sandbox

@@ -15,6 +15,7 @@ from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing._background import Background
 from agents_sandbox.testing._clock import HostClock
 from agents_sandbox.testing._command import CannotStartError, Command, CommandError
+from agents_sandbox.testing._containers import DockerError
 from agents_sandbox.testing._exec import Exec
 from agents_sandbox.testing._execs import Execs
 from agents_sandbox.testing._passthrough import PassThroughRunner
@@ -32,19 +33,15 @@ class Bench:
         self.background = Background()
         self.scripts = Scripts()
         self.host = PassThroughRunner(folder / "sandboxes", HostClock())
-        self.entered: list[str] = []
-        self.refusal: CannotStartError | None = None
         self.logs = folder / "logs"
         self.scripted = self.execs_of(ScriptedRunner(self.scripts, SilentRunner()))
         self.real = self.execs_of(self.host)
 
     def execs_of(self, runner: ScriptedRunner | PassThroughRunner) -> Execs:
-        return Execs(self.background, runner, self.logs, self.enter)
+        return Execs(self.background, runner, self.logs)
 
-    def enter(self, sandbox: Sandbox) -> None:
-        self.entered.append(sandbox.id)
-        if self.refusal:
-            raise self.refusal
+    def log_files(self) -> list[Path]:
+        return [path for path in self.logs.rglob("*") if path.is_file()]
 
     def start(self, sandbox: Sandbox, exec_id: str, *argv: str, **fields: Any) -> Exec:
         request = pb.CreateExecRequest(exec_id=exec_id, command=argv, **fields)
@@ -73,10 +70,11 @@ async def test_hook_runs_in_the_primary(bench: Bench) -> None:
     await bench.real.prepare(sandbox)
     hook = 'echo "$BOX $BOTH $SVC" >> /workspace/hooks; exit 5'
     assert await bench.real.run_hook(sandbox, hook, {"BOTH": "svc", "SVC": "1"}) == 5
+    sandbox.primary.exit()
     assert await bench.real.run_hook(sandbox, "cat hooks >> hooks2", {}) == 0
     copy = bench.host._files(sandbox.id, sandbox.spec).host_path("/workspace/hooks2")
     assert copy.read_text() == "box svc 1\n"
-    assert bench.entered == ["box-1", "box-1"]
+    assert sandbox.primary.starts == 2
     assert events(sandbox) == []
     assert not bench.logs.exists()
 
@@ -111,13 +109,13 @@ async def test_hook_is_killed_with_its_container(bench: Bench) -> None:
 
 async def test_container_can_refuse_what_would_enter_it(bench: Bench) -> None:
     sandbox = ready_sandbox()
-    bench.refusal = CannotStartError("Container abc is restarting")
+    sandbox.primary.restart_forever()
     # Docker looks at the container first, at the folder only when it starts the process.
     item = bench.start(sandbox, "exec-1", "true", cwd="relative")
     await turns()
-    assert item.status().error == "Container abc is restarting"
-    assert [path for path in bench.logs.rglob("*") if path.is_file()] == []
-    with pytest.raises(CannotStartError, match="is restarting"):
+    assert "is restarting, wait until" in item.status().error
+    assert bench.log_files() == []
+    with pytest.raises(DockerError, match="is restarting"):
         await bench.scripted.run_hook(sandbox, "init", {})
 
 
@@ -157,7 +155,7 @@ async def test_exec_not_started_at_a_restart_never_starts(bench: Bench) -> None:
     bench.start(sandbox, "exec-1", "true")
     bench.scripted.interrupted(sandbox)
     await turns()
-    assert bench.entered == []
+    assert bench.log_files() == []
 
 
 async def test_last_end_of_an_exec_is_known_unless_it_failed(bench: Bench) -> None:

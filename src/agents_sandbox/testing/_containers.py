@@ -109,14 +109,16 @@ class Container:
         """Count the time that it is down from now on, as a restarted daemon does."""
         self._down_since = self._clock.nanoseconds()
 
-    def check_exec(self) -> None:
-        """Refuse an exec as Docker does.
+    def enter(self) -> None:
+        """Make sure that a process can start in it; one that is down is started.
 
         Raises:
-            DockerError: The container cannot run one now.
+            DockerError: Docker refuses.
         """
         if self.state is ContainerState.RESTARTING:
             raise DockerError(
                 f"Error response from daemon: Container {self._id} is restarting, "
                 "wait until the container is running"
             )
+        if not self.running:
+            self.start()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from .._wire import v02_pb2 as pb
 from ._background import Background
 from ._command import KILLED, Command, CommandError, Process, Runner, bad_cwd
+from ._containers import DockerError
 from ._errors import (
     exec_already_terminal,
     exec_id_already_exists,
@@ -32,21 +33,12 @@ class Execs:
         background: Where they run.
         runner: What runs them.
         log_root: Where their logs go.
-        enter: Called with the sandbox just before a process starts in its primary
-            container; it may raise `CannotStartError`.
     """
 
-    def __init__(
-        self,
-        background: Background,
-        runner: Runner,
-        log_root: Path,
-        enter: Callable[[Sandbox], None] = lambda _: None,
-    ) -> None:
+    def __init__(self, background: Background, runner: Runner, log_root: Path) -> None:
         self._background = background
         self._runner = runner
         self._log_root = log_root
-        self._enter = enter
         self._ids = IdRegistry("exec_id", exec_id_already_exists)
         self._execs: dict[str, Exec] = {}
         # By sandbox, and only what is on: the records above are kept for long.
@@ -119,11 +111,11 @@ class Execs:
     async def _outcome(self, item: Exec, process: Process) -> Outcome:
         cwd = item.command.cwd
         try:
-            self._enter(item.sandbox)
+            item.sandbox.primary.enter()
             if cwd and not cwd.startswith("/"):
                 raise bad_cwd(cwd, "Cwd must be an absolute path")
             return exited(await process.run())
-        except (CommandError, OSError) as error:
+        except (CommandError, DockerError, OSError) as error:
             return failed(str(error))
 
     def _end(self, item: Exec, outcome: Outcome) -> None:
@@ -144,9 +136,10 @@ class Execs:
 
         Raises:
             CommandError: It has no exit code.
+            DockerError: The container takes none now.
             OSError: It cannot be started.
         """
-        self._enter(sandbox)
+        sandbox.primary.enter()
         command = Command(sandbox.id, sandbox.spec, ("sh", "-lc", script), env=envs)
         process = self._runner.process_for(command)
         exit_code, failure = KILLED, None

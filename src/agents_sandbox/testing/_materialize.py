@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ._background import Background
-from ._command import CannotPrepareError, CannotStartError
+from ._command import CannotPrepareError
 from ._containers import Container, DockerError
 from ._docker import Names, check_images, check_mounts, check_primary, check_tools
 from ._execs import Execs
@@ -114,16 +114,3 @@ class Materializer:
         self._names.release_network(sandbox)
         for container in sandbox.containers.values():
             container.remove()
-
-    def enter(self, sandbox: Sandbox) -> None:
-        """Make sure that a process can start in the primary; one that is down is started.
-
-        Raises:
-            CannotStartError: Docker refuses.
-        """
-        try:
-            sandbox.primary.check_exec()
-            if not sandbox.primary.running:
-                sandbox.primary.start()
-        except DockerError as error:
-            raise CannotStartError(str(error)) from error

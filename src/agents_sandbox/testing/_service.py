@@ -15,7 +15,6 @@ from ._lifecycle import Lifecycle
 from ._materialize import Materializer
 from ._recovery import Recovery
 from ._retention import Retention
-from ._sandbox import Sandbox
 from ._sandboxes import Sandboxes
 from ._settings import Settings
 from ._validation import accepted_spec
@@ -35,11 +34,9 @@ class Service:
         profile = settings.profile
         self.methods = profile.dialect.methods
         self.sandboxes = Sandboxes(background.clock, profile)
-        self.execs = Execs(background, runner, settings.log_root, self._enter)
+        self.execs = Execs(background, runner, settings.log_root)
         self.watch = Watch(background, self.execs, profile)
-        self._materializer = materializer = Materializer(
-            background, self.execs, self.watch, settings
-        )
+        materializer = Materializer(background, self.execs, self.watch, settings)
         self.lifecycle = Lifecycle(background, self.execs, self.watch, materializer, settings)
         self._recovery = Recovery(self.execs, self.watch, materializer, profile)
         self.retention = Retention(background, self.sandboxes, self.execs, self.lifecycle, settings)
@@ -47,9 +44,6 @@ class Service:
         self._profile = profile
         self._host_paths = settings.host.paths
         self._answers = {method.name: method.response_type for method in self.methods}
-
-    def _enter(self, sandbox: Sandbox) -> None:
-        self._materializer.enter(sandbox)
 
     async def wake_up(self) -> None:
         """Begin to live, with what an earlier life left behind."""
