@@ -11,7 +11,6 @@ from typing import Literal, TypeVar
 import grpc
 
 from ._chaos import Chaos
-from ._engine import Engine
 from ._errors import DOMAIN, StatusError
 from ._fault_rules import (
     Delaying,
@@ -25,6 +24,7 @@ from ._fault_rules import (
     MalformedDetails,
     SkippingEvents,
 )
+from ._fault_target import FaultTarget
 from ._place import place_of_caller
 from ._planned import CallPlan, answer_plan, failure_maker, failure_plan
 from ._sleep import Sleep
@@ -44,7 +44,7 @@ class Faults:
     on when its block ends.
     """
 
-    def __init__(self, engine: Engine, sleep: Sleep = asyncio.sleep) -> None:
+    def __init__(self, engine: FaultTarget, sleep: Sleep = asyncio.sleep) -> None:
         self._engine = engine
         self._sleep = sleep
         self._half_open = 0
