@@ -16,6 +16,7 @@ from ._handlers import checked_exit_code
 from ._host import ContainerBehavior, DockerHost
 from ._profile import PROFILES
 from ._settings import CLEANUP_TTL
+from ._spec import MAX_PORT
 
 _CONTAINERS = "healthy, unhealthy, slow:TIME, crashing[:TIME], error:MESSAGE"
 FAULTS = ("unavailable", "lose-answer", "delay", "drop", "duplicate", "skip")
@@ -325,8 +326,8 @@ def api_version(text: str) -> tuple[int, int]:
 
 def port(text: str) -> int:
     """Read a port."""
-    if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) not in range(1, 65536):
-        raise argparse.ArgumentTypeError(f"no port, 1 to 65535: {text!r}")
+    if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) not in range(1, MAX_PORT + 1):
+        raise argparse.ArgumentTypeError(f"no port, 1 to {MAX_PORT}: {text!r}")
     return int(text)
 
 

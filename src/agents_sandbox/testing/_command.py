@@ -9,12 +9,6 @@ from pathlib import Path
 
 from ._spec import Spec
 
-WORKSPACE = "/workspace"
-"""The working directory of the container."""
-
-HOME = "/home/agbox"
-"""The home of the user in the container."""
-
 KILLED = 128 + 9
 """The exit code of what a stop or a delete kills."""
 

@@ -9,10 +9,10 @@ from functools import cached_property
 from pathlib import Path
 
 from .._wire import v02_pb2 as pb
-from ._command import HOME, WORKSPACE, CannotPrepareError
+from ._command import CannotPrepareError
 from ._copying import bind_read_only, clear, copy_into, is_within, write_protect
 from ._folders import make_folders
-from ._spec import Spec
+from ._spec import HOME, WORKSPACE, Spec
 
 
 class FileSystem:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from ._checks import check_flag, check_seconds, check_type, checked_set
-from ._ports import MAX_PORT
+from ._spec import MAX_PORT
 
 
 @dataclass(frozen=True)

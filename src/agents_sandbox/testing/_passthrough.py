@@ -13,7 +13,6 @@ from pathlib import Path
 
 from ._clock import Clock
 from ._command import (
-    WORKSPACE,
     CannotPrepareError,
     CannotStartError,
     Command,
@@ -24,7 +23,7 @@ from ._command import (
 from ._filesystem import FileSystem
 from ._folders import remove_tree
 from ._logs import open_log, remove_log
-from ._spec import Spec
+from ._spec import WORKSPACE, Spec
 from ._strays import MARK, find_strays, kill_strays
 from ._threads import in_thread
 

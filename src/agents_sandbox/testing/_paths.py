@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from .._wire import v02_pb2 as pb
-from ._command import HOME
 from ._errors import invalid_argument
 from ._profile import Profile
-from ._spec import Spec
+from ._spec import HOME, Spec
 
 EntryT = TypeVar("EntryT", pb.MountSpec, pb.CopySpec)
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ._errors import invalid_argument
-from ._spec import Port
+from ._spec import MAX_PORT, Port
 from ._strconv import quoted
 
 _PROTOCOLS = ("tcp", "udp", "sctp")  # each at its number on the wire
-MAX_PORT = 65535
 
 
 def protocol_number(name: str) -> int:

@@ -8,6 +8,11 @@ from google.protobuf.duration_pb2 import Duration
 
 from .._wire import v02_pb2 as pb
 
+WORKSPACE = "/workspace"
+"""The working directory of the primary container."""
+HOME = "/home/agbox"
+"""The home of the user in it."""
+MAX_PORT = 65535
 LIMITS = ("cpu_limit", "memory_limit", "disk_limit")
 """The fields that limit what a container may use."""
 
