@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from .._wire import v02_pb2 as pb
 from ._background import Background
 from ._engine import Engine
-from ._expectations import assert_all_used
+from ._expectations import assert_all_used, place_of_caller
 from ._fault_rules import check_method
 from ._faults import Faults
 from ._folders import remove_tree
@@ -23,7 +23,6 @@ from ._host import ContainerBehavior, DockerHost
 from ._leaks import streams_left
 from ._passthrough import PassThroughRunner
 from ._pause import Pause
-from ._place import place_of_caller
 from ._profile import profile_for
 from ._recorder import RecordedCall, Recorder
 from ._sandbox import PRIMARY

@@ -12,6 +12,7 @@ import grpc
 
 from ._chaos import Chaos
 from ._errors import DOMAIN, StatusError
+from ._expectations import place_of_caller
 from ._fault_rules import (
     Delaying,
     DroppingStreams,
@@ -25,7 +26,6 @@ from ._fault_rules import (
     SkippingEvents,
 )
 from ._fault_target import FaultTarget
-from ._place import place_of_caller
 from ._planned import CallPlan, answer_plan, failure_maker, failure_plan
 from ._sleep import Sleep
 from ._wire_message import WireMessage, wire_bytes
