@@ -5,10 +5,11 @@ from __future__ import annotations
 from ._background import Background
 from ._command import CannotPrepareError
 from ._containers import Container, DockerError
-from ._docker import Names, check_images, check_mounts, check_primary, check_tools
+from ._docker import check_images, check_mounts, check_primary, check_tools
 from ._execs import Execs
 from ._folders import make_folders
 from ._logs import log_folder
+from ._names import Names
 from ._sandbox import PRIMARY, Sandbox
 from ._settings import Settings
 from ._side_containers import SideContainers
