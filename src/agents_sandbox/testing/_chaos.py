@@ -9,8 +9,8 @@ from random import Random
 from weakref import WeakKeyDictionary
 
 from .._wire import v02_pb2 as pb
+from ._clock import Sleep
 from ._fault_rules import Answer, Call, Fault, MakeFailure, Proceed, Send
-from ._sleep import Sleep
 
 
 class Chaos(Fault):

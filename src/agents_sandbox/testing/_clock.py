@@ -6,13 +6,15 @@ import asyncio
 import heapq
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from itertools import count
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 T = TypeVar("T")
+Sleep: TypeAlias = Callable[[float], Awaitable[None]]
+"""Waits for seconds on the daemon's clock."""
 
 _NANOS = 1_000_000_000
 _QUIET_TURNS = 20

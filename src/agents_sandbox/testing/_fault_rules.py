@@ -17,9 +17,9 @@ from google.protobuf.message import Message
 from .._wire import v02_pb2 as pb
 from .._wire.methods import METHODS_V02
 from ._checks import check_count, check_seconds
+from ._clock import Sleep
 from ._errors import StatusError
 from ._garbage import GARBAGE
-from ._sleep import Sleep
 
 Answer: TypeAlias = Message | bytes | None
 """What a unary RPC answers; None for a stream, which has sent its events by then."""

@@ -11,6 +11,7 @@ from typing import Literal, TypeVar
 import grpc
 
 from ._chaos import Chaos
+from ._clock import Sleep
 from ._errors import DOMAIN, StatusError
 from ._expectations import place_of_caller
 from ._fault_rules import (
@@ -27,7 +28,6 @@ from ._fault_rules import (
 )
 from ._fault_target import FaultTarget
 from ._planned import CallPlan, answer_plan, failure_maker, failure_plan
-from ._sleep import Sleep
 from ._wire_message import WireMessage, wire_bytes
 
 FaultT = TypeVar("FaultT", bound=Fault)

@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Literal, TypeAlias
 
 from ._checks import check_type
+from ._clock import Sleep
 from ._command import Command, CommandError
 from ._logs import append_to_log, open_log
-from ._sleep import Sleep
 from ._spec import WORKSPACE
 from ._threads import in_thread
 

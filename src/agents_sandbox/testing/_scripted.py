@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+from ._clock import Sleep
 from ._command import CannotStartError, Command, Process, Runner
 from ._handlers import ExecContext, ExecHandler, HandlerError, Output, run_handler
 from ._scripts import NoStart, Plan, Scripts, Wait
-from ._sleep import Sleep
 from ._spec import Spec
 
 
