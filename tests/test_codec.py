@@ -39,7 +39,7 @@ from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox._wire import v04_pb2 as v04
 from agents_sandbox._wire.creates import as_companion, new_sandbox
 from agents_sandbox._wire.dialects import dialect_of
-from agents_sandbox.testing._dialect import DIALECT_02, DIALECT_04, FIELDS_SINCE_04
+from agents_sandbox.testing._protocol.dialect import DIALECT_02, DIALECT_04, FIELDS_SINCE_04
 
 MessageT = TypeVar("MessageT", bound=Message)
 

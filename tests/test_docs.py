@@ -27,7 +27,7 @@ from agents_sandbox import (
     UnsupportedByDaemonError,
 )
 from agents_sandbox.testing import FakeDaemon, Faults
-from agents_sandbox.testing._profile import PROFILES
+from agents_sandbox.testing._protocol.profile import PROFILES
 
 from .plugin.conftest import ARGUMENTS as PYTEST_ARGUMENTS
 from .releases import NEWEST, each_dialect

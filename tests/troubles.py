@@ -14,7 +14,7 @@ import grpc
 from agents_sandbox._wire.methods import METHODS_V02
 from agents_sandbox.errors import REASONS
 from agents_sandbox.testing import FakeDaemon
-from agents_sandbox.testing._faults import Faults
+from agents_sandbox.testing._faults.faults import Faults
 
 Block: TypeAlias = Callable[[FakeDaemon], AbstractContextManager[Any]]
 """Lets something go wrong with a daemon while a block lasts."""

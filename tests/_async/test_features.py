@@ -23,7 +23,7 @@ from agents_sandbox import (
     UnsupportedByDaemonError,
 )
 from agents_sandbox.testing import ContainerBehavior, FakeDaemon
-from agents_sandbox.testing._profile import PROFILES
+from agents_sandbox.testing._protocol.profile import PROFILES
 
 from .._aio import Background, off_loop
 from ..releases import has_companions

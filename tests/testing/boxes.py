@@ -9,11 +9,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import ContainerBehavior
-from agents_sandbox.testing._clock import Clock
-from agents_sandbox.testing._containers import Container
-from agents_sandbox.testing._profile import profile_for
-from agents_sandbox.testing._sandbox import PRIMARY, Sandbox
-from agents_sandbox.testing._spec import Spec
+from agents_sandbox.testing._host.containers import Container
+from agents_sandbox.testing._protocol.profile import profile_for
+from agents_sandbox.testing._protocol.spec import Spec
+from agents_sandbox.testing._sandboxes.sandbox import PRIMARY, Sandbox
+from agents_sandbox.testing._time.clock import Clock
 
 from .raw import IMAGE
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from agents_sandbox.testing._config_yaml import parse_config_yaml
-from agents_sandbox.testing._errors import StatusError
-from agents_sandbox.testing._profile import profile_for
-from agents_sandbox.testing._spec import Spec
+from agents_sandbox.testing._protocol.profile import profile_for
+from agents_sandbox.testing._protocol.refusals import StatusError
+from agents_sandbox.testing._protocol.spec import Spec
+from agents_sandbox.testing._validation.config_yaml import parse_config_yaml
 
 
 def parse(text: str | bytes, version: str = "0.2.1") -> Spec:

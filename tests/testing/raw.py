@@ -15,7 +15,7 @@ from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox._wire.methods import Method
 from agents_sandbox._wire.status_pb2 import ErrorInfo, Status
 from agents_sandbox.testing import FakeDaemon
-from agents_sandbox.testing._profile import profile_for
+from agents_sandbox.testing._protocol.profile import profile_for
 
 IMAGE = "ghcr.io/agents-sandbox/coding-runtime:latest"
 TIMEOUT = 10.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agents_sandbox.testing._profile import PROFILES
+from agents_sandbox.testing._protocol.profile import PROFILES
 
 RELEASES = list(PROFILES)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from agents_sandbox.testing._background import Background
+from agents_sandbox.testing._time.background import Background
 
 
 async def test_step_passes_over_work_that_was_cancelled() -> None:

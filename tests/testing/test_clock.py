@@ -9,7 +9,7 @@ import pytest
 
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import FakeDaemon
-from agents_sandbox.testing._clock import HostClock, VirtualClock
+from agents_sandbox.testing._time.clock import HostClock, VirtualClock
 
 from .raw import connected
 

@@ -10,7 +10,7 @@ from google.protobuf.duration_pb2 import Duration
 from agents_sandbox._wire import methods
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import FakeDaemon
-from agents_sandbox.testing._spec import Port, SideContainer, Spec
+from agents_sandbox.testing._protocol.spec import Port, SideContainer, Spec
 
 from .config_yaml import parse, reason, unmarshal
 from .raw import IMAGE, Raw, Refusal, connected

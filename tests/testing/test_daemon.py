@@ -22,7 +22,8 @@ import agents_sandbox.testing
 from agents_sandbox._address import MAX_PATH_BYTES
 from agents_sandbox._wire import methods
 from agents_sandbox._wire import v02_pb2 as pb
-from agents_sandbox.testing import ContainerBehavior, FakeDaemon, _socket
+from agents_sandbox.testing import ContainerBehavior, FakeDaemon
+from agents_sandbox.testing._server import socket_file
 
 from .raw import IMAGE, Raw, connected, refusal
 
@@ -181,7 +182,7 @@ def test_socket_is_never_open_to_others(folder: Path) -> None:
             server.bind(bound)
             seen.append((mode(Path(bound).parent), path.exists()))
 
-        place = _socket.SocketFile(path)
+        place = socket_file.SocketFile(path)
         place.listen(bind)
         assert seen == [(0o700, False)]
         assert mode(path) == 0o600
@@ -273,7 +274,7 @@ def test_other_files_are_left_alone(folder: Path) -> None:
 def test_failed_bind_is_raised_in_the_callers_thread(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_socket, "_grpc_address", "unix:{}/none/s".format)
+    monkeypatch.setattr(socket_file, "_grpc_address", "unix:{}/none/s".format)
     with pytest.raises(RuntimeError, match="Failed to bind"):
         FakeDaemon(socket_path=folder / "agboxd.sock").start()
     assert list(folder.iterdir()) == []
@@ -286,7 +287,7 @@ def test_failed_end_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(_socket.SocketFile, "close", fail)
+    monkeypatch.setattr(socket_file.SocketFile, "close", fail)
     with FakeDaemon():
         pass
     assert failures == [ZeroDivisionError]

@@ -14,9 +14,9 @@ from agents_sandbox._wire import methods
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox._wire import v04_pb2 as v04
 from agents_sandbox.testing import FakeDaemon
-from agents_sandbox.testing._dialect import DIALECT_02, DIALECT_04, FIELDS_SINCE_04
-from agents_sandbox.testing._profile import profile_for
-from agents_sandbox.testing._spec import Port
+from agents_sandbox.testing._protocol.dialect import DIALECT_02, DIALECT_04, FIELDS_SINCE_04
+from agents_sandbox.testing._protocol.profile import profile_for
+from agents_sandbox.testing._protocol.spec import Port
 
 from .raw import TIMEOUT, Refusal, connected, refusal
 from .releases import RELEASES

@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 
 from agents_sandbox._wire import v02_pb2 as pb
-from agents_sandbox.testing._background import Background
-from agents_sandbox.testing._clock import HostClock
-from agents_sandbox.testing._command import CannotStartError, Command, CommandError
-from agents_sandbox.testing._containers import DockerError
-from agents_sandbox.testing._exec import Exec
-from agents_sandbox.testing._execs import Execs
-from agents_sandbox.testing._passthrough import PassThroughRunner
-from agents_sandbox.testing._sandbox import Sandbox
-from agents_sandbox.testing._scripted import ScriptedRunner, SilentRunner
-from agents_sandbox.testing._scripts import Scripts
+from agents_sandbox.testing._commands.command import CannotStartError, Command, CommandError
+from agents_sandbox.testing._commands.passthrough import PassThroughRunner
+from agents_sandbox.testing._commands.scripted import ScriptedRunner, SilentRunner
+from agents_sandbox.testing._commands.scripts import Scripts
+from agents_sandbox.testing._host.containers import DockerError
+from agents_sandbox.testing._sandboxes.exec import Exec
+from agents_sandbox.testing._sandboxes.execs import Execs
+from agents_sandbox.testing._sandboxes.sandbox import Sandbox
+from agents_sandbox.testing._time.background import Background
+from agents_sandbox.testing._time.clock import HostClock
 
 from .boxes import ready_sandbox
 

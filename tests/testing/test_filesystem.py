@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from agents_sandbox._wire import v02_pb2 as pb
-from agents_sandbox.testing._clock import HostClock
-from agents_sandbox.testing._command import CannotPrepareError
-from agents_sandbox.testing._filesystem import FileSystem
-from agents_sandbox.testing._folders import remove_tree
-from agents_sandbox.testing._passthrough import PassThroughRunner
-from agents_sandbox.testing._spec import Spec
+from agents_sandbox.testing._commands.command import CannotPrepareError
+from agents_sandbox.testing._commands.filesystem import FileSystem
+from agents_sandbox.testing._commands.passthrough import PassThroughRunner
+from agents_sandbox.testing._host.folders import remove_tree
+from agents_sandbox.testing._protocol.spec import Spec
+from agents_sandbox.testing._time.clock import HostClock
 
 from .raw import TIMEOUT
 

@@ -16,8 +16,9 @@ from google.protobuf.duration_pb2 import Duration
 
 from agents_sandbox._wire import methods
 from agents_sandbox._wire import v02_pb2 as pb
-from agents_sandbox.testing import ContainerBehavior, FakeDaemon, _background
-from agents_sandbox.testing._loop_thread import LoopThread
+from agents_sandbox.testing import ContainerBehavior, FakeDaemon
+from agents_sandbox.testing._server.loop_thread import LoopThread
+from agents_sandbox.testing._time import background
 
 from .raw import Raw, connected
 
@@ -172,8 +173,8 @@ def test_who_waits_for_the_daemon_is_told_of_a_stop(elsewhere: ThreadPoolExecuto
 
 
 async def test_work_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_background, "_PATIENCE", 0.0)
-    background = _background.Background()
+    monkeypatch.setattr(background, "_PATIENCE", 0.0)
+    made = background.Background()
     release = asyncio.Event()
 
     async def stubborn() -> None:
@@ -181,10 +182,10 @@ async def test_work_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatc
             with suppress(asyncio.CancelledError):
                 await release.wait()
 
-    task = background.spawn(stubborn())
+    task = made.spawn(stubborn())
     await asyncio.sleep(0)  # a turn of the loop, not time
-    await background.aclose()
-    (error,) = background.errors
+    await made.aclose()
+    (error,) = made.errors
     assert "does not end when cancelled" in str(error)
     release.set()
     await task

@@ -9,7 +9,8 @@ import pytest
 
 from agents_sandbox._wire import methods
 from agents_sandbox._wire import v02_pb2 as pb
-from agents_sandbox.testing import FakeDaemon, _profile
+from agents_sandbox.testing import FakeDaemon
+from agents_sandbox.testing._protocol import profile
 
 from .raw import IMAGE, Raw, Refusal, connected, name, not_found
 
@@ -341,12 +342,12 @@ def test_purge_forgets_everything_but_the_ids(raw: Raw) -> None:
 
 def test_version_differences_are_data(monkeypatch: pytest.MonkeyPatch) -> None:
     tidy = replace(
-        _profile.profile_for("0.2.1"),
+        profile.profile_for("0.2.1"),
         version="9.9.9",
         stop_reports_container_death=False,
         names_fold_underscores=False,
     )
-    monkeypatch.setattr(_profile, "PROFILES", {tidy.version: tidy})
+    monkeypatch.setattr(profile, "PROFILES", {tidy.version: tidy})
     with FakeDaemon(version="9.9.9") as daemon, connected(daemon) as raw:
         raw.ready("box_1")
         raw.ready("box-1")

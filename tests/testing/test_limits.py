@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from agents_sandbox.testing import FakeDaemon
-from agents_sandbox.testing._container_checks import check_limits
-from agents_sandbox.testing._errors import StatusError
-from agents_sandbox.testing._ports import check_ports, protocol_number
-from agents_sandbox.testing._spec import Port, SideContainer, Spec
+from agents_sandbox.testing._protocol.refusals import StatusError
+from agents_sandbox.testing._protocol.spec import Port, SideContainer, Spec
+from agents_sandbox.testing._validation.limits import check_limits
+from agents_sandbox.testing._validation.ports import check_ports, protocol_number
 
 from .raw import connected
 from .releases import since

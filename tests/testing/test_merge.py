@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from agents_sandbox._wire import methods
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import FakeDaemon
-from agents_sandbox.testing._merge import merge
-from agents_sandbox.testing._spec import Port, SideContainer, Spec
+from agents_sandbox.testing._protocol.spec import Port, SideContainer, Spec
+from agents_sandbox.testing._validation.merge import merge
 
 from .raw import IMAGE, connected
 from .releases import RELEASES, since

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents_sandbox.testing._durations import parse_duration
-from agents_sandbox.testing._sizes import ram_in_bytes
-from agents_sandbox.testing._strconv import parse_float, quoted
+from agents_sandbox.testing._validation.durations import parse_duration
+from agents_sandbox.testing._validation.sizes import ram_in_bytes
+from agents_sandbox.testing._validation.strconv import parse_float, quoted
 
 
 @pytest.mark.parametrize(

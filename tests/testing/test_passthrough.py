@@ -15,7 +15,8 @@ import pytest
 
 from agents_sandbox._wire import methods
 from agents_sandbox._wire import v02_pb2 as pb
-from agents_sandbox.testing import FakeDaemon, _passthrough, _strays
+from agents_sandbox.testing import FakeDaemon
+from agents_sandbox.testing._commands import passthrough, strays
 
 from .raw import TIMEOUT, Raw, connected
 
@@ -215,7 +216,7 @@ def test_process_of_another_user_holds_up_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(os, "killpg", not_ours)
         patch.setattr(os, "kill", not_ours)
-        patch.setattr(_passthrough, "_PATIENCE", 0)
+        patch.setattr(passthrough, "_PATIENCE", 0)
         with FakeDaemon(exec_mode="passthrough") as daemon, connected(daemon) as raw:
             raw.ready()
             raw.start(*speak(fifo, "echo $$ >&3; exec sleep 3600"))
@@ -419,15 +420,15 @@ def test_pretended_source_is_an_empty_folder() -> None:
 def test_what_forks_while_it_is_killed_is_killed_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stray(pid: int) -> _strays.Stray:
-        return _strays.Stray(pid, "box-1", "exec-1", ())
+    def stray(pid: int) -> strays.Stray:
+        return strays.Stray(pid, "box-1", "exec-1", ())
 
     # What was killed is there until it is reaped.
     sightings = iter([[stray(1001)], [stray(1001), stray(1002)], [stray(1001), stray(1002)]])
     killed: list[int] = []
-    monkeypatch.setattr(_strays, "find_strays", lambda _: next(sightings))
+    monkeypatch.setattr(strays, "find_strays", lambda _: next(sightings))
     monkeypatch.setattr(os, "kill", lambda pid, _: killed.append(pid))
-    _strays.kill_strays(tmp_path)
+    strays.kill_strays(tmp_path)
     assert killed == [1001, 1002]
 
 
@@ -437,7 +438,7 @@ def test_a_command_that_cannot_be_waited_for_does_not_stay(
     def refuse(*_: object) -> None:
         raise RuntimeError("can't create new thread at interpreter shutdown")
 
-    monkeypatch.setattr(_passthrough, "in_thread", refuse)
+    monkeypatch.setattr(passthrough, "in_thread", refuse)
     status, _, _ = run(raw, "sleep", "60")
     assert status.state == pb.EXEC_STATE_FAILED
     assert "can't create new thread" in status.error

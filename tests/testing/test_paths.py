@@ -11,10 +11,10 @@ import pytest
 
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import FakeDaemon
-from agents_sandbox.testing._errors import StatusError
-from agents_sandbox.testing._paths import resolve_paths
-from agents_sandbox.testing._profile import profile_for
-from agents_sandbox.testing._spec import Spec
+from agents_sandbox.testing._protocol.profile import profile_for
+from agents_sandbox.testing._protocol.refusals import StatusError
+from agents_sandbox.testing._protocol.spec import Spec
+from agents_sandbox.testing._validation.paths import resolve_paths
 
 from .raw import Raw, connected
 from .releases import RELEASES, before, since

@@ -15,8 +15,8 @@ import pytest
 from agents_sandbox._wire import methods
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import ContainerBehavior, FakeDaemon
-from agents_sandbox.testing._service import Service
-from agents_sandbox.testing._watch import Watch
+from agents_sandbox.testing._sandboxes.watch import Watch
+from agents_sandbox.testing._server.service import Service
 
 from .raw import TIMEOUT, Raw, connected, not_found
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agents_sandbox.testing._socket import SocketFile
+from agents_sandbox.testing._server.socket_file import SocketFile
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 
-from agents_sandbox.testing._threads import in_thread
+from agents_sandbox.testing._commands.threads import in_thread
 
 from .raw import TIMEOUT
 

@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from agents_sandbox._wire import v02_pb2 as pb
-from agents_sandbox.testing import _yaml_graph
-from agents_sandbox.testing._spec import SideContainer, Spec
+from agents_sandbox.testing._protocol.spec import SideContainer, Spec
+from agents_sandbox.testing._validation import yaml_graph
 
 from .config_yaml import parse, reason, unmarshal
 
@@ -46,7 +46,7 @@ def test_malformed(text: str | bytes, expected: str) -> None:
 
 # Go's limit is 10,000, for which PyYAML in Python takes long.
 def test_nesting_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_yaml_graph, "_MAX_DEPTH", 1100)
+    monkeypatch.setattr(yaml_graph, "_MAX_DEPTH", 1100)
     assert reason("[" * 1101) == "yaml: exceeded max depth of 1100"
 
 

@@ -4,16 +4,16 @@ Run it inside a test process with `FakeDaemon`, or beside it with
 `python -m agents_sandbox.testing`.
 """
 
-from ._chaos import Chaos
+from ._commands.handlers import ExecContext, ExecHandler
+from ._commands.scripts import ExecMatch, ExecScript
 from ._daemon import FakeDaemon
-from ._fault_rules import EventMatch, Fault
-from ._faults import Faults
-from ._handlers import ExecContext, ExecHandler
-from ._host import ContainerBehavior, DockerHost
-from ._pause import Pause
-from ._recorder import RecordedCall
-from ._scripts import ExecMatch, ExecScript
-from ._wire_message import WireMessage
+from ._faults.chaos import Chaos
+from ._faults.faults import Faults
+from ._faults.rules import EventMatch, Fault
+from ._host.declared import ContainerBehavior, DockerHost
+from ._protocol.wire_message import WireMessage
+from ._server.recorder import RecordedCall
+from ._time.pause import Pause
 
 __all__ = [
     "Chaos",

@@ -11,12 +11,12 @@ from typing import Any, NoReturn
 
 from .._durations import parse_duration
 from ..errors import InvalidArgumentError
-from ._fault_rules import check_method
-from ._handlers import checked_exit_code
-from ._host import ContainerBehavior, DockerHost
-from ._profile import PROFILES
+from ._commands.handlers import checked_exit_code
+from ._faults.rules import check_method
+from ._host.declared import ContainerBehavior, DockerHost
+from ._protocol.profile import PROFILES
+from ._protocol.spec import MAX_PORT
 from ._settings import CLEANUP_TTL
-from ._spec import MAX_PORT
 
 _CONTAINERS = "healthy, unhealthy, slow:TIME, crashing[:TIME], error:MESSAGE"
 FAULTS = ("unavailable", "lose-answer", "delay", "drop", "duplicate", "skip")

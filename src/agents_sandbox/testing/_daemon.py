@@ -13,24 +13,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from .._wire import v02_pb2 as pb
-from ._background import Background
-from ._engine import Engine
+from ._commands.passthrough import PassThroughRunner
+from ._commands.scripted import ScriptedRunner, SilentRunner
+from ._commands.scripts import ExecMatch, ExecScript, Scripts
 from ._expectations import assert_all_used, place_of_caller
-from ._fault_rules import check_method
-from ._faults import Faults
-from ._folders import remove_tree
-from ._host import ContainerBehavior, DockerHost
-from ._leaks import streams_left
-from ._passthrough import PassThroughRunner
-from ._pause import Pause
-from ._profile import profile_for
-from ._recorder import RecordedCall, Recorder
-from ._sandbox import PRIMARY
-from ._scripted import ScriptedRunner, SilentRunner
-from ._scripts import ExecMatch, ExecScript, Scripts
+from ._faults.faults import Faults
+from ._faults.rules import check_method
+from ._host.declared import ContainerBehavior, DockerHost
+from ._host.folders import remove_tree
+from ._protocol.profile import profile_for
+from ._protocol.wire_message import WireMessage, wire_bytes
+from ._sandboxes.sandbox import PRIMARY
+from ._server.engine import Engine
+from ._server.leaks import streams_left
+from ._server.recorder import RecordedCall, Recorder
+from ._server.socket_file import SocketFile, checked_path, private_folder
 from ._settings import CLEANUP_TTL, Settings, declared_host
-from ._socket import SocketFile, checked_path, private_folder
-from ._wire_message import WireMessage, wire_bytes
+from ._time.background import Background
+from ._time.pause import Pause
 
 if TYPE_CHECKING:
     from types import TracebackType

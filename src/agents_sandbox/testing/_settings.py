@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ._checks import check_flag, check_number, check_seconds, check_type, checked_set
-from ._host import ContainerBehavior, DockerHost, Host
-from ._profile import Profile
+from ._host.declared import ContainerBehavior, DockerHost, Host
+from ._protocol.profile import Profile
 
 CLEANUP_TTL = 360 * 3600.0
 """Seconds; the daemon's own default."""

@@ -1,0 +1,1 @@
+"""What stands for running a command: scripts of the test, or processes of the host."""

@@ -1,0 +1,53 @@
+"""The faults that are on, put around what the handlers do."""
+
+from __future__ import annotations
+
+import functools
+
+from ..._wire import v02_pb2 as pb
+from .planned import PlannedCalls
+from .rules import Answer, Call, Fault, Proceed, Send
+
+
+class FaultStack:
+    """Used in the daemon's thread only."""
+
+    def __init__(self) -> None:
+        self.planned: PlannedCalls = PlannedCalls()
+        # Oldest first; what is planned for one call is closest to it.
+        self._faults: tuple[Fault, ...] = (self.planned,)
+
+    def add(self, fault: Fault) -> None:
+        """Put a fault around those that are on."""
+        self._faults = (*self._faults, fault)
+
+    def remove(self, fault: Fault) -> None:
+        """Take a fault off and let go of what it holds back."""
+        self._faults = tuple(other for other in self._faults if other is not fault)
+        fault.release()
+
+    def release(self) -> None:
+        """Let go of all that is held back; the faults stay on."""
+        for fault in self._faults:
+            fault.release()
+
+    async def serve(self, call: Call, proceed: Proceed) -> Answer:
+        """Serve a call, through the faults.
+
+        Raises:
+            StatusError: The call fails.
+        """
+        for fault in self._faults:
+            proceed = functools.partial(fault.on_call, call, proceed)
+        return await proceed()
+
+    async def send(self, call: Call, event: pb.SandboxEvent, send: Send) -> None:
+        """Send an event of a stream, through the faults.
+
+        Raises:
+            StatusError: The stream fails.
+        """
+        call.offered += 1
+        for fault in self._faults:
+            send = functools.partial(fault.on_event, call, send=send)
+        await send(event)

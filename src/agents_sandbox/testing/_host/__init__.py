@@ -1,0 +1,1 @@
+"""What is around the daemon: Docker, its containers and the disk, as a test declares them."""

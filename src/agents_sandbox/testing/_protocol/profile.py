@@ -1,0 +1,127 @@
+"""What differs between daemon releases, as data: a release is the one before, with changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from .._checks import check_type
+from .dialect import DIALECT_02, DIALECT_04, Dialect
+from .spec import LIMITS
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The behaviour of one daemon release where releases differ."""
+
+    version: str
+    """What `Ping` reports."""
+    dialect: Dialect
+    """The layout of its messages."""
+    builtin_tools: Mapping[str, tuple[str, ...]]
+    """Each known tool with the paths under the home folder that it cannot do without."""
+    handle_tells_failures: bool
+    """Handles have error_code, error_message and state_changed_at."""
+    lists_newest_first: bool
+    """ListSandboxes goes by creation, newest first; else by id."""
+    stop_reports_container_death: bool
+    """A stop is seen as the death of the container before it is seen as a stop."""
+    names_fold_underscores: bool
+    """Container names turn `_` into `-`, so that two sandbox ids can clash."""
+    new_fields: frozenset[str] = frozenset()
+    """The fields of CreateSpec that came within dialect 0.4 and that it knows."""
+    expands_tilde: bool = False
+    """`~/x` is a path in mounts and copies, and `~user/x` a fault of its own."""
+    mounts_sockets: bool = False
+    """A Unix socket may be the source of a mount; one of a copy fails later."""
+    refuses_to_copy_root: bool = False
+    """`/` may not be copied."""
+    tolerates_down_containers: bool = False
+    """A container that is down gets five minutes; else its death is noticed at once."""
+    appends_yaml_lists: bool = False
+    """Lists of the spec go after those of `config_yaml`; else they replace them."""
+    reserves_envs: bool = False
+    """Some environment variables are the daemon's own."""
+    purge_ends_streams_cleanly: bool = False
+    """The streams of a purged sandbox end with OK; else with NOT_FOUND."""
+
+
+_TOOLS = {
+    "claude": (".claude", ".claude.json"),
+    "codex": (".codex",),
+    "git": (),
+    "uv": (),
+    "npm": (),
+    "apt": (),
+}
+
+_V020 = Profile(
+    version="0.2.0",
+    dialect=DIALECT_02,
+    builtin_tools={**_TOOLS, "codex": (".codex", ".agents")},
+    handle_tells_failures=False,
+    lists_newest_first=False,
+    stop_reports_container_death=True,
+    names_fold_underscores=True,
+)
+_V021 = replace(_V020, version="0.2.1", handle_tells_failures=True, lists_newest_first=True)
+_V030 = replace(_V021, version="0.3.0", dialect=DIALECT_04, builtin_tools=_TOOLS)
+_V031 = replace(_V030, version="0.3.1")
+_V032 = replace(
+    _V031, version="0.3.2", expands_tilde=True, mounts_sockets=True, refuses_to_copy_root=True
+)
+_V040 = replace(
+    _V032,
+    version="0.4.0",
+    new_fields=frozenset({"ports", "command"}),
+    stop_reports_container_death=False,
+    tolerates_down_containers=True,
+)
+_V041 = replace(
+    _V040,
+    version="0.4.1",
+    new_fields=_V040.new_fields.union(LIMITS),
+    builtin_tools={**_TOOLS, "opencode": ()},
+)
+_V042 = replace(_V041, version="0.4.2")
+_V043 = replace(
+    _V042,
+    version="0.4.3",
+    new_fields=_V042.new_fields | {"gpus"},
+    names_fold_underscores=False,
+    appends_yaml_lists=True,
+    reserves_envs=True,
+    purge_ends_streams_cleanly=True,
+)
+_DEV = replace(_V043, version="dev")
+
+PROFILES: Mapping[str, Profile] = {
+    profile.version: profile
+    for profile in (
+        *(_V020, _V021, _V030, _V031, _V032, _V040, _V041, _V042, _V043),
+        _DEV,
+    )
+}
+
+
+def profile_for(version: str, reported_version: str | None = None) -> Profile:
+    """Look up the behaviour of a daemon release; `dev` is a local build of the newest.
+
+    Args:
+        version: The release.
+        reported_version: What `Ping` tells instead of it.
+
+    Raises:
+        TypeError: `reported_version` is no string.
+        ValueError: The version is not supported, or `reported_version` is empty.
+    """
+    if version not in PROFILES:
+        supported = ", ".join(PROFILES)
+        raise ValueError(f"daemon version {version!r} is not supported, only: {supported}")
+    profile = PROFILES[version]
+    if reported_version is None:
+        return profile
+    check_type("reported_version", reported_version, str, "a string")
+    if not reported_version:
+        raise ValueError(f"reported_version must not be empty: {reported_version!r}")
+    return replace(profile, version=reported_version)

@@ -1,0 +1,144 @@
+"""The ways an RPC can be refused: gRPC code, message and error details.
+
+Only the rows written down here carry an `ErrorInfo`; an invalid argument never does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyMessage
+
+from ..._wire.status_pb2 import ErrorInfo, Status
+
+DOMAIN = "agents-sandbox"
+ERROR_INFO_TYPE = "type.googleapis.com/google.rpc.ErrorInfo"
+
+
+class StatusError(Exception):
+    """Ends the RPC that is being served with a status other than OK."""
+
+    def __init__(self, code: grpc.StatusCode, message: str, details: bytes | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.details = details
+        """The `grpc-status-details-bin` trailer; None sends none."""
+
+
+def status_details(
+    code: grpc.StatusCode,
+    message: str,
+    *,
+    reason: str,
+    metadata: Mapping[str, str],
+    domain: str = DOMAIN,
+) -> bytes:
+    """Encode the `google.rpc.Status` that holds one `ErrorInfo`."""
+    info = ErrorInfo(reason=reason, domain=domain, metadata=metadata)
+    detail = AnyMessage(type_url=ERROR_INFO_TYPE, value=info.SerializeToString())
+    return Status(code=code.value[0], message=message, details=[detail]).SerializeToString()
+
+
+def _refusal(
+    code: grpc.StatusCode, reason: str, message: str, metadata: Mapping[str, str]
+) -> StatusError:
+    details = status_details(code, message, reason=reason, metadata=metadata)
+    return StatusError(code, message, details)
+
+
+def invalid_argument(message: str) -> StatusError:
+    """The request itself is wrong; no details are sent."""
+    return StatusError(grpc.StatusCode.INVALID_ARGUMENT, message)
+
+
+def sandbox_not_found(sandbox_id: str) -> StatusError:
+    """No such sandbox, or its record was purged."""
+    return _refusal(
+        grpc.StatusCode.NOT_FOUND,
+        "SANDBOX_NOT_FOUND",
+        f"sandbox {sandbox_id} was not found",
+        {"sandbox_id": sandbox_id},
+    )
+
+
+def sandbox_id_already_exists(sandbox_id: str) -> StatusError:
+    """The id was accepted before, be it by a sandbox long gone."""
+    return _refusal(
+        grpc.StatusCode.ALREADY_EXISTS,
+        "SANDBOX_ID_ALREADY_EXISTS",
+        f"sandbox_id {sandbox_id} already exists",
+        {"sandbox_id": sandbox_id},
+    )
+
+
+def sandbox_not_ready(sandbox_id: str) -> StatusError:
+    """Only a READY sandbox takes an exec."""
+    return _refusal(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "SANDBOX_NOT_READY",
+        f"sandbox {sandbox_id} is not ready",
+        {"sandbox_id": sandbox_id},
+    )
+
+
+def sandbox_invalid_state(sandbox_id: str, *, expected: str) -> StatusError:
+    """Stop or resume was asked of a sandbox that is not `expected` ("ready", "stopped")."""
+    return _refusal(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "SANDBOX_INVALID_STATE",
+        f"sandbox {sandbox_id} is not {expected}",
+        {"sandbox_id": sandbox_id},
+    )
+
+
+def exec_not_found(exec_id: str) -> StatusError:
+    """No such exec, or its sandbox was purged."""
+    return _refusal(
+        grpc.StatusCode.NOT_FOUND,
+        "EXEC_NOT_FOUND",
+        f"exec {exec_id} was not found",
+        {"exec_id": exec_id},
+    )
+
+
+def exec_id_already_exists(exec_id: str) -> StatusError:
+    """The id was accepted before, in whatever sandbox."""
+    return _refusal(
+        grpc.StatusCode.ALREADY_EXISTS,
+        "EXEC_ID_ALREADY_EXISTS",
+        f"exec_id {exec_id} already exists",
+        {"exec_id": exec_id},
+    )
+
+
+def exec_already_terminal(exec_id: str) -> StatusError:
+    """There is nothing left to cancel."""
+    return _refusal(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "EXEC_ALREADY_TERMINAL",
+        f"exec {exec_id} is already terminal",
+        {"exec_id": exec_id},
+    )
+
+
+def exec_output_failed(why: str) -> StatusError:
+    """The place for the log files cannot be made; no details are sent."""
+    message = f"prepare exec artifact output: {why}"
+    return StatusError(grpc.StatusCode.FAILED_PRECONDITION, message)
+
+
+def shutting_down() -> StatusError:
+    """The daemon is about to end; no details are sent."""
+    return StatusError(grpc.StatusCode.UNAVAILABLE, "shutting down")
+
+
+def event_sequence_expired(sandbox_id: str, from_sequence: int) -> StatusError:
+    """The stream was asked to start beyond the newest event."""
+    return _refusal(
+        grpc.StatusCode.OUT_OF_RANGE,
+        "SANDBOX_EVENT_SEQUENCE_EXPIRED",
+        f"sandbox {sandbox_id} event sequence {from_sequence} is outside retained history",
+        {"sandbox_id": sandbox_id, "from_sequence": str(from_sequence)},
+    )

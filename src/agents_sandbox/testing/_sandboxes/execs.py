@@ -1,0 +1,208 @@
+"""All execs of the daemon: their ids over all sandboxes, their processes and their ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..._wire import v02_pb2 as pb
+from .._commands.command import KILLED, Command, CommandError, Process, Runner, bad_cwd
+from .._commands.logs import log_paths
+from .._host.containers import DockerError
+from .._host.folders import make_folders
+from .._protocol.refusals import (
+    exec_already_terminal,
+    exec_id_already_exists,
+    exec_not_found,
+    exec_output_failed,
+    invalid_argument,
+    sandbox_not_ready,
+)
+from .._time.background import Background
+from .exec import CANCELLED, INTERRUPTED, Exec, Outcome, exited, failed
+from .ids import IdRegistry
+from .sandbox import Sandbox
+
+
+class Execs:
+    """All execs of the daemon, and the hooks that run beside them.
+
+    Args:
+        background: Where they run.
+        runner: What runs them.
+        log_root: Where their logs go.
+    """
+
+    def __init__(self, background: Background, runner: Runner, log_root: Path) -> None:
+        self._background = background
+        self._runner = runner
+        self._log_root = log_root
+        self._ids = IdRegistry("exec_id", exec_id_already_exists)
+        self._execs: dict[str, Exec] = {}
+        # By sandbox, and only what is on: the records above are kept for long.
+        self._active: dict[str, dict[str, Exec]] = {}
+        self._tasks: dict[str, set[asyncio.Task[None]]] = {}
+
+    async def prepare(self, sandbox: Sandbox) -> None:
+        """Lay out the files of a sandbox whose container is made.
+
+        Raises:
+            CannotPrepareError: That failed.
+        """
+        await self._runner.prepare(sandbox.id, sandbox.spec)
+
+    def create(self, sandbox: Sandbox, request: pb.CreateExecRequest) -> Exec:
+        """Accept an exec and set it going."""
+        if sandbox.state != pb.SANDBOX_STATE_READY:
+            raise sandbox_not_ready(sandbox.id)
+        if not request.command:
+            raise invalid_argument("command must not be empty")
+        exec_id = self._ids.check(request.exec_id)
+        item = Exec(sandbox, self._command(sandbox, exec_id, request))
+        process = self._runner.process_for(item.command)
+        self._ids.take(exec_id)
+        self._execs[exec_id] = item
+        self._active.setdefault(sandbox.id, {})[exec_id] = item
+        item.started()
+        self._spawn(sandbox, self._run(item, process))
+        return item
+
+    def _command(self, sandbox: Sandbox, exec_id: str, request: pb.CreateExecRequest) -> Command:
+        stdout_path, stderr_path = log_paths(self._log_root, sandbox.id, exec_id)
+        try:
+            make_folders(stdout_path.parent)
+        except OSError as error:
+            raise exec_output_failed(str(error)) from error
+        return Command(
+            sandbox.id,
+            sandbox.spec,
+            tuple(request.command),
+            cwd=request.cwd,
+            env=dict(request.env_overrides),
+            stdout_path=stdout_path,
+            stderr_path=stderr_path,
+            exec_id=exec_id,
+        )
+
+    def _spawn(self, sandbox: Sandbox, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = self._background.spawn(work)
+        tasks = self._tasks.setdefault(sandbox.id, set())
+        tasks.add(task)
+
+        def ended(_: asyncio.Task[None]) -> None:
+            tasks.discard(task)
+            if not tasks:
+                del self._tasks[sandbox.id]
+
+        task.add_done_callback(ended)
+        return task
+
+    async def _run(self, item: Exec, process: Process) -> None:
+        await self._background.step()
+        if not item.running:
+            return
+        outcome = await self._outcome(item, process)
+        await self._background.step()
+        if item.running:
+            self._end(item, outcome)
+
+    async def _outcome(self, item: Exec, process: Process) -> Outcome:
+        cwd = item.command.cwd
+        try:
+            item.sandbox.primary.enter()
+            if cwd and not cwd.startswith("/"):
+                raise bad_cwd(cwd, "Cwd must be an absolute path")
+            return exited(await process.run())
+        except (CommandError, DockerError, OSError) as error:
+            return failed(str(error))
+
+    def _end(self, item: Exec, outcome: Outcome) -> None:
+        sandbox_id = item.sandbox.id
+        active = self._active[sandbox_id]
+        del active[item.id]
+        if not active:
+            del self._active[sandbox_id]
+        item.end(outcome)
+
+    async def run_hook(self, sandbox: Sandbox, script: str, envs: Mapping[str, str]) -> int:
+        """Run a hook in the primary container and return its exit code; the output is lost.
+
+        Args:
+            sandbox: The sandbox.
+            script: What `sh -lc` is given.
+            envs: The service's environment, on top of the container's.
+
+        Raises:
+            CommandError: It has no exit code.
+            DockerError: The container takes none now.
+            OSError: It cannot be started.
+        """
+        sandbox.primary.enter()
+        command = Command(sandbox.id, sandbox.spec, ("sh", "-lc", script), env=envs)
+        process = self._runner.process_for(command)
+        exit_code, failure = KILLED, None
+
+        async def run() -> None:
+            nonlocal exit_code, failure
+            try:
+                exit_code = await process.run()
+            except (CommandError, OSError) as error:
+                failure = error
+
+        await asyncio.wait([self._spawn(sandbox, run())])
+        if failure:
+            raise failure
+        return exit_code
+
+    def get(self, exec_id: str) -> Exec:
+        """Look up an exec, ended or not."""
+        if exec_id not in self._execs:
+            raise exec_not_found(exec_id)
+        return self._execs[exec_id]
+
+    def cancel(self, exec_id: str) -> None:
+        """End a running exec; its process, once started, is left alone."""
+        item = self.get(exec_id)
+        if not item.running:
+            raise exec_already_terminal(exec_id)
+        self._end(item, CANCELLED)
+
+    def active(self, sandbox_id: str | None) -> list[Exec]:
+        """The running execs by id: of one sandbox, or of all."""
+        groups = self._active.values() if sandbox_id is None else [self._active.get(sandbox_id, {})]
+        return sorted((item for group in groups for item in group.values()), key=lambda i: i.id)
+
+    def is_busy(self, sandbox: Sandbox) -> bool:
+        """Whether an exec of the sandbox is running."""
+        return sandbox.id in self._active
+
+    def snapshot(self, sandbox: Sandbox) -> list[pb.SandboxEvent]:
+        """The newest event, then one that stands for each running exec, oldest first."""
+        now = self._background.clock.now
+        running = self._active.get(sandbox.id, {}).values()
+        return [sandbox.log.events[-1], *(item.snapshot(now()) for item in running)]
+
+    def interrupted(self, sandbox: Sandbox) -> None:
+        """The daemon was restarted: it lost sight of what ran, which may go on."""
+        for item in tuple(self._active.get(sandbox.id, {}).values()):
+            self._end(item, INTERRUPTED)
+
+    def kill_all(self, sandbox: Sandbox) -> None:
+        """End what runs in a sandbox whose container is gone."""
+        for item in tuple(self._active.get(sandbox.id, {}).values()):
+            self._end(item, exited(KILLED))
+        for task in self._tasks.get(sandbox.id, ()):
+            task.cancel()
+        self._runner.kill(sandbox.id)
+
+    async def remove_files(self, sandbox: Sandbox) -> None:
+        """Remove what the execs left on disk but their logs."""
+        await self._runner.remove(sandbox.id)
+
+    def forget(self, sandboxes: Iterable[Sandbox]) -> None:
+        """Drop the records of purged sandboxes; the ids stay taken."""
+        purged = {sandbox.id for sandbox in sandboxes}
+        kept = ((key, item) for key, item in self._execs.items() if item.sandbox.id not in purged)
+        self._execs = dict(kept)

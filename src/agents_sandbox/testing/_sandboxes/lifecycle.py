@@ -1,0 +1,142 @@
+"""The state machine: what each accepted operation does in the background."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ..._wire import v02_pb2 as pb
+from .._host.containers import DockerError
+from .._protocol.refusals import sandbox_invalid_state
+from .._settings import Settings
+from .._time.background import Background
+from .execs import Execs
+from .materialize import Materializer
+from .sandbox import PRIMARY, Sandbox
+from .watch import Watch
+
+STOP_REQUESTED = "stop_requested"
+DELETE_REQUESTED = "delete_requested"
+
+
+class Lifecycle:
+    """Carries sandboxes from state to state, each change a background step of its own."""
+
+    def __init__(
+        self,
+        background: Background,
+        execs: Execs,
+        watch: Watch,
+        materializer: Materializer,
+        settings: Settings,
+    ) -> None:
+        self._background = background
+        self._execs = execs
+        self._watch = watch
+        self._materializer = materializer
+        self._settings = settings
+
+    def create(self, sandbox: Sandbox) -> None:
+        """Accept a create."""
+        sandbox.record(pb.SANDBOX_ACCEPTED, pb.SANDBOX_STATE_PENDING)
+        self._background.spawn(self._create(sandbox))
+
+    async def _create(self, sandbox: Sandbox) -> None:
+        await self._background.step()
+        if sandbox.state != pb.SANDBOX_STATE_PENDING:
+            return
+        materialize = pb.SandboxPhaseDetails(phase="materialize")
+        sandbox.record(pb.SANDBOX_PREPARING, pb.SANDBOX_STATE_PENDING, phase=materialize)
+        sandbox.materializing = True
+        await self._background.clock.sleep(self._settings.ready_delay)
+        try:
+            await self._materializer.create(sandbox)
+        except DockerError as error:
+            await self._outlive_removal(sandbox)
+            sandbox.fail("SANDBOX_CREATE_FAILED", str(error))
+        else:
+            await self._outlive_removal(sandbox)
+            sandbox.record(pb.SANDBOX_READY, pb.SANDBOX_STATE_READY)
+        sandbox.materializing = False
+
+    async def _outlive_removal(self, sandbox: Sandbox) -> None:
+        # A delete in the middle of the Docker work finds nothing to remove and is done at
+        # once; the create goes on and brings the sandbox back to life.
+        await self._background.step()
+        if sandbox.removal:
+            await asyncio.wait([sandbox.removal])
+            await self._background.step()
+
+    def stop(self, sandbox: Sandbox, reason: str = STOP_REQUESTED) -> None:
+        """Accept a stop; the state stays READY until it is done."""
+        if sandbox.state != pb.SANDBOX_STATE_READY:
+            raise sandbox_invalid_state(sandbox.id, expected="ready")
+        phase = pb.SandboxPhaseDetails(reason=reason)
+        sandbox.record(pb.SANDBOX_STOP_REQUESTED, phase=phase)
+        task = self._background.spawn(self._stop(sandbox, phase))
+        sandbox.stops.add(task)
+        task.add_done_callback(sandbox.stops.discard)
+
+    async def _stop(self, sandbox: Sandbox, phase: pb.SandboxPhaseDetails) -> None:
+        await self._grace(sandbox)
+        if self._settings.profile.stop_reports_container_death:
+            await self._background.step()
+            self._watch.died(sandbox, PRIMARY)
+        await self._background.step()
+        self._execs.kill_all(sandbox)
+        self._materializer.stop(sandbox)
+        sandbox.record(pb.SANDBOX_STOPPED, pb.SANDBOX_STATE_STOPPED, phase=phase)
+        sandbox.down.set()
+
+    async def _grace(self, sandbox: Sandbox) -> None:
+        down = asyncio.ensure_future(sandbox.down.wait())
+        grace = asyncio.ensure_future(self._background.clock.sleep(self._settings.stop_delay))
+        try:
+            await asyncio.wait((down, grace), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            down.cancel()
+            grace.cancel()
+
+    def resume(self, sandbox: Sandbox) -> None:
+        """Accept a resume of a stopped sandbox."""
+        if sandbox.state != pb.SANDBOX_STATE_STOPPED:
+            raise sandbox_invalid_state(sandbox.id, expected="stopped")
+        sandbox.record(pb.SANDBOX_ACCEPTED, pb.SANDBOX_STATE_PENDING)
+        sandbox.down.clear()
+        self._background.spawn(self._resume(sandbox))
+
+    async def _resume(self, sandbox: Sandbox) -> None:
+        await self._background.step(self._settings.ready_delay)
+        if sandbox.state != pb.SANDBOX_STATE_PENDING:
+            return
+        try:
+            await self._materializer.resume(sandbox)
+        except DockerError as error:
+            await self._background.step()
+            sandbox.fail("SANDBOX_RESUME_FAILED", str(error))
+        else:
+            await self._background.step()
+            sandbox.record(pb.SANDBOX_READY, pb.SANDBOX_STATE_READY)
+
+    def delete(self, sandbox: Sandbox, reason: str = DELETE_REQUESTED) -> bool:
+        """Accept a delete; False if one is under way or done, which changes nothing."""
+        if sandbox.state in (pb.SANDBOX_STATE_DELETING, pb.SANDBOX_STATE_DELETED):
+            return False
+        phase = pb.SandboxPhaseDetails(reason=reason)
+        sandbox.record(pb.SANDBOX_DELETE_REQUESTED, pb.SANDBOX_STATE_DELETING, phase=phase)
+        sandbox.removal = self._background.spawn(self._delete(sandbox, phase))
+        return True
+
+    async def _delete(self, sandbox: Sandbox, phase: pb.SandboxPhaseDetails) -> None:
+        await self._background.step()
+        self._execs.kill_all(sandbox)
+        sandbox.down.set()
+        if sandbox.stops:
+            # Their container is gone, so they end now, and first.
+            await asyncio.wait(sandbox.stops)
+        if not sandbox.materializing:
+            self._materializer.remove(sandbox)
+        await self._background.clock.stand_still(self._execs.remove_files(sandbox))
+        await self._background.step()
+        sandbox.record(pb.SANDBOX_DELETED, pb.SANDBOX_STATE_DELETED, phase=phase)
+        sandbox.down.clear()
+        sandbox.removal = None

@@ -1,0 +1,117 @@
+"""The Docker work behind a create and a resume."""
+
+from __future__ import annotations
+
+from .._commands.command import CannotPrepareError
+from .._commands.logs import log_folder
+from .._host.containers import Container, DockerError
+from .._host.docker import check_images, check_mounts, check_primary, check_tools
+from .._host.folders import make_folders
+from .._settings import Settings
+from .._time.background import Background
+from .execs import Execs
+from .names import Names
+from .sandbox import PRIMARY, Sandbox
+from .side_containers import SideContainers
+from .watch import Watch
+
+
+class Materializer:
+    """Makes the containers of sandboxes, starts them again and removes them."""
+
+    def __init__(
+        self, background: Background, execs: Execs, watch: Watch, settings: Settings
+    ) -> None:
+        self._background = background
+        self._execs = execs
+        self._watch = watch
+        self._settings = settings
+        self._names = Names(settings.profile, settings.host.docker)
+        self._sides = SideContainers(background, execs, watch, settings.profile, settings.host)
+
+    async def create(self, sandbox: Sandbox) -> None:
+        """Make and start all containers, and report the side containers.
+
+        What a failure leaves behind is removed.
+
+        Raises:
+            DockerError: It cannot be done.
+        """
+        try:
+            self._prepare(sandbox)
+            sandbox.containers = self._containers(sandbox)
+            await self._sides.start_required(sandbox)
+            await self._create_primary(sandbox)
+            await self._sides.run_required_hooks(sandbox, with_envs=True)
+        except DockerError:
+            self.remove(sandbox)
+            raise
+        await self._sides.report_required(sandbox)
+        await self._sides.start_others(sandbox)
+
+    def _prepare(self, sandbox: Sandbox) -> None:
+        settings, spec = self._settings, sandbox.spec
+        logs = log_folder(settings.log_root, sandbox.id)
+        check_tools(spec, settings.profile)
+        check_mounts(spec, logs)
+        check_images(spec, settings.host)
+        namesake = self._names.namesake(sandbox)
+        if namesake:
+            # Cleaning up after the failure removes the containers of that name.
+            self._names.release_network(namesake)
+            self._watch.remove(namesake, PRIMARY)
+            raise self._names.clash(sandbox)
+        self._names.take_network(sandbox)
+        try:
+            make_folders(logs)
+        except OSError as error:
+            raise DockerError(str(error)) from error
+
+    def _containers(self, sandbox: Sandbox) -> dict[str, Container]:
+        name = self._names.of(sandbox.id)
+        behavior = self._settings.host.behavior(sandbox.id, sandbox.spec.image)
+        primary = Container(f"agbox-primary-{name}", behavior, self._background.clock)
+        return {PRIMARY: primary, **self._sides.make(sandbox, name)}
+
+    async def _create_primary(self, sandbox: Sandbox) -> None:
+        check_primary(sandbox.spec, self._settings.host.docker)
+        await self._background.clock.sleep(sandbox.primary.behavior.starts_after)
+        sandbox.primary.create()
+        try:
+            await self._background.clock.stand_still(self._execs.prepare(sandbox))
+        except CannotPrepareError as error:
+            raise DockerError(str(error)) from error
+        self._start_primary(sandbox)
+
+    def _start_primary(self, sandbox: Sandbox) -> None:
+        self._names.take_ports(sandbox)
+        sandbox.primary.start()
+        exits_after = sandbox.primary.behavior.exits_after
+        if exits_after is not None:
+            ending = self._watch.exit_later(sandbox, PRIMARY, exits_after)
+            self._background.spawn(ending, of_host=True)
+
+    async def resume(self, sandbox: Sandbox) -> None:
+        """Start all containers again, and report the side containers.
+
+        Raises:
+            DockerError: It cannot be done.
+        """
+        await self._sides.start_required(sandbox)
+        self._start_primary(sandbox)
+        await self._sides.run_required_hooks(sandbox, with_envs=False)
+        await self._sides.report_required(sandbox)
+        await self._sides.resume_others(sandbox)
+
+    def stop(self, sandbox: Sandbox) -> None:
+        """Stop all containers; they can be started again."""
+        self._names.release_ports(sandbox)
+        for container in sandbox.containers.values():
+            container.stop()
+
+    def remove(self, sandbox: Sandbox) -> None:
+        """Remove all containers and what belongs to them."""
+        self._names.release_ports(sandbox)
+        self._names.release_network(sandbox)
+        for container in sandbox.containers.values():
+            container.remove()

@@ -1,0 +1,73 @@
+"""What only one sandbox can have at a time: names of networks, and ports of the host."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+
+from .._host.containers import DockerError
+from .._host.declared import DockerHost
+from .._protocol.profile import Profile
+from .._protocol.spec import Spec
+from .sandbox import Sandbox
+
+
+class Names:
+    """The names and the ports that are taken, each with the sandbox that has it."""
+
+    def __init__(self, profile: Profile, docker: DockerHost) -> None:
+        self._fold = profile.names_fold_underscores
+        self._networks: dict[str, Sandbox] = {}
+        self._ports: dict[tuple[int, int], Sandbox] = {}
+        self._foreign_ports = frozenset(docker.ports_in_use)
+
+    def of(self, sandbox_id: str) -> str:
+        """The part of container and network names that stands for a sandbox."""
+        return sandbox_id.replace("_", "-") if self._fold else sandbox_id
+
+    def namesake(self, sandbox: Sandbox) -> Sandbox | None:
+        """The other sandbox that has a network of the same name."""
+        return self._networks.get(self.of(sandbox.id))
+
+    def clash(self, sandbox: Sandbox) -> DockerError:
+        """Docker's complaint about a network of the same name."""
+        return DockerError(
+            "Error response from daemon: network with name "
+            f"agbox-net-{self.of(sandbox.id)} already exists"
+        )
+
+    def take_network(self, sandbox: Sandbox) -> None:
+        """Make the network of a sandbox."""
+        self._networks[self.of(sandbox.id)] = sandbox
+
+    def take_ports(self, sandbox: Sandbox) -> None:
+        """Publish the ports of a sandbox.
+
+        Raises:
+            DockerError: One is taken.
+        """
+        for number, protocol in _ports(sandbox.spec):
+            if number in self._foreign_ports or (number, protocol) in self._ports:
+                raise DockerError(
+                    "Error response from daemon: driver failed programming external "
+                    f"connectivity on endpoint agbox-primary-{self.of(sandbox.id)} "
+                    f"({secrets.token_hex(32)}): Bind for 127.0.0.1:{number} failed: "
+                    "port is already allocated"
+                )
+        self._ports.update(dict.fromkeys(_ports(sandbox.spec), sandbox))
+
+    def release_network(self, sandbox: Sandbox) -> None:
+        """Remove the network of a sandbox."""
+        name = self.of(sandbox.id)
+        if self._networks.get(name) is sandbox:
+            del self._networks[name]
+
+    def release_ports(self, sandbox: Sandbox) -> None:
+        """Give back the ports of a sandbox."""
+        for port in _ports(sandbox.spec):
+            if self._ports.get(port) is sandbox:
+                del self._ports[port]
+
+
+def _ports(spec: Spec) -> Iterator[tuple[int, int]]:
+    return ((port.host_port, port.protocol) for port in spec.ports)

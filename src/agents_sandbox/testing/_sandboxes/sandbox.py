@@ -1,0 +1,133 @@
+"""The record of one sandbox: its state, its events and the handle made of both."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from ..._wire import v02_pb2 as pb
+from .._host.containers import Container, ContainerState
+from .._protocol.profile import Profile
+from .._protocol.spec import Spec
+from .._time.clock import Clock
+from .events import EventLog
+
+PRIMARY = ""
+"""What stands for the primary where containers go by name; no service has that name."""
+
+
+class Sandbox:
+    """One sandbox, from the acceptance of its create until its record is purged."""
+
+    def __init__(self, sandbox_id: str, spec: Spec, clock: Clock, profile: Profile) -> None:
+        self.id = sandbox_id
+        self.spec = spec
+        self.state: pb.SandboxState = pb.SANDBOX_STATE_UNSPECIFIED
+        self.error_code: str = ""
+        self.error_message: str = ""
+        self.created_at: Timestamp = clock.now()
+        self.state_changed_at: Timestamp = self.created_at
+        self.log: EventLog = EventLog(sandbox_id, clock)
+        self.containers: dict[str, Container] = {}
+        """All containers by name, `PRIMARY` for the primary; empty until they are made."""
+        self.last_exec_end: Timestamp | None = None
+        """When an exec last finished or was cancelled."""
+        self.materializing: bool = False
+        """Whether a create is in the middle of its Docker work."""
+        self.down: asyncio.Event = asyncio.Event()
+        """Set once the primary is gone or stopped; cuts a stop short that waits for that."""
+        self.stops: set[asyncio.Task[None]] = set()
+        self.removal: asyncio.Task[None] | None = None
+        self._profile = profile
+
+    def forget_work(self) -> None:
+        """Drop all that a daemon does not find on its disk when it starts again."""
+        self.created_at = self.log.events[0].occurred_at
+        # Unlike the daemon that lived on, one that reads its disk takes every event that
+        # names a state for a change, also one of a side container.
+        named = (event for event in reversed(self.log.events) if event.sandbox_state)
+        self.state_changed_at = next(named).occurred_at
+        self.down.clear()
+        self.removal = None
+        self.materializing = False
+
+    def record(
+        self,
+        event_type: pb.EventType,
+        state: pb.SandboxState = pb.SANDBOX_STATE_UNSPECIFIED,
+        *,
+        phase: pb.SandboxPhaseDetails | None = None,
+        exec_details: pb.ExecEventDetails | None = None,
+        service: pb.ServiceEventDetails | None = None,
+    ) -> None:
+        """Append an event and enter the state that it names, if it names one."""
+        event = self.log.append(
+            pb.SandboxEvent(
+                event_type=event_type,
+                sandbox_state=state,
+                sandbox_phase=phase,
+                exec=exec_details,
+                service=service,
+            )
+        )
+        if state not in (pb.SANDBOX_STATE_UNSPECIFIED, self.state):
+            self.state = state
+            self.state_changed_at = event.occurred_at
+            self.error_code = self.error_message = ""
+
+    def fail(self, code: str, message: str) -> None:
+        """Enter FAILED for the given reason."""
+        phase = pb.SandboxPhaseDetails(error_code=code, error_message=message)
+        self.record(pb.SANDBOX_FAILED, pb.SANDBOX_STATE_FAILED, phase=phase)
+        self.error_code = code
+        self.error_message = message
+
+    @property
+    def primary(self) -> Container:
+        """The primary container, once it was made."""
+        return self.containers[PRIMARY]
+
+    def container(self, name: str) -> Container:
+        """A container that is there, running or not.
+
+        Raises:
+            ValueError: There is none of that name.
+        """
+        container = self.containers.get(name)
+        if container is None or container.state is ContainerState.GONE:
+            what = f"container {name!r}" if name else "primary container"
+            raise ValueError(f"sandbox {self.id} has no {what}")
+        return container
+
+    def report(
+        self, event_type: pb.EventType, name: str, error_code: str = "", error_message: str = ""
+    ) -> None:
+        """Append an event about a side container; the state stays as it is."""
+        details = pb.ServiceEventDetails(
+            service_name=name, error_code=error_code, error_message=error_message
+        )
+        self.record(event_type, self.state, service=details)
+
+    def handle(self) -> Message:
+        """What Create, Get and List answer, in the daemon's dialect."""
+        fields: dict[str, Any] = {
+            "sandbox_id": self.id,
+            "state": self.state,
+            "last_event_sequence": self.log.head,
+            "labels": self.spec.labels,
+            "created_at": self.created_at,
+            "image": self.spec.image,
+        }
+        if self._profile.handle_tells_failures:
+            fields["error_code"] = self.error_code
+            fields["error_message"] = self.error_message
+            fields["state_changed_at"] = self.state_changed_at
+        return self._profile.dialect.encode_handle(self.spec, fields)
+
+    def matches(self, selector: Mapping[str, str]) -> bool:
+        """Whether every label of the selector is there with exactly that value."""
+        return selector.items() <= self.spec.labels.items()

@@ -1,0 +1,131 @@
+"""The gRPC side: generic handlers made from the method table, around the service."""
+
+from __future__ import annotations
+
+import re
+from contextlib import aclosing
+from typing import Any
+
+import grpc
+import grpc.aio
+from google.protobuf.message import Message
+
+from ..._wire import v02_pb2 as pb
+from ..._wire.methods import SERVICE, Method
+from .._faults.rules import Answer, Call
+from .._faults.stack import FaultStack
+from .._protocol.refusals import StatusError, shutting_down
+from .._sandboxes.events import EventStream
+from .recorder import RecordedCall, Recorder
+from .service import Service
+
+_MANY = 1_000_000
+
+OPTIONS = (
+    # The daemon's own limit.
+    ("grpc.max_receive_message_length", 4 * 1024 * 1024),
+    ("grpc.max_send_message_length", -1),
+    # Else the C core sheds calls once about a thousand wait.
+    ("grpc.server.max_pending_requests", _MANY),
+    ("grpc.server.max_pending_requests_hard_limit", _MANY),
+    # Else, on a busy host, it cancels those that have waited for 30 seconds.
+    ("grpc.server_max_unrequested_time_in_server", _MANY),
+)
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class Handlers:
+    """Puts recording and faults around each RPC."""
+
+    def __init__(self, service: Service, recorder: Recorder, faults: FaultStack) -> None:
+        self._service = service
+        self._recorder = recorder
+        self._faults = faults
+        self._closing = False
+
+    def generic(self) -> grpc.GenericRpcHandler:
+        """One handler for all RPCs of the service; others are UNIMPLEMENTED."""
+        handlers = {method.name: self._handler(method) for method in self._service.methods}
+        return grpc.method_handlers_generic_handler(SERVICE, handlers)
+
+    def refuse(self) -> None:
+        """Refuse further calls; those that are served go on."""
+        self._closing = True
+
+    def close(self) -> None:
+        """Refuse further calls, and let go of those that faults hold back.
+
+        What waited any longer would be cancelled, and gRPC prints tracebacks of that.
+        """
+        self.refuse()
+        self._faults.release()
+
+    def _handler(self, method: Method[Any, Any]) -> grpc.RpcMethodHandler[Any, Any]:
+        rpc = getattr(self._service, _snake_case(method.name))
+        make = (
+            grpc.unary_stream_rpc_method_handler
+            if method.streams
+            else grpc.unary_unary_rpc_method_handler
+        )
+
+        async def serve(request: Message, context: Context) -> Answer:
+            self._recorder.add_call(_recorded(method, request, context))
+            call = Call(method.name, request)
+
+            async def proceed() -> Answer:
+                if self._closing:
+                    raise shutting_down()
+                answer: Message | EventStream = rpc(request)
+                if isinstance(answer, EventStream):
+                    await self._send_events(call, answer, context)
+                    return None
+                return answer
+
+            try:
+                if self._closing:
+                    raise shutting_down()
+                return await self._faults.serve(call, proceed)
+            except StatusError as failure:
+                await context.abort(failure.code, failure.message, _trailers(failure))
+
+        return make(
+            serve,
+            request_deserializer=method.request_type.FromString,
+            response_serializer=_serialize,
+        )
+
+    async def _send_events(self, call: Call, stream: EventStream, context: Context) -> None:
+        async def send(event: pb.SandboxEvent) -> None:
+            await context.write(event)
+            call.sent += 1
+
+        self._recorder.stream_opened(call.request.sandbox_id)
+        try:
+            async with aclosing(stream.events()) as events:
+                async for event in events:
+                    await self._faults.send(call, event, send)
+        finally:
+            stream.close()
+            self._recorder.stream_closed(call.request.sandbox_id)
+
+
+def _snake_case(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
+def _recorded(method: Method[Any, Any], request: Message, context: Context) -> RecordedCall:
+    return RecordedCall(
+        method=method.name,
+        request=request,
+        metadata=tuple((key, value) for key, value in context.invocation_metadata() or ()),
+        time_remaining=context.time_remaining(),
+    )
+
+
+def _trailers(failure: StatusError) -> tuple[tuple[str, bytes], ...]:
+    return () if failure.details is None else (("grpc-status-details-bin", failure.details),)
+
+
+def _serialize(answer: Message | bytes) -> bytes:
+    return answer if isinstance(answer, bytes) else answer.SerializeToString()

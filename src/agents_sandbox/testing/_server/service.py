@@ -1,0 +1,150 @@
+"""The thirteen RPCs: from request message to answer message."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from ..._wire import v02_pb2 as pb
+from .._commands.command import Runner
+from .._protocol.refusals import StatusError, invalid_argument
+from .._sandboxes.events import EventStream
+from .._sandboxes.execs import Execs
+from .._sandboxes.lifecycle import Lifecycle
+from .._sandboxes.materialize import Materializer
+from .._sandboxes.recovery import Recovery
+from .._sandboxes.registry import Sandboxes
+from .._sandboxes.retention import Retention
+from .._sandboxes.watch import Watch
+from .._settings import Settings
+from .._time.background import Background
+from .._validation.create import accepted_spec
+
+_ACCEPTED = pb.AcceptedResponse(accepted=True)
+
+
+class Service:
+    """The daemon without its server; lives on one event loop.
+
+    Each RPC is a plain function: it answers at once, and what takes time goes on in the
+    background. Functions that refuse raise `StatusError`.
+    """
+
+    def __init__(self, background: Background, runner: Runner, settings: Settings) -> None:
+        profile = settings.profile
+        self.methods = profile.dialect.methods
+        self.sandboxes = Sandboxes(background.clock, profile)
+        self.execs = Execs(background, runner, settings.log_root)
+        self.watch = Watch(background, self.execs, profile)
+        materializer = Materializer(background, self.execs, self.watch, settings)
+        self.lifecycle = Lifecycle(background, self.execs, self.watch, materializer, settings)
+        self._recovery = Recovery(self.execs, self.watch, materializer, profile)
+        self.retention = Retention(background, self.sandboxes, self.execs, self.lifecycle, settings)
+        self._background = background
+        self._profile = profile
+        self._host_paths = settings.host.paths
+        self._answers = {method.name: method.response_type for method in self.methods}
+
+    async def wake_up(self) -> None:
+        """Begin to live, with what an earlier life left behind."""
+        self.watch.wake_up()
+        for sandbox in self.sandboxes:
+            await self._recovery.recover(sandbox)
+        self._background.spawn(self.retention.run())
+
+    async def die(self) -> None:
+        """Drop all work; what is on the disk of a real daemon stays."""
+        await self._background.end_life()
+        self.watch.die()
+
+    def end_streams(self, failure: StatusError | None) -> None:
+        """End all open event streams: with a failure, or cleanly."""
+        for sandbox in self.sandboxes:
+            sandbox.log.end_streams(failure)
+
+    def ping(self, _: pb.PingRequest) -> pb.PingResponse:
+        """Name the daemon and its version."""
+        return pb.PingResponse(version=self._profile.version, daemon="agboxd")
+
+    def create_sandbox(self, request: Any) -> Any:
+        """Accept a sandbox; a bad spec is reported before a bad id."""
+        spec = accepted_spec(request, self._profile, self._host_paths)
+        sandbox = self.sandboxes.add(request.sandbox_id, spec)
+        self.lifecycle.create(sandbox)
+        return self._answers["CreateSandbox"](sandbox=sandbox.handle())
+
+    def get_sandbox(self, request: pb.GetSandboxRequest) -> Any:
+        """Show a sandbox, also a deleted one."""
+        sandbox = self.sandboxes.get(request.sandbox_id)
+        return self._answers["GetSandbox"](sandbox=sandbox.handle())
+
+    def list_sandboxes(self, request: pb.ListSandboxesRequest) -> Any:
+        """Show all sandboxes with the given labels."""
+        selector = dict(request.label_selector)
+        return self._answers["ListSandboxes"](
+            sandboxes=[
+                sandbox.handle()
+                for sandbox in self.sandboxes.listed()
+                if sandbox.matches(selector)
+                and (request.include_deleted or sandbox.state != pb.SANDBOX_STATE_DELETED)
+            ]
+        )
+
+    def resume_sandbox(self, request: pb.ResumeSandboxRequest) -> pb.AcceptedResponse:
+        """Accept a resume."""
+        self.lifecycle.resume(self.sandboxes.get(request.sandbox_id))
+        return _ACCEPTED
+
+    def stop_sandbox(self, request: pb.StopSandboxRequest) -> pb.AcceptedResponse:
+        """Accept a stop."""
+        self.lifecycle.stop(self.sandboxes.get(request.sandbox_id))
+        return _ACCEPTED
+
+    def delete_sandbox(self, request: pb.DeleteSandboxRequest) -> pb.AcceptedResponse:
+        """Accept a delete, in any state and any number of times."""
+        self.lifecycle.delete(self.sandboxes.get(request.sandbox_id))
+        return _ACCEPTED
+
+    def delete_sandboxes(self, request: pb.DeleteSandboxesRequest) -> pb.DeleteSandboxesResponse:
+        """Start to delete all sandboxes with the given labels."""
+        selector = dict(request.label_selector)
+        if not selector:
+            raise invalid_argument("label_selector must not be empty")
+        deleted = sorted(
+            sandbox.id
+            for sandbox in self.sandboxes
+            if sandbox.matches(selector) and self.lifecycle.delete(sandbox)
+        )
+        return pb.DeleteSandboxesResponse(deleted_sandbox_ids=deleted, deleted_count=len(deleted))
+
+    def subscribe_sandbox_events(self, request: pb.SubscribeSandboxEventsRequest) -> EventStream:
+        """Open an event stream; the caller closes it."""
+        sandbox = self.sandboxes.get(request.sandbox_id)
+        snapshot = partial(self.execs.snapshot, sandbox)
+        return sandbox.log.open_stream(
+            request.from_sequence, snapshot if request.include_current_snapshot else None
+        )
+
+    def create_exec(self, request: pb.CreateExecRequest) -> pb.CreateExecResponse:
+        """Accept an exec."""
+        item = self.execs.create(self.sandboxes.get(request.sandbox_id), request)
+        return pb.CreateExecResponse(
+            exec_id=item.id,
+            stdout_log_path=str(item.command.stdout_path),
+            stderr_log_path=str(item.command.stderr_path),
+        )
+
+    def cancel_exec(self, request: pb.CancelExecRequest) -> pb.AcceptedResponse:
+        """Cancel a running exec."""
+        self.execs.cancel(request.exec_id)
+        return _ACCEPTED
+
+    def get_exec(self, request: pb.GetExecRequest) -> pb.GetExecResponse:
+        """Show an exec."""
+        return pb.GetExecResponse(exec=self.execs.get(request.exec_id).status())
+
+    def list_active_execs(self, request: pb.ListActiveExecsRequest) -> pb.ListActiveExecsResponse:
+        """Show the running execs; a sandbox id that is set but unknown has none."""
+        sandbox_id = request.sandbox_id if request.HasField("sandbox_id") else None
+        active = self.execs.active(sandbox_id)
+        return pb.ListActiveExecsResponse(execs=[item.status() for item in active])

@@ -1,0 +1,30 @@
+"""The handle of a pause."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .._checks import check_count
+
+
+class Pause:
+    """A pause that is on; see `FakeDaemon.paused()`."""
+
+    def __init__(self, advance: Callable[[int, float], None]) -> None:
+        self._advance = advance
+
+    def step(self, count: int = 1, *, timeout: float = 10.0) -> None:
+        """Let exactly `count` frozen changes happen, oldest first; wait for them to come up.
+
+        Args:
+            count: How many changes.
+            timeout: Seconds to wait at most.
+
+        Raises:
+            TypeError: `count` is no integer.
+            ValueError: It is less than 1.
+            TimeoutError: There was nothing to let happen.
+            RuntimeError: The daemon is not running.
+        """
+        check_count("count", count)
+        self._advance(count, timeout)
