@@ -14,8 +14,8 @@ from agents_sandbox._wire import methods
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import FakeDaemon
 from agents_sandbox.testing._commands.command import CannotStartError, Command
+from agents_sandbox.testing._commands.on_exec import Scripts
 from agents_sandbox.testing._commands.scripted import ScriptedRunner, SilentRunner
-from agents_sandbox.testing._commands.scripts import Scripts
 from agents_sandbox.testing._protocol.spec import Spec
 
 from .raw import Raw, connected

@@ -5,7 +5,7 @@ Run it inside a test process with `FakeDaemon`, or beside it with
 """
 
 from ._commands.handlers import ExecContext, ExecHandler
-from ._commands.scripts import ExecMatch, ExecScript
+from ._commands.on_exec import ExecMatch, ExecScript
 from ._daemon import FakeDaemon
 from ._faults.chaos import Chaos
 from ._faults.faults import Faults

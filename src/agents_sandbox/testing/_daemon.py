@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from .._wire import v02_pb2 as pb
+from ._commands.on_exec import ExecMatch, ExecScript, Scripts
 from ._commands.passthrough import PassThroughRunner
 from ._commands.scripted import ScriptedRunner, SilentRunner
-from ._commands.scripts import ExecMatch, ExecScript, Scripts
 from ._expectations import assert_all_used, place_of_caller
 from ._faults.faults import Faults
 from ._faults.rules import check_method

@@ -8,7 +8,7 @@ from .._protocol.spec import Spec
 from .._time.clock import Sleep
 from .command import CannotStartError, Command, Process, Runner
 from .handlers import ExecContext, ExecHandler, HandlerError, Output, run_handler
-from .scripts import NoStart, Plan, Scripts, Wait
+from .on_exec import NoStart, Plan, Scripts, Wait
 
 
 class SilentRunner(Runner):
