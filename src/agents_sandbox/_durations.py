@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
-from fractions import Fraction
 from typing import TypeAlias
 
+from ._go_durations import parse_nanoseconds
 from .errors import InvalidArgumentError
 
 DurationLike: TypeAlias = timedelta | float | str
 """A `timedelta`, a number of seconds, or a Go duration string such as `"1m30s"`."""
-
-# Source: Go's time.ParseDuration, whose strings the daemon's own configuration
-# and config_yaml use. Both micro signs (U+00B5, U+03BC) are accepted there.
-_MICROSECONDS = {
-    "ns": Fraction(1, 1000),
-    "us": Fraction(1),
-    "\u00b5s": Fraction(1),
-    "\u03bcs": Fraction(1),
-    "ms": Fraction(1000),
-    "s": Fraction(1_000_000),
-    "m": Fraction(60_000_000),
-    "h": Fraction(3_600_000_000),
-}
-_PART = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|\u00b5s|\u03bcs|ms|s|m|h)")
-_WHOLE = re.compile(rf"([-+]?)(0|(?:{_PART.pattern})+)")
 
 
 def parse_duration(text: str) -> timedelta:
@@ -41,21 +25,17 @@ def parse_duration(text: str) -> timedelta:
         InvalidArgumentError: Not such a string, or finer than a microsecond,
             the resolution of `timedelta`.
     """
-    whole = _WHOLE.fullmatch(text)
-    if whole is None:
+    try:
+        microseconds = parse_nanoseconds(text) / 1000
+        duration = timedelta(microseconds=int(microseconds))
+    except ValueError as error:
         raise InvalidArgumentError(
             f"invalid duration {text!r}: write a number with its unit (ns, us, ms, s, m, h), "
             'for example "5s" or "1m30s"'
-        )
-    try:
-        total = sum(
-            (Fraction(number) * _MICROSECONDS[unit] for number, unit in _PART.findall(whole[2])),
-            Fraction(0),
-        )
-        duration = timedelta(microseconds=int(total) * (-1 if whole[1] == "-" else 1))
-    except (OverflowError, ValueError) as error:  # ValueError: over 4,300 digits
+        ) from error
+    except OverflowError as error:
         raise InvalidArgumentError(f"invalid duration {text[:40]!r}: too long") from error
-    if total.denominator != 1:
+    if microseconds.denominator != 1:
         raise InvalidArgumentError(f"invalid duration {text!r}: finer than a microsecond")
     return duration
 

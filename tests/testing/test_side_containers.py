@@ -12,8 +12,7 @@ from google.protobuf.duration_pb2 import Duration
 from agents_sandbox._wire import methods
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import ContainerBehavior, DockerHost, ExecContext, FakeDaemon
-from agents_sandbox.testing._sandboxes.side_containers import health_wait
-from agents_sandbox.testing._validation.durations import format_duration
+from agents_sandbox.testing._sandboxes.side_containers import format_duration, health_wait
 
 from .raw import Raw, connected, name
 

@@ -9,8 +9,7 @@ import shlex
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from .._durations import parse_duration
-from ..errors import InvalidArgumentError
+from .._go_durations import parse_nanoseconds
 from ._commands.handlers import checked_exit_code
 from ._faults.rules import check_method
 from ._host.declared import ContainerBehavior, DockerHost
@@ -265,8 +264,8 @@ def seconds(text: str) -> float:
         value = float(text)
     except ValueError:
         try:
-            value = parse_duration(text).total_seconds()
-        except InvalidArgumentError as error:
+            value = float(parse_nanoseconds(text) / 1_000_000_000)
+        except (ValueError, OverflowError) as error:
             raise argparse.ArgumentTypeError(
                 f"no time: {text!r}; write seconds, or a Go duration such as 1m30s"
             ) from error

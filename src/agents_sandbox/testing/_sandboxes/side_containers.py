@@ -16,7 +16,6 @@ from .._host.docker import check_side_container
 from .._protocol.profile import Profile
 from .._protocol.spec import SideContainer
 from .._time.background import Background
-from .._validation.durations import format_duration
 from .execs import Execs
 from .sandbox import Sandbox
 from .watch import Watch
@@ -164,6 +163,18 @@ def _unhealthy(item: SideContainer, container: Container, wait: float, now: str)
         f"service {container.name} did not become healthy within {format_duration(wait)} "
         f"(status=unhealthy failing_streak={retries} last_log={now})"
     )
+
+
+def format_duration(seconds: float) -> str:
+    """Write a duration of 1 ms or more as Go's `Duration.String()` does, to the millisecond."""
+    milliseconds = round(seconds * 1000)
+    if milliseconds < 1000:
+        return f"{milliseconds}ms"
+    minutes, rest = divmod(milliseconds, 60_000)
+    text = f"{rest / 1000:g}s"
+    if minutes:
+        text = f"{minutes}m{text}"
+    return text
 
 
 def _others(sandbox: Sandbox) -> list[SideContainer]:
