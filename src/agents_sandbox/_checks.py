@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import sys
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import TypeVar
 
+from ._facts import ID, MAX_PORT
 from ._frozen import FrozenMapping
 from .errors import InvalidArgumentError
 
 ItemT = TypeVar("ItemT")
-
-_MAX_PORT = 65535
-
-# Source: the daemon's rule for the ids that a caller may provide.
-_ID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]{2,198}[a-zA-Z0-9]")
 
 
 def text(name: str, value: object) -> str:
@@ -95,7 +90,7 @@ def lookup_id(name: str, value: object) -> str:
 def new_id(name: str, value: object) -> str:
     """Check an id that the daemon is asked to give to something new."""
     checked = text(name, value)
-    if _ID.fullmatch(checked) is None:
+    if ID.fullmatch(checked) is None:
         raise InvalidArgumentError(
             f"{name} must be 4 to 200 characters, start and end with a letter or digit, and "
             f"contain only ASCII letters, digits, hyphens or underscores: {checked!r}"
@@ -112,7 +107,7 @@ def integer(name: str, value: object, *, minimum: int = 0, maximum: int) -> int:
 
 def port(name: str, value: object) -> int:
     """Check the number of a port."""
-    return integer(name, value, minimum=1, maximum=_MAX_PORT)
+    return integer(name, value, minimum=1, maximum=MAX_PORT)
 
 
 def seconds(name: str, value: object) -> float:

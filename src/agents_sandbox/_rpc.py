@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError, Message
 
 from ._address import DaemonAddress
 from ._deadline import Deadline
+from ._facts import Reason
 from ._frozen import FrozenMapping
 from ._wire.methods import Method
 from ._wire.status import TRAILER, ErrorInfo, decode_error_info
@@ -56,11 +57,13 @@ _UINT64 = re.compile("[0-9]{1,20}")
 
 # The next step for whoever reads the message, by the daemon's reason or else by the status code.
 _HINTS = {
-    "SANDBOX_ID_ALREADY_EXISTS": "ids are never freed: choose another, or leave it out",
-    "EXEC_ID_ALREADY_EXISTS": "ids are never freed: choose another, or leave it out",
-    "SANDBOX_NOT_READY": "wait until it is READY; a STOPPED one can be resumed",
-    "SANDBOX_INVALID_STATE": "a stop needs READY, a resume needs STOPPED",
-    "SANDBOX_EVENT_SEQUENCE_EXPIRED": "subscribe from 0, or from a handle's last_event_sequence",
+    Reason.SANDBOX_ID_ALREADY_EXISTS: "ids are never freed: choose another, or leave it out",
+    Reason.EXEC_ID_ALREADY_EXISTS: "ids are never freed: choose another, or leave it out",
+    Reason.SANDBOX_NOT_READY: "wait until it is READY; a STOPPED one can be resumed",
+    Reason.SANDBOX_INVALID_STATE: "a stop needs READY, a resume needs STOPPED",
+    Reason.SANDBOX_EVENT_SEQUENCE_EXPIRED: (
+        "subscribe from 0, or from a handle's last_event_sequence"
+    ),
     "UNIMPLEMENTED": "the peer does not know this call: it is no agents-sandbox daemon",
 }
 

@@ -30,6 +30,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from ._facts import Reason
 from ._frozen import FrozenMapping
 
 if TYPE_CHECKING:
@@ -212,16 +213,16 @@ class ExecAlreadyTerminalError(ExecNotRunningError):
 # Source: the daemon's table of ErrorInfo reasons. SANDBOX_CONFLICT and
 # EXEC_NOT_RUNNING exist there although no released daemon raises them.
 REASONS: Mapping[str, type[SandboxClientError]] = {
-    "SANDBOX_NOT_FOUND": SandboxNotFoundError,
-    "SANDBOX_ID_ALREADY_EXISTS": SandboxConflictError,
-    "SANDBOX_CONFLICT": SandboxConflictError,
-    "SANDBOX_NOT_READY": SandboxNotReadyError,
-    "SANDBOX_INVALID_STATE": SandboxInvalidStateError,
-    "SANDBOX_EVENT_SEQUENCE_EXPIRED": SandboxSequenceExpiredError,
-    "EXEC_ID_ALREADY_EXISTS": ExecConflictError,
-    "EXEC_NOT_FOUND": ExecNotFoundError,
-    "EXEC_NOT_RUNNING": ExecNotRunningError,
-    "EXEC_ALREADY_TERMINAL": ExecAlreadyTerminalError,
+    Reason.SANDBOX_NOT_FOUND: SandboxNotFoundError,
+    Reason.SANDBOX_ID_ALREADY_EXISTS: SandboxConflictError,
+    Reason.SANDBOX_CONFLICT: SandboxConflictError,
+    Reason.SANDBOX_NOT_READY: SandboxNotReadyError,
+    Reason.SANDBOX_INVALID_STATE: SandboxInvalidStateError,
+    Reason.SANDBOX_EVENT_SEQUENCE_EXPIRED: SandboxSequenceExpiredError,
+    Reason.EXEC_ID_ALREADY_EXISTS: ExecConflictError,
+    Reason.EXEC_NOT_FOUND: ExecNotFoundError,
+    Reason.EXEC_NOT_RUNNING: ExecNotRunningError,
+    Reason.EXEC_ALREADY_TERMINAL: ExecAlreadyTerminalError,
 }
 
 # What a status means when it carries no reason we know. A lost call has a look at the socket

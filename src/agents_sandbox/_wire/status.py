@@ -19,7 +19,8 @@ DOMAIN = "agents-sandbox"
 TRAILER = "grpc-status-details-bin"
 """Trailing metadata key that carries the details."""
 
-_ERROR_INFO_URL = "type.googleapis.com/google.rpc.ErrorInfo"
+ERROR_INFO_TYPE = "type.googleapis.com/google.rpc.ErrorInfo"
+"""Type of the detail that holds one."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def decode_error_info(details: bytes | None) -> ErrorInfo | None:
         return None
     try:
         for detail in pb.Status.FromString(details).details:
-            if detail.type_url == _ERROR_INFO_URL:
+            if detail.type_url == ERROR_INFO_TYPE:
                 info = pb.ErrorInfo.FromString(detail.value)
                 if info.domain == DOMAIN:
                     return ErrorInfo(info.reason, dict(info.metadata))

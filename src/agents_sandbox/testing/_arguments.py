@@ -9,12 +9,12 @@ import shlex
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from .._facts import MAX_PORT
 from .._go_durations import parse_nanoseconds
 from ._commands.handlers import checked_exit_code
 from ._faults.rules import check_method
 from ._host.declared import ContainerBehavior, DockerHost
 from ._protocol.profile import PROFILES
-from ._protocol.spec import MAX_PORT
 from ._settings import CLEANUP_TTL
 
 _CONTAINERS = "healthy, unhealthy, slow:TIME, crashing[:TIME], error:MESSAGE"

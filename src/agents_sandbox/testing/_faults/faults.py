@@ -10,8 +10,9 @@ from typing import Literal, TypeVar
 
 import grpc
 
+from ..._wire.status import DOMAIN
 from .._expectations import place_of_caller
-from .._protocol.refusals import DOMAIN, StatusError
+from .._protocol.refusals import StatusError
 from .._protocol.wire_message import WireMessage, wire_bytes
 from .._time.clock import Sleep
 from .chaos import Chaos

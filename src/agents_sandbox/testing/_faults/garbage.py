@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 
 from google.protobuf.any_pb2 import Any as AnyMessage
 
+from ..._wire.status import DOMAIN, ERROR_INFO_TYPE
 from ..._wire.status_pb2 import Status
-from .._protocol.refusals import DOMAIN, ERROR_INFO_TYPE, StatusError, status_details
+from .._protocol.refusals import StatusError, status_details
 
 
 def _truncated(failure: StatusError) -> bytes:

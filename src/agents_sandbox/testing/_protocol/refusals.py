@@ -10,10 +10,9 @@ from collections.abc import Mapping
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
 
+from ..._facts import Reason
+from ..._wire.status import DOMAIN, ERROR_INFO_TYPE
 from ..._wire.status_pb2 import ErrorInfo, Status
-
-DOMAIN = "agents-sandbox"
-ERROR_INFO_TYPE = "type.googleapis.com/google.rpc.ErrorInfo"
 
 
 class StatusError(Exception):
@@ -57,7 +56,7 @@ def sandbox_not_found(sandbox_id: str) -> StatusError:
     """No such sandbox, or its record was purged."""
     return _refusal(
         grpc.StatusCode.NOT_FOUND,
-        "SANDBOX_NOT_FOUND",
+        Reason.SANDBOX_NOT_FOUND,
         f"sandbox {sandbox_id} was not found",
         {"sandbox_id": sandbox_id},
     )
@@ -67,7 +66,7 @@ def sandbox_id_already_exists(sandbox_id: str) -> StatusError:
     """The id was accepted before, be it by a sandbox long gone."""
     return _refusal(
         grpc.StatusCode.ALREADY_EXISTS,
-        "SANDBOX_ID_ALREADY_EXISTS",
+        Reason.SANDBOX_ID_ALREADY_EXISTS,
         f"sandbox_id {sandbox_id} already exists",
         {"sandbox_id": sandbox_id},
     )
@@ -77,7 +76,7 @@ def sandbox_not_ready(sandbox_id: str) -> StatusError:
     """Only a READY sandbox takes an exec."""
     return _refusal(
         grpc.StatusCode.FAILED_PRECONDITION,
-        "SANDBOX_NOT_READY",
+        Reason.SANDBOX_NOT_READY,
         f"sandbox {sandbox_id} is not ready",
         {"sandbox_id": sandbox_id},
     )
@@ -87,7 +86,7 @@ def sandbox_invalid_state(sandbox_id: str, *, expected: str) -> StatusError:
     """Stop or resume was asked of a sandbox that is not `expected` ("ready", "stopped")."""
     return _refusal(
         grpc.StatusCode.FAILED_PRECONDITION,
-        "SANDBOX_INVALID_STATE",
+        Reason.SANDBOX_INVALID_STATE,
         f"sandbox {sandbox_id} is not {expected}",
         {"sandbox_id": sandbox_id},
     )
@@ -97,7 +96,7 @@ def exec_not_found(exec_id: str) -> StatusError:
     """No such exec, or its sandbox was purged."""
     return _refusal(
         grpc.StatusCode.NOT_FOUND,
-        "EXEC_NOT_FOUND",
+        Reason.EXEC_NOT_FOUND,
         f"exec {exec_id} was not found",
         {"exec_id": exec_id},
     )
@@ -107,7 +106,7 @@ def exec_id_already_exists(exec_id: str) -> StatusError:
     """The id was accepted before, in whatever sandbox."""
     return _refusal(
         grpc.StatusCode.ALREADY_EXISTS,
-        "EXEC_ID_ALREADY_EXISTS",
+        Reason.EXEC_ID_ALREADY_EXISTS,
         f"exec_id {exec_id} already exists",
         {"exec_id": exec_id},
     )
@@ -117,7 +116,7 @@ def exec_already_terminal(exec_id: str) -> StatusError:
     """There is nothing left to cancel."""
     return _refusal(
         grpc.StatusCode.FAILED_PRECONDITION,
-        "EXEC_ALREADY_TERMINAL",
+        Reason.EXEC_ALREADY_TERMINAL,
         f"exec {exec_id} is already terminal",
         {"exec_id": exec_id},
     )
@@ -138,7 +137,7 @@ def event_sequence_expired(sandbox_id: str, from_sequence: int) -> StatusError:
     """The stream was asked to start beyond the newest event."""
     return _refusal(
         grpc.StatusCode.OUT_OF_RANGE,
-        "SANDBOX_EVENT_SEQUENCE_EXPIRED",
+        Reason.SANDBOX_EVENT_SEQUENCE_EXPIRED,
         f"sandbox {sandbox_id} event sequence {from_sequence} is outside retained history",
         {"sandbox_id": sandbox_id, "from_sequence": str(from_sequence)},
     )

@@ -12,7 +12,6 @@ WORKSPACE = "/workspace"
 """The working directory of the primary container."""
 HOME = "/home/agbox"
 """The home of the user in it."""
-MAX_PORT = 65535
 LIMITS = ("cpu_limit", "memory_limit", "disk_limit")
 """The fields that limit what a container may use."""
 

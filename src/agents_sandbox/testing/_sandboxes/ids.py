@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Callable
 
+from ..._facts import ID
 from .._protocol.refusals import StatusError, invalid_argument
 
-_ID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]{2,198}[a-zA-Z0-9]")
 _MIN_BYTES = 4
 
 
@@ -30,7 +29,7 @@ class IdRegistry:
             return str(uuid.uuid4())
         if len(wanted.encode()) < _MIN_BYTES:
             raise invalid_argument(f"{self._field} must be at least {_MIN_BYTES} characters")
-        if not _ID.fullmatch(wanted):
+        if not ID.fullmatch(wanted):
             raise invalid_argument(
                 f"{self._field} must be 4-200 characters, start and end with a letter or digit, "
                 "and contain only letters, digits, hyphens, or underscores"

@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 
 from ..._wire import v02_pb2 as pb
 from ..._wire.methods import SERVICE, Method
+from ..._wire.status import TRAILER
 from .._faults.rules import Answer, Call
 from .._faults.stack import FaultStack
 from .._protocol.refusals import StatusError, shutting_down
@@ -124,7 +125,7 @@ def _recorded(method: Method[Any, Any], request: Message, context: Context) -> R
 
 
 def _trailers(failure: StatusError) -> tuple[tuple[str, bytes], ...]:
-    return () if failure.details is None else (("grpc-status-details-bin", failure.details),)
+    return () if failure.details is None else ((TRAILER, failure.details),)
 
 
 def _serialize(answer: Message | bytes) -> bytes:

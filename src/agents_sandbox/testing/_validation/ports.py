@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ..._facts import MAX_PORT
 from .._protocol.refusals import invalid_argument
-from .._protocol.spec import MAX_PORT, Port
+from .._protocol.spec import Port
 from .strconv import quoted
 
 _PROTOCOLS = ("tcp", "udp", "sctp")  # each at its number on the wire
