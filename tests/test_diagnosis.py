@@ -87,20 +87,20 @@ def test_something_else(folder: Path, make: Callable[[Path], None]) -> None:
 def test_a_stale_socket(folder: Path) -> None:
     listen(folder / "agboxd.sock").close()
     told = diagnosis(folder / "agboxd.sock")
-    assert told == "nobody listens there, the socket is stale. Start agboxd"
+    assert told == "nothing listens there: the socket is stale. Start agboxd"
 
 
 def test_a_listening_socket_is_not_to_blame(folder: Path) -> None:
     with listen(folder / "agboxd.sock"):
         told = diagnosis(folder / "agboxd.sock", "Socket closed")
-    assert told.startswith("somebody listens there, but the connection failed (Socket closed)")
+    assert told.startswith("the socket accepts connections, but the call failed (Socket closed)")
 
 
 def test_a_socket_behind_a_link_is_found(folder: Path) -> None:
     (folder / "link.sock").symlink_to(folder / "agboxd.sock")
     assert diagnosis(folder / "link.sock").startswith("the socket does not exist")
     with listen(folder / "agboxd.sock"):
-        assert "the connection failed (said)" in diagnosis(folder / "link.sock")
+        assert "the call failed (said)" in diagnosis(folder / "link.sock")
 
 
 def test_a_socket_of_another_kind(folder: Path) -> None:
@@ -123,14 +123,14 @@ def test_a_loop_of_links(folder: Path) -> None:
 def test_a_forbidden_folder(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     with looks_denied(monkeypatch):
         told = diagnosis(folder / "agboxd.sock", retryable=False)
-    assert told == "permission denied on the way to it. Run as the daemon's user"
+    assert told == "permission denied for one of its folders. Run as the daemon's user"
 
 
 @pytest.mark.parametrize(
     ("refusal", "expected"),
     [
         (errno.EACCES, "permission denied. Run as the daemon's user"),
-        (errno.EAGAIN, "somebody listens there"),  # a daemon with many waiting
+        (errno.EAGAIN, "the socket accepts connections"),  # a daemon with many waiting
     ],
 )
 def test_a_socket_that_lets_nobody_in(
@@ -193,7 +193,7 @@ def test_another_users_runtime_folder_is_told(
     with looks_denied(monkeypatch):
         assert address.resolve() == ("/run/user/1/agbox/agboxd.sock", "XDG_RUNTIME_DIR")
         error = address.unavailable("said")
-    assert "permission denied on the way to it" in str(error)
+    assert "permission denied for one of its folders" in str(error)
 
 
 def test_the_path_opened_last_is_told_whatever_the_environment_says_now(

@@ -78,7 +78,9 @@ def test_what_is_no_release_cannot_be_chosen(text: Any) -> None:
 @pytest.mark.parametrize("release", [Release(0, 1, 9), Release(0, 0, 0), Release(1, 0, 0)])
 def test_other_releases_are_refused(release: Release) -> None:
     for refuse in (check_supported, lambda release: chosen_release(str(release))):
-        with pytest.raises(UnsupportedDaemonError, match=f"daemon {release} is not supp") as caught:
+        with pytest.raises(
+            UnsupportedDaemonError, match=f"daemon '{release}' is not supp"
+        ) as caught:
             refuse(release)
         assert caught.value.daemon_version == str(release)
 
@@ -103,7 +105,9 @@ def test_a_field_needs_the_release_that_brought_it(name: str, since: str) -> Non
     require([(name, name)], NEWEST)
     for older in (OLDEST, Release(0, 2, 1), Release(0, 3, 2), Release(0, 4, 0), Release(0, 4, 2)):
         if older < first:
-            with pytest.raises(UnsupportedByDaemonError, match=f"^its {name} needs da") as caught:
+            with pytest.raises(
+                UnsupportedByDaemonError, match=f"^its {name} requires da"
+            ) as caught:
                 require([(f"its {name}", name)], older)
             error = caught.value
             assert (error.field, error.since_version) == (f"its {name}", since)
@@ -111,7 +115,7 @@ def test_a_field_needs_the_release_that_brought_it(name: str, since: str) -> Non
 
 
 def test_the_first_field_that_is_missing_is_named() -> None:
-    with pytest.raises(UnsupportedByDaemonError, match=r"^gpus needs daemon 0\.4\.3"):
+    with pytest.raises(UnsupportedByDaemonError, match=r"^gpus requires daemon 0\.4\.3"):
         require([("ports", "ports"), ("gpus", "gpus"), ("command", "command")], Release(0, 4, 2))
     require([], OLDEST)
 

@@ -123,7 +123,7 @@ def test_each_reason_has_its_class(
     assert error.sandbox_id == metadata.get("sandbox_id")
     assert error.exec_id == metadata.get("exec_id")
     assert not error.retryable
-    assert str(error).startswith("GetSandbox: said")
+    assert str(error).startswith("get_sandbox: said")
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_each_reason_has_its_class(
         ("SANDBOX_ID_ALREADY_EXISTS", "choose another"),
         ("EXEC_ID_ALREADY_EXISTS", "choose another"),
         ("SANDBOX_NOT_READY", "wait until it is READY"),
-        ("SANDBOX_INVALID_STATE", "a stop needs READY, a resume needs STOPPED"),
+        ("SANDBOX_INVALID_STATE", "a stop requires READY, a resume requires STOPPED"),
         ("SANDBOX_EVENT_SEQUENCE_EXPIRED", "subscribe from 0"),
     ],
 )
@@ -182,7 +182,7 @@ def test_garbage_in_the_trailer_never_hides_the_error(garbage: bytes) -> None:
 
 @pytest.mark.parametrize("details", ["", None])
 def test_without_a_message_the_code_is_told(details: str | None) -> None:
-    assert str(raised(Failure(grpc.StatusCode.DATA_LOSS, details))) == "GetSandbox: DATA_LOSS"
+    assert str(raised(Failure(grpc.StatusCode.DATA_LOSS, details))) == "get_sandbox: DATA_LOSS"
 
 
 def test_ids_come_from_the_details_or_else_from_the_request() -> None:
@@ -230,7 +230,7 @@ def test_a_timeout_tells_its_bound_and_how_to_raise_it() -> None:
     error = raised(Failure(grpc.StatusCode.DEADLINE_EXCEEDED), methods.PING, seconds=0.25)
     assert isinstance(error, OperationTimeoutError)
     assert (error.timeout_seconds, error.last_handle) == (0.25, None)
-    assert str(error) == "Ping did not end within 0.25 s: raise timeout_seconds"
+    assert str(error) == "ping did not end within 0.25 s: increase timeout_seconds"
 
 
 @pytest.mark.parametrize("seconds", [math.inf, 1e9])
@@ -238,14 +238,14 @@ def test_a_timeout_of_the_daemons_own_tells_no_bound(seconds: float) -> None:
     error = raised(Failure(grpc.StatusCode.DEADLINE_EXCEEDED), seconds=seconds)
     assert isinstance(error, OperationTimeoutError)
     assert error.timeout_seconds is None
-    assert str(error) == "GetSandbox: said"
+    assert str(error) == "get_sandbox: said"
 
 
 def test_whoever_does_not_know_a_call_is_no_daemon() -> None:
     error = raised(Failure(grpc.StatusCode.UNIMPLEMENTED, "Method not found!"))
     assert str(error) == (
-        "GetSandbox: Method not found! "
-        "(the peer does not know this call: it is no agents-sandbox daemon)"
+        "get_sandbox: Method not found! "
+        "(the peer does not know this call: it is not an agents-sandbox daemon)"
     )
 
 
@@ -253,7 +253,7 @@ def test_whoever_does_not_know_a_call_is_no_daemon() -> None:
 @pytest.mark.parametrize("said", ["{}", "Stream removed (CLIENT: {})"])
 @pytest.mark.parametrize(
     ("method", "hint"),
-    [(methods.LIST_SANDBOXES, "with label_selector"), (methods.GET_EXEC, "no agents-sandbox")],
+    [(methods.LIST_SANDBOXES, "with label_selector"), (methods.GET_EXEC, "not an agents-sandbox")],
 )
 def test_an_answer_that_is_too_large_is_no_fault_of_the_caller(
     said: str, method: methods.Method[Any, Any], hint: str
@@ -262,14 +262,14 @@ def test_an_answer_that_is_too_large_is_no_fault_of_the_caller(
     error = raised(Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, text), method)
     assert type(error) is ProtocolError
     assert (error.code, error.sandbox_id) == ("RESOURCE_EXHAUSTED", "box-1")
-    assert str(error).startswith(f"{method.name}: the answer is over the limit of 64 MiB: ")
+    assert str(error).startswith(f"{method.call}: the answer exceeds the limit of 64 MiB: ")
     assert hint in str(error)
 
 
 def test_a_request_that_is_too_large_is_another_matter() -> None:
     text = "grpc: received message larger than max (67108865 vs. 4194304)"
     error = raised(Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, text))
-    assert (type(error), str(error)) == (DaemonError, f"GetSandbox: {text}")
+    assert (type(error), str(error)) == (DaemonError, f"get_sandbox: {text}")
 
 
 def test_an_absent_daemon_is_looked_for(tmp_path: Path) -> None:
@@ -292,7 +292,7 @@ def test_an_answer_that_is_no_message_is_a_protocol_error(
 ) -> None:
     error = raised(DecodeError("wrong wire type"), method)
     assert type(error) is ProtocolError
-    assert str(error).startswith(f"{method.name}: the answer is not a ")
+    assert str(error).startswith(f"{method.call}: the answer cannot be decoded: ")
     assert (error.code, error.sandbox_id, error.metadata) == (None, "box-1", {})
 
 

@@ -1,4 +1,4 @@
-"""Where the daemon listens, and what is wrong when it does not answer."""
+"""Where the daemon listens, and a diagnosis for when it does not answer."""
 
 from __future__ import annotations
 
@@ -8,10 +8,16 @@ import socket
 import stat
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from . import _checks
 from .errors import DaemonUnavailableError, InvalidArgumentError
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from .errors import ErrorFacts
 
 # Source: sun_path of struct sockaddr_un, less its closing NUL: 108 bytes on
 # Linux, 104 on macOS. Longer paths fail in gRPC with an obscure message.
@@ -19,7 +25,7 @@ MAX_PATH_BYTES = 103 if sys.platform == "darwin" else 107
 
 
 class DaemonAddress:
-    """The daemon's socket: given by the caller, else the platform's default.
+    """The daemon's socket: the caller's path or the platform's default.
 
     Args:
         socket_path: Path of the socket, or None for the default.
@@ -36,12 +42,13 @@ class DaemonAddress:
             self._given = _absolute(given)
             if len(os.fsencode(self._given)) > MAX_PATH_BYTES:
                 raise InvalidArgumentError(
-                    f"socket_path is {len(os.fsencode(self._given))} bytes long, a socket's path "
-                    f"may have {MAX_PATH_BYTES}: {self._given}"
+                    f"socket_path has {len(os.fsencode(self._given))} bytes, over the limit of "
+                    f"{MAX_PATH_BYTES} for a socket: {_checks.shown(self._given)}. Use a shorter "
+                    "path"
                 )
 
     def resolve(self) -> tuple[str, str]:
-        """Return the path and where it comes from, in words.
+        """Return the path and a word for where it comes from.
 
         Raises:
             DaemonUnavailableError: No default can be derived from the
@@ -64,29 +71,29 @@ class DaemonAddress:
         return "unix://" + quote(os.fsencode(self._opened[0]))
 
     def socket_identity(self) -> tuple[int, ...] | None:
-        """What changes when another daemon listens: that of the file; None without a file."""
+        """The identity of the socket file, which changes with the daemon; None without a file."""
         try:
             found = Path((self._opened or self.resolve())[0]).stat()
         except OSError:
             return None
-        # The number of a file may be given again, and a chmod makes no other daemon.
+        # Inode numbers are reused, so the time counts too: that of the content, which a chmod
+        # leaves alone.
         return found.st_dev, found.st_ino, found.st_mtime_ns
 
-    def unavailable(self, detail: str) -> DaemonUnavailableError:
-        """Describe why no daemon answers, by looking at the socket now.
+    def unavailable(self, detail: str, **facts: Unpack[ErrorFacts]) -> DaemonUnavailableError:
+        """Inspect the socket now and make the error that says why no daemon answers.
 
         Args:
-            detail: What gRPC said, kept for what the look does not explain.
+            detail: What gRPC said; shown where the socket explains nothing.
+            facts: Further facts of the error.
         """
-        # The path that was tried, whatever the environment says by now.
+        # The path that was opened, even if the environment has changed since.
         path, origin = self._opened or self.resolve()
         what, may_change = _diagnose(path, detail)
-        error = _unavailable(path, f"{what} (path from {origin})")
-        error.retryable = may_change
-        return error
+        return _unavailable(path, f"{what} (path from {origin})", may_change, **facts)
 
     def somebody_listens(self) -> bool:
-        """Whether the socket takes connections now."""
+        """Whether the socket accepts connections now."""
         try:
             return _knock((self._opened or self.resolve())[0]) is None
         except DaemonUnavailableError:
@@ -98,20 +105,25 @@ def _absolute(path: str) -> str:
         return os.path.abspath(path)  # noqa: PTH100 - resolve() follows links
     except FileNotFoundError as error:
         raise InvalidArgumentError(
-            f"socket_path is relative, and the current folder is gone: {path}"
+            f"socket_path is relative, but the current folder no longer exists: "
+            f"{_checks.shown(path)}. Pass an absolute path"
         ) from error
 
 
-def _unavailable(path: str | None, message: str) -> DaemonUnavailableError:
-    error = DaemonUnavailableError(
-        f"no agents-sandbox daemon at {path}: {message}" if path else message, code="UNAVAILABLE"
+def _unavailable(
+    path: str | None, message: str, retryable: bool = True, **facts: Unpack[ErrorFacts]
+) -> DaemonUnavailableError:
+    facts.setdefault("code", "UNAVAILABLE")
+    return DaemonUnavailableError(
+        f"no agents-sandbox daemon at {path}: {message}" if path else message,
+        socket_path=path,
+        retryable=retryable,
+        **facts,
     )
-    error.socket_path = path
-    return error
 
 
-# Source: the daemon's socket rules. Linux knows no fallback; on macOS releases
-# differ, and the first path that exists is taken.
+# Source: the daemon's socket rules. Linux has no fallback. On macOS releases use different
+# paths; the first one that exists is taken.
 def _default_path() -> tuple[str, str]:
     runtime_dir = os.environ.get("XDG_RUNTIME_DIR")
     candidates: list[tuple[str, str]] = []
@@ -125,15 +137,15 @@ def _default_path() -> tuple[str, str]:
         raise _unavailable(
             None,
             "the daemon's socket cannot be located: XDG_RUNTIME_DIR is not set. "
-            "Set it as for the daemon, or pass socket_path=",
+            "Set it to the daemon's value or pass socket_path=",
         )
-    # Unlike Path.exists(), this does not raise where a folder may not be read.
+    # Unlike Path.exists(), this does not raise where a folder cannot be read.
     path, origin = next((c for c in candidates if os.path.lexists(c[0])), candidates[0])
     return _absolute(path), origin
 
 
 def _diagnose(path: str, detail: str) -> tuple[str, bool]:
-    """Say what is wrong, and whether it may be another thing in a moment."""
+    """Return what is wrong, and whether that may change by itself."""
     try:
         mode = Path(path).stat().st_mode
     except FileNotFoundError:
@@ -141,20 +153,20 @@ def _diagnose(path: str, detail: str) -> tuple[str, bool]:
         missing = "the socket does not exist" if folder.is_dir() else f"folder {folder} is missing"
         return f"{missing}. Is the daemon running? Start agboxd", True
     except PermissionError:
-        return "permission denied on the way to it. Run as the daemon's user", False
+        return "permission denied for one of its folders. Run as the daemon's user", False
     except OSError as error:
         return f"{error.strerror}", False
     if not stat.S_ISSOCK(mode):
         return "it is not a socket. Pass the path of the daemon's socket", False
     unclear = (
-        f"somebody listens there, but the connection failed ({detail}). "
-        "It may be going down, or be no daemon at all"
+        f"the socket accepts connections, but the call failed ({detail}). "
+        "The daemon may be shutting down, or the peer is not a daemon"
     )
     return _knock(path) or (unclear, True)
 
 
 def _knock(path: str) -> tuple[str, bool] | None:
-    """Try to connect, without waiting; say what is wrong, or None if somebody listens."""
+    """Try to connect without waiting; return what is wrong, or None if the socket accepts."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             probe.setblocking(False)
@@ -162,9 +174,9 @@ def _knock(path: str) -> tuple[str, bool] | None:
     except PermissionError:
         return "permission denied. Run as the daemon's user", False
     except BlockingIOError:
-        return None  # somebody listens, with many waiting already
+        return None  # its queue of new connections is full
     except ConnectionRefusedError:
-        return "nobody listens there, the socket is stale. Start agboxd", True
+        return "nothing listens there: the socket is stale. Start agboxd", True
     except OSError as error:
         return f"{error.strerror}", error.errno in (errno.EMFILE, errno.ENFILE)
     return None

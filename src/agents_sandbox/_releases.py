@@ -1,4 +1,4 @@
-"""Daemon releases: how their versions read, and what each can be asked for; pure."""
+"""Daemon releases: how their versions are read and what each of them supports; pure."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from ._checks import shown
 from .errors import InvalidArgumentError, UnsupportedByDaemonError, UnsupportedDaemonError
 
 _VERSION = re.compile(r"([0-9]{1,9})\.([0-9]{1,9})\.([0-9]{1,9})")
@@ -19,7 +20,7 @@ class Release:
     minor: int
     patch: int
     reported: str = field(default="", compare=False)
-    """What the daemon calls itself, where that does not say which release it is."""
+    """The version that the daemon reports, where that names no release."""
 
     def __str__(self) -> str:
         number = f"{self.major}.{self.minor}.{self.patch}"
@@ -27,7 +28,7 @@ class Release:
 
     @property
     def has_companions(self) -> bool:
-        """Whether it speaks wire dialect 0.4, with companion containers for services."""
+        """Whether it speaks wire dialect 0.4, with companion containers instead of services."""
         return self >= COMPANIONS
 
 
@@ -36,7 +37,7 @@ COMPANIONS = Release(0, 3, 0)
 NEWEST = Release(0, 4, 3)
 """The newest release that this SDK was made for."""
 
-# Source: the daemon's wire tables, the release that brought each field.
+# Source: the daemon's wire tables, which name the release that introduced each field.
 _PORTS_AND_COMMAND = Release(0, 4, 0)
 _LIMITS = Release(0, 4, 1)
 SINCE = {
@@ -52,8 +53,8 @@ SINCE = {
 OLD_PROBE = "required_services: {}"
 """A key that only daemons of dialect 0.2 know."""
 
-# What tells releases apart that do not say which they are: a key of config_yaml that a
-# release does not know is an error of its own. Oldest first; a release knows all up to its own.
+# A build that does not report its release is probed: a config_yaml key that the daemon does not
+# know gives a distinct error. Oldest first; a release knows its own keys and all older ones.
 PROBES = (
     ("companion_containers: {}", COMPANIONS),
     ("ports: []", _PORTS_AND_COMMAND),
@@ -63,9 +64,10 @@ PROBES = (
 
 
 def parse_release(version: str) -> Release | None:
-    """Read what Ping says; None for `dev` builds, pre-releases and all that is no release.
+    """Parse the version that Ping reports; None unless it names a release.
 
-    A pre-release is none: which of its release's fields it has, its name does not tell.
+    `dev` builds name none. Pre-releases count as none: the name does not say which of the new
+    fields they have.
     """
     match = _VERSION.fullmatch(version)
     if match is None:
@@ -75,66 +77,65 @@ def parse_release(version: str) -> Release | None:
 
 
 def base_release(version: str) -> Release | None:
-    """Read the release that a version is of or leads to; None where it names none."""
+    """Parse the release that a version belongs or leads to; None if it names none."""
     return parse_release(version.partition("-")[0])
 
 
 def chosen_release(version: str) -> Release:
-    """Read the release that a caller names.
+    """Parse the release that a caller names.
 
     Raises:
         InvalidArgumentError: It is not the name of a release.
-        UnsupportedDaemonError: It is of a release that is not supported.
+        UnsupportedDaemonError: The release is not supported.
     """
     release = parse_release(version) if isinstance(version, str) else None
     if release is None:
         raise InvalidArgumentError(
-            f'daemon_version must be a release such as "{NEWEST}": {version!r}'
+            f'daemon_version must be a release such as "{NEWEST}": {shown(str(version))}'
         )
     check_supported(release)
     return release
 
 
 def check_supported(release: Release, version: str = "") -> None:
-    """Refuse a daemon of which nothing is known.
+    """Refuse a release about which nothing is known.
 
     Args:
-        release: What it is, or leads to.
-        version: What it calls itself, if that is not the same.
+        release: The daemon's release.
+        version: The version that it reports, if that is different.
 
     Raises:
-        UnsupportedDaemonError: It is older than 0.2.0, or of another major version.
+        UnsupportedDaemonError: It is older than 0.2.0 or has another major version.
     """
     if release < OLDEST or release.major != NEWEST.major:
         raise unsupported(version or str(release))
 
 
 def unsupported(version: str) -> UnsupportedDaemonError:
-    """Make the error of a daemon of which nothing is known."""
-    error = UnsupportedDaemonError(
-        f"daemon {version} is not supported: this SDK speaks to {OLDEST} up to "
-        f"{NEWEST.major}.x. Use the release of the SDK that belongs to it"
+    """Make the error for a daemon about which nothing is known."""
+    return UnsupportedDaemonError(
+        f"daemon {shown(version)} is not supported: this SDK supports {OLDEST} up to "
+        f"{NEWEST.major}.x. Use a release of the SDK that supports it",
+        daemon_version=version,
     )
-    error.daemon_version = version
-    return error
 
 
 def require(fields: Iterable[tuple[str, str]], release: Release) -> None:
-    """Refuse what a release would drop in silence.
+    """Refuse fields that a release would silently ignore.
 
     Args:
-        fields: Each field that is set: as the caller knows it, and its name in `SINCE`.
-        release: The daemon's.
+        fields: Each field that is set: its name for the caller and its name in `SINCE`.
+        release: The daemon's release.
 
     Raises:
-        UnsupportedByDaemonError: It does not know one of the fields.
+        UnsupportedByDaemonError: The release does not know one of the fields.
     """
-    for shown, name in fields:
+    for field_name, name in fields:
         if release < SINCE[name]:
-            error = UnsupportedByDaemonError(
-                f"{shown} needs daemon {SINCE[name]}, this one is {release}, and would ignore it: "
-                "upgrade the daemon, or leave it out"
+            raise UnsupportedByDaemonError(
+                f"{field_name} requires daemon {SINCE[name]} or newer; this daemon is {release} "
+                "and would ignore it. Upgrade the daemon or omit the argument",
+                field=field_name,
+                daemon_version=release.reported or str(release),
+                since_version=str(SINCE[name]),
             )
-            error.field, error.daemon_version = shown, release.reported or str(release)
-            error.since_version = str(SINCE[name])
-            raise error

@@ -21,20 +21,32 @@
     └── ExecNotRunningError
         └── ExecAlreadyTerminalError
 
-The daemon's answers become these by the domain, reason and metadata of their
-structured details, never by the text of a message: see `REASONS`.
+The class of an error follows from the domain and reason in the daemon's structured
+details, never from the text of a message: see `REASONS`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from ._facts import Reason
 from ._frozen import FrozenMapping
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from .models import ExecHandle, SandboxHandle
+
+
+class ErrorFacts(TypedDict, total=False):
+    """The facts that any error may carry."""
+
+    sandbox_id: str | None
+    exec_id: str | None
+    code: str | None
+    reason: str | None
+    metadata: Mapping[str, str] | None
 
 
 class SandboxClientError(Exception):
@@ -49,15 +61,15 @@ class SandboxClientError(Exception):
         code: Name of the gRPC status code, e.g. `"NOT_FOUND"`; None when the
             error did not come from an RPC.
         reason: The daemon's own reason, e.g. `"SANDBOX_NOT_FOUND"`, or None.
-        metadata: The daemon's structured details, as they came.
-        retryable: Whether the same call may succeed later with nothing
-            changed. It says nothing of what this one has done already.
+        metadata: The daemon's structured details, unchanged.
+        retryable: Whether the same call may succeed later if nothing is changed.
+            It does not say whether this call had an effect.
     """
 
     retryable: bool = False
 
-    # Only the message is positional: `args` then rebuilds the error and its
-    # `__dict__` restores the facts, which is how exceptions pickle and copy.
+    # Only the message is positional, facts are keywords. Exceptions pickle and copy by calling
+    # the class with `args` and restoring `__dict__`: the message and the facts.
     def __init__(
         self,
         message: str = "",
@@ -81,10 +93,10 @@ class ClientClosedError(SandboxClientError, RuntimeError):
 
 
 class ClientLoopError(SandboxClientError, RuntimeError):
-    """The async client cannot be used from here.
+    """The async client cannot be used here.
 
-    It is used from a second event loop while its first one lives, or in a child process that
-    was forked while an async client was open.
+    It is bound to another event loop that is still open, or this process was forked while an
+    async client was open.
     """
 
 
@@ -93,18 +105,28 @@ class InvalidArgumentError(SandboxClientError, ValueError):
 
 
 class UnsupportedByDaemonError(InvalidArgumentError):
-    """The daemon is too old for an argument, and would ignore it; nothing was created.
+    """The daemon is too old for an argument and would ignore it; nothing was created.
 
     Attributes:
         field: The argument, such as `"cpu_limit"` or
             `"companion_containers[web].cpu_limit"`.
-        daemon_version: What the daemon says it is, such as `"0.4.0"` or `"dev"`.
-        since_version: The release that brings the argument.
+        daemon_version: The version that the daemon reports, such as `"0.4.0"` or `"dev"`.
+        since_version: The first release that knows the argument.
     """
 
-    field: str | None = None
-    daemon_version: str | None = None
-    since_version: str | None = None
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        field: str | None = None,
+        daemon_version: str | None = None,
+        since_version: str | None = None,
+        **facts: Unpack[ErrorFacts],
+    ) -> None:
+        super().__init__(message, **facts)
+        self.field = field
+        self.daemon_version = daemon_version
+        self.since_version = since_version
 
 
 class DaemonUnavailableError(SandboxClientError, ConnectionError):
@@ -112,40 +134,65 @@ class DaemonUnavailableError(SandboxClientError, ConnectionError):
 
     Attributes:
         socket_path: The path that was tried; None when none could be derived.
+        retryable: False where only a change helps, such as another path or user.
     """
 
     retryable = True
-    socket_path: str | None = None
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        socket_path: str | None = None,
+        retryable: bool = True,
+        **facts: Unpack[ErrorFacts],
+    ) -> None:
+        super().__init__(message, **facts)
+        self.socket_path = socket_path
+        self.retryable = retryable
 
 
 class OperationTimeoutError(SandboxClientError, TimeoutError):
-    """A call did not end in time. What it asked of the daemon may still go on.
+    """A call did not end in time. The daemon may still be working on it.
 
     Attributes:
-        timeout_seconds: The bound that was exceeded, in seconds.
+        timeout_seconds: The timeout that was exceeded, in seconds; None without one.
         last_handle: The newest handle seen by a wait, or None.
     """
 
-    timeout_seconds: float | None = None
-    last_handle: SandboxHandle | ExecHandle | None = None
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        timeout_seconds: float | None = None,
+        last_handle: SandboxHandle | ExecHandle | None = None,
+        **facts: Unpack[ErrorFacts],
+    ) -> None:
+        super().__init__(message, **facts)
+        self.timeout_seconds = timeout_seconds
+        self.last_handle = last_handle
 
 
 class ProtocolError(SandboxClientError):
-    """The peer's answer cannot be understood: not a daemon, or one too different."""
+    """The peer's answer cannot be understood: it is not a supported daemon."""
 
 
 class UnsupportedDaemonError(SandboxClientError):
-    """The daemon is of a release that this SDK cannot speak to.
+    """This SDK does not support the daemon's release.
 
     Attributes:
-        daemon_version: What it says it is, or is said to be.
+        daemon_version: The version that the daemon reports or the caller gave.
     """
 
-    daemon_version: str | None = None
+    def __init__(
+        self, message: str = "", *, daemon_version: str | None = None, **facts: Unpack[ErrorFacts]
+    ) -> None:
+        super().__init__(message, **facts)
+        self.daemon_version = daemon_version
 
 
 class DaemonError(SandboxClientError):
-    """The daemon refused or failed a call for a reason that has no class of its own."""
+    """The daemon refused or failed a call for a reason without an error class."""
 
 
 class SandboxNotFoundError(SandboxClientError):
@@ -153,7 +200,7 @@ class SandboxNotFoundError(SandboxClientError):
 
 
 class SandboxConflictError(SandboxClientError):
-    """Caller-provided id already exists. Ids are taken for ever once accepted."""
+    """Caller-provided id already exists. An id that was accepted once can never be reused."""
 
 
 class ExecConflictError(SandboxConflictError):
@@ -161,7 +208,7 @@ class ExecConflictError(SandboxConflictError):
 
 
 class SandboxInvalidStateError(SandboxClientError):
-    """The sandbox's state does not allow the operation, or will never reach its end."""
+    """The sandbox's state does not allow the operation, or its goal cannot be reached any more."""
 
 
 class SandboxNotReadyError(SandboxInvalidStateError):
@@ -169,33 +216,50 @@ class SandboxNotReadyError(SandboxInvalidStateError):
 
 
 class SandboxFailedError(SandboxClientError):
-    """The sandbox, or a service that it requires, failed; it can only be deleted.
+    """The sandbox or one of its required services failed; the sandbox can only be deleted.
 
-    Daemons before 0.3.0 fail a sandbox with its required service. With newer ones the sandbox
-    is READY without it, and runs until it is deleted.
+    With daemons before 0.3.0 the sandbox fails when a required service fails. With newer ones
+    the sandbox is READY without that service and runs until it is deleted.
 
     Attributes:
         error_code: The daemon's code, e.g. `"SANDBOX_CREATE_FAILED"`; None
-            where only a handle of daemon 0.2.0 was seen, which has none.
-        error_message: The daemon's explanation, or None likewise.
+            where only a handle of daemon 0.2.0 was seen, which has no codes.
+        error_message: The daemon's explanation; None in the same case.
     """
 
-    error_code: str | None = None
-    error_message: str | None = None
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        error_code: str | None = None,
+        error_message: str | None = None,
+        **facts: Unpack[ErrorFacts],
+    ) -> None:
+        super().__init__(message, **facts)
+        self.error_code = error_code
+        self.error_message = error_message
 
 
 class SandboxSequenceExpiredError(SandboxClientError):
     """The requested event sequence is outside of the retained history, or events are missing.
 
     Attributes:
-        from_sequence: The sequence after which events were asked for, or the last one
-            delivered before a gap.
-        oldest_sequence: The first one after the gap; None when the daemon does not tell the
-            oldest retained one, as all released ones.
+        from_sequence: The requested sequence, or the last one delivered before a gap.
+        oldest_sequence: The first sequence after the gap, or the oldest that the daemon
+            retains; None where the daemon does not report it, as no released one does.
     """
 
-    from_sequence: int | None = None
-    oldest_sequence: int | None = None
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        from_sequence: int | None = None,
+        oldest_sequence: int | None = None,
+        **facts: Unpack[ErrorFacts],
+    ) -> None:
+        super().__init__(message, **facts)
+        self.from_sequence = from_sequence
+        self.oldest_sequence = oldest_sequence
 
 
 class ExecNotFoundError(SandboxClientError):
@@ -210,8 +274,8 @@ class ExecAlreadyTerminalError(ExecNotRunningError):
     """Exec already in terminal state."""
 
 
-# Source: the daemon's table of ErrorInfo reasons. SANDBOX_CONFLICT and
-# EXEC_NOT_RUNNING exist there although no released daemon raises them.
+# Source: the daemon's table of ErrorInfo reasons. It has SANDBOX_CONFLICT and
+# EXEC_NOT_RUNNING although no released daemon sends them.
 REASONS: Mapping[str, type[SandboxClientError]] = {
     Reason.SANDBOX_NOT_FOUND: SandboxNotFoundError,
     Reason.SANDBOX_ID_ALREADY_EXISTS: SandboxConflictError,
@@ -225,8 +289,8 @@ REASONS: Mapping[str, type[SandboxClientError]] = {
     Reason.EXEC_ALREADY_TERMINAL: ExecAlreadyTerminalError,
 }
 
-# What a status means when it carries no reason we know. A lost call has a look at the socket
-# instead, see `DaemonAddress.unavailable`.
+# The class for a status without a known reason. Lost calls are diagnosed at the socket instead,
+# see `DaemonAddress.unavailable`.
 CODES: Mapping[str, type[SandboxClientError]] = {
     "INVALID_ARGUMENT": InvalidArgumentError,
     "DEADLINE_EXCEEDED": OperationTimeoutError,

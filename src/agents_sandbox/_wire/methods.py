@@ -1,12 +1,13 @@
 """The method table of `agbox.v1.SandboxService`, in place of a generated stub.
 
-A table keeps the SDK clear of the generated stub's grpcio version gate and
-serves the client, the fake daemon and the tests alike. There is one for each wire
-dialect: paths and names are equal, and but for three methods the messages are, too.
+A generated stub would only work with the newest grpcio. The table also serves the fake daemon
+and the tests. Each wire dialect has its own; paths, names and most messages are equal, and only
+three methods have different messages.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -27,17 +28,20 @@ class Method(Generic[RequestT, ResponseT]):
 
     Attributes:
         name: Its name.
-        request_type: The message that asks.
-        response_type: The message that answers.
-        streams: Whether the answer is a stream of them.
-        repeatable: Whether to ask twice does no more than to ask once, and is answered alike.
+        request_type: The message of the request.
+        response_type: The message of the answer.
+        streams: Whether the answer is a stream of such messages.
     """
 
     name: str
     request_type: type[RequestT]
     response_type: type[ResponseT]
     streams: bool = False
-    repeatable: bool = False
+
+    @property
+    def call(self) -> str:
+        """The client's method for it, e.g. `delete_sandbox`, which messages name."""
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", self.name).lower()
 
     @property
     def path(self) -> str:
@@ -45,27 +49,21 @@ class Method(Generic[RequestT, ResponseT]):
         return f"/{SERVICE}/{self.name}"
 
 
-PING = Method("Ping", pb.PingRequest, pb.PingResponse, repeatable=True)
+PING = Method("Ping", pb.PingRequest, pb.PingResponse)
 CREATE_SANDBOX = Method("CreateSandbox", pb.CreateSandboxRequest, pb.CreateSandboxResponse)
-GET_SANDBOX = Method("GetSandbox", pb.GetSandboxRequest, pb.GetSandboxResponse, repeatable=True)
-LIST_SANDBOXES = Method(
-    "ListSandboxes", pb.ListSandboxesRequest, pb.ListSandboxesResponse, repeatable=True
-)
+GET_SANDBOX = Method("GetSandbox", pb.GetSandboxRequest, pb.GetSandboxResponse)
+LIST_SANDBOXES = Method("ListSandboxes", pb.ListSandboxesRequest, pb.ListSandboxesResponse)
 RESUME_SANDBOX = Method("ResumeSandbox", pb.ResumeSandboxRequest, pb.AcceptedResponse)
 STOP_SANDBOX = Method("StopSandbox", pb.StopSandboxRequest, pb.AcceptedResponse)
-DELETE_SANDBOX = Method(
-    "DeleteSandbox", pb.DeleteSandboxRequest, pb.AcceptedResponse, repeatable=True
-)
+DELETE_SANDBOX = Method("DeleteSandbox", pb.DeleteSandboxRequest, pb.AcceptedResponse)
 DELETE_SANDBOXES = Method("DeleteSandboxes", pb.DeleteSandboxesRequest, pb.DeleteSandboxesResponse)
 SUBSCRIBE_SANDBOX_EVENTS = Method(
     "SubscribeSandboxEvents", pb.SubscribeSandboxEventsRequest, pb.SandboxEvent, streams=True
 )
 CREATE_EXEC = Method("CreateExec", pb.CreateExecRequest, pb.CreateExecResponse)
 CANCEL_EXEC = Method("CancelExec", pb.CancelExecRequest, pb.AcceptedResponse)
-GET_EXEC = Method("GetExec", pb.GetExecRequest, pb.GetExecResponse, repeatable=True)
-LIST_ACTIVE_EXECS = Method(
-    "ListActiveExecs", pb.ListActiveExecsRequest, pb.ListActiveExecsResponse, repeatable=True
-)
+GET_EXEC = Method("GetExec", pb.GetExecRequest, pb.GetExecResponse)
+LIST_ACTIVE_EXECS = Method("ListActiveExecs", pb.ListActiveExecsRequest, pb.ListActiveExecsResponse)
 
 METHODS_V02: tuple[Method[Any, Any], ...] = (
     PING,
@@ -84,12 +82,8 @@ METHODS_V02: tuple[Method[Any, Any], ...] = (
 )
 
 CREATE_SANDBOX_V04 = Method("CreateSandbox", v04.CreateSandboxRequest, v04.CreateSandboxResponse)
-GET_SANDBOX_V04 = Method(
-    "GetSandbox", pb.GetSandboxRequest, v04.GetSandboxResponse, repeatable=True
-)
-LIST_SANDBOXES_V04 = Method(
-    "ListSandboxes", pb.ListSandboxesRequest, v04.ListSandboxesResponse, repeatable=True
-)
+GET_SANDBOX_V04 = Method("GetSandbox", pb.GetSandboxRequest, v04.GetSandboxResponse)
+LIST_SANDBOXES_V04 = Method("ListSandboxes", pb.ListSandboxesRequest, v04.ListSandboxesResponse)
 
 _CHANGED: dict[Method[Any, Any], Method[Any, Any]] = {
     CREATE_SANDBOX: CREATE_SANDBOX_V04,
