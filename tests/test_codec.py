@@ -33,11 +33,12 @@ from agents_sandbox import (
     ServiceEventDetails,
     ServiceSpec,
 )
+from agents_sandbox._creates import NewSandbox
 from agents_sandbox._releases import NEWEST, OLDEST
 from agents_sandbox._wire import codec
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox._wire import v04_pb2 as v04
-from agents_sandbox._wire.creates import as_companion, new_sandbox
+from agents_sandbox._wire.creates import as_companion
 from agents_sandbox._wire.dialects import dialect_of
 from agents_sandbox.testing._protocol.dialect import DIALECT_02, DIALECT_04, FIELDS_SINCE_04
 
@@ -271,10 +272,6 @@ SINCE_04: dict[str, st.SearchStrategy[Any]] = {
     "command": strings,
     **dict.fromkeys(("cpu_limit", "memory_limit", "disk_limit", "gpus"), optional_texts),
 }
-UNSET: dict[str, Any] = {
-    **dict.fromkeys(("companion_containers", "ports", "command"), ()),
-    **dict.fromkeys(("cpu_limit", "memory_limit", "disk_limit", "gpus")),
-}
 
 
 def check_what_is_in_both_dialects(asked: dict[str, Any], spec: Any) -> None:
@@ -291,7 +288,7 @@ def check_what_is_in_both_dialects(asked: dict[str, Any], spec: Any) -> None:
 # by itself, into a handle.
 @given(st.fixed_dictionaries(COMMON))
 def test_creates_of_dialect_02_come_back_in_handles(asked: dict[str, Any]) -> None:
-    new = new_sandbox(**asked, **UNSET, sandbox_id="box-1", config_yaml=None)
+    new = NewSandbox(**asked, sandbox_id="box-1")
     dialect = dialect_of(OLDEST)
     spec = DIALECT_02.decode_spec(over_the_wire(dialect.encode_create(new, OLDEST)).create_spec, ())
     check_what_is_in_both_dialects(asked, spec)
@@ -304,7 +301,7 @@ def test_creates_of_dialect_02_come_back_in_handles(asked: dict[str, Any]) -> No
 
 @given(st.fixed_dictionaries({**COMMON, **SINCE_04}))
 def test_creates_of_dialect_04_come_back_in_handles(asked: dict[str, Any]) -> None:
-    new = new_sandbox(**asked, sandbox_id="box-1", config_yaml=None)
+    new = NewSandbox(**asked, sandbox_id="box-1")
     dialect = dialect_of(NEWEST)
     spec = DIALECT_04.decode_spec(
         over_the_wire(dialect.encode_create(new, NEWEST)).create_spec, FIELDS_SINCE_04
@@ -436,26 +433,27 @@ def test_exit_codes(state: ExecState, sent: int, meant: int | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("logs", "paths"),
+    ("answer", "paths"),
     [
-        (None, (None, None)),
         (pb.CreateExecResponse(stdout_log_path="/o", stderr_log_path="/e"), ("/o", "/e")),
         (pb.CreateExecResponse(stdout_log_path="", stderr_log_path=""), (None, None)),
     ],
-    ids=["read back", "kept", "not kept"],
+    ids=["kept", "not kept"],
 )
 def test_log_paths_come_from_the_answer_to_the_create(
-    logs: pb.CreateExecResponse | None, paths: tuple[str | None, str | None]
+    answer: pb.CreateExecResponse, paths: tuple[str | None, str | None]
 ) -> None:
-    handle = codec.decode_exec(pb.ExecStatus(), logs)
+    handle = codec.decode_exec(pb.ExecStatus(), codec.decode_log_paths(answer))
     assert (handle.stdout_log_path, handle.stderr_log_path) == paths
+    read_back = codec.decode_exec(pb.ExecStatus())
+    assert (read_back.stdout_log_path, read_back.stderr_log_path) == (None, None)
 
 
 @given(st.timedeltas(timedelta(0), MAX_DURATION))
 @example(timedelta(0))
 @example(MAX_DURATION)
 def test_durations_come_back_exactly(value: timedelta) -> None:
-    message = codec.encode_duration("it", value)
+    message = codec.encode_duration(value)
     reference = Duration()
     reference.FromTimedelta(value)
     assert message == reference
@@ -468,13 +466,18 @@ def test_durations_come_back_exactly(value: timedelta) -> None:
 )
 def test_what_the_wire_cannot_carry_is_refused_by_name(value: timedelta) -> None:
     with pytest.raises(InvalidArgumentError, match=r"^idle_ttl must be from 0 to 10,000 years"):
-        codec.encode_duration("idle_ttl", value)
+        NewSandbox(image="img", idle_ttl=value)
     for name in ("interval", "timeout", "start_period", "start_interval"):
         durations_: dict[str, Any] = {name: value}
         check = HealthcheckConfig((), **durations_)
-        with pytest.raises(InvalidArgumentError, match=rf"^HealthcheckConfig\.{name} must be"):
-            codec.encode_healthcheck(check)
+        for containers in (
+            {"required_services": [ServiceSpec("db", "img", healthcheck=check)]},
+            {"optional_services": [ServiceSpec("db", "img", healthcheck=check)]},
+            {"companion_containers": [CompanionContainerSpec("db", "img", healthcheck=check)]},
+        ):
+            with pytest.raises(InvalidArgumentError, match=rf"^HealthcheckConfig\.{name} must be"):
+                NewSandbox(image="img", **containers)
 
 
 def test_no_duration_stays_unset() -> None:
-    assert codec.encode_duration("it", None) is None
+    assert codec.encode_duration(None) is None

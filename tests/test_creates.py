@@ -20,24 +20,19 @@ from agents_sandbox import (
     ServiceSpec,
     UnsupportedByDaemonError,
 )
+from agents_sandbox._creates import NewSandbox
 from agents_sandbox._releases import NEWEST, OLDEST, Release
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox._wire import v04_pb2 as v04
-from agents_sandbox._wire.creates import NewSandbox, as_companion, new_sandbox
+from agents_sandbox._wire.creates import as_companion
 from agents_sandbox._wire.dialects import dialect_of
 
 ID = "box-1"
-NOTHING: dict[str, Any] = {
-    **dict.fromkeys(("image", "sandbox_id", "config_yaml", "labels", "envs", "idle_ttl")),
-    **dict.fromkeys(("cpu_limit", "memory_limit", "disk_limit", "gpus")),
-    **dict.fromkeys(("mounts", "copies", "builtin_tools", "ports", "command"), ()),
-    **dict.fromkeys(("required_services", "optional_services", "companion_containers"), ()),
-}
 LAST_02, FIRST_04 = Release(0, 2, 1), Release(0, 3, 0)
 
 
 def new(**arguments: Any) -> NewSandbox:
-    return new_sandbox(**{**NOTHING, "image": "img", **arguments})
+    return NewSandbox(**{"image": "img", **arguments})
 
 
 def encoded(release: Release, **arguments: Any) -> Any:
@@ -163,7 +158,7 @@ def test_a_plain_create_sends_the_image_alone(release: Release, expected: object
 @pytest.mark.parametrize(("name", "value"), NEW.items())
 def test_what_dialect_02_lacks_is_refused(name: str, value: Any) -> None:
     asked = new(**{name: value})
-    with pytest.raises(UnsupportedByDaemonError, match=f"^{name} needs daemon") as caught:
+    with pytest.raises(UnsupportedByDaemonError, match=f"^{name} requires daemon") as caught:
         dialect_of(LAST_02).encode_create(asked, LAST_02)
     assert (caught.value.field, caught.value.daemon_version) == (name, "0.2.1")
 
@@ -189,8 +184,8 @@ def test_the_fields_of_a_companion_are_named_with_it() -> None:
     error = caught.value
     assert (error.field, error.since_version) == ("companion_containers[web].cpu_limit", "0.4.1")
     assert str(error) == (
-        "companion_containers[web].cpu_limit needs daemon 0.4.1, this one is 0.4.0, and would "
-        "ignore it: upgrade the daemon, or leave it out"
+        "companion_containers[web].cpu_limit requires daemon 0.4.1 or newer; this daemon is 0.4.0 "
+        "and would ignore it. Upgrade the daemon or omit the argument"
     )
 
 

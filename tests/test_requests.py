@@ -11,6 +11,8 @@ import pytest
 from google.protobuf.message import Message
 
 from agents_sandbox import InvalidArgumentError
+from agents_sandbox._creates import NewExec
+from agents_sandbox._sequence import EventSequence
 from agents_sandbox._wire import requests
 from agents_sandbox._wire import v02_pb2 as pb
 
@@ -18,14 +20,14 @@ ID = "box-1"
 
 
 def create_exec(**arguments: Any) -> pb.CreateExecRequest:
-    plain = {
-        "sandbox_id": ID,
-        "command": ("ls",),
-        "exec_id": None,
-        "cwd": "",
-        "env_overrides": None,
-    }
-    return requests.create_exec(**{**plain, **arguments})
+    return requests.create_exec(NewExec(**{"sandbox_id": ID, "command": ("ls",), **arguments}))
+
+
+def subscribe(*arguments: Any, **named: Any) -> pb.SubscribeSandboxEventsRequest:
+    sequence = EventSequence(*arguments, **named)
+    return requests.subscribe_sandbox_events(
+        sequence.sandbox_id, sequence.position, sequence.wants_snapshot
+    )
 
 
 def test_an_exec_sends_everything() -> None:
@@ -67,11 +69,11 @@ def test_a_probe_names_no_sandbox_and_no_image() -> None:
             pb.DeleteSandboxesRequest(label_selector={"a": "b"}),
         ),
         (
-            requests.subscribe_sandbox_events(ID, 0),
+            subscribe(ID, 0),
             pb.SubscribeSandboxEventsRequest(sandbox_id=ID),
         ),
         (
-            requests.subscribe_sandbox_events(ID, 2**64 - 1, True),
+            subscribe(ID, 2**64 - 1, True),
             pb.SubscribeSandboxEventsRequest(
                 sandbox_id=ID, from_sequence=2**64 - 1, include_current_snapshot=True
             ),
@@ -126,15 +128,15 @@ REFUSALS: list[tuple[Callable[..., Message], dict[str, Any], str]] = [
     (requests.delete_sandboxes, {"label_selector": None}, "label_selector"),
     *(
         (
-            requests.subscribe_sandbox_events,
+            subscribe,
             {"sandbox_id": ID, "from_sequence": bad},
             "from_sequence",
         )
         for bad in (-1, 2**64, True, 1.0, None)
     ),
-    (requests.subscribe_sandbox_events, {"sandbox_id": "", "from_sequence": 0}, "sandbox_id"),
+    (subscribe, {"sandbox_id": "", "from_sequence": 0}, "sandbox_id"),
     (
-        requests.subscribe_sandbox_events,
+        subscribe,
         {"sandbox_id": ID, "from_sequence": 0, "include_current_snapshot": "no"},
         "include_current_snapshot",
     ),

@@ -1,4 +1,4 @@
-"""Arguments are checked here, before any RPC, and refused in the SDK's own words."""
+"""Checks of arguments, made before any RPC; every refusal is an `InvalidArgumentError`."""
 
 from __future__ import annotations
 
@@ -15,20 +15,30 @@ from .errors import InvalidArgumentError
 
 ItemT = TypeVar("ItemT")
 
+# A message has to fit a line of a log, whatever was passed.
+_SHOWN_CHARACTERS = 60
+
+
+def shown(value: str) -> str:
+    """Quote a value for a message; long ones are shortened."""
+    if len(value) <= _SHOWN_CHARACTERS:
+        return repr(value)
+    return f"{value[:_SHOWN_CHARACTERS]!r}... ({len(value)} characters)"
+
 
 def text(name: str, value: object) -> str:
-    """Check one string: it must be a `str` that UTF-8 can carry."""
+    """Check one string: it must be a `str` that UTF-8 can encode."""
     if not isinstance(value, str):
         raise InvalidArgumentError(f"{name} must be a str, not {type(value).__name__}")
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise InvalidArgumentError(f"{name} is not valid Unicode text: {value!r}") from error
+        raise InvalidArgumentError(f"{name} is not valid Unicode text: {shown(value)}") from error
     return value
 
 
 def optional_text(name: str, value: object) -> str | None:
-    """Check a string that may be left out, as None or empty."""
+    """Check an optional string; None and the empty one count as unset."""
     return None if value is None else text(name, value) or None
 
 
@@ -36,21 +46,22 @@ def path(name: str, value: object) -> str:
     """Check a path given as `str` or `os.PathLike[str]` and return it as text."""
     checked = text(name, os.fspath(value) if isinstance(value, os.PathLike) else value)
     if "\0" in checked:
-        raise InvalidArgumentError(f"{name} must not contain NUL: {checked!r}")
+        raise InvalidArgumentError(f"{name} must not contain NUL: {shown(checked)}")
     return checked
 
 
 def boolean(name: str, value: object) -> bool:
-    """Check a flag: `"no"` is truthy, so only True and False will do."""
+    """Check a flag. Only True and False are accepted, because `"no"` is truthy."""
     if not isinstance(value, bool):
         raise InvalidArgumentError(f"{name} must be True or False, not {type(value).__name__}")
     return value
 
 
 def texts(name: str, values: object) -> tuple[str, ...]:
-    """Check an iterable of strings. A bare string is refused, not split into letters.
+    """Check a sequence of strings.
 
-    So is what has no order of its own.
+    A bare string is refused rather than split into letters, and so are sets and mappings,
+    which have no order of their own.
     """
     if isinstance(values, (str, bytes, Mapping, AbstractSet)) or not isinstance(values, Iterable):
         raise InvalidArgumentError(
@@ -60,18 +71,34 @@ def texts(name: str, values: object) -> tuple[str, ...]:
 
 
 def text_mapping(name: str, values: object) -> FrozenMapping[str]:
-    """Check a mapping of strings to strings and copy it, immutably."""
+    """Check a mapping of strings to strings and return an immutable copy."""
     if not isinstance(values, Mapping):
         raise InvalidArgumentError(
             f"{name} must be a mapping of str to str, not {type(values).__name__}"
         )
     return FrozenMapping(
-        {text(f"{name} key", key): text(f"{name}[{key!r}]", values[key]) for key in values}
+        {
+            text(f"{name} key", key): text(f"{name}[{shown(str(key))}]", values[key])
+            for key in values
+        }
     )
 
 
+def optional_mapping(name: str, values: object) -> FrozenMapping[str]:
+    """Check a mapping of strings to strings; None is the empty one."""
+    return text_mapping(name, {} if values is None else values)
+
+
+def label_selector(values: object) -> FrozenMapping[str]:
+    """Check the selector of a delete. The empty one would match every sandbox."""
+    selector = text_mapping("label_selector", values)
+    if not selector:
+        raise InvalidArgumentError("label_selector must not be empty: name at least one label")
+    return selector
+
+
 def items(name: str, values: object, kind: type[ItemT]) -> tuple[ItemT, ...]:
-    """Check an iterable whose items are all instances of one class."""
+    """Check an iterable of instances of one class."""
     if isinstance(values, Iterable) and not isinstance(values, (str, bytes)):
         copied = tuple(values)
         if all(isinstance(value, kind) for value in copied):
@@ -80,7 +107,7 @@ def items(name: str, values: object, kind: type[ItemT]) -> tuple[ItemT, ...]:
 
 
 def lookup_id(name: str, value: object) -> str:
-    """Check the id of something that exists: any text but the empty one."""
+    """Check the id of something that exists: any text that is not empty."""
     checked = text(name, value)
     if not checked:
         raise InvalidArgumentError(f"{name} must not be empty")
@@ -88,30 +115,30 @@ def lookup_id(name: str, value: object) -> str:
 
 
 def new_id(name: str, value: object) -> str:
-    """Check an id that the daemon is asked to give to something new."""
+    """Check an id that the caller chose for something new."""
     checked = text(name, value)
     if ID.fullmatch(checked) is None:
         raise InvalidArgumentError(
             f"{name} must be 4 to 200 characters, start and end with a letter or digit, and "
-            f"contain only ASCII letters, digits, hyphens or underscores: {checked!r}"
+            f"contain only ASCII letters, digits, hyphens or underscores: {shown(checked)}"
         )
     return checked
 
 
 def integer(name: str, value: object, *, minimum: int = 0, maximum: int) -> int:
-    """Check a whole number in minimum..maximum."""
+    """Check an integer from `minimum` to `maximum`."""
     if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= maximum:
         raise InvalidArgumentError(f"{name} must be an int from {minimum} to {maximum}")
     return value
 
 
 def port(name: str, value: object) -> int:
-    """Check the number of a port."""
+    """Check a port number."""
     return integer(name, value, minimum=1, maximum=MAX_PORT)
 
 
 def seconds(name: str, value: object) -> float:
-    """Check a timeout: a number of seconds above zero; `math.inf` means no bound."""
+    """Check a timeout in seconds; `math.inf` means no bound."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
         raise InvalidArgumentError(f"{name} must be a number of seconds above 0")
     return float(value) if value <= sys.float_info.max else math.inf

@@ -5,11 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TypeAlias
 
+from ._checks import shown
 from ._go_durations import parse_nanoseconds
 from .errors import InvalidArgumentError
 
 DurationLike: TypeAlias = timedelta | float | str
 """A `timedelta`, a number of seconds, or a Go duration string such as `"1m30s"`."""
+
+# Source: google/protobuf/duration.proto, the documented range of a Duration.
+_MAX_DURATION = timedelta(seconds=315_576_000_000)
 
 
 def parse_duration(text: str) -> timedelta:
@@ -30,18 +34,18 @@ def parse_duration(text: str) -> timedelta:
         duration = timedelta(microseconds=int(microseconds))
     except ValueError as error:
         raise InvalidArgumentError(
-            f"invalid duration {text!r}: write a number with its unit (ns, us, ms, s, m, h), "
+            f"invalid duration {shown(text)}: write a number with its unit (ns, us, ms, s, m, h), "
             'for example "5s" or "1m30s"'
         ) from error
     except OverflowError as error:
-        raise InvalidArgumentError(f"invalid duration {text[:40]!r}: too long") from error
+        raise InvalidArgumentError(f"invalid duration {shown(text)}: too long") from error
     if microseconds.denominator != 1:
-        raise InvalidArgumentError(f"invalid duration {text!r}: finer than a microsecond")
+        raise InvalidArgumentError(f"invalid duration {shown(text)}: finer than a microsecond")
     return duration
 
 
 def to_timedelta(name: str, value: DurationLike) -> timedelta:
-    """Convert any accepted form of a duration.
+    """Convert a duration from any of its accepted forms.
 
     Args:
         name: The parameter, for the error message.
@@ -72,3 +76,13 @@ def to_timedelta(name: str, value: DurationLike) -> timedelta:
         raise InvalidArgumentError(
             f"{name} is not a number of seconds that a timedelta can hold"
         ) from error
+
+
+def check_range(name: str, value: timedelta | None) -> None:
+    """Refuse what the wire cannot carry; None is unset.
+
+    Raises:
+        InvalidArgumentError: Negative or over 10,000 years.
+    """
+    if value is not None and not timedelta(0) <= value <= _MAX_DURATION:
+        raise InvalidArgumentError(f"{name} must be from 0 to 10,000 years: {value!r}")

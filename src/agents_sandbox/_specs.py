@@ -1,8 +1,8 @@
-"""The models that go in: what a caller may ask of a sandbox.
+"""The models for input: what a caller can ask of a sandbox.
 
-Their constructors are written out, for they accept more types than their
-attributes have (paths, any iterable, any form of a duration), and a type
-checker should see both.
+Their constructors are written out because they accept more types than their
+attributes have (paths, any iterable, any form of a duration). Type checkers
+see both.
 """
 
 import os
@@ -18,7 +18,8 @@ from .errors import InvalidArgumentError
 _UINT32_MAX = 2**32 - 1
 
 
-def _fill(model: object, **values: object) -> None:
+def fill(model: object, **values: object) -> None:
+    """Set the fields of a frozen dataclass, for use in its own constructor only."""
     for name, value in values.items():
         object.__setattr__(model, name, value)
 
@@ -43,7 +44,7 @@ class MountSpec:
         target: str | os.PathLike[str],
         writable: bool = False,
     ) -> None:
-        _fill(
+        fill(
             self,
             source=_checks.path("MountSpec.source", source),
             target=_checks.path("MountSpec.target", target),
@@ -71,7 +72,7 @@ class CopySpec:
         target: str | os.PathLike[str],
         exclude_patterns: Iterable[str] = (),
     ) -> None:
-        _fill(
+        fill(
             self,
             source=_checks.path("CopySpec.source", source),
             target=_checks.path("CopySpec.target", target),
@@ -119,7 +120,7 @@ class HealthcheckConfig:
         }
         if retries is not None:
             _checks.integer("HealthcheckConfig.retries", retries, maximum=_UINT32_MAX)
-        _fill(
+        fill(
             self,
             test=_checks.texts("HealthcheckConfig.test", test),
             retries=retries,
@@ -160,7 +161,7 @@ class ServiceSpec:
     ) -> None:
         if healthcheck is not None and not isinstance(healthcheck, HealthcheckConfig):
             raise InvalidArgumentError("ServiceSpec.healthcheck must be a HealthcheckConfig")
-        _fill(
+        fill(
             self,
             name=_checks.text("ServiceSpec.name", name),
             image=_checks.text("ServiceSpec.image", image),
@@ -217,7 +218,7 @@ class CompanionContainerSpec:
         if healthcheck is not None and not isinstance(healthcheck, HealthcheckConfig):
             raise InvalidArgumentError(f"{where}.healthcheck must be a HealthcheckConfig")
         limits = {"cpu_limit": cpu_limit, "memory_limit": memory_limit, "disk_limit": disk_limit}
-        _fill(
+        fill(
             self,
             name=_checks.text(f"{where}.name", name),
             image=_checks.text(f"{where}.image", image),
@@ -256,7 +257,7 @@ class PortMapping:
             raise InvalidArgumentError(
                 f"PortMapping.protocol must be one of {', '.join(_PROTOCOLS)}: {protocol!r}"
             )
-        _fill(
+        fill(
             self,
             container_port=_checks.port("PortMapping.container_port", container_port),
             host_port=_checks.port("PortMapping.host_port", host_port),

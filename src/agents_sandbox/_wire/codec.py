@@ -1,8 +1,7 @@
-"""Models to messages and back: pure, and total towards a newer daemon.
+"""Models to messages and back: pure, and tolerant of newer daemons.
 
-Decoding never fails on what it does not know: unknown enum values become open
-enum members, unknown fields are skipped, missing messages read as empty, and
-times beyond Python's calendar as None.
+Decoding never fails: unknown enum values become open enum members, unknown fields are skipped,
+missing messages read as empty, and times beyond Python's calendar as None.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from datetime import datetime, timedelta, timezone
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from .._creates import NO_LOGS, LogPaths
 from .._enums import ExecState, SandboxEventType, SandboxState
 from .._specs import (
     CompanionContainerSpec,
@@ -22,10 +22,11 @@ from .._specs import (
     PortMapping,
     ServiceSpec,
 )
-from ..errors import InvalidArgumentError
 from ..models import (
+    DeleteSandboxesResult,
     ExecEventDetails,
     ExecHandle,
+    PingInfo,
     SandboxEvent,
     SandboxHandle,
     SandboxPhaseDetails,
@@ -36,20 +37,11 @@ from . import v04_pb2 as v04
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
-# Source: google/protobuf/duration.proto, the documented range of a Duration.
-_MAX_DURATION = timedelta(seconds=315_576_000_000)
 
-
-def encode_duration(name: str, value: timedelta | None) -> Duration | None:
-    """Encode a duration; None stays unset.
-
-    Raises:
-        InvalidArgumentError: Negative, or longer than the wire can carry.
-    """
+def encode_duration(value: timedelta | None) -> Duration | None:
+    """Encode a duration that is within the wire's range; None stays unset."""
     if value is None:
         return None
-    if not timedelta(0) <= value <= _MAX_DURATION:
-        raise InvalidArgumentError(f"{name} must be from 0 to 10,000 years: {value!r}")
     seconds, rest = divmod(value, timedelta(seconds=1))
     return Duration(seconds=seconds, nanos=rest.microseconds * 1000)
 
@@ -86,11 +78,11 @@ def encode_healthcheck(check: HealthcheckConfig) -> pb.HealthcheckConfig:
     """Encode a health check."""
     return pb.HealthcheckConfig(
         test=check.test,
-        interval=encode_duration("HealthcheckConfig.interval", check.interval),
-        timeout=encode_duration("HealthcheckConfig.timeout", check.timeout),
+        interval=encode_duration(check.interval),
+        timeout=encode_duration(check.timeout),
         retries=check.retries or 0,
-        start_period=encode_duration("HealthcheckConfig.start_period", check.start_period),
-        start_interval=encode_duration("HealthcheckConfig.start_interval", check.start_interval),
+        start_period=encode_duration(check.start_period),
+        start_interval=encode_duration(check.start_interval),
     )
 
 
@@ -199,14 +191,23 @@ def _decode_sandbox(message: pb.SandboxHandle | v04.SandboxHandle) -> SandboxHan
     )
 
 
-def decode_exec(message: pb.ExecStatus, logs: pb.CreateExecResponse | None = None) -> ExecHandle:
-    """Decode an exec's snapshot.
+def decode_ping(message: pb.PingResponse) -> PingInfo:
+    """Decode the answer to a ping."""
+    return PingInfo(version=message.version, daemon=message.daemon)
 
-    Args:
-        message: The snapshot.
-        logs: The answer that created the exec, the only one with log paths.
-            An empty path means that the daemon keeps no logs.
-    """
+
+def decode_deleted(message: pb.DeleteSandboxesResponse) -> DeleteSandboxesResult:
+    """Decode the answer to a delete by labels."""
+    return DeleteSandboxesResult(tuple(message.deleted_sandbox_ids), message.deleted_count)
+
+
+def decode_log_paths(message: pb.CreateExecResponse) -> LogPaths:
+    """Decode the log paths of a new exec; empty ones mean that the daemon keeps no logs."""
+    return LogPaths(message.stdout_log_path or None, message.stderr_log_path or None)
+
+
+def decode_exec(message: pb.ExecStatus, logs: LogPaths = NO_LOGS) -> ExecHandle:
+    """Decode an exec's snapshot, which does not contain its log paths."""
     return ExecHandle(
         exec_id=message.exec_id,
         sandbox_id=message.sandbox_id,
@@ -217,8 +218,8 @@ def decode_exec(message: pb.ExecStatus, logs: pb.CreateExecResponse | None = Non
         exit_code=_exit_code(message.state, message.exit_code),
         error=message.error or None,
         last_event_sequence=message.last_event_sequence,
-        stdout_log_path=(logs.stdout_log_path or None) if logs else None,
-        stderr_log_path=(logs.stderr_log_path or None) if logs else None,
+        stdout_log_path=logs.stdout,
+        stderr_log_path=logs.stderr,
     )
 
 
@@ -273,8 +274,8 @@ def _time(
     return decode_timestamp(getattr(message, name)) if message.HasField(name) else None
 
 
-# The wire says 0 for "none yet", "cancelled" and "could not be run" as well. A
-# command that really ended with 0 is FINISHED, so the state tells them apart.
+# On the wire 0 also means "none yet", "cancelled" and "could not be run". Only a command that
+# ended with 0 is FINISHED, so the state decides.
 def _exit_code(state: int, exit_code: int) -> int | None:
     ran = state == pb.EXEC_STATE_FINISHED or (state == pb.EXEC_STATE_FAILED and exit_code != 0)
     return exit_code if ran else None

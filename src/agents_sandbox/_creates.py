@@ -1,0 +1,204 @@
+"""The arguments of creates, checked; no protobuf in here."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from os import PathLike
+
+from . import _checks
+from ._durations import DurationLike, check_range, to_timedelta
+from ._specs import (
+    CompanionContainerSpec,
+    CopySpec,
+    HealthcheckConfig,
+    MountSpec,
+    PortMapping,
+    ServiceSpec,
+    fill,
+)
+from .errors import InvalidArgumentError
+
+_LIMITS = ("cpu_limit", "memory_limit", "disk_limit")
+_HEALTHCHECK_DURATIONS = ("interval", "timeout", "start_period", "start_interval")
+
+
+@dataclass(frozen=True, init=False)
+class NewSandbox:
+    """The arguments of `create_sandbox`. Without an id it makes one, so that errors can name it.
+
+    Raises:
+        InvalidArgumentError: An argument is not acceptable.
+    """
+
+    sandbox_id: str
+    id_is_ours: bool
+    config_yaml: bytes
+    image: str
+    mounts: tuple[MountSpec, ...]
+    copies: tuple[CopySpec, ...]
+    builtin_tools: tuple[str, ...]
+    required_services: tuple[ServiceSpec, ...]
+    optional_services: tuple[ServiceSpec, ...]
+    companion_containers: tuple[CompanionContainerSpec, ...]
+    labels: Mapping[str, str]
+    envs: Mapping[str, str]
+    idle_ttl: timedelta | None
+    ports: tuple[PortMapping, ...]
+    command: tuple[str, ...]
+    cpu_limit: str | None
+    memory_limit: str | None
+    disk_limit: str | None
+    gpus: str | None
+
+    def __init__(
+        self,
+        *,
+        image: str | None = None,
+        sandbox_id: str | None = None,
+        config_yaml: str | bytes | None = None,
+        mounts: Iterable[MountSpec] = (),
+        copies: Iterable[CopySpec] = (),
+        builtin_tools: Iterable[str] = (),
+        required_services: Iterable[ServiceSpec] = (),
+        optional_services: Iterable[ServiceSpec] = (),
+        companion_containers: Iterable[CompanionContainerSpec] = (),
+        labels: Mapping[str, str] | None = None,
+        envs: Mapping[str, str] | None = None,
+        idle_ttl: DurationLike | None = None,
+        ports: Iterable[PortMapping] = (),
+        command: Sequence[str] = (),
+        cpu_limit: str | None = None,
+        memory_limit: str | None = None,
+        disk_limit: str | None = None,
+        gpus: str | None = None,
+    ) -> None:
+        fill(
+            self,
+            config_yaml=_yaml(config_yaml),
+            image=_checks.optional_text("image", image) or "",
+        )
+        if not self.image and not self.config_yaml:
+            raise InvalidArgumentError(
+                'image is required: pass image="..." on every create_sandbox'
+            )
+        fill(
+            self,
+            sandbox_id=_new_id("sandbox_id", sandbox_id),
+            id_is_ours=sandbox_id is None,
+            mounts=_checks.items("mounts", mounts, MountSpec),
+            copies=_checks.items("copies", copies, CopySpec),
+            builtin_tools=_checks.texts("builtin_tools", builtin_tools),
+            required_services=_checks.items("required_services", required_services, ServiceSpec),
+            optional_services=_checks.items("optional_services", optional_services, ServiceSpec),
+            companion_containers=_checks.items(
+                "companion_containers", companion_containers, CompanionContainerSpec
+            ),
+            labels=_checks.optional_mapping("labels", labels),
+            envs=_checks.optional_mapping("envs", envs),
+            idle_ttl=None if idle_ttl is None else to_timedelta("idle_ttl", idle_ttl),
+            ports=_checks.items("ports", ports, PortMapping),
+            command=_checks.texts("command", command),
+            cpu_limit=_checks.optional_text("cpu_limit", cpu_limit),
+            memory_limit=_checks.optional_text("memory_limit", memory_limit),
+            disk_limit=_checks.optional_text("disk_limit", disk_limit),
+            gpus=_checks.optional_text("gpus", gpus),
+        )
+        self._check_durations()
+
+    def newer_fields(self) -> Iterator[tuple[str, str]]:
+        """Each field that is set but not known to every release: as shown, and by name."""
+        for companion in self.companion_containers:
+            yield "companion_containers", "companion_containers"
+            for name in ("command", *_LIMITS):
+                if getattr(companion, name):
+                    yield f"companion_containers[{companion.name}].{name}", name
+        for name in ("ports", "command", *_LIMITS, "gpus"):
+            if getattr(self, name):
+                yield name, name
+
+    def _check_durations(self) -> None:
+        check_range("idle_ttl", self.idle_ttl)
+        for containers in (
+            self.required_services,
+            self.optional_services,
+            self.companion_containers,
+        ):
+            for container in containers:
+                if container.healthcheck is not None:
+                    _check_healthcheck(container.healthcheck)
+
+
+# Not in its constructor: a handle shows whatever durations the daemon reports.
+def _check_healthcheck(check: HealthcheckConfig) -> None:
+    for name in _HEALTHCHECK_DURATIONS:
+        check_range(f"HealthcheckConfig.{name}", getattr(check, name))
+
+
+def _yaml(config_yaml: str | bytes | None) -> bytes:
+    if config_yaml is None or isinstance(config_yaml, bytes):
+        return config_yaml or b""
+    if not isinstance(config_yaml, str):
+        raise InvalidArgumentError(
+            f"config_yaml must be str or bytes, not {type(config_yaml).__name__}"
+        )
+    return _checks.text("config_yaml", config_yaml).encode()
+
+
+def _new_id(name: str, value: str | None) -> str:
+    return str(uuid.uuid4()) if value is None else _checks.new_id(name, value)
+
+
+@dataclass(frozen=True, init=False)
+class NewExec:
+    """The arguments of `create_exec`. Without an id it makes one, so that errors can name it.
+
+    Raises:
+        InvalidArgumentError: An argument is not acceptable.
+    """
+
+    sandbox_id: str
+    exec_id: str
+    id_is_ours: bool
+    command: tuple[str, ...]
+    cwd: str
+    env_overrides: Mapping[str, str]
+
+    def __init__(
+        self,
+        sandbox_id: str,
+        command: Sequence[str],
+        *,
+        exec_id: str | None = None,
+        cwd: str | PathLike[str] = "",
+        env_overrides: Mapping[str, str] | None = None,
+    ) -> None:
+        argv = _checks.texts("command", command)
+        if not argv:
+            raise InvalidArgumentError("command must not be empty: pass an argv, e.g. ('ls', '-l')")
+        fill(
+            self,
+            sandbox_id=_checks.lookup_id("sandbox_id", sandbox_id),
+            exec_id=_new_id("exec_id", exec_id),
+            id_is_ours=exec_id is None,
+            command=argv,
+            cwd=_checks.path("cwd", cwd),
+            env_overrides=_checks.optional_mapping("env_overrides", env_overrides),
+        )
+
+
+@dataclass(frozen=True)
+class LogPaths:
+    """The files on the daemon's host that collect an exec's output.
+
+    Only the answer to `create_exec` has them. None: the daemon keeps no logs, or the answer was
+    lost.
+    """
+
+    stdout: str | None = None
+    stderr: str | None = None
+
+
+NO_LOGS = LogPaths()
