@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -28,10 +29,11 @@ from agents_sandbox import (
     ServiceSpec,
 )
 from agents_sandbox._deadline import Deadline
-from agents_sandbox._endings import BECOME_STOPPED, BecomeDeleted, BecomeStopped
 from agents_sandbox._goals import (
     BECOME_READY,
-    ExecGoal,
+    BecomeDeleted,
+    BecomeStopped,
+    ExecEnd,
     ReadyWithCompanions,
     SandboxGoal,
     become_ready,
@@ -40,9 +42,9 @@ from agents_sandbox._goals import (
 UNKNOWN = SandboxState(99)
 S = SandboxState
 
-GOALS: dict[str, SandboxGoal] = {
-    "ready": BECOME_READY,
-    "stopped": BECOME_STOPPED,
+GOALS: dict[str, Callable[[], SandboxGoal | BecomeStopped]] = {
+    "ready": lambda: BECOME_READY,
+    "stopped": BecomeStopped,
 }
 
 # True: reached. False: on the way. An error: never.
@@ -101,12 +103,12 @@ def event(
     return SandboxEvent("box-1-5", 5, "box-1", kind, None, True, False, state, **details)
 
 
-def judge(goal: SandboxGoal, observed: SandboxHandle | SandboxEvent) -> object:
+def judge(goal: SandboxGoal | BecomeStopped, observed: SandboxHandle | SandboxEvent) -> object:
     """Return what the goal says; an error's class where it says never."""
     try:
         if isinstance(observed, SandboxHandle):
-            return goal.reached(observed)
-        return goal.settled_by(observed)
+            return goal.judge(observed)
+        return goal.see(observed)
     except SandboxClientError as error:
         named = error.sandbox_id == "box-1" and "box-1" in str(error)
         return type(error) if named else error
@@ -119,28 +121,31 @@ def test_the_table_is_complete(name: str) -> None:
 
 @pytest.mark.parametrize(("goal", "state", "code", "expected"), TABLE)
 def test_snapshots(
-    goal: SandboxGoal, state: SandboxState, code: str | None, expected: object
+    goal: Callable[[], SandboxGoal], state: SandboxState, code: str | None, expected: object
 ) -> None:
-    assert judge(goal, sandbox(state, code)) == expected
+    assert judge(goal(), sandbox(state, code)) == expected
 
 
 @pytest.mark.parametrize(("goal", "state", "code", "expected"), TABLE)
-def test_events(goal: SandboxGoal, state: SandboxState, code: str | None, expected: object) -> None:
-    assert judge(goal, event(state, sandbox_phase=SandboxPhaseDetails(error_code=code))) == expected
+def test_events(
+    goal: Callable[[], SandboxGoal], state: SandboxState, code: str | None, expected: object
+) -> None:
+    failed = event(state, sandbox_phase=SandboxPhaseDetails(error_code=code))
+    assert judge(goal(), failed) == expected
     if code is None:
-        assert judge(goal, event(state)) == expected
+        assert judge(goal(), event(state)) == expected
 
 
 @pytest.mark.parametrize("goal", GOALS.values(), ids=GOALS)
-def test_events_of_execs_and_services_settle_nothing(goal: SandboxGoal) -> None:
-    assert not goal.settled_by(event(exec=ExecEventDetails("exec-1", 1, ExecState.FAILED)))
+def test_events_of_execs_and_services_settle_nothing(goal: Callable[[], SandboxGoal]) -> None:
+    assert not goal().see(event(exec=ExecEventDetails("exec-1", 1, ExecState.FAILED)))
     failed_service = ServiceEventDetails("db", "CONTAINER_DIED", "service container die")
-    assert not goal.settled_by(event(S.PENDING, service=failed_service))
+    assert not goal().see(event(S.PENDING, service=failed_service))
 
 
 def test_a_failure_tells_the_daemons_reason_and_the_way_out() -> None:
     with pytest.raises(SandboxFailedError) as caught:
-        BECOME_READY.reached(sandbox(S.FAILED, "SANDBOX_CREATE_FAILED", "no such image"))
+        BECOME_READY.judge(sandbox(S.FAILED, "SANDBOX_CREATE_FAILED", "no such image"))
     error = caught.value
     assert (error.error_code, error.error_message) == ("SANDBOX_CREATE_FAILED", "no such image")
     assert str(error) == (
@@ -151,16 +156,18 @@ def test_a_failure_tells_the_daemons_reason_and_the_way_out() -> None:
 
 def test_a_failure_without_a_code_says_so() -> None:
     with pytest.raises(SandboxFailedError, match="no error code: no message") as caught:
-        BECOME_READY.reached(sandbox(S.FAILED))
+        BECOME_READY.judge(sandbox(S.FAILED))
     assert (caught.value.error_code, caught.value.error_message) == (None, None)
 
 
 def test_a_dead_end_names_both_states_and_a_likely_cause() -> None:
-    with pytest.raises(SandboxNotReadyError, match=r"is STOPPED and will not become READY.*idle"):
-        BECOME_READY.reached(sandbox(S.STOPPED))
+    with pytest.raises(
+        SandboxNotReadyError, match=r"is STOPPED and will not become READY.*idle_ttl intervened"
+    ):
+        BECOME_READY.judge(sandbox(S.STOPPED))
 
 
-@pytest.mark.parametrize("goal", [*GOALS.values(), BecomeDeleted()])
+@pytest.mark.parametrize("goal", [BECOME_READY, BecomeDeleted()])
 def test_goals_of_a_sandbox_are_concerned_with_its_states(
     goal: SandboxGoal | BecomeDeleted,
 ) -> None:
@@ -216,10 +223,10 @@ def test_deleted_is_meant_for_good(
 ) -> None:
     goal = BecomeDeleted()
     for sequence, (kind, after) in enumerate(steps, 1):
-        goal.settled_by(dataclasses.replace(event(after, kind), sequence=sequence))
+        goal.see(dataclasses.replace(event(after, kind), sequence=sequence))
     # None: it must be asked for again.
-    assert goal.undone(sandbox(state), restarted=False) is (expected is None)
-    assert goal.reached(sandbox(state)) is (expected is True)
+    assert goal.must_ask_again(sandbox(state), restarted=False) is (expected is None)
+    assert goal.judge(sandbox(state)) is (expected is True)
 
 
 @pytest.mark.parametrize("settles", [DELETED, READY])
@@ -227,35 +234,35 @@ def test_a_snapshot_is_due_when_a_sandbox_is_gone_or_back(
     settles: tuple[SandboxEventType, SandboxState],
 ) -> None:
     goal = BecomeDeleted()
-    assert not goal.settled_by(event(PREPARING[1], PREPARING[0]))
-    assert not goal.settled_by(event(DELETING[1], DELETING[0]))
-    assert goal.settled_by(event(S.DELETED, T.SANDBOX_DELETED))
-    assert goal.settled_by(event(settles[1], settles[0]))
+    assert not goal.see(event(PREPARING[1], PREPARING[0]))
+    assert not goal.see(event(DELETING[1], DELETING[0]))
+    assert goal.see(event(S.DELETED, T.SANDBOX_DELETED))
+    assert goal.see(event(settles[1], settles[0]))
 
 
 def test_a_restart_ends_the_create_that_could_bring_a_sandbox_back() -> None:
     goal = BecomeDeleted()
     for kind, state in (PREPARING, DELETING, DELETED):
-        goal.settled_by(event(state, kind))
-    assert not goal.reached(sandbox(S.DELETED))
-    assert not goal.undone(sandbox(S.DELETED), restarted=True)
-    assert goal.reached(sandbox(S.DELETED))
+        goal.see(event(state, kind))
+    assert not goal.judge(sandbox(S.DELETED))
+    assert not goal.must_ask_again(sandbox(S.DELETED), restarted=True)
+    assert goal.judge(sandbox(S.DELETED))
 
 
 @pytest.mark.parametrize("state", [S.STOPPED, S.FAILED])
 def test_a_delete_that_a_restart_has_swallowed_is_asked_for_again(state: SandboxState) -> None:
     goal = BecomeDeleted()
     for kind, new in (DELETING, STOPPED):
-        goal.settled_by(event(new, kind))
-    assert not goal.undone(sandbox(state), restarted=False)
-    assert goal.undone(sandbox(state), restarted=True)
+        goal.see(event(new, kind))
+    assert not goal.must_ask_again(sandbox(state), restarted=False)
+    assert goal.must_ask_again(sandbox(state), restarted=True)
 
 
 def test_a_purged_sandbox_is_deleted_for_good() -> None:
     goal = BecomeDeleted()
-    goal.settled_by(event(PREPARING[1], PREPARING[0]))
-    goal.gone = True
-    assert goal.reached(sandbox(S.DELETED))
+    goal.see(event(PREPARING[1], PREPARING[0]))
+    goal.purged = True
+    assert goal.judge(sandbox(S.DELETED))
 
 
 def test_a_resume_is_given_a_moment_to_bring_a_sandbox_back(
@@ -263,13 +270,13 @@ def test_a_resume_is_given_a_moment_to_bring_a_sandbox_back(
 ) -> None:
     unbound = Deadline(math.inf)
     goal = BecomeDeleted()
-    goal.settled_by(event(S.PENDING, T.SANDBOX_ACCEPTED))
-    assert goal.bounded(unbound) is unbound
-    goal.settled_by(event(S.DELETED, T.SANDBOX_DELETED))
-    assert goal.bounded(unbound).bound == 2.0
-    assert not goal.reached(sandbox(S.DELETED))
+    goal.see(event(S.PENDING, T.SANDBOX_ACCEPTED))
+    assert goal.snapshot_due(unbound) is unbound
+    goal.see(event(S.DELETED, T.SANDBOX_DELETED))
+    assert goal.snapshot_due(unbound).bound == 2.0
+    assert not goal.judge(sandbox(S.DELETED))
     monkeypatch.setattr(goal, "grace", Deadline(0.0))
-    assert goal.reached(sandbox(S.DELETED))
+    assert goal.judge(sandbox(S.DELETED))
 
 
 DELETE_FAILED = SandboxPhaseDetails(error_code="SANDBOX_DELETE_FAILED", error_message="busy")
@@ -277,9 +284,9 @@ DELETE_FAILED = SandboxPhaseDetails(error_code="SANDBOX_DELETE_FAILED", error_me
 
 def test_a_removal_that_failed_is_told() -> None:
     goal = BecomeDeleted()
-    assert goal.settled_by(event(S.FAILED, T.SANDBOX_FAILED, sandbox_phase=DELETE_FAILED))
+    assert goal.see(event(S.FAILED, T.SANDBOX_FAILED, sandbox_phase=DELETE_FAILED))
     with pytest.raises(SandboxFailedError) as caught:
-        goal.reached(sandbox(S.FAILED))
+        goal.judge(sandbox(S.FAILED))
     assert (caught.value.error_code, caught.value.error_message) == (
         "SANDBOX_DELETE_FAILED",
         "busy",
@@ -288,12 +295,12 @@ def test_a_removal_that_failed_is_told() -> None:
 
 def test_a_removal_that_failed_once_and_was_asked_for_again_is_none_of_ours() -> None:
     goal = BecomeDeleted()
-    goal.settled_by(event(S.FAILED, T.SANDBOX_FAILED, sandbox_phase=DELETE_FAILED))
-    assert not goal.reached(sandbox(S.DELETING))
-    assert not goal.settled_by(event(S.DELETING, T.SANDBOX_DELETE_REQUESTED))
-    assert not goal.reached(sandbox(S.FAILED))
-    assert goal.settled_by(event(S.DELETED, T.SANDBOX_DELETED))
-    assert goal.reached(sandbox(S.DELETED))
+    goal.see(event(S.FAILED, T.SANDBOX_FAILED, sandbox_phase=DELETE_FAILED))
+    assert not goal.judge(sandbox(S.DELETING))
+    assert not goal.see(event(S.DELETING, T.SANDBOX_DELETE_REQUESTED))
+    assert not goal.judge(sandbox(S.FAILED))
+    assert goal.see(event(S.DELETED, T.SANDBOX_DELETED))
+    assert goal.judge(sandbox(S.DELETED))
 
 
 NOON = datetime(2026, 11, 27, 12, tzinfo=timezone.utc)
@@ -310,32 +317,34 @@ def test_a_restart_before_it_was_asked_shows_in_the_time_of_the_acceptance(
         occurred_at=NOON + timedelta(microseconds=microseconds),
     )
     for item in (first, event(PREPARING[1], PREPARING[0]), event(DELETED[1], DELETED[0])):
-        goal.settled_by(item)
+        goal.see(item)
     monkeypatch.setattr(goal, "grace", Deadline(0.0))
     handle = dataclasses.replace(sandbox(S.DELETED), created_at=NOON)
-    assert goal.reached(handle) is (microseconds == 0)
+    assert goal.judge(handle) is (microseconds == 0)
 
 
 def test_a_daemon_that_was_restarted_during_the_delete_has_no_create_at_work() -> None:
     goal = BecomeDeleted()
-    goal.settled_by(event(PREPARING[1], PREPARING[0]))
+    goal.see(event(PREPARING[1], PREPARING[0]))
     phase = SandboxPhaseDetails(reason="daemon_restart_cleanup")
-    assert goal.settled_by(event(S.DELETED, T.SANDBOX_DELETED, sandbox_phase=phase))
-    assert goal.reached(sandbox(S.DELETED))
+    assert goal.see(event(S.DELETED, T.SANDBOX_DELETED, sandbox_phase=phase))
+    assert goal.judge(sandbox(S.DELETED))
 
 
 def test_a_delete_out_of_time_tells_what_goes_on() -> None:
     last = sandbox(S.DELETING)
     goal = BecomeDeleted()
-    error = goal.timed_out("box-1", last, 2.5)
+    error = goal.timeout_error("box-1", last, 2.5)
     assert isinstance(error, OperationTimeoutError)
     assert (error.sandbox_id, error.timeout_seconds, error.last_handle) == ("box-1", 2.5, last)
     assert "sandbox box-1 was not deleted for good within 2.5 s, last seen DELETING" in str(error)
-    assert "never seen" in str(goal.timed_out("box-1", None, 2.5))
+    assert "never seen" in str(goal.timeout_error("box-1", None, 2.5))
     for kind, state in (PREPARING, DELETED):
-        goal.settled_by(event(state, kind))
-    late = goal.timed_out("box-1", sandbox(S.DELETED), 2.5)
-    assert "its create is still at work and will bring it back: delete it again later" in str(late)
+        goal.see(event(state, kind))
+    late = goal.timeout_error("box-1", sandbox(S.DELETED), 2.5)
+    assert "its create is still in progress and will bring it back: delete it again later" in str(
+        late
+    )
 
 
 STOP_REQUESTED = (T.SANDBOX_STOP_REQUESTED, S.UNSPECIFIED)
@@ -364,60 +373,60 @@ def test_a_stop_that_was_followed_by_a_resume_is_not_waited_for(
 ) -> None:
     goal = BecomeStopped()
     # The first snapshot tells how far the daemon was when the stop was asked for.
-    assert not goal.reached(dataclasses.replace(sandbox(S.READY), last_event_sequence=len(before)))
+    assert not goal.judge(dataclasses.replace(sandbox(S.READY), last_event_sequence=len(before)))
     settled = False
     for sequence, (kind, new) in enumerate([*before, *after], 1):
         told = dataclasses.replace(event(new, kind), sequence=sequence)
         assert goal.concerns(told)
-        settled = goal.settled_by(told)
+        settled = goal.see(told)
     assert settled is (expected is not False)
     if expected is None:
-        with pytest.raises(SandboxInvalidStateError, match="another caller has resumed it"):
-            goal.reached(sandbox(state))
+        with pytest.raises(SandboxInvalidStateError, match="another caller resumed it"):
+            goal.judge(sandbox(state))
         # It is not for this one to stop it once more.
-        assert not goal.undone(sandbox(S.READY), restarted=True)
+        assert not goal.must_ask_again(sandbox(S.READY), restarted=True)
     else:
-        assert goal.reached(sandbox(state)) is expected
-        assert goal.undone(sandbox(S.READY), restarted=True)
+        assert goal.judge(sandbox(state)) is expected
+        assert goal.must_ask_again(sandbox(S.READY), restarted=True)
 
 
 def test_a_failure_that_a_restart_has_made_final_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     unbound = Deadline(math.inf)
     dying = sandbox(S.FAILED, "CONTAINER_DIED", "primary container die")
     goal = BecomeStopped()
-    assert not goal.undone(dying, restarted=False)
-    assert goal.bounded(unbound) is unbound
+    assert not goal.must_ask_again(dying, restarted=False)
+    assert goal.snapshot_due(unbound) is unbound
     # The daemon that was asked may have been the restarted one, and on its way.
-    assert not goal.undone(dying, restarted=True)
-    assert goal.bounded(unbound).bound == 5.0
-    assert not goal.undone(sandbox(S.STOPPED), restarted=True)
-    assert goal.bounded(unbound) is unbound
-    assert not goal.undone(dying, restarted=True)
+    assert not goal.must_ask_again(dying, restarted=True)
+    assert goal.snapshot_due(unbound).bound == 5.0
+    assert not goal.must_ask_again(sandbox(S.STOPPED), restarted=True)
+    assert goal.snapshot_due(unbound) is unbound
+    assert not goal.must_ask_again(dying, restarted=True)
     monkeypatch.setattr(goal, "dying", Deadline(0.0))
     with pytest.raises(SandboxFailedError) as caught:
-        goal.undone(dying, restarted=True)
+        goal.must_ask_again(dying, restarted=True)
     assert caught.value.error_code == "CONTAINER_DIED"
 
 
 def test_a_stop_out_of_time_tells_what_goes_on() -> None:
-    error = BecomeStopped().timed_out("box-1", sandbox(S.READY), 2.5)
+    error = BecomeStopped().timeout_error("box-1", sandbox(S.READY), 2.5)
     assert "did not become STOPPED within 2.5 s, last seen READY" in str(error)
 
 
 def test_a_sandbox_wait_out_of_time_tells_what_goes_on() -> None:
     last = sandbox(S.PENDING)
-    error = BECOME_READY.timed_out("box-1", last, 2.5)
+    error = BECOME_READY.timeout_error("box-1", last, 2.5)
     assert isinstance(error, OperationTimeoutError)
     assert (error.sandbox_id, error.exec_id) == ("box-1", None)
     assert (error.timeout_seconds, error.last_handle) == (2.5, last)
     for told in ("box-1", "did not become READY within 2.5 s", "last seen PENDING", "get_sandbox"):
         assert told in str(error)
-    assert "raise timeout_seconds or operation_timeout_seconds" in str(error)
+    assert "increase timeout_seconds or operation_timeout_seconds" in str(error)
 
 
 def test_a_sandbox_goal_keeps_the_deadline() -> None:
     deadline = Deadline(math.inf)
-    assert BECOME_READY.bounded(deadline) is deadline
+    assert BECOME_READY.snapshot_due(deadline) is deadline
 
 
 STARTED = SandboxEventType.COMPANION_CONTAINER_READY
@@ -475,21 +484,21 @@ def test_a_create_waits_for_the_required_ones_of_its_companions(
 )
 def test_ready_with_companions(events: list[SandboxEvent], settled: list[bool]) -> None:
     goal = ReadyWithCompanions({"db"})
-    assert [goal.settled_by(item) for item in events] == settled
-    assert goal.reached(sandbox(S.READY)) is (not goal.missing)
-    assert not goal.reached(sandbox(S.PENDING))
+    assert [goal.see(item) for item in events] == settled
+    assert goal.judge(sandbox(S.READY)) is (not goal.missing)
+    assert not goal.judge(sandbox(S.PENDING))
 
 
 @pytest.mark.parametrize("code", ["COMPANION_CONTAINER_FAILED", ""])
 def test_a_required_service_that_fails_is_named(code: str) -> None:
     goal = ReadyWithCompanions({"db"})
-    assert not goal.settled_by(companion_event("other", FAILED, S.PENDING, code="E"))
+    assert not goal.see(companion_event("other", FAILED, S.PENDING, code="E"))
     # While the create is at work a delete would not last, so nothing is told yet.
-    assert not goal.settled_by(companion_event("db", FAILED, S.PENDING, code=code))
-    assert not goal.reached(sandbox(S.PENDING))
-    assert goal.settled_by(event(S.READY))
+    assert not goal.see(companion_event("db", FAILED, S.PENDING, code=code))
+    assert not goal.judge(sandbox(S.PENDING))
+    assert goal.see(event(S.READY))
     with pytest.raises(SandboxFailedError, match="required service db of sandbox box-1") as caught:
-        goal.reached(sandbox(S.READY))
+        goal.judge(sandbox(S.READY))
     error = caught.value
     assert error.sandbox_id == "box-1"
     assert (error.error_code, error.error_message) == (code or None, code and "why")
@@ -502,29 +511,27 @@ def test_a_sandbox_that_ends_ends_the_wait_for_companions(state: SandboxState) -
     for observed in (sandbox(state), event(state)):
         with pytest.raises((SandboxFailedError, SandboxNotReadyError)):
             goal = ReadyWithCompanions({"db"})
-            goal.reached(observed) if isinstance(observed, SandboxHandle) else goal.settled_by(
-                observed
-            )
+            goal.judge(observed) if isinstance(observed, SandboxHandle) else goal.see(observed)
 
 
 def test_a_wait_for_companions_out_of_time_names_them() -> None:
     last = sandbox(S.READY)
     goal = ReadyWithCompanions({"db", "cache"})
-    assert not goal.settled_by(event(S.READY))
-    error = goal.timed_out("box-1", last, 2.5)
+    assert not goal.see(event(S.READY))
+    error = goal.timeout_error("box-1", last, 2.5)
     assert isinstance(error, OperationTimeoutError)
-    assert str(error).startswith("required services cache, db of sandbox box-1 were not started")
-    assert " within 2.5 s: " in str(error)
+    assert str(error).startswith("required services cache, db of sandbox box-1 did not start")
+    assert " within 2.5 s. " in str(error)
     assert (error.sandbox_id, error.timeout_seconds) == ("box-1", 2.5)
     assert error.last_handle is last
-    pending = ReadyWithCompanions({"db"}).timed_out("box-1", sandbox(S.PENDING), 2.5)
+    pending = ReadyWithCompanions({"db"}).timeout_error("box-1", sandbox(S.PENDING), 2.5)
     assert "did not become READY within 2.5 s, last seen PENDING" in str(pending)
 
 
 def test_a_wait_for_companions_keeps_the_deadline_and_is_concerned_with_them() -> None:
     deadline = Deadline(math.inf)
     goal = ReadyWithCompanions({"db"})
-    assert goal.bounded(deadline) is deadline
+    assert goal.snapshot_due(deadline) is deadline
     assert goal.concerns(companion_event("db", state=S.UNSPECIFIED))
     assert goal.concerns(event(S.READY))
     assert not goal.concerns(event(exec=ExecEventDetails("e", 0, ExecState.FINISHED)))
@@ -542,80 +549,78 @@ def test_a_wait_for_companions_keeps_the_deadline_and_is_concerned_with_them() -
     ],
 )
 def test_an_exec_is_over_in_its_terminal_states(state: ExecState, ended: bool) -> None:
-    goal = ExecGoal("exec-1")
-    assert goal.reached(an_exec(state)) is ended
+    goal = ExecEnd("exec-1")
+    assert goal.judge(an_exec(state)) is ended
     its_own = event(exec=ExecEventDetails("exec-1", None, state))
     assert goal.concerns(its_own) is ended
     assert not goal.concerns(event(exec=ExecEventDetails("exec-2", None, state)))
     if ended:
-        assert goal.settled_by(its_own)
+        assert goal.see(its_own)
     assert goal.lost_sandbox is None
 
 
 @pytest.mark.parametrize("state", [*SandboxState, UNKNOWN])
 def test_an_exec_is_looked_at_when_its_sandbox_ends(state: SandboxState) -> None:
-    goal = ExecGoal("exec-1")
+    goal = ExecEnd("exec-1")
     ended = state in (S.FAILED, S.STOPPED, S.DELETED)
     assert goal.concerns(event(state)) is ended
     if ended:
-        assert goal.settled_by(event(state))
+        assert goal.see(event(state))
         assert goal.lost_sandbox is not None
 
 
 def test_an_exec_may_end_until_shortly_after_its_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
-    goal, deadline = ExecGoal("exec-1"), Deadline(math.inf)
-    assert goal.bounded(deadline) is deadline
-    goal.settled_by(event(S.FAILED))
-    shortly = goal.bounded(deadline)
+    goal, deadline = ExecEnd("exec-1"), Deadline(math.inf)
+    assert goal.snapshot_due(deadline) is deadline
+    goal.see(event(S.FAILED))
+    shortly = goal.snapshot_due(deadline)
     assert shortly.bound == 2.0
-    goal.settled_by(event(S.STOPPED))
-    assert goal.bounded(deadline) is shortly, "the grace must not begin anew with each event"
-    assert not goal.reached(an_exec())
+    goal.see(event(S.STOPPED))
+    assert goal.snapshot_due(deadline) is shortly, "the grace must not begin anew with each event"
+    assert not goal.judge(an_exec())
     monkeypatch.setattr(goal, "grace", Deadline(0.0))
-    assert goal.reached(an_exec(ExecState.FAILED))
+    assert goal.judge(an_exec(ExecState.FAILED))
     with pytest.raises(SandboxNotReadyError, match="is STOPPED and exec exec-1 never reported"):
-        goal.reached(an_exec())
+        goal.judge(an_exec())
 
 
 def test_an_exec_lost_with_a_failed_sandbox_tells_why_it_failed() -> None:
-    goal = ExecGoal("exec-1")
-    goal.settled_by(
-        event(S.FAILED, sandbox_phase=SandboxPhaseDetails(None, "CONTAINER_DIED", "die"))
-    )
-    error = goal.timed_out("box-1", an_exec(), 2.0)
+    goal = ExecEnd("exec-1")
+    goal.see(event(S.FAILED, sandbox_phase=SandboxPhaseDetails(None, "CONTAINER_DIED", "die")))
+    error = goal.timeout_error("box-1", an_exec(), 2.0)
     assert isinstance(error, SandboxFailedError)
     assert (error.sandbox_id, error.exec_id) == ("box-1", "exec-1")
     assert (error.error_code, error.error_message) == ("CONTAINER_DIED", "die")
 
 
 def test_an_exec_lost_with_a_sandbox_that_failed_for_no_reason_says_so() -> None:
-    goal = ExecGoal("exec-1")
-    goal.settled_by(event(S.FAILED))
-    error = goal.timed_out("box-1", an_exec(), 2.0)
+    goal = ExecEnd("exec-1")
+    goal.see(event(S.FAILED))
+    error = goal.timeout_error("box-1", an_exec(), 2.0)
     assert isinstance(error, SandboxFailedError)
     assert (error.error_code, error.error_message) == (None, None)
 
 
 @pytest.mark.parametrize("state", [S.STOPPED, S.DELETED])
 def test_an_exec_lost_with_an_ended_sandbox_tells_how_it_ended(state: SandboxState) -> None:
-    goal = ExecGoal("exec-1")
-    goal.settled_by(event(state))
-    error = goal.timed_out("box-1", an_exec(), 2.0)
+    goal = ExecEnd("exec-1")
+    goal.see(event(state))
+    error = goal.timeout_error("box-1", an_exec(), 2.0)
     assert isinstance(error, SandboxNotReadyError)
     assert (error.sandbox_id, error.exec_id) == ("box-1", "exec-1")
     assert str(error) == f"sandbox box-1 is {state.name} and exec exec-1 never reported its end"
 
 
 def test_the_last_end_of_a_sandbox_counts() -> None:
-    goal = ExecGoal("exec-1")
-    goal.settled_by(event(S.FAILED))
-    goal.settled_by(event(S.STOPPED))
-    assert isinstance(goal.timed_out("box-1", an_exec(), 2.0), SandboxNotReadyError)
+    goal = ExecEnd("exec-1")
+    goal.see(event(S.FAILED))
+    goal.see(event(S.STOPPED))
+    assert isinstance(goal.timeout_error("box-1", an_exec(), 2.0), SandboxNotReadyError)
 
 
 def test_an_exec_wait_out_of_time_tells_what_goes_on() -> None:
     last = an_exec()
-    error = ExecGoal("exec-1").timed_out("box-1", last, 30.0)
+    error = ExecEnd("exec-1").timeout_error("box-1", last, 30.0)
     assert isinstance(error, OperationTimeoutError)
     assert (error.sandbox_id, error.exec_id) == ("box-1", "exec-1")
     assert (error.timeout_seconds, error.last_handle) == (30.0, last)
@@ -624,16 +629,16 @@ def test_an_exec_wait_out_of_time_tells_what_goes_on() -> None:
 
 
 def test_a_wait_that_saw_nothing_says_so() -> None:
-    missed = BECOME_READY.timed_out("box-1", None, 5.0)
+    missed = BECOME_READY.timeout_error("box-1", None, 5.0)
     assert (missed.sandbox_id, "never seen" in str(missed)) == ("box-1", True)
-    unknown = ExecGoal("exec-1").timed_out(None, None, 5.0)
+    unknown = ExecEnd("exec-1").timeout_error(None, None, 5.0)
     assert (unknown.sandbox_id, unknown.exec_id) == (None, "exec-1")
 
 
 def test_a_wait_without_a_bound_tells_none() -> None:
     for error in (
-        BECOME_READY.timed_out("box-1", sandbox(S.PENDING), None),
-        ExecGoal("exec-1").timed_out("box-1", an_exec(), None),
+        BECOME_READY.timeout_error("box-1", sandbox(S.PENDING), None),
+        ExecEnd("exec-1").timeout_error("box-1", an_exec(), None),
     ):
         assert isinstance(error, OperationTimeoutError)
         assert error.timeout_seconds is None

@@ -1,0 +1,123 @@
+"""DELETED for good, the goal of a delete."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from .. import _deadline
+from .._deadline import Deadline
+from .._enums import SandboxEventType, SandboxState
+from ..errors import SandboxClientError, SandboxFailedError
+from ..models import SandboxEvent, SandboxHandle, SandboxPhaseDetails
+from .goal import last_seen, operation_timeout, sandbox_failed, within
+
+# Why a daemon marks a sandbox DELETED that it finds DELETING at its start.
+_RESTARTED = "daemon_restart_cleanup"
+
+_ENDS_OF_WORK = (SandboxState.READY, SandboxState.FAILED, SandboxState.STOPPED)
+_BEING_DELETED = (SandboxState.DELETING, SandboxState.DELETED)
+
+
+@dataclass
+class BecomeDeleted:
+    """DELETED for good.
+
+    A delete does not stop a create that is in progress in Docker: the sandbox reappears, READY or
+    FAILED, and has to be deleted again. This is recorded for creates. What a resume does then is
+    not recorded: its end is awaited for a short time.
+
+    It must see the events of both, however long ago they began.
+
+    Attributes:
+        creating: Whether a create is in progress in Docker.
+        resuming: Whether a resume may be in progress.
+        deleted: Whether DELETED is the newest state that events reported.
+        reappeared: Whether the sandbox came back after it was DELETED.
+        failure: Why it could not be removed; None again after a new request.
+        accepted_at: The time of the first event, once it was seen.
+        purged: Whether the daemon has purged its record, which happens to deleted ones only.
+        grace: How long to wait for the end of a resume after the deletion.
+    """
+
+    creating: bool = False
+    resuming: bool = False
+    deleted: bool = False
+    reappeared: bool = False
+    failure: SandboxFailedError | None = None
+    accepted_at: datetime | None = None
+    purged: bool = False
+    grace: Deadline = field(default_factory=lambda: Deadline(0.0))
+
+    def concerns(self, event: SandboxEvent) -> bool:
+        """True for events that carry a state."""
+        return event.sandbox_state is not SandboxState.UNSPECIFIED
+
+    def see(self, event: SandboxEvent) -> bool:
+        """Take note of an event."""
+        kind, state = event.event_type, event.sandbox_state
+        phase = event.sandbox_phase or SandboxPhaseDetails()
+        if state is SandboxState.FAILED and phase.error_code == "SANDBOX_DELETE_FAILED":
+            self.failure = sandbox_failed(event.sandbox_id, phase.error_code, phase.error_message)
+        elif state is SandboxState.DELETING:
+            self.failure = None  # it was requested again
+        if event.sequence == 1:
+            self.accepted_at = event.occurred_at
+        if phase.reason == _RESTARTED:
+            self.creating = self.resuming = False
+        if kind is SandboxEventType.SANDBOX_PREPARING:
+            self.creating = True
+        elif kind is SandboxEventType.SANDBOX_ACCEPTED:
+            self.resuming = event.sequence > 1
+        elif state is SandboxState.DELETED:
+            self.deleted, self.grace = True, Deadline(_deadline.GRACE_SECONDS)
+        elif state in _ENDS_OF_WORK:
+            self.reappeared |= self.deleted
+            self.creating = self.resuming = self.deleted = False
+        # Also while a create is in progress: the daemon may have been restarted, which ends it.
+        return self.reappeared or self.deleted or self.failure is not None
+
+    def judge(self, handle: SandboxHandle) -> bool:
+        """Judge a snapshot."""
+        if self.failure is not None and handle.state is SandboxState.FAILED:
+            raise self.failure
+        accepted_at = self.accepted_at
+        if self.creating and accepted_at is not None and accepted_at == handle.created_at:
+            # A restarted daemon reports the time of the first event as created_at; the true time
+            # is some microseconds earlier. Equal times hardly ever occur by chance, and then a
+            # short wait is enough.
+            self.creating, self.resuming = False, True
+        in_progress = self.creating or (self.resuming and not self.grace.expired())
+        for_good = self.purged or (self.deleted and not in_progress)
+        return for_good and handle.state is SandboxState.DELETED
+
+    def must_ask_again(self, handle: SandboxHandle, restarted: bool) -> bool:
+        """Return whether the sandbox reappeared or a restart lost the delete.
+
+        A restart also ends a create or resume. The restarted daemon continues deletes by the
+        stored state; if a stop ended during the delete that is STOPPED, and then FAILED.
+        """
+        if restarted:
+            self.creating = self.resuming = False
+        return (self.reappeared or restarted) and handle.state not in _BEING_DELETED
+
+    def snapshot_due(self, deadline: Deadline) -> Deadline:
+        """Wait only shortly for a resume."""
+        waiting = self.deleted and self.resuming and not self.grace.expired()
+        return deadline.earlier(self.grace) if waiting else deadline
+
+    def timeout_error(
+        self, sandbox_id: str | None, handle: SandboxHandle | None, seconds: float | None
+    ) -> SandboxClientError:
+        """Make the error of a wait that took too long."""
+        seen = last_seen(handle)
+        if self.creating and self.deleted:
+            seen = "its create is still in progress and will bring it back: delete it again later"
+        return operation_timeout(
+            f"sandbox {sandbox_id} was not deleted for good {within(seconds)}, {seen}. "
+            "Check again with get_sandbox, or increase timeout_seconds or "
+            "operation_timeout_seconds",
+            seconds,
+            handle,
+            sandbox_id=sandbox_id,
+        )

@@ -1,0 +1,85 @@
+"""The end of an exec, by itself or with its sandbox."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from .. import _deadline
+from .._deadline import Deadline
+from .._enums import SandboxState
+from ..errors import SandboxClientError, SandboxNotReadyError
+from ..models import ExecHandle, SandboxEvent, SandboxPhaseDetails
+from .goal import operation_timeout, sandbox_failed, within
+
+_SANDBOX_ENDS = (SandboxState.FAILED, SandboxState.STOPPED, SandboxState.DELETED)
+
+
+@dataclass
+class ExecEnd:
+    """The end of an exec, by itself or with its sandbox.
+
+    Attributes:
+        exec_id: The exec.
+        lost_sandbox: How its sandbox ended, once that was seen. The exec's own
+            end then follows at once or never.
+        grace: How long to wait for it after that.
+    """
+
+    exec_id: str
+    lost_sandbox: SandboxClientError | None = field(default=None, init=False)
+    grace: Deadline = field(default_factory=lambda: Deadline(math.inf), init=False)
+
+    def concerns(self, event: SandboxEvent) -> bool:
+        """True for the end of the exec or of its sandbox."""
+        details = event.exec
+        if details is None:
+            return event.sandbox_state in _SANDBOX_ENDS
+        return details.exec_id == self.exec_id and details.exec_state.is_terminal
+
+    def see(self, event: SandboxEvent) -> bool:
+        """Take note of an event that concerns the exec; each one calls for a snapshot."""
+        if event.exec is None:
+            self.lost_sandbox = _lost_sandbox(event, self.exec_id)
+            self.grace = self.grace.within(_deadline.GRACE_SECONDS)
+        return True
+
+    def judge(self, handle: ExecHandle) -> bool:
+        """Judge a snapshot."""
+        if self.lost_sandbox is not None and self.grace.expired() and not handle.state.is_terminal:
+            raise self.lost_sandbox
+        return handle.state.is_terminal
+
+    def snapshot_due(self, deadline: Deadline) -> Deadline:
+        """Wait only shortly for the exec once its sandbox is lost."""
+        return deadline.earlier(self.grace)
+
+    def timeout_error(
+        self, sandbox_id: str | None, handle: ExecHandle | None, seconds: float | None
+    ) -> SandboxClientError:
+        """Make the error of a wait that took too long or lost its sandbox."""
+        if self.lost_sandbox is not None:
+            return self.lost_sandbox
+        return operation_timeout(
+            f"exec {self.exec_id} did not end {within(seconds)}. It continues: check again with "
+            "get_exec, give it up with cancel_exec, or increase timeout_seconds or "
+            "operation_timeout_seconds",
+            seconds,
+            handle,
+            sandbox_id=handle.sandbox_id if handle else sandbox_id,
+            exec_id=self.exec_id,
+        )
+
+
+def _lost_sandbox(event: SandboxEvent, exec_id: str) -> SandboxClientError:
+    if event.sandbox_state is SandboxState.FAILED:
+        phase = event.sandbox_phase or SandboxPhaseDetails()
+        return sandbox_failed(
+            event.sandbox_id, phase.error_code, phase.error_message, exec_id=exec_id
+        )
+    return SandboxNotReadyError(
+        f"sandbox {event.sandbox_id} is {event.sandbox_state.name} and exec {exec_id} "
+        "never reported its end",
+        sandbox_id=event.sandbox_id,
+        exec_id=exec_id,
+    )

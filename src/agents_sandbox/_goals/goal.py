@@ -1,0 +1,99 @@
+"""What a wait asks of its goal, and the errors that goals share."""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeVar
+
+from .._deadline import Deadline
+from ..errors import OperationTimeoutError, SandboxClientError, SandboxFailedError
+from ..models import ExecHandle, SandboxEvent, SandboxHandle
+
+HandleT = TypeVar("HandleT", bound=SandboxHandle | ExecHandle)
+HandleT_contra = TypeVar("HandleT_contra", bound=SandboxHandle | ExecHandle, contravariant=True)
+
+
+class Goal(Protocol[HandleT_contra]):
+    """What a wait asks of its goal."""
+
+    def concerns(self, event: SandboxEvent) -> bool:
+        """Whether the goal has to see an event; called from another task or thread."""
+        ...
+
+    def see(self, event: SandboxEvent) -> bool:
+        """Take note of an event; return whether it calls for a fresh snapshot."""
+        ...
+
+    def judge(self, handle: HandleT_contra) -> bool:
+        """Return whether a snapshot reaches the goal; raise if it cannot be reached any more."""
+        ...
+
+    def snapshot_due(self, deadline: Deadline) -> Deadline:
+        """When the next snapshot is due if no event calls for one; at the latest `deadline`."""
+        ...
+
+    def timeout_error(
+        self, sandbox_id: str | None, handle: HandleT_contra | None, seconds: float | None
+    ) -> SandboxClientError:
+        """Make the error of a wait that took too long.
+
+        Args:
+            sandbox_id: The sandbox, if known.
+            handle: The newest snapshot, or None.
+            seconds: The timeout in seconds, or None.
+        """
+        ...
+
+
+class PersistentGoal(Goal[SandboxHandle], Protocol):
+    """A goal whose operation can get lost when the daemon restarts."""
+
+    def must_ask_again(self, handle: SandboxHandle, restarted: bool) -> bool:
+        """Return whether the operation was lost and has to be requested again.
+
+        Args:
+            handle: A snapshot that does not reach the goal.
+            restarted: Whether the daemon restarted since the operation was requested.
+        """
+        ...
+
+
+def operation_timeout(
+    message: str,
+    seconds: float | None,
+    handle: SandboxHandle | ExecHandle | None,
+    *,
+    sandbox_id: str | None,
+    exec_id: str | None = None,
+) -> OperationTimeoutError:
+    """Make the error of a wait that took too long, with the newest snapshot."""
+    return OperationTimeoutError(
+        message,
+        sandbox_id=sandbox_id,
+        exec_id=exec_id,
+        timeout_seconds=seconds,
+        last_handle=handle,
+    )
+
+
+def within(seconds: float | None) -> str:
+    """Say a timeout in words."""
+    return "in time" if seconds is None else f"within {seconds:g} s"
+
+
+def last_seen(handle: SandboxHandle | None) -> str:
+    """Say the newest known state in words."""
+    return f"last seen {handle.state.name}" if handle else "never seen"
+
+
+def sandbox_failed(
+    sandbox_id: str, code: str | None, message: str | None, exec_id: str | None = None
+) -> SandboxFailedError:
+    """Make the error of a sandbox that failed."""
+    return SandboxFailedError(
+        f"sandbox {sandbox_id} failed: {code or 'no error code'}: "
+        f"{message or 'no message'}. Delete it and create another one",
+        sandbox_id=sandbox_id,
+        exec_id=exec_id,
+        error_code=code,
+        error_message=message,
+    )

@@ -1,0 +1,105 @@
+"""READY, the goal of a create and of a resume."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from .._deadline import Deadline
+from .._enums import SandboxEventType, SandboxState
+from .._specs import ServiceSpec
+from ..errors import SandboxClientError, SandboxFailedError
+from ..models import CompanionContainerEventDetails, SandboxEvent, SandboxHandle
+from .goal import operation_timeout, within
+from .state import SandboxGoal
+
+BECOME_READY = SandboxGoal(
+    SandboxState.READY,
+    frozenset({SandboxState.STOPPED, SandboxState.DELETING, SandboxState.DELETED}),
+)
+
+
+@dataclass
+class ReadyWithCompanions:
+    """READY, and companions started: the required services of daemons since 0.3.0.
+
+    There READY does not wait for companions, and no event reports that one is healthy.
+
+    Attributes:
+        missing: The companions that have not started yet.
+        failure: Why one of them never will. It is raised once the sandbox is READY, because a
+            sandbox that is deleted before would reappear.
+        ready: Whether an event reported that the sandbox is READY.
+    """
+
+    missing: set[str]
+    failure: SandboxFailedError | None = field(default=None, init=False)
+    ready: bool = field(default=False, init=False)
+
+    def concerns(self, event: SandboxEvent) -> bool:
+        """True for events that carry a state, and for events of companions."""
+        return event.service is not None or BECOME_READY.concerns(event)
+
+    def judge(self, handle: SandboxHandle) -> bool:
+        """Judge a snapshot, which does not show the state of companions."""
+        ready = BECOME_READY.judge(handle)
+        if ready and self.failure:
+            raise self.failure
+        return ready and not self.missing
+
+    def see(self, event: SandboxEvent) -> bool:
+        """Take note of an event of the sandbox or of a companion."""
+        companion = event.companion_container
+        if companion is not None and companion.name in self.missing:
+            if event.event_type is SandboxEventType.COMPANION_CONTAINER_FAILED:
+                self.failure = self.failure or _companion_failed(event.sandbox_id, companion)
+            if event.event_type is SandboxEventType.COMPANION_CONTAINER_READY:
+                self.missing.remove(companion.name)
+        self.ready |= BECOME_READY.see(event)
+        return self.ready and bool(self.failure or not self.missing)
+
+    def snapshot_due(self, deadline: Deadline) -> Deadline:
+        """Return the deadline unchanged."""
+        return deadline
+
+    def timeout_error(
+        self, sandbox_id: str | None, handle: SandboxHandle | None, seconds: float | None
+    ) -> SandboxClientError:
+        """Make the error of a wait that took too long."""
+        if not (self.ready and self.missing):
+            return BECOME_READY.timeout_error(sandbox_id, handle, seconds)
+        return operation_timeout(
+            f"required services {', '.join(sorted(self.missing))} of sandbox {sandbox_id} did not "
+            f"start {within(seconds)}. The daemon continues: follow them with "
+            "subscribe_sandbox_events, or increase timeout_seconds or operation_timeout_seconds",
+            seconds,
+            handle,
+            sandbox_id=sandbox_id,
+        )
+
+
+def become_ready(
+    accepted: SandboxHandle, required: Iterable[ServiceSpec]
+) -> SandboxGoal | ReadyWithCompanions:
+    """Choose the goal of a create.
+
+    Args:
+        accepted: The daemon's answer.
+        required: The required services that were requested.
+    """
+    companions = {item.name for item in accepted.companion_containers}
+    missing = companions.intersection(item.name for item in required)
+    return ReadyWithCompanions(missing) if missing else BECOME_READY
+
+
+def _companion_failed(
+    sandbox_id: str, companion: CompanionContainerEventDetails
+) -> SandboxFailedError:
+    return SandboxFailedError(
+        f"required service {companion.name} of sandbox {sandbox_id} failed: "
+        f"{companion.error_code or 'no error code'}: {companion.error_message or 'no message'}. "
+        "The sandbox runs without it: delete it and create another one",
+        sandbox_id=sandbox_id,
+        error_code=companion.error_code,
+        error_message=companion.error_message,
+    )

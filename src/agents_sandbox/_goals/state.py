@@ -1,0 +1,77 @@
+"""A state that a sandbox is to reach."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .._deadline import Deadline
+from .._enums import SandboxState
+from ..errors import SandboxClientError, SandboxInvalidStateError, SandboxNotReadyError
+from ..models import SandboxEvent, SandboxHandle, SandboxPhaseDetails
+from .goal import last_seen, operation_timeout, sandbox_failed, within
+
+
+@dataclass(frozen=True)
+class SandboxGoal:
+    """A state that a sandbox is to reach.
+
+    Attributes:
+        target: The state.
+        dead_ends: States from which it can no longer be reached. Only other callers, or the
+            sandbox's idle_ttl, lead there.
+        passing: Error codes of FAILED states that pass by themselves.
+    """
+
+    target: SandboxState
+    dead_ends: frozenset[SandboxState]
+    passing: frozenset[str | None] = frozenset()
+
+    def concerns(self, event: SandboxEvent) -> bool:
+        """True for events that carry a state; those of execs and services have none."""
+        return event.sandbox_state is not SandboxState.UNSPECIFIED
+
+    def judge(self, handle: SandboxHandle) -> bool:
+        """Judge a snapshot."""
+        return self._judge(handle.sandbox_id, handle.state, handle.error_code, handle.error_message)
+
+    def see(self, event: SandboxEvent) -> bool:
+        """Judge an event."""
+        phase = event.sandbox_phase or SandboxPhaseDetails()
+        return self._judge(
+            event.sandbox_id, event.sandbox_state, phase.error_code, phase.error_message
+        )
+
+    def snapshot_due(self, deadline: Deadline) -> Deadline:
+        """Return the deadline unchanged."""
+        return deadline
+
+    def timeout_error(
+        self, sandbox_id: str | None, handle: SandboxHandle | None, seconds: float | None
+    ) -> SandboxClientError:
+        """Make the error of a wait that took too long."""
+        return operation_timeout(
+            f"sandbox {sandbox_id} did not become {self.target.name} {within(seconds)}, "
+            f"{last_seen(handle)}. The daemon continues: check again with get_sandbox, or increase "
+            "timeout_seconds or operation_timeout_seconds",
+            seconds,
+            handle,
+            sandbox_id=sandbox_id,
+        )
+
+    def _judge(
+        self, sandbox_id: str, state: SandboxState, code: str | None, message: str | None
+    ) -> bool:
+        if state is SandboxState.FAILED and code not in self.passing:
+            raise sandbox_failed(sandbox_id, code, message)
+        if state in self.dead_ends:
+            kind = (
+                SandboxNotReadyError
+                if self.target is SandboxState.READY
+                else SandboxInvalidStateError
+            )
+            raise kind(
+                f"sandbox {sandbox_id} is {state.name} and will not become {self.target.name}: "
+                "another caller or its idle_ttl intervened",
+                sandbox_id=sandbox_id,
+            )
+        return state is self.target
