@@ -270,4 +270,4 @@ async def test_a_task_that_was_cancelled_before_sees_the_closing(daemon: FakeDae
 async def test_nobody_pauses_once_the_client_is_closed(daemon: FakeDaemon) -> None:
     client = AgentsSandboxClient(daemon.socket_path)
     await client.aclose()
-    await client._transport.pause(3600)
+    await client._daemon.pause(3600)

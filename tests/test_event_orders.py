@@ -17,13 +17,14 @@ from agents_sandbox import (
     OperationTimeoutError,
     ProtocolError,
     SandboxEvent,
+    SandboxEventType,
     SandboxNotFoundError,
+    SandboxState,
 )
 from agents_sandbox._async._subscription import Subscription as AsyncSubscription
 from agents_sandbox._deadline import Deadline
+from agents_sandbox._sequence import EventSequence
 from agents_sandbox._sync_generated._subscription import Break, Subscription
-from agents_sandbox._wire import requests
-from agents_sandbox._wire import v02_pb2 as pb
 
 ID = "demo-sandbox"
 ENDS: list[Exception | None] = [
@@ -60,16 +61,16 @@ scripts = st.builds(
 
 
 class Stream:
-    """One event stream, as the transport hands it out."""
+    """One event stream, as the daemon returns it."""
 
-    def __init__(self, events: list[pb.SandboxEvent], end: Exception | None) -> None:
+    def __init__(self, events: list[SandboxEvent], end: Exception | None) -> None:
         self._events = events
         self._end = end
 
     def usable(self) -> bool:
         return True
 
-    def read(self) -> pb.SandboxEvent | None:
+    def read(self) -> SandboxEvent | None:
         if self._events:
             return self._events.pop(0)
         if self._end is not None:
@@ -81,7 +82,7 @@ class Stream:
 
 
 class Peer:
-    """Stands for the transport: one sandbox with so many events, served by scripts.
+    """Replaces the daemon: one sandbox with so many events, served by scripts.
 
     When all scripts are used up the sandbox is purged.
     """
@@ -90,11 +91,11 @@ class Peer:
         self._head = head
         self._script = list(script)
 
-    def stream(self, _: Any, request: pb.SubscribeSandboxEventsRequest, __: Any, /) -> Stream:
+    def subscribe_sandbox_events(self, sequence: EventSequence, _: Deadline, /) -> Stream:
         if not self._script:
             return Stream([], SandboxNotFoundError("purged"))
         script = self._script.pop(0)
-        begin = 0 if script.skips_asked else request.from_sequence
+        begin = 0 if script.skips_asked else sequence.position
         sequences = list(range(begin + 1, self._head + 1))
         if not script.skips_asked:
             sequences = sequences[: script.length]
@@ -108,26 +109,33 @@ class Peer:
             script.end,
         )
 
-    def once(self, *_: object) -> pb.PingResponse:
-        return pb.PingResponse()
+    def ping_once(self, _: Deadline) -> None:
+        return None
 
-    def may_pass(self, _: DaemonUnavailableError) -> bool:
+    def may_recover(self, _: DaemonUnavailableError) -> bool:
         return True
 
     def pause(self, _: float) -> None:
         return None
 
 
-def event(sequence: int, sandbox_id: str = ID) -> pb.SandboxEvent:
-    return pb.SandboxEvent(
-        sequence=sequence, sandbox_id=sandbox_id, event_id=f"{sandbox_id}-{sequence}"
+def event(sequence: int, sandbox_id: str = ID, snapshot: bool = False) -> SandboxEvent:
+    return SandboxEvent(
+        f"{sandbox_id}-{sequence}",
+        sequence,
+        sandbox_id,
+        SandboxEventType.UNSPECIFIED,
+        None,
+        True,
+        snapshot,
+        SandboxState.UNSPECIFIED,
     )
 
 
 def subscription(peer: Any, from_sequence: int = 0, snapshot: bool = False) -> Subscription:
     return Subscription(
         peer,
-        requests.subscribe_sandbox_events(ID, from_sequence, snapshot),
+        EventSequence(ID, from_sequence, snapshot),
         Deadline(math.inf),
         rpc_seconds=1.0,
         patience_seconds=math.inf,
@@ -166,31 +174,31 @@ def test_what_got_no_further_is_read_again(head: int, interrupted: set[int]) -> 
     events = subscription(Peer(head, enough))
     seen: list[int] = []
     while len(seen) < head:
-        events.go_on_after(seen[-1] if seen else 0)
+        events.rewind()
         item = events.read()
         if isinstance(item, SandboxEvent) and item.sequence in interrupted:
             interrupted.remove(item.sequence)
         elif isinstance(item, SandboxEvent):
+            events.deliver(item)
             seen.append(item.sequence)
     assert seen == list(range(1, head + 1))
 
 
 def test_a_snapshot_that_got_no_further_is_read_again() -> None:
     class Shows(Peer):
-        def stream(self, _: Any, request: pb.SubscribeSandboxEventsRequest, __: Any, /) -> Stream:
-            shown = event(3)
-            shown.snapshot = True
-            return Stream([shown] * request.include_current_snapshot + [event(1)], None)
+        def subscribe_sandbox_events(self, sequence: EventSequence, _: Deadline, /) -> Stream:
+            shown = event(3, snapshot=True)
+            return Stream([shown] * sequence.wants_snapshot + [event(1)], None)
 
     events = subscription(Shows(1, []), snapshot=True)
     for told in (False, True):
-        events.go_on_after(0)
+        events.rewind()
         item = events.read()
         assert isinstance(item, SandboxEvent)
         assert (item.snapshot, item.sequence) == (True, 3)
         if told:
-            events.told.add(item.event_id)
-    events.go_on_after(0)
+            events.deliver(item)
+    events.rewind()
     item = events.read()
     assert isinstance(item, SandboxEvent)
     assert (item.snapshot, item.sequence) == (False, 1)
@@ -198,15 +206,13 @@ def test_a_snapshot_that_got_no_further_is_read_again() -> None:
 
 def test_a_snapshot_again_and_again_is_refused() -> None:
     class Repeats(Peer):
-        def stream(self, *_: Any) -> Stream:
-            shown = event(3)
-            shown.snapshot = True
-            return Stream([shown] * 2000, None)
+        def subscribe_sandbox_events(self, *_: Any) -> Stream:
+            return Stream([event(3, snapshot=True)] * 2000, None)
 
     events = subscription(Repeats(3, []), snapshot=True)
     item = events.read()
     assert isinstance(item, SandboxEvent)
-    events.told.add(item.event_id)
+    events.deliver(item)
     with pytest.raises(ProtocolError, match="event 3 again and again"):
         events.read()
 
@@ -218,7 +224,7 @@ class Sends(Peer):
         super().__init__(0, [])
         self._first = [event(item, sandbox_id) for item in sequences]
 
-    def stream(self, *_: Any) -> Stream:
+    def subscribe_sandbox_events(self, *_: Any) -> Stream:
         events, self._first = self._first, []
         return Stream(events, SandboxNotFoundError("purged"))
 
@@ -241,15 +247,6 @@ def test_events_of_another_sandbox_are_refused() -> None:
 
 
 @pytest.mark.parametrize("kind", [AsyncSubscription, Subscription])
-def test_what_is_read_again_begins_after_what_got_further(kind: type[Any]) -> None:
-    events = of_kind(kind, 5)
-    events.go_on_after(5)
-    assert events.position == 5
-    events.go_on_after(3)
-    assert events.position == 3
-
-
-@pytest.mark.parametrize("kind", [AsyncSubscription, Subscription])
 def test_nothing_comes_after_a_cancel(kind: type[Any]) -> None:
     events = of_kind(kind, 5)
     events.cancel()
@@ -263,7 +260,7 @@ def of_kind(kind: type[Any], from_sequence: int) -> Any:
     """A subscription of either flavour that has no transport."""
     return kind(
         None,
-        requests.subscribe_sandbox_events(ID, from_sequence),
+        EventSequence(ID, from_sequence),
         Deadline(math.inf),
         rpc_seconds=1.0,
         patience_seconds=math.inf,

@@ -20,7 +20,7 @@ def close(client: AgentsSandboxClient) -> None:
     Raises:
         TimeoutError: Another thread runs the loop, and does not get to it.
     """
-    home = client._transport._channel._home  # noqa: SLF001 - of this distribution
+    home = client._daemon._transport._channel._home  # noqa: SLF001 - of this distribution
     loop = None if home is None else home.loop
     if loop is None or loop.is_closed():
         with closing(asyncio.new_event_loop()) as fresh:

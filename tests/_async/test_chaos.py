@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from agents_sandbox import AgentsSandboxClient, _endings, _goals
+from agents_sandbox import AgentsSandboxClient, _deadline
 from agents_sandbox._deadline import Backoff
 from agents_sandbox.testing import FakeDaemon
 
@@ -26,8 +26,8 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses and other patience as always, but shorter: thousands of runs take much of it."""
     monkeypatch.setattr(Backoff, "_FIRST", 0.002)
     monkeypatch.setattr(Backoff, "_LONGEST", 0.05)
-    monkeypatch.setattr(_goals, "GRACE_SECONDS", 1.0)
-    monkeypatch.setattr(_endings, "_DYING_SECONDS", 1.0)
+    monkeypatch.setattr(_deadline, "GRACE_SECONDS", 1.0)
+    monkeypatch.setattr(_deadline, "DYING_SECONDS", 1.0)
 
 
 async def test_chaos(chaos_seed: int, chaos_accounts: dict[str, Account]) -> None:

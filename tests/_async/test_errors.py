@@ -119,7 +119,7 @@ async def test_an_answer_that_is_no_message_is_a_protocol_error(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
     daemon.faults.answer_next("GetSandbox", b"\xff\xff")
-    with pytest.raises(ProtocolError, match="not a GetSandboxResponse") as caught:
+    with pytest.raises(ProtocolError, match="get_sandbox: the answer cannot be decoded") as caught:
         await client.get_sandbox("demo-sandbox")
     assert caught.value.sandbox_id == "demo-sandbox"
 
@@ -128,7 +128,7 @@ async def test_an_error_without_a_reason_keeps_its_code(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
     daemon.faults.fail_next("GetExec", code="INTERNAL", message="storage is broken")
-    with pytest.raises(DaemonError, match="GetExec: storage is broken") as caught:
+    with pytest.raises(DaemonError, match="get_exec: storage is broken") as caught:
         await client.get_exec("my-exec")
     assert (caught.value.code, caught.value.reason) == ("INTERNAL", None)
     assert caught.value.exec_id == "my-exec"

@@ -20,6 +20,7 @@ from agents_sandbox import (
 )
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox._wire import v04_pb2 as v04
+from agents_sandbox._wire.methods import METHODS_V02
 from agents_sandbox.testing import FakeDaemon
 
 from ..impostor import (
@@ -91,11 +92,17 @@ async def test_another_service_is_no_daemon(tmp_path: Path) -> None:
     with impostor(tmp_path / "peer", {}) as path:
         async with AgentsSandboxClient(path) as client:
             for rpc, call in {**CALLS, "Ping": AgentsSandboxClient.ping}.items():
-                with pytest.raises(SandboxClientError, match="is no agents-sandbox d") as caught:
+                with pytest.raises(
+                    SandboxClientError, match="is not an agents-sandbox d"
+                ) as caught:
                     await call(client)
                 assert isinstance(caught.value, DaemonError | ProtocolError)
                 assert caught.value.code == "UNIMPLEMENTED"
                 check_ids(rpc, caught.value)
+
+
+def python_name(rpc: str) -> str:
+    return next(method.call for method in METHODS_V02 if method.name == rpc)
 
 
 def said(rpc: str, wire: bytes) -> Answer:
@@ -107,7 +114,7 @@ async def test_an_answer_that_is_no_message_is_refused(tmp_path: Path, rpc: str)
     with lying(tmp_path, {rpc: said(rpc, b"\xff\xff")}) as path:
         error = await error_of(path, CALLS[rpc])
     assert type(error) is ProtocolError
-    assert str(error).startswith(f"{rpc}: the answer is not a ")
+    assert str(error).startswith(f"{python_name(rpc)}: the answer cannot be decoded: ")
     check_ids(rpc, error)
 
 
@@ -132,7 +139,7 @@ async def test_text_that_is_no_text_is_refused(tmp_path: Path, rpc: str, wire: b
     with lying(tmp_path, {rpc: said(rpc, wire)}) as path:
         error = await error_of(path, CALLS[rpc])
     assert type(error) is ProtocolError
-    assert "the answer is not a " in str(error)
+    assert "the answer cannot be decoded" in str(error)
     check_ids(rpc, error)
 
 
@@ -142,14 +149,14 @@ ANOTHER = v04.SandboxHandle(sandbox_id="other", state=pb.SANDBOX_STATE_READY, la
 @pytest.mark.parametrize(
     ("rpc", "answer", "about"),
     [
-        ("CreateSandbox", b"", "sandbox ''"),
-        ("CreateSandbox", v04.CreateSandboxResponse(sandbox=ANOTHER), "sandbox 'other'"),
-        ("GetSandbox", b"", "sandbox ''"),
-        ("GetSandbox", v04.GetSandboxResponse(sandbox=ANOTHER), "sandbox 'other'"),
-        ("CreateExec", b"", "exec ''"),
-        ("CreateExec", pb.CreateExecResponse(exec_id="other"), "exec 'other'"),
-        ("GetExec", b"", "exec ''"),
-        ("GetExec", pb.GetExecResponse(exec=pb.ExecStatus(exec_id="other")), "exec 'other'"),
+        ("CreateSandbox", b"", ""),
+        ("CreateSandbox", v04.CreateSandboxResponse(sandbox=ANOTHER), "other"),
+        ("GetSandbox", b"", ""),
+        ("GetSandbox", v04.GetSandboxResponse(sandbox=ANOTHER), "other"),
+        ("CreateExec", b"", ""),
+        ("CreateExec", pb.CreateExecResponse(exec_id="other"), "other"),
+        ("GetExec", b"", ""),
+        ("GetExec", pb.GetExecResponse(exec=pb.ExecStatus(exec_id="other")), "other"),
     ],
 )
 async def test_an_answer_about_something_else_is_refused(
@@ -158,7 +165,7 @@ async def test_an_answer_about_something_else_is_refused(
     with lying(tmp_path, {rpc: always(answer)}) as path:
         error = await error_of(path, CALLS[rpc])
     assert type(error) is ProtocolError
-    assert f"{rpc}: the answer is about {about}, not " in str(error)
+    assert f"{python_name(rpc)}: the answer names {about!r} instead of " in str(error)
     check_ids(rpc, error)
 
 
@@ -167,7 +174,7 @@ async def test_an_answer_of_100_mb_is_refused(tmp_path: Path, rpc: str) -> None:
     with lying(tmp_path, {rpc: said(rpc, bytes(100_000_000))}) as path:
         error = await error_of(path, CALLS[rpc], timeout_seconds=30)
     assert type(error) is ProtocolError
-    assert str(error).startswith(f"{rpc}: the answer is over the limit of 64 MiB: ")
+    assert str(error).startswith(f"{python_name(rpc)}: the answer exceeds the limit of 64 MiB: ")
     assert ("label_selector" in str(error)) is (rpc == "ListSandboxes")
     assert (error.code, error.retryable) == ("RESOURCE_EXHAUSTED", False)
     check_ids(rpc, error)
@@ -212,7 +219,7 @@ async def test_details_of_wrong_types_leave_the_code(
     client: AgentsSandboxClient, daemon: FakeDaemon, trailer: bytes
 ) -> None:
     daemon.faults.fail_next("GetSandbox", code="NOT_FOUND", message="gone", details=trailer)
-    with pytest.raises(DaemonError, match="GetSandbox: gone") as caught:
+    with pytest.raises(DaemonError, match="get_sandbox: gone") as caught:
         await client.get_sandbox("box-1")
     assert (caught.value.code, caught.value.reason) == ("NOT_FOUND", None)
     assert caught.value.sandbox_id == "box-1"
@@ -243,7 +250,7 @@ LIES: Mapping[str, tuple[Answer, str]] = {
         "event 2 after event 3",
     ),
     "again and again": (repeating(an_event(1)), "event 1 again and again"),
-    "snapshots": (repeating(an_event(1, snapshot=True)), "a snapshot that nobody has asked for"),
+    "snapshots": (repeating(an_event(1, snapshot=True)), "a snapshot that was not requested"),
 }
 
 
@@ -305,5 +312,5 @@ async def test_a_peer_that_cancels_is_going_down(tmp_path: Path, rpc: str) -> No
         error = await error_of(path, CALLS[rpc], timeout_seconds=1, operation_timeout_seconds=1)
     assert isinstance(error, DaemonUnavailableError)
     assert error.code == "CANCELLED"
-    assert "It may be going down" in str(error)
+    assert "The daemon may be shutting down" in str(error)
     check_ids(rpc, error)

@@ -78,13 +78,13 @@ async def test_who_never_answers_is_timed_out(tmp_path: Path, peer: str) -> None
         errors = await errors_at(path, **IMPATIENT)
     follower = errors.pop("follow")
     assert isinstance(follower, DaemonUnavailableError)
-    assert "somebody listens there" in str(follower)
-    assert "no daemon at all" in str(follower)
+    assert "the socket accepts connections" in str(follower)
+    assert "the peer is not a daemon" in str(follower)
     for error in errors.values():
         assert isinstance(error, OperationTimeoutError)
         assert isinstance(error, TimeoutError)
         assert error.timeout_seconds == 0.06
-        assert "raise timeout_seconds" in str(error)
+        assert "increase timeout_seconds" in str(error)
 
 
 @pytest.mark.usefixtures("early_questions")
@@ -104,9 +104,11 @@ async def test_what_cannot_be_tried_again_tells_at_once(
 ) -> None:
     with listening(tmp_path / "peer", hostile.LOST_PEERS[peer]) as path:
         async with AgentsSandboxClient(path, timeout_seconds=30) as client:
-            with pytest.raises(DaemonUnavailableError, match="somebody listens there") as caught:
+            with pytest.raises(
+                DaemonUnavailableError, match="the socket accepts connections"
+            ) as caught:
                 await client.stop_sandbox("box-1", wait=False)
-    assert "no daemon at all" in str(caught.value)
+    assert "the peer is not a daemon" in str(caught.value)
     assert (caught.value.code, caught.value.retryable) == ("UNAVAILABLE", True)
     assert (caught.value.socket_path, caught.value.sandbox_id) == (str(path), "box-1")
     assert pauses == []
@@ -116,7 +118,7 @@ async def test_what_cannot_be_tried_again_tells_at_once(
 async def test_answers_that_are_none_are_refused(tmp_path: Path, peer: str) -> None:
     with listening(tmp_path / "peer", hostile.BROKEN_PEERS[peer]) as path:
         async with AgentsSandboxClient(path, timeout_seconds=30) as client:
-            with pytest.raises(DaemonError, match="Ping: ") as caught:
+            with pytest.raises(DaemonError, match="ping: ") as caught:
                 await client.ping()
         assert caught.value.code in {"INTERNAL", "UNKNOWN"}
         errors = await errors_at(path, timeout_seconds=30, operation_timeout_seconds=30)
@@ -210,7 +212,7 @@ async def test_where_one_may_not_go_nobody_is_waited_for(
         errors = await errors_at(tmp_path / "agboxd.sock")
     for error in errors.values():
         assert isinstance(error, DaemonUnavailableError)
-        assert "permission denied on the way to it" in str(error)
+        assert "permission denied for one of its folders" in str(error)
         assert not error.retryable
     assert pauses == []
 

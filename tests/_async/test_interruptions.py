@@ -212,4 +212,4 @@ async def test_a_wait_out_of_time_tells_what_goes_on(
     assert isinstance(error, TimeoutError)
     assert (error.sandbox_id, error.timeout_seconds) == (ID, 0.3)
     assert isinstance(error.last_handle, ExecHandle if method == "run" else SandboxHandle)
-    assert "raise timeout_seconds" in str(error)
+    assert "increase timeout_seconds" in str(error)

@@ -116,7 +116,7 @@ async def test_calls_share_a_ping_each_for_as_long_as_it_has_time(
     with daemon.faults.delaying(60, method="Ping"):
         patient = Background(client.list_sandboxes, timeout_seconds=30)
         await off_loop(daemon.wait_for_call, "Ping")
-        with pytest.raises(OperationTimeoutError, match="did not tell its release") as caught:
+        with pytest.raises(OperationTimeoutError, match="did not report its release") as caught:
             await client.get_sandbox("demo-sandbox", timeout_seconds=0.05)
         assert (caught.value.timeout_seconds, caught.value.sandbox_id) == (0.05, "demo-sandbox")
         others = [Background(client.list_sandboxes, timeout_seconds=30) for _ in range(5)]
@@ -314,8 +314,8 @@ async def test_a_probe_with_another_outcome_tells_nothing(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
     answers: list[tuple[str, type[SandboxClientError], str]] = [
-        ("INVALID_ARGUMENT", ProtocolError, "release cannot be told: CreateSandbox: no yaml"),
-        ("INTERNAL", DaemonError, "CreateSandbox: no yaml"),
+        ("INVALID_ARGUMENT", ProtocolError, "release cannot be detected: create_sandbox: no yaml"),
+        ("INTERNAL", DaemonError, "create_sandbox: no yaml"),
     ]
     for code, error, message in answers:
         daemon.faults.answer_next("Ping", pb.PingResponse(version="dev", daemon="agboxd"))
@@ -344,7 +344,7 @@ async def test_a_newer_daemon_is_treated_as_the_newest_known_with_one_warning(
     (record,) = [item for item in caplog.records if item.name == "agents_sandbox"]
     assert record.levelno == logging.WARNING
     assert f"daemon {reported} is newer" in record.getMessage()
-    assert "as 0.4.3: upgrade the SDK" in record.getMessage()
+    assert "like 0.4.3: upgrade the SDK" in record.getMessage()
 
 
 @pytest.mark.parametrize("version", RELEASES)
@@ -361,7 +361,7 @@ async def test_a_known_daemon_is_no_cause_for_a_warning(
 async def test_a_daemon_of_an_unknown_kind_is_refused(reported: str) -> None:
     with FakeDaemon(version="0.4.3", reported_version=reported) as daemon:
         async with AgentsSandboxClient(daemon.socket_path) as client:
-            with pytest.raises(UnsupportedDaemonError, match=r"speaks to 0\.2\.0 up to") as caught:
+            with pytest.raises(UnsupportedDaemonError, match=r"supports 0\.2\.0 up to") as caught:
                 await client.create_sandbox(image=IMAGE, sandbox_id="demo-sandbox")
             assert caught.value.daemon_version == reported
             assert caught.value.sandbox_id == "demo-sandbox"
@@ -372,13 +372,15 @@ async def test_a_daemon_of_another_name_is_refused(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
     daemon.faults.answer_next("Ping", pb.PingResponse(version="0.4.3", daemon="other"))
-    with pytest.raises(ProtocolError, match="the peer calls itself 'other': it is no agents-"):
+    with pytest.raises(ProtocolError, match="the peer calls itself 'other': it is not an agents-"):
         await client.create_sandbox(image=IMAGE)
     daemon.faults.answer_next("Ping", b"\xff")
-    with pytest.raises(ProtocolError, match="not a PingResponse: the peer is no agents-sandbox"):
+    with pytest.raises(
+        ProtocolError, match="ping: the answer cannot be decoded: the peer is not an agents-sandbox"
+    ):
         await client.create_sandbox(image=IMAGE)
     daemon.faults.fail_next("Ping", code="INTERNAL", message="disk full")
-    with pytest.raises(DaemonError, match="Ping: disk full"):
+    with pytest.raises(DaemonError, match="ping: disk full"):
         await client.create_sandbox(image=IMAGE)
     assert methods(daemon) == ["Ping"] * 3
 
@@ -398,7 +400,9 @@ def another_server(path: Path) -> Iterator[None]:
 async def test_a_server_that_is_no_daemon_is_refused(tmp_path: Path) -> None:
     with another_server(tmp_path / "other.sock"):
         async with AgentsSandboxClient(tmp_path / "other.sock") as client:
-            with pytest.raises(ProtocolError, match="knows no Ping: it is no agents-") as caught:
+            with pytest.raises(
+                ProtocolError, match="does not know ping: it is not an agents-"
+            ) as caught:
                 await client.create_sandbox(image=IMAGE)
             assert caught.value.code == "UNIMPLEMENTED"
 
@@ -777,7 +781,7 @@ async def test_a_daemon_that_was_silent_for_a_while_is_asked_again(
     await client.list_sandboxes()
     await client.list_sandboxes()
     assert pings(daemon) == 1
-    monkeypatch.setattr(client._transport, "_contact", Deadline(0.0))
+    monkeypatch.setattr(client._daemon._transport, "_contact", Deadline(0.0))
     await client.list_sandboxes()
     assert pings(daemon) == 2
 
@@ -789,7 +793,7 @@ async def test_a_future_daemon_that_does_not_tell_its_release_is_refused(
     for key in ("companion_containers", "required_services"):
         unknown = f"invalid config_yaml: field {key} not found in type control.YAMLConfig"
         daemon.faults.fail_next("CreateSandbox", code="INVALID_ARGUMENT", message=unknown)
-    with pytest.raises(UnsupportedDaemonError, match="daemon dev is not supported"):
+    with pytest.raises(UnsupportedDaemonError, match="daemon 'dev' is not supported"):
         await client.create_sandbox(image=IMAGE)
 
 
@@ -798,6 +802,6 @@ async def test_a_create_that_was_not_understood_tells_to_look(
 ) -> None:
     await client.list_sandboxes()
     daemon.faults.answer_next("CreateSandbox", b"\xff")
-    with pytest.raises(ProtocolError, match="The sandbox may be there") as caught:
+    with pytest.raises(ProtocolError, match="The sandbox may exist") as caught:
         await client.create_sandbox(image=IMAGE, sandbox_id="demo-sandbox")
     assert caught.value.sandbox_id == "demo-sandbox"

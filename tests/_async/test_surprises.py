@@ -160,7 +160,7 @@ async def test_a_delete_does_not_claim_what_a_create_will_undo(
     slow_client: AgentsSandboxClient, slow: FakeDaemon
 ) -> None:
     await Creating(slow_client, slow).begin()
-    with pytest.raises(OperationTimeoutError, match="its create is still at work") as caught:
+    with pytest.raises(OperationTimeoutError, match="its create is still in progress") as caught:
         await slow_client.delete_sandbox(ID, timeout_seconds=0.3)
     assert caught.value.last_handle is not None
     assert caught.value.last_handle.state is S.DELETED

@@ -18,7 +18,6 @@ from agents_sandbox import (
     SandboxNotReadyError,
     SandboxState,
     _deadline,
-    _endings,
 )
 from agents_sandbox._address import DaemonAddress
 from agents_sandbox._wire import v02_pb2 as pb
@@ -197,7 +196,7 @@ async def test_an_error_of_the_daemon_ends_the_wait(
 @pytest.fixture
 def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
     """An exec whose sandbox is lost is waited for but shortly, though its wait has no bound."""
-    monkeypatch.setattr("agents_sandbox._goals.GRACE_SECONDS", 0.05)
+    monkeypatch.setattr("agents_sandbox._deadline.GRACE_SECONDS", 0.05)
 
 
 @pytest.mark.usefixtures("short_grace")
@@ -333,7 +332,7 @@ async def test_a_stop_that_a_restart_has_left_failed_is_not_waited_for(
     daemon: FakeDaemon,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_endings, "_DYING_SECONDS", 0.05)
+    monkeypatch.setattr(_deadline, "DYING_SECONDS", 0.05)
     with daemon.paused() as pause:
         stop = Background(client.stop_sandbox, sandbox.sandbox_id)
         await off_loop(daemon.wait_for_call, "StopSandbox")
@@ -357,5 +356,5 @@ async def test_a_stop_that_somebody_undoes_at_once_is_not_waited_for(
                 event_type=f"SANDBOX_{kind}", sandbox_state=f"SANDBOX_STATE_{state}"
             )
             await off_loop(daemon.emit, sandbox.sandbox_id, event)
-        with pytest.raises(SandboxInvalidStateError, match="another caller has resumed it"):
+        with pytest.raises(SandboxInvalidStateError, match="another caller resumed it"):
             await stop.result()

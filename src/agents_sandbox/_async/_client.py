@@ -1,4 +1,4 @@
-"""The public client: every method checks, encodes, calls, waits, decodes."""
+"""The public client: each method makes one call of the daemon and, if asked to, waits."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING
 
 from .. import _checks
 from .._address import DaemonAddress
+from .._creates import NewExec, NewSandbox
 from .._deadline import Budget, Deadline
 from .._durations import DurationLike
 from .._goals import BECOME_READY, become_ready
 from .._releases import chosen_release
 from .._rpc import concerning
+from .._sequence import EventSequence
 from .._specs import CompanionContainerSpec, CopySpec, MountSpec, PortMapping, ServiceSpec
-from .._wire import methods, requests
-from .._wire.codec import decode_exec
-from .._wire.creates import new_sandbox
 from ..errors import SandboxClientError
 from ..models import DeleteSandboxesResult, ExecHandle, PingInfo, SandboxHandle
 from ._daemon import Daemon
 from ._events import AsyncSandboxEventStream
+from ._feeds import Feeds
 from ._subscription import Subscription
 from ._waits import DeleteWait, ExecWait, SandboxWait, StopWait
 
@@ -33,23 +33,23 @@ if TYPE_CHECKING:
 class AgentsSandboxClient:
     """A client of one agents-sandbox daemon.
 
-    Making one does no I/O; the connection opens with the first call. Close it,
+    Constructing one does no I/O; the first call opens the connection. Close it
     or use it as a context manager.
 
     Args:
         socket_path: The daemon's Unix socket. None: the platform's default,
-            `$XDG_RUNTIME_DIR/agbox/agboxd.sock`; on macOS the folder
-            `~/Library/Application Support/agbox` is looked at as well.
+            `$XDG_RUNTIME_DIR/agbox/agboxd.sock`; on macOS also below
+            `~/Library/Application Support/agbox`.
         timeout_seconds: How long one RPC may take, in seconds.
         operation_timeout_seconds: How long a slow operation may take with its
-            wait, and how long an event stream puts up with a daemon that is away, in
-            seconds; `math.inf` for no bound.
+            wait, and how long an event stream keeps reconnecting, in seconds;
+            `math.inf` for no bound.
         daemon_version: The daemon's release, e.g. `"0.4.3"`, which decides how
-            to talk to it. None: the daemon is asked, which is safer.
+            to talk to it. None: the client asks the daemon, which is safer.
 
     Raises:
         InvalidArgumentError: An argument is not acceptable.
-        UnsupportedDaemonError: `daemon_version` is of a release that is not supported.
+        UnsupportedDaemonError: The release `daemon_version` is not supported.
     """
 
     def __init__(
@@ -60,14 +60,14 @@ class AgentsSandboxClient:
         operation_timeout_seconds: float = 60.0,
         daemon_version: str | None = None,
     ) -> None:
-        self._address = DaemonAddress(socket_path)
+        address = DaemonAddress(socket_path)
         self._timeout = _checks.seconds("timeout_seconds", timeout_seconds)
         self._operation_timeout = _checks.seconds(
             "operation_timeout_seconds", operation_timeout_seconds
         )
         release = None if daemon_version is None else chosen_release(daemon_version)
-        self._daemon = Daemon(self._address, release, self._timeout)
-        self._transport = self._daemon.transport
+        self._daemon = Daemon(address, release)
+        self._feeds = Feeds(self._daemon, self._timeout)
 
     async def __aenter__(self) -> Self:
         return self
@@ -81,17 +81,17 @@ class AgentsSandboxClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the client. Calls, waits and streams under way end with `ClientClosedError`.
+        """Close the client. Calls, waits and streams in progress end with `ClientClosedError`.
 
         Safe to repeat.
         """
-        await self._transport.aclose()
+        await self._daemon.aclose()
 
     async def ping(self, *, timeout_seconds: float | None = None) -> PingInfo:
-        """Ask the daemon who it is.
+        """Ask the daemon for its version and name.
 
         Args:
-            timeout_seconds: Bound of this call, in seconds; None: the client's.
+            timeout_seconds: Timeout of this call, in seconds; None: the client's.
 
         Returns:
             Its version and name.
@@ -100,10 +100,7 @@ class AgentsSandboxClient:
             DaemonUnavailableError: No daemon answers at the socket.
             OperationTimeoutError: It did not answer in time.
         """
-        answer = await self._transport.unary(
-            methods.PING, requests.ping(), self._query(timeout_seconds)
-        )
-        return PingInfo(version=answer.version, daemon=answer.daemon)
+        return await self._daemon.ping(self._query(timeout_seconds))
 
     async def create_sandbox(
         self,
@@ -133,53 +130,53 @@ class AgentsSandboxClient:
 
         Args:
             image: The primary container's image. Pass it on every call; only a
-                `config_yaml` that names one can stand in for it.
+                `config_yaml` that names one can replace it.
             sandbox_id: 4 to 200 ASCII letters, digits, `-` and `_`, beginning
-                and ending with a letter or digit; never used before. None: a
-                new UUID.
+                and ending with a letter or digit, that was never used before.
+                None: a new UUID.
             config_yaml: Declarative configuration; the other arguments
                 override it.
             mounts: Host paths that appear in the sandbox.
             copies: Host paths copied into it.
             builtin_tools: Names of the daemon's built-in tools to provide.
             required_services: Services that must be healthy before READY.
-                Daemons since 0.3.0 cannot wait for health; with them, `wait`
-                waits until each was started.
+                Daemons since 0.3.0 cannot wait for health; there, `wait`
+                waits until each of them has started.
             optional_services: Services that READY does not wait for.
-            companion_containers: Containers beside the primary one, for which
-                READY does not wait. Since daemon 0.3.0.
+            companion_containers: Containers beside the primary one that READY
+                does not wait for. Since daemon 0.3.0.
             labels: Labels to find the sandbox by.
             envs: Environment variables of the primary container.
-            idle_ttl: How long without a running exec until the daemon stops
-                the sandbox; 0 for never, None for the daemon's own setting.
+            idle_ttl: The daemon stops the sandbox after so long without a
+                running exec; 0 for never, None for the daemon's own setting.
             ports: Ports to publish on the host. Since daemon 0.4.0.
-            command: The primary container's command, in place of one that
-                waits for execs. Since daemon 0.4.0.
+            command: The primary container's command; by default it only waits
+                for execs. Since daemon 0.4.0.
             cpu_limit: CPUs of the primary container, e.g. `"0.5"`. Since
-                daemon 0.4.1, like the next two.
-            memory_limit: Its memory, e.g. `"512m"`.
-            disk_limit: Its disk space, e.g. `"10g"`.
+                daemon 0.4.1.
+            memory_limit: Its memory, e.g. `"512m"`. Since daemon 0.4.1.
+            disk_limit: Its disk space, e.g. `"10g"`. Since daemon 0.4.1.
             gpus: `"all"` for all GPUs of the host. Since daemon 0.4.3.
             wait: Whether to wait until the sandbox is READY.
-            timeout_seconds: Bound of this call with its wait, in seconds;
+            timeout_seconds: Timeout of this call with its wait, in seconds;
                 None: the client's `operation_timeout_seconds`.
 
         Returns:
             The READY sandbox; with `wait=False` a snapshot taken after the
-            daemon accepted, which may still be PENDING.
+            daemon accepted the request, which may still be PENDING.
 
         Raises:
-            InvalidArgumentError: An argument is refused, here or by the daemon.
+            InvalidArgumentError: The SDK or the daemon refuses an argument.
             UnsupportedByDaemonError: The daemon is too old for an argument.
             UnsupportedDaemonError: The daemon's release is not supported.
             SandboxConflictError: The id was used before.
             SandboxFailedError: The sandbox or a required service failed; carries the daemon's
                 `error_code` and `error_message`.
             SandboxNotReadyError: It was deleted or stopped during the wait.
-            OperationTimeoutError: It is not READY in time; it goes on.
+            OperationTimeoutError: It was not READY in time; the daemon continues.
             DaemonUnavailableError: No daemon answers at the socket.
         """
-        new = new_sandbox(
+        new = NewSandbox(
             image=image,
             sandbox_id=sandbox_id,
             config_yaml=config_yaml,
@@ -202,20 +199,20 @@ class AgentsSandboxClient:
         budget = self._budget(timeout_seconds)
         accepted = await self._daemon.create_sandbox(new, budget.rpc())
         if not wait:
-            return await self._daemon.read_sandbox(new.sandbox_id, budget.rpc())
+            return await self._daemon.get_sandbox(new.sandbox_id, budget.rpc())
         goal = become_ready(accepted, new.required_services)
-        following = SandboxWait(self._daemon, goal, new.sandbox_id, budget)
-        # All that follows the acceptance, also where its answer was lost and read back late.
-        return await following.until_reached(accepted, after=1)
+        wait_for = SandboxWait(self._daemon, self._feeds, goal, new.sandbox_id, budget)
+        # From the acceptance on, even if its answer was lost and the handle read back later.
+        return await wait_for.until_reached(accepted, after=1)
 
     async def get_sandbox(
         self, sandbox_id: str, *, timeout_seconds: float | None = None
     ) -> SandboxHandle:
-        """Read a sandbox. Deleted ones can be read until the daemon purges them.
+        """Read a sandbox. A deleted one can be read until the daemon purges it.
 
         Args:
             sandbox_id: The sandbox.
-            timeout_seconds: Bound of this call, in seconds; None: the client's.
+            timeout_seconds: Timeout of this call, in seconds; None: the client's.
 
         Returns:
             The latest authoritative snapshot.
@@ -225,7 +222,7 @@ class AgentsSandboxClient:
             DaemonUnavailableError: No daemon answers at the socket.
             OperationTimeoutError: It did not answer in time.
         """
-        return await self._daemon.read_sandbox(sandbox_id, self._query(timeout_seconds))
+        return await self._daemon.get_sandbox(sandbox_id, self._query(timeout_seconds))
 
     async def list_sandboxes(
         self,
@@ -237,10 +234,10 @@ class AgentsSandboxClient:
         """List sandboxes, newest first; daemon 0.2.0 lists them by id.
 
         Args:
-            include_deleted: Whether to list deleted ones that are not purged.
-            label_selector: Labels that all must match exactly; None or empty
+            include_deleted: Whether to include deleted ones that are not purged.
+            label_selector: Labels that must all match exactly; None or empty
                 for all sandboxes.
-            timeout_seconds: Bound of this call, in seconds; None: the client's.
+            timeout_seconds: Timeout of this call, in seconds; None: the client's.
 
         Returns:
             The latest authoritative snapshots.
@@ -249,8 +246,8 @@ class AgentsSandboxClient:
             DaemonUnavailableError: No daemon answers at the socket.
             OperationTimeoutError: It did not answer in time.
         """
-        request = requests.list_sandboxes(include_deleted, label_selector)
-        return await self._daemon.list_sandboxes(request, self._query(timeout_seconds))
+        deadline = self._query(timeout_seconds)
+        return await self._daemon.list_sandboxes(include_deleted, label_selector, deadline)
 
     async def resume_sandbox(
         self, sandbox_id: str, *, wait: bool = True, timeout_seconds: float | None = None
@@ -260,88 +257,87 @@ class AgentsSandboxClient:
         Args:
             sandbox_id: The sandbox.
             wait: Whether to wait until it is READY.
-            timeout_seconds: Bound of this call with its wait, in seconds;
+            timeout_seconds: Timeout of this call with its wait, in seconds;
                 None: the client's `operation_timeout_seconds`.
 
         Returns:
             The READY sandbox; with `wait=False` a snapshot taken after the
-            daemon accepted.
+            daemon accepted the request.
 
         Raises:
             SandboxNotFoundError: It does not exist.
             SandboxInvalidStateError: It is not STOPPED.
-            SandboxFailedError: It failed to come up.
+            SandboxFailedError: It failed to start.
             SandboxNotReadyError: It was deleted or stopped during the wait.
-            OperationTimeoutError: It is not READY in time; it goes on.
+            OperationTimeoutError: It was not READY in time; the daemon continues.
             DaemonUnavailableError: No daemon answers at the socket.
         """
         budget = self._budget(timeout_seconds)
-        request = requests.resume_sandbox(sandbox_id)
-        following = SandboxWait(self._daemon, BECOME_READY, sandbox_id, budget)
-        await self._transport.unary(methods.RESUME_SANDBOX, request, budget.rpc())
+        await self._daemon.resume_sandbox(sandbox_id, budget.rpc())
         if not wait:
-            return await self._daemon.read_sandbox(sandbox_id, budget.rpc())
-        return await following.until_reached()
+            return await self._daemon.get_sandbox(sandbox_id, budget.rpc())
+        wait_for = SandboxWait(self._daemon, self._feeds, BECOME_READY, sandbox_id, budget)
+        return await wait_for.until_reached()
 
     async def stop_sandbox(
         self, sandbox_id: str, *, wait: bool = True, timeout_seconds: float | None = None
     ) -> SandboxHandle:
-        """Stop a READY sandbox. Its files stay; its running execs fail.
+        """Stop a READY sandbox. Its files remain; its running execs fail.
 
         Args:
             sandbox_id: The sandbox.
             wait: Whether to wait until it is STOPPED, usually about 5 s.
-            timeout_seconds: Bound of this call with its wait, in seconds;
+            timeout_seconds: Timeout of this call with its wait, in seconds;
                 None: the client's `operation_timeout_seconds`.
 
         Returns:
             The STOPPED sandbox; with `wait=False` a snapshot taken after the
-            daemon accepted, which is still READY.
+            daemon accepted the request, which is still READY.
 
         Raises:
             SandboxNotFoundError: It does not exist.
-            SandboxInvalidStateError: It is not READY, or was deleted or resumed meanwhile.
+            SandboxInvalidStateError: It is not READY, or was deleted or resumed
+                during the wait.
             SandboxFailedError: The stop failed.
-            OperationTimeoutError: It is not STOPPED in time; it goes on.
+            OperationTimeoutError: It was not STOPPED in time; the daemon continues.
             DaemonUnavailableError: No daemon answers at the socket.
         """
         budget = self._budget(timeout_seconds)
         if wait:
-            return await StopWait(self._daemon, sandbox_id, budget).stop()
-        request = requests.stop_sandbox(sandbox_id)
-        await self._transport.unary(methods.STOP_SANDBOX, request, budget.rpc())
-        return await self._daemon.read_sandbox(sandbox_id, budget.rpc())
+            return await StopWait(self._daemon, self._feeds, sandbox_id, budget).stop()
+        await self._daemon.stop_sandbox(sandbox_id, budget.rpc())
+        return await self._daemon.get_sandbox(sandbox_id, budget.rpc())
 
     async def delete_sandbox(
         self, sandbox_id: str, *, wait: bool = True, timeout_seconds: float | None = None
     ) -> SandboxHandle:
-        """Delete a sandbox, whatever its state. Repeating it is harmless.
+        """Delete a sandbox in any state. It is idempotent.
 
-        A create that is inside its Docker work outlives a delete and brings the sandbox back.
-        With `wait` that is seen through: it is deleted again, and stays so.
+        A delete does not stop a create that is in progress: the sandbox can reappear. With `wait`
+        it is then deleted again.
 
         Args:
             sandbox_id: The sandbox.
             wait: Whether to wait until it is DELETED for good.
-            timeout_seconds: Bound of this call with its wait, in seconds;
+            timeout_seconds: Timeout of this call with its wait, in seconds;
                 None: the client's `operation_timeout_seconds`.
 
         Returns:
             The DELETED sandbox; with `wait=False` a snapshot taken after the
-            daemon accepted.
+            daemon accepted the request.
 
         Raises:
             SandboxNotFoundError: It does not exist, or was purged before.
-            SandboxFailedError: The removal failed.
-            OperationTimeoutError: It is not DELETED for good in time; it goes on.
+            SandboxFailedError: It could not be removed.
+            OperationTimeoutError: It was not DELETED for good in time; the
+                daemon continues.
             DaemonUnavailableError: No daemon answers at the socket.
         """
         budget = self._budget(timeout_seconds)
         if wait:
-            return await DeleteWait(self._daemon, sandbox_id, budget).delete()
-        request = requests.delete_sandbox(sandbox_id)
-        await self._transport.unary(methods.DELETE_SANDBOX, request, budget.rpc())
-        return await self._daemon.read_sandbox(sandbox_id, budget.rpc())
+            return await DeleteWait(self._daemon, self._feeds, sandbox_id, budget).delete()
+        await self._daemon.delete_sandbox(sandbox_id, budget.rpc())
+        return await self._daemon.get_sandbox(sandbox_id, budget.rpc())
 
     async def delete_sandboxes(
         self,
@@ -353,34 +349,35 @@ class AgentsSandboxClient:
         """Delete all sandboxes with the given labels.
 
         Args:
-            label_selector: Labels that all must match exactly; not empty.
-            wait: Whether to wait until each of them is DELETED for good, as in
-                `delete_sandbox`.
-            timeout_seconds: Bound of this call with its wait, in seconds;
+            label_selector: Labels that must all match exactly; not empty.
+            wait: Whether to wait until each of them is DELETED for good, as
+                `delete_sandbox` does.
+            timeout_seconds: Timeout of this call with its wait, in seconds;
                 None: the client's `operation_timeout_seconds`.
 
         Returns:
-            The ids of the sandboxes whose deletion this call began.
+            The ids of the sandboxes that this call started to delete.
 
         Raises:
             InvalidArgumentError: The selector is empty.
-            SandboxFailedError: A removal failed; the others were waited for.
-            OperationTimeoutError: Not all are DELETED in time; it goes on.
+            SandboxFailedError: One could not be removed; the wait for the others
+                was completed first.
+            OperationTimeoutError: Not all were DELETED in time; the daemon
+                continues.
             DaemonUnavailableError: No daemon answers at the socket.
         """
         budget = self._budget(timeout_seconds)
-        request = requests.delete_sandboxes(label_selector)
-        before = await self._before_delete(label_selector, budget) if wait else {}
-        asked_of = self._transport.daemon_identity()
-        answer = await self._transport.unary(methods.DELETE_SANDBOXES, request, budget.rpc())
-        result = DeleteSandboxesResult(tuple(answer.deleted_sandbox_ids), answer.deleted_count)
-        # One after the other: the daemon works on all at once, so this takes
-        # no longer than the slowest.
+        selector = _checks.label_selector(label_selector)
+        before = await self._before_delete(selector, budget) if wait else {}
+        asked_of = self._daemon.socket_identity()
+        result = await self._daemon.delete_sandboxes(selector, budget.rpc())
+        # One after the other takes no longer than the slowest: the daemon deletes them all at
+        # once.
         failures: list[SandboxClientError] = []
         for sandbox_id in result.deleted_sandbox_ids if wait else ():
             try:
-                following = DeleteWait(self._daemon, sandbox_id, budget)
-                await following.see_through(before.get(sandbox_id), asked_of)
+                wait_for = DeleteWait(self._daemon, self._feeds, sandbox_id, budget)
+                await wait_for.follow_delete(before.get(sandbox_id), asked_of)
             except SandboxClientError as error:
                 failures.append(error)
         if failures:
@@ -390,8 +387,7 @@ class AgentsSandboxClient:
     async def _before_delete(
         self, label_selector: Mapping[str, str], budget: Budget
     ) -> dict[str, SandboxHandle]:
-        request = requests.list_sandboxes(False, label_selector)
-        listed = await self._daemon.list_sandboxes(request, budget.rpc())
+        listed = await self._daemon.list_sandboxes(False, label_selector, budget.rpc())
         return {handle.sandbox_id: handle for handle in listed}
 
     async def create_exec(
@@ -410,45 +406,41 @@ class AgentsSandboxClient:
         Args:
             sandbox_id: The sandbox.
             command: The command as an argv; no shell is involved.
-            exec_id: As `sandbox_id` in `create_sandbox`, and unique over all
+            exec_id: Like `sandbox_id` in `create_sandbox`, and unique over all
                 sandboxes. None: a new UUID.
-            cwd: Absolute working directory in the sandbox; empty: its
+            cwd: Absolute working directory in the sandbox; empty:
                 `/workspace`.
-            env_overrides: Environment variables, over the sandbox's own.
+            env_overrides: Environment variables that override the sandbox's.
             wait: Whether to wait until the command ends.
-            timeout_seconds: Bound of this call with its wait, in seconds;
+            timeout_seconds: Timeout of this call with its wait, in seconds;
                 None: the client's `operation_timeout_seconds`.
 
         Returns:
             The exec; with `wait=False` a snapshot taken after the daemon
-            accepted, which may still be RUNNING. A command that fails is no
-            error: look at `state` and `exit_code`. Where the answer was lost and
-            the exec read back, there are no log paths.
+            accepted the request, which may still be RUNNING. A command that
+            fails raises no error: check `state` and `exit_code`. If the answer
+            was lost and the exec read back, the log paths are None.
 
         Raises:
-            InvalidArgumentError: An argument is refused, here or by the daemon.
+            InvalidArgumentError: The SDK or the daemon refuses an argument.
             SandboxNotFoundError: The sandbox does not exist.
-            SandboxNotReadyError: It is not READY, or stopped or was deleted
-                during the wait and the exec's end never came.
-            SandboxFailedError: Likewise, but it failed.
+            SandboxNotReadyError: It is not READY, or it was stopped or deleted
+                during the wait and the exec never reported its end.
+            SandboxFailedError: It failed during the wait, likewise.
             ExecConflictError: The exec id was used before.
-            OperationTimeoutError: The command runs on beyond the bound.
+            OperationTimeoutError: The command did not end in time; it continues.
             DaemonUnavailableError: No daemon answers at the socket.
         """
-        request = requests.create_exec(
-            sandbox_id=sandbox_id,
-            command=command,
-            exec_id=exec_id,
-            cwd=cwd,
-            env_overrides=env_overrides,
-        )
+        new = NewExec(sandbox_id, command, exec_id=exec_id, cwd=cwd, env_overrides=env_overrides)
         budget = self._budget(timeout_seconds)
-        with concerning(sandbox_id, request.exec_id):
-            logs = await self._daemon.create_exec(request, exec_id is None, budget.rpc())
+        with concerning(new.sandbox_id, new.exec_id):
+            logs = await self._daemon.create_exec(new, budget.rpc())
             if not wait:
-                return await self._daemon.read_exec(request.exec_id, budget.rpc(), logs)
-            following = ExecWait(self._daemon, request.exec_id, budget, sandbox_id, logs)
-            return await following.until_reached()
+                return await self._daemon.get_exec(new.exec_id, budget.rpc(), logs)
+            wait_for = ExecWait(
+                self._daemon, self._feeds, new.exec_id, budget, new.sandbox_id, logs
+            )
+            return await wait_for.until_reached()
 
     async def run(
         self,
@@ -460,7 +452,7 @@ class AgentsSandboxClient:
         env_overrides: Mapping[str, str] | None = None,
         timeout_seconds: float | None = None,
     ) -> ExecHandle:
-        """Run a command in a READY sandbox and wait for its end.
+        """Run a command in a READY sandbox and wait until it ends.
 
         Args:
             sandbox_id: The sandbox.
@@ -468,15 +460,15 @@ class AgentsSandboxClient:
             exec_id: As in `create_exec`.
             cwd: As in `create_exec`.
             env_overrides: As in `create_exec`.
-            timeout_seconds: Bound of this call, in seconds; None: the client's
-                `operation_timeout_seconds`. The command itself is not ended.
+            timeout_seconds: Timeout of this call, in seconds; None: the client's
+                `operation_timeout_seconds`. It does not end the command.
 
         Returns:
             The ended exec, with its `exit_code` and the paths of its logs. A
-            command that fails is no error.
+            command that fails raises no error.
 
         Raises:
-            SandboxClientError: As `create_exec`.
+            SandboxClientError: As in `create_exec`.
         """
         return await self.create_exec(
             sandbox_id,
@@ -496,7 +488,7 @@ class AgentsSandboxClient:
         Args:
             exec_id: The exec.
             wait: Whether to wait until it is in a terminal state.
-            timeout_seconds: Bound of this call with its wait, in seconds;
+            timeout_seconds: Timeout of this call with its wait, in seconds;
                 None: the client's `operation_timeout_seconds`.
 
         Returns:
@@ -504,7 +496,7 @@ class AgentsSandboxClient:
 
         Raises:
             ExecNotFoundError: It does not exist.
-            ExecAlreadyTerminalError: It has ended already; an
+            ExecAlreadyTerminalError: It has already ended; a kind of
                 `ExecNotRunningError`.
             OperationTimeoutError: It did not end in time.
             DaemonUnavailableError: No daemon answers at the socket.
@@ -513,26 +505,26 @@ class AgentsSandboxClient:
         with concerning(exec_id=exec_id):
             await self._daemon.cancel_exec(exec_id, budget.rpc())
             if not wait:
-                return await self._daemon.read_exec(exec_id, budget.rpc())
-            return await ExecWait(self._daemon, exec_id, budget).until_reached()
+                return await self._daemon.get_exec(exec_id, budget.rpc())
+            return await ExecWait(self._daemon, self._feeds, exec_id, budget).until_reached()
 
     async def get_exec(self, exec_id: str, *, timeout_seconds: float | None = None) -> ExecHandle:
         """Read an exec. It can be read until its sandbox is purged.
 
         Args:
             exec_id: The exec.
-            timeout_seconds: Bound of this call, in seconds; None: the client's.
+            timeout_seconds: Timeout of this call, in seconds; None: the client's.
 
         Returns:
             The latest authoritative snapshot; without log paths, which only
-            the call that created the exec can tell.
+            `create_exec` returns.
 
         Raises:
             ExecNotFoundError: It does not exist.
             DaemonUnavailableError: No daemon answers at the socket.
             OperationTimeoutError: It did not answer in time.
         """
-        return await self._daemon.read_exec(exec_id, self._query(timeout_seconds))
+        return await self._daemon.get_exec(exec_id, self._query(timeout_seconds))
 
     async def list_active_execs(
         self, *, sandbox_id: str | None = None, timeout_seconds: float | None = None
@@ -540,9 +532,9 @@ class AgentsSandboxClient:
         """List running execs, by id.
 
         Args:
-            sandbox_id: Only those of this sandbox; none if it does not exist.
-                None: those of all sandboxes.
-            timeout_seconds: Bound of this call, in seconds; None: the client's.
+            sandbox_id: Only those of this sandbox, of which there are none if
+                it does not exist. None: those of all sandboxes.
+            timeout_seconds: Timeout of this call, in seconds; None: the client's.
 
         Returns:
             The latest authoritative snapshots.
@@ -551,11 +543,7 @@ class AgentsSandboxClient:
             DaemonUnavailableError: No daemon answers at the socket.
             OperationTimeoutError: It did not answer in time.
         """
-        request = requests.list_active_execs(sandbox_id)
-        answer = await self._transport.unary(
-            methods.LIST_ACTIVE_EXECS, request, self._query(timeout_seconds)
-        )
-        return [decode_exec(status) for status in answer.execs]
+        return await self._daemon.list_active_execs(sandbox_id, self._query(timeout_seconds))
 
     def subscribe_sandbox_events(
         self,
@@ -566,41 +554,40 @@ class AgentsSandboxClient:
         resume: bool = True,
         timeout_seconds: float | None = None,
     ) -> AsyncSandboxEventStream:
-        """Follow the events of a sandbox, from a known one on, each once and in order.
+        """Follow the events of a sandbox, each once and in order.
 
         The stream stays open after the sandbox's end; leave it when you have
-        seen what you wait for.
+        seen what you need.
 
         Args:
             sandbox_id: The sandbox.
             from_sequence: Deliver the events after this one; 0 for all. A
-                handle's `last_event_sequence` goes on from that snapshot.
+                handle's `last_event_sequence` continues from that snapshot.
             include_current_snapshot: Whether to deliver the newest event and
                 the running execs first, marked as `snapshot`.
-            resume: Whether to go on where it ended when the connection is lost or the daemon
-                restarts, for as long as the daemon does not stay away for
-                `operation_timeout_seconds`. A daemon that is silent is asked every 60 s
-                whether it is there.
+            resume: Whether to reconnect, and resume after the last event, when
+                the connection is lost or the daemon restarts. The stream keeps
+                reconnecting for `operation_timeout_seconds`. It pings a daemon
+                that has been silent for 60 s.
             timeout_seconds: How long the stream may last, in seconds; None:
-                without bound.
+                no bound.
 
         Returns:
             An iterator of events. Its steps raise:
-            `SandboxNotFoundError`: the sandbox does not exist, or was purged;
-            `SandboxSequenceExpiredError`: `from_sequence` is beyond the newest
+            `SandboxNotFoundError`: the sandbox does not exist or was purged;
+            `SandboxSequenceExpiredError`: `from_sequence` is after the newest
             event, or events are missing; `OperationTimeoutError`:
-            `timeout_seconds` are over; `DaemonUnavailableError`: the daemon is
-            not there, or stays away; `ProtocolError`: what comes are not the
-            events of this sandbox, in order, or is for so long nothing but the
-            end of streams.
+            `timeout_seconds` have passed; `DaemonUnavailableError`: the daemon
+            is unavailable; `ProtocolError`: the daemon sends events of another
+            sandbox or out of order, or only ends streams.
 
         Raises:
             InvalidArgumentError: An argument is not acceptable.
         """
         resuming = _checks.boolean("resume", resume)
         events = Subscription(
-            self._transport,
-            requests.subscribe_sandbox_events(sandbox_id, from_sequence, include_current_snapshot),
+            self._daemon,
+            EventSequence(sandbox_id, from_sequence, include_current_snapshot),
             Deadline(self._explicit(timeout_seconds) or math.inf),
             rpc_seconds=self._timeout,
             patience_seconds=self._operation_timeout if resuming else None,

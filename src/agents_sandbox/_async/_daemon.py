@@ -1,21 +1,28 @@
-"""The daemon as the client sees it: creates and snapshots, in whichever wire dialect."""
+"""The daemon's 13 RPCs: encode, choose the dialect, retry what is idempotent, decode."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from .. import _checks
 from .._address import DaemonAddress
 from .._aio import Call
+from .._creates import NO_LOGS, LogPaths, NewExec, NewSandbox
 from .._deadline import Deadline
 from .._enums import ExecState
 from .._releases import Release
 from .._rpc import concerning
-from .._wire import requests
-from .._wire import v02_pb2 as pb
-from .._wire.codec import decode_exec
-from .._wire.creates import NewSandbox
-from .._wire.dialects import dialect_of
-from .._wire.methods import CANCEL_EXEC, CREATE_EXEC, GET_EXEC, Method
+from .._sequence import EventSequence
+from .._wire import methods, requests
+from .._wire.codec import (
+    decode_deleted,
+    decode_event,
+    decode_exec,
+    decode_log_paths,
+    decode_ping,
+)
+from .._wire.dialects import Dialect, dialect_of
 from ..errors import (
     DaemonUnavailableError,
     ExecAlreadyTerminalError,
@@ -26,91 +33,216 @@ from ..errors import (
     SandboxNotFoundError,
     SandboxNotReadyError,
 )
-from ..models import ExecHandle, SandboxHandle
-from ._feeds import Feeds
+from ..models import DeleteSandboxesResult, ExecHandle, PingInfo, SandboxEvent, SandboxHandle
 from ._release import DaemonRelease
-from ._transport import Transport
+from ._transport import ResponseStream, Transport
 
 AnswerT = TypeVar("AnswerT")
 
 
 class Daemon:
-    """One daemon: the way to it, its dialect, and how its calls survive a lost connection.
+    """One daemon and its RPCs, in whichever wire dialect it speaks.
+
+    Each method makes one call of the protocol; none of them waits for an operation to complete.
+    Every method raises `InvalidArgumentError` before anything is sent, `DaemonUnavailableError`
+    and `OperationTimeoutError`.
 
     Args:
-        address: Its socket.
-        release: Its release, if the caller says; None to find out.
-        rpc_seconds: How long it may take to answer, in seconds.
+        address: The daemon's socket.
+        release: Its release, if the caller gave it; None to ask the daemon.
     """
 
-    def __init__(self, address: DaemonAddress, release: Release | None, rpc_seconds: float) -> None:
-        self.transport = Transport(address)
-        self.feeds = Feeds(self.transport, rpc_seconds)
-        self._release = DaemonRelease(self.transport, address, release)
+    def __init__(self, address: DaemonAddress, release: Release | None) -> None:
+        self._transport = Transport(address)
+        self._release = DaemonRelease(self._transport, release)
+
+    async def ping(self, deadline: Deadline) -> PingInfo:
+        """Ask the daemon for its version and name."""
+        return await self._transport.retrying(lambda: self.ping_once(deadline), deadline)
+
+    async def ping_once(self, deadline: Deadline) -> PingInfo:
+        """Ping without a retry."""
+        return decode_ping(await self._transport.unary(methods.PING, requests.ping(), deadline))
 
     async def create_sandbox(self, new: NewSandbox, deadline: Deadline) -> SandboxHandle:
-        """Ask for a sandbox.
+        """Request a sandbox. It is idempotent where the id is ours, and then retried.
 
         Raises:
             UnsupportedByDaemonError: It asks for what the daemon would ignore.
         """
 
-        async def send() -> SandboxHandle:
-            return await self._create_sandbox(new, deadline)
+        async def create() -> SandboxHandle:
+            release = await self._release.get(deadline)
+            dialect = dialect_of(release)
+            request = dialect.encode_create(new, release)
+            answer = await self._transport.unary(dialect.create_sandbox, request, deadline)
+            _check_id(dialect.create_sandbox, new.sandbox_id, answer.sandbox.sandbox_id)
+            return dialect.decode_sandbox(answer.sandbox)
 
         async def read_back() -> SandboxHandle:
-            return await self.read_sandbox(new.sandbox_id, deadline)
+            return await self.get_sandbox(new.sandbox_id, deadline)
 
         with concerning(new.sandbox_id):
             if not new.id_is_ours:
-                return await send()
-            return await self._resending(send, read_back, deadline)
+                return await create()
+            return await self._retrying_or_read_back(create, read_back, deadline)
 
-    async def _create_sandbox(self, new: NewSandbox, deadline: Deadline) -> SandboxHandle:
-        release = await self._release.get(deadline)
-        dialect = dialect_of(release)
-        request = dialect.encode_create(new, release)
-        answer = await self.transport.unary(dialect.create_sandbox, request, deadline)
-        _check_id(dialect.create_sandbox, "sandbox", new.sandbox_id, answer.sandbox.sandbox_id)
-        return dialect.decode_sandbox(answer.sandbox)
+    async def get_sandbox(self, sandbox_id: str, deadline: Deadline) -> SandboxHandle:
+        """Read a sandbox."""
+        request = requests.get_sandbox(sandbox_id)
 
-    async def create_exec(
-        self, request: pb.CreateExecRequest, id_is_ours: bool, deadline: Deadline
-    ) -> pb.CreateExecResponse:
-        """Ask for an exec. An answer that was lost, and read back, has no log paths."""
+        async def get() -> SandboxHandle:
+            dialect = await self._dialect(deadline)
+            answer = await self._transport.unary(dialect.get_sandbox, request, deadline)
+            _check_id(dialect.get_sandbox, sandbox_id, answer.sandbox.sandbox_id)
+            return dialect.decode_sandbox(answer.sandbox)
 
-        async def send() -> pb.CreateExecResponse:
-            answer = await self.transport.unary(CREATE_EXEC, request, deadline)
-            _check_id(CREATE_EXEC, "exec", request.exec_id, answer.exec_id)
-            return answer
+        with concerning(sandbox_id):
+            return await self._transport.retrying(get, deadline)
 
-        async def read_back() -> pb.CreateExecResponse:
-            handle = await self.read_exec(request.exec_id, deadline)
-            return pb.CreateExecResponse(exec_id=handle.exec_id)
+    async def list_sandboxes(
+        self,
+        include_deleted: bool,
+        label_selector: Mapping[str, str] | None,
+        deadline: Deadline,
+    ) -> list[SandboxHandle]:
+        """Read many sandboxes."""
+        request = requests.list_sandboxes(include_deleted, label_selector)
 
-        if not id_is_ours:
-            return await send()
-        return await self._resending(send, read_back, deadline)
+        async def list_all() -> list[SandboxHandle]:
+            dialect = await self._dialect(deadline)
+            answer = await self._transport.unary(dialect.list_sandboxes, request, deadline)
+            return [dialect.decode_sandbox(sandbox) for sandbox in answer.sandboxes]
+
+        return await self._transport.retrying(list_all, deadline)
+
+    async def resume_sandbox(self, sandbox_id: str, deadline: Deadline) -> None:
+        """Request a resume."""
+        request = requests.resume_sandbox(sandbox_id)
+        await self._transport.unary(methods.RESUME_SANDBOX, request, deadline)
+
+    async def stop_sandbox(self, sandbox_id: str, deadline: Deadline) -> None:
+        """Request a stop."""
+        request = requests.stop_sandbox(sandbox_id)
+        await self._transport.unary(methods.STOP_SANDBOX, request, deadline)
+
+    async def delete_sandbox(self, sandbox_id: str, deadline: Deadline) -> None:
+        """Request a delete."""
+        request = requests.delete_sandbox(sandbox_id)
+        await self._transport.retrying(
+            lambda: self._transport.unary(methods.DELETE_SANDBOX, request, deadline), deadline
+        )
+
+    async def delete_sandboxes(
+        self, label_selector: Mapping[str, str], deadline: Deadline
+    ) -> DeleteSandboxesResult:
+        """Request a delete by labels."""
+        request = requests.delete_sandboxes(label_selector)
+        return decode_deleted(
+            await self._transport.unary(methods.DELETE_SANDBOXES, request, deadline)
+        )
+
+    def subscribe_sandbox_events(
+        self, sequence: EventSequence, deadline: Deadline
+    ) -> ResponseStream[SandboxEvent]:
+        """Open one stream of a sandbox's events, from where the sequence stands."""
+        request = requests.subscribe_sandbox_events(
+            sequence.sandbox_id, sequence.position, sequence.wants_snapshot
+        )
+        return self._transport.stream(
+            methods.SUBSCRIBE_SANDBOX_EVENTS, request, decode_event, deadline
+        )
+
+    async def create_exec(self, new: NewExec, deadline: Deadline) -> LogPaths:
+        """Request an exec. It is idempotent where the id is ours, and then retried.
+
+        Returns:
+            Its log paths; none where the answer was lost and the exec read back.
+        """
+        request = requests.create_exec(new)
+
+        async def create() -> LogPaths:
+            answer = await self._transport.unary(methods.CREATE_EXEC, request, deadline)
+            _check_id(methods.CREATE_EXEC, new.exec_id, answer.exec_id)
+            return decode_log_paths(answer)
+
+        async def read_back() -> LogPaths:
+            await self.get_exec(new.exec_id, deadline)
+            return NO_LOGS
+
+        if not new.id_is_ours:
+            return await create()
+        return await self._retrying_or_read_back(create, read_back, deadline)
 
     async def cancel_exec(self, exec_id: str, deadline: Deadline) -> None:
-        """Ask to give up an exec."""
+        """Request the cancellation of an exec."""
         request = requests.cancel_exec(exec_id)
 
-        async def send() -> bool:
-            return (await self.transport.unary(CANCEL_EXEC, request, deadline)).accepted
+        async def cancel() -> bool:
+            await self._transport.unary(methods.CANCEL_EXEC, request, deadline)
+            return True
 
         async def read_back() -> bool:
-            return (await self.read_exec(exec_id, deadline)).state is ExecState.CANCELLED
+            return (await self.get_exec(exec_id, deadline)).state is ExecState.CANCELLED
 
-        await self._resending(send, read_back, deadline)
+        await self._retrying_or_read_back(cancel, read_back, deadline)
 
-    async def _resending(
+    async def get_exec(
+        self, exec_id: str, deadline: Deadline, logs: LogPaths = NO_LOGS
+    ) -> ExecHandle:
+        """Read an exec; its snapshot does not contain the log paths."""
+        request = requests.get_exec(exec_id)
+
+        async def get() -> ExecHandle:
+            answer = await self._transport.unary(methods.GET_EXEC, request, deadline)
+            _check_id(methods.GET_EXEC, exec_id, answer.exec.exec_id)
+            return decode_exec(answer.exec, logs)
+
+        with concerning(exec_id=exec_id):
+            return await self._transport.retrying(get, deadline)
+
+    async def list_active_execs(
+        self, sandbox_id: str | None, deadline: Deadline
+    ) -> list[ExecHandle]:
+        """Read the running execs of one sandbox, or of all."""
+        request = requests.list_active_execs(sandbox_id)
+
+        async def list_all() -> list[ExecHandle]:
+            answer = await self._transport.unary(methods.LIST_ACTIVE_EXECS, request, deadline)
+            return [decode_exec(status) for status in answer.execs]
+
+        return await self._transport.retrying(list_all, deadline)
+
+    def may_recover(self, error: DaemonUnavailableError) -> bool:
+        """Whether a retry could find the daemon."""
+        return self._transport.may_recover(error)
+
+    def unavailable(self, detail: str) -> DaemonUnavailableError:
+        """Make the error of an unavailable daemon for a reason that gRPC does not know."""
+        return self._transport.unavailable(detail)
+
+    def socket_identity(self) -> object:
+        """What changes when the daemon restarts; None while there is no socket file."""
+        return self._transport.socket_identity()
+
+    async def pause(self, seconds: float) -> None:
+        """Pause, but end the pause early if the client is closed."""
+        await self._transport.pause(seconds)
+
+    async def aclose(self) -> None:
+        """End every call and refuse new ones. Safe to repeat."""
+        await self._transport.aclose()
+
+    async def _dialect(self, deadline: Deadline) -> Dialect:
+        return dialect_of(await self._release.get(deadline))
+
+    async def _retrying_or_read_back(
         self, send: Call[AnswerT], read_back: Call[AnswerT], deadline: Deadline
     ) -> AnswerT:
-        """Send what cannot act twice until it is answered.
+        """Retry a request that cannot take effect twice.
 
-        A refusal of what was sent before may mean that it was carried out then, with the answer
-        lost: what can be read back is there.
+        If a retry is refused, an earlier attempt may have succeeded and only its answer was lost.
+        Then `read_back` returns what that attempt made, or raises or returns False.
         """
         sent_before = False
 
@@ -122,65 +254,31 @@ class Daemon:
                 sent_before = True
                 raise
             except _REFUSALS:
-                answer = await self._read_back(read_back) if sent_before else None
+                answer = await _none_if_missing(read_back) if sent_before else None
                 if not answer:
                     raise
                 return answer
 
-        return await self.transport.repeating(send_or_read_back, deadline)
-
-    @staticmethod
-    async def _read_back(read_back: Call[AnswerT]) -> AnswerT | None:
-        try:
-            return await read_back()
-        except (SandboxNotFoundError, ExecNotFoundError):
-            return None
-
-    async def read_sandbox(self, sandbox_id: str, deadline: Deadline) -> SandboxHandle:
-        """Read a sandbox."""
-        request = requests.get_sandbox(sandbox_id)
-
-        async def read() -> SandboxHandle:
-            dialect = dialect_of(await self._release.get(deadline))
-            answer = await self.transport.once(dialect.get_sandbox, request, deadline)
-            _check_id(dialect.get_sandbox, "sandbox", sandbox_id, answer.sandbox.sandbox_id)
-            return dialect.decode_sandbox(answer.sandbox)
-
-        with concerning(sandbox_id):
-            return await self.transport.repeating(read, deadline)
-
-    async def list_sandboxes(
-        self, request: pb.ListSandboxesRequest, deadline: Deadline
-    ) -> list[SandboxHandle]:
-        """Read many sandboxes."""
-
-        async def read() -> list[SandboxHandle]:
-            dialect = dialect_of(await self._release.get(deadline))
-            answer = await self.transport.once(dialect.list_sandboxes, request, deadline)
-            return [dialect.decode_sandbox(sandbox) for sandbox in answer.sandboxes]
-
-        return await self.transport.repeating(read, deadline)
-
-    async def read_exec(
-        self, exec_id: str, deadline: Deadline, logs: pb.CreateExecResponse | None = None
-    ) -> ExecHandle:
-        """Read an exec; the answer that created it adds the log paths."""
-        request = requests.get_exec(exec_id)
-        answer = await self.transport.unary(GET_EXEC, request, deadline)
-        with concerning(exec_id=exec_id):
-            _check_id(GET_EXEC, "exec", exec_id, answer.exec.exec_id)
-        return decode_exec(answer.exec, logs)
+        return await self._transport.retrying(send_or_read_back, deadline)
 
 
-def _check_id(method: Method[Any, Any], what: str, asked: str, answered: str) -> None:
-    if answered != asked:
+async def _none_if_missing(read_back: Call[AnswerT]) -> AnswerT | None:
+    try:
+        return await read_back()
+    except (SandboxNotFoundError, ExecNotFoundError):
+        return None
+
+
+def _check_id(method: methods.Method[Any, Any], requested: str, answered: str) -> None:
+    if answered != requested:
         raise ProtocolError(
-            f"{method.name}: the answer is about {what} {answered!r}, not {asked}: the peer is no "
-            "agents-sandbox daemon, or a broken one"
+            f"{method.call}: the answer names {_checks.shown(answered)} instead of "
+            f"{_checks.shown(requested)}: the peer is broken or is not an agents-sandbox daemon"
         )
 
 
-# Besides the id that is taken: the sandbox, or a file of the host, may have changed meanwhile.
+# Besides a conflict of ids: the sandbox or a file of the host may have changed since the first
+# attempt, so that a retry is refused for another reason.
 _REFUSALS = (
     SandboxConflictError,
     SandboxNotReadyError,

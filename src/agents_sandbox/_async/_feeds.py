@@ -1,4 +1,4 @@
-"""One event stream for each sandbox that is waited for, however many wait."""
+"""One event stream for each sandbox, shared by all waits on it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from copy import copy
 from .._aio import Mailbox, Reader
 from .._deadline import Deadline
 from .._forks import MUTEX
-from .._wire import requests
+from .._sequence import EventSequence
 from ..errors import DaemonUnavailableError, SandboxClientError
 from ..models import SandboxEvent
+from ._daemon import Daemon
 from ._subscription import Break, Subscription
-from ._transport import Transport
 
-# For those who join with a snapshot that is older than the newest event; when it is older than
-# this many, the stream begins anew for all.
+# Events kept for followers that join with a snapshot older than the newest event. If one needs
+# even older events, a new stream that begins earlier replaces the old one for all followers.
 _REMEMBERED = 1024
 
 
@@ -25,31 +25,31 @@ class Feeds:
     """The event streams that the waits of one client share.
 
     Args:
-        transport: The way to the daemon.
-        rpc_seconds: How long the daemon may take to answer, in seconds.
+        daemon: The daemon.
+        rpc_seconds: How long the daemon may take to answer a ping, in seconds.
     """
 
-    def __init__(self, transport: Transport, rpc_seconds: float) -> None:
-        self._transport = transport
+    def __init__(self, daemon: Daemon, rpc_seconds: float) -> None:
+        self._daemon = daemon
         self._rpc_seconds = rpc_seconds
         self._feeds: dict[str, _Feed] = {}
 
     def join(self, follower: Follower, sandbox_id: str, after: int) -> None:
-        """Deliver the events of a sandbox to a follower until it leaves, or the feed ends.
+        """Deliver the events of a sandbox to a follower until it leaves or the feed ends.
 
         Args:
-            follower: Who follows.
+            follower: The follower.
             sandbox_id: The sandbox.
             after: Deliver the events after this sequence.
         """
-        # All at once: whoever comes meanwhile finds a feed that is being read.
+        # In one step: others that join meanwhile find a feed that is being read.
         with MUTEX:
             feed = self._feeds.get(sandbox_id)
             if feed is not None and feed.alive() and feed.covers(after):
                 feed.add(follower, after)
                 return
             fresh = self._feed(sandbox_id, after)
-            # First of all: whatever interrupts us now, its leaving ends the feed.
+            # Add it first: if we are interrupted from here on, its leaving closes the feed.
             fresh.add(follower, after)
             self._feeds[sandbox_id] = fresh
             fresh.start()
@@ -58,8 +58,8 @@ class Feeds:
 
     def _feed(self, sandbox_id: str, after: int) -> _Feed:
         events = Subscription(
-            self._transport,
-            requests.subscribe_sandbox_events(sandbox_id, after),
+            self._daemon,
+            EventSequence(sandbox_id, after),
             Deadline(math.inf),
             rpc_seconds=self._rpc_seconds,
             patience_seconds=math.inf,
@@ -72,31 +72,31 @@ class Feeds:
 
 
 class Follower:
-    """What one wait sees of a feed.
+    """One wait's view of a feed.
 
     Args:
-        concerns: Says whether the wait has any use for an event. Called by whoever reads the
-            stream, so it must be quick and pure.
+        concerns: Whether the wait needs an event. The reader of the stream calls it, so it must
+            be quick and pure.
     """
 
     def __init__(self, concerns: Callable[[SandboxEvent], bool]) -> None:
         self._concerns = concerns
         self._mailbox: Mailbox[SandboxEvent | Break | SandboxClientError] = Mailbox()
         self.feed: _Feed | None = None
-        """What it follows; None before it joins and after the feed has ended."""
+        """The feed that it follows; None before it joins and after the feed has ended."""
         self.after: int | None = None
-        """It has been given all that concerns it up to this sequence; None before it joins."""
+        """It has received all events that it needs up to here; None before it joins."""
 
     @property
     def trouble(self) -> DaemonUnavailableError | None:
-        """Why nothing comes at present, if something is wrong."""
+        """Why no events come at present, if something is wrong."""
         return None if self.feed is None else self.feed.trouble
 
     async def next(self, deadline: Deadline) -> SandboxEvent | Break | None:
         """Return the next event that concerns it; None at the deadline.
 
         Raises:
-            SandboxClientError: The feed ended so.
+            SandboxClientError: The error that ended the feed.
         """
         item = await self._mailbox.take(deadline.remaining())
         if isinstance(item, SandboxClientError):
@@ -104,9 +104,9 @@ class Follower:
         return item
 
     def leave(self) -> None:
-        """Be given nothing more. Who leaves last ends the stream. Safe to repeat.
+        """Stop following. The last follower to leave closes the stream. Safe to repeat.
 
-        Who is interrupted in the middle of it has to repeat it.
+        If it is interrupted it has to be repeated.
         """
         with MUTEX:
             feed = self.feed
@@ -116,7 +116,7 @@ class Follower:
         self.feed = None
 
     def put(self, item: SandboxEvent | Break | SandboxClientError) -> None:
-        """Be given something."""
+        """Receive an item from the feed."""
         if isinstance(item, SandboxEvent):
             if item.sequence <= (self.after or 0):
                 return
@@ -127,11 +127,11 @@ class Follower:
 
 
 class _Feed:
-    """A stream of events that is handed on to all who follow.
+    """A stream of events that is passed on to all followers.
 
     Args:
-        events: Where they come from.
-        forget: Called when nobody can join any more, with the mutex held.
+        events: The source of the events.
+        forget: Called, with the mutex held, when no follower can join any more.
     """
 
     def __init__(self, events: Subscription, forget: Callable[[_Feed], None]) -> None:
@@ -144,15 +144,15 @@ class _Feed:
 
     @property
     def trouble(self) -> DaemonUnavailableError | None:
-        """Why nothing comes at present, if something is wrong."""
+        """Why no events come at present, if something is wrong."""
         return self._events.trouble
 
     def start(self) -> None:
-        """Begin to read."""
+        """Start reading."""
         self._readers.append(Reader(self._read, self._ended))
 
     def alive(self) -> bool:
-        """Whether it is being read, and here."""
+        """Whether it is being read in this process and loop."""
         return any(reader.alive() for reader in self._readers)
 
     def covers(self, after: int) -> bool:
@@ -160,22 +160,22 @@ class _Feed:
         return after >= (self._recent[0].sequence - 1 if self._recent else self._begin)
 
     def add(self, follower: Follower, after: int) -> None:
-        """Hand on to one more, beginning with what it has missed; with the mutex held."""
+        """Add a follower, which first receives what it missed; with the mutex held."""
         follower.feed, follower.after = self, after
         self._followers.add(follower)
         for event in self._recent:
             follower.put(event)
 
     def hand_over(self, to: _Feed) -> None:
-        """Let another feed, which begins earlier, serve all who follow; with the mutex held."""
-        # Ended first: if we are interrupted, those who are left are told, and join anew.
+        """Move all followers to another feed, which begins earlier; with the mutex held."""
+        # Close it first: if we are interrupted, the remaining followers are told and join again.
         self.close()
         for follower in tuple(self._followers):
             to.add(follower, follower.after or 0)
             self._followers.discard(follower)
 
     def remove(self, follower: Follower) -> bool:
-        """Hand on to one less, and say whether it was the last; with the mutex held."""
+        """Remove a follower and return whether it was the last; with the mutex held."""
         self._followers.discard(follower)
         if self._followers:
             return False
@@ -183,7 +183,7 @@ class _Feed:
         return True
 
     def close(self) -> None:
-        """End the stream; nobody follows it any more."""
+        """Close the stream; it has no followers any more."""
         self._events.cancel()
         for reader in self._readers:
             reader.stop()

@@ -1,0 +1,126 @@
+"""The order of a sandbox's events over several event streams; pure."""
+
+from __future__ import annotations
+
+from . import _checks
+from .errors import ProtocolError, SandboxSequenceExpiredError
+from .models import SandboxEvent
+
+_UINT64_MAX = 2**64 - 1
+
+# A daemon sends each event once, and no proxy would repeat one that often.
+_MAX_REPEATS = 1000
+
+
+class EventSequence:
+    """Decides which events of a sandbox are new, and where to resume.
+
+    Streams end and are resumed, and a stream that is resumed may begin with events that were
+    already read. Every event counts twice: when it is read from a stream (`accept`) and when it
+    has reached the caller (`deliver`). An interruption can come between the two; `rewind` then
+    goes back to the last delivered event.
+
+    Args:
+        sandbox_id: The sandbox.
+        from_sequence: The sequence after which its events are wanted.
+        include_current_snapshot: Whether its current snapshot is wanted first.
+
+    Attributes:
+        position: The sequence of the last accepted event, from which to resume.
+        wants_snapshot: Whether the current snapshot is still wanted.
+
+    Raises:
+        InvalidArgumentError: An argument is not acceptable.
+    """
+
+    def __init__(
+        self, sandbox_id: str, from_sequence: int, include_current_snapshot: bool = False
+    ) -> None:
+        self.sandbox_id = _checks.lookup_id("sandbox_id", sandbox_id)
+        self.position = _checks.integer("from_sequence", from_sequence, maximum=_UINT64_MAX)
+        self.wants_snapshot = _checks.boolean("include_current_snapshot", include_current_snapshot)
+        self._delivered = self.position
+        self._delivered_snapshots: set[str] = set()
+        self._last_snapshot: str | None = None
+        self._newest_in_stream = 0
+        self._repeats = 0
+
+    def begin_stream(self) -> None:
+        """Note that the next event comes from a new stream."""
+        self._newest_in_stream = self._repeats = 0
+
+    def accept(self, event: SandboxEvent) -> bool:
+        """Take note of an event that was read; return whether it is new.
+
+        Raises:
+            ProtocolError: It is not a possible next event of this stream.
+        """
+        if event.sandbox_id != self.sandbox_id:
+            raise self.misled(f"an event of sandbox {_checks.shown(event.sandbox_id)}")
+        if event.snapshot:
+            return self._accept_snapshot(event)
+        if event.sequence < max(self._newest_in_stream, 1):
+            raise self.misled(f"event {event.sequence} after event {self._newest_in_stream}")
+        if event.sequence == self._newest_in_stream:
+            return self._skip_repeat(event)
+        self._newest_in_stream = event.sequence
+        if event.sequence <= self.position:
+            return False
+        self.position = event.sequence
+        self.skip_snapshot()
+        return True
+
+    def skip_snapshot(self) -> None:
+        """Note that the current snapshot is complete: it comes before all other events."""
+        self.wants_snapshot = False
+        self._last_snapshot = None
+        self._delivered_snapshots.clear()
+
+    def deliver(self, event: SandboxEvent) -> None:
+        """Take note of an event that reaches the caller now.
+
+        Raises:
+            SandboxSequenceExpiredError: Events before it are missing.
+        """
+        if event.snapshot:
+            self._delivered_snapshots.add(event.event_id)
+            return
+        if event.sequence != self._delivered + 1:
+            raise SandboxSequenceExpiredError(
+                f"events {self._delivered + 1} to {event.sequence - 1} of sandbox "
+                f"{self.sandbox_id} are missing: subscribe from {event.sequence - 1} to continue "
+                "without them",
+                sandbox_id=self.sandbox_id,
+                from_sequence=self._delivered,
+                oldest_sequence=event.sequence,
+            )
+        self._delivered = event.sequence
+
+    def rewind(self) -> bool:
+        """Go back to the last delivered event; return whether the open stream is too far ahead."""
+        lost_snapshot = self._last_snapshot not in (None, *self._delivered_snapshots)
+        if self._delivered == self.position and not lost_snapshot:
+            return False
+        self.position, self._last_snapshot = self._delivered, None
+        return True
+
+    def misled(self, by: str) -> ProtocolError:
+        """Make the error of a daemon that sends something impossible."""
+        return ProtocolError(
+            f"the daemon sent {by} on the event stream of sandbox {self.sandbox_id}",
+            sandbox_id=self.sandbox_id,
+        )
+
+    def _accept_snapshot(self, event: SandboxEvent) -> bool:
+        if not self.wants_snapshot:
+            raise self.misled("a snapshot that was not requested")
+        if event.event_id in self._delivered_snapshots:
+            return self._skip_repeat(event)
+        self._last_snapshot = event.event_id
+        return True
+
+    def _skip_repeat(self, event: SandboxEvent) -> bool:
+        self._repeats += 1
+        if self._repeats > _MAX_REPEATS:
+            raise self.misled(f"event {event.sequence} again and again")
+        return False
