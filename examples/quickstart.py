@@ -1,7 +1,7 @@
-"""A sandbox's life: create, run a command, look at the events, delete.
+"""The life cycle of a sandbox: create it, run a command, read the events, delete it.
 
-Uses the daemon at the default socket; where none answers, the SDK's own fake
-daemon stands in and runs the command on this machine.
+Uses the daemon at the default socket. If none answers, the SDK's own fake daemon stands in
+and runs the command on this machine.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ async def main() -> None:
         try:
             daemon = await client.ping()
         except DaemonUnavailableError as error:
-            print(f"{error}\nso the fake daemon stands in:")
+            print(f"{error}\nInstead, the fake daemon stands in:")
             await live_with_the_fake_daemon()
         else:
             print(f"{daemon.daemon} {daemon.version} answers:")

@@ -1,4 +1,4 @@
-"""The blocking sister of `quickstart.py`."""
+"""The blocking version of `quickstart.py`."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def main() -> None:
         try:
             daemon = client.ping()
         except DaemonUnavailableError as error:
-            print(f"{error}\nso the fake daemon stands in:")
+            print(f"{error}\nInstead, the fake daemon stands in:")
             live_with_the_fake_daemon()
         else:
             print(f"{daemon.daemon} {daemon.version} answers:")
