@@ -1,1 +1,1 @@
-"""Programs that measure; run from the repository's root, `python -m benchmarks.NAME --help`."""
+"""Benchmarks. Run `python -m benchmarks.NAME --help` in the root of the repository."""

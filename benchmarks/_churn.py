@@ -1,4 +1,4 @@
-"""Waves of sandboxes that come and go, and the memory that stays behind."""
+"""Creates and deletes sandboxes in waves and measures the memory after each wave."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from agents_sandbox.testing import FakeDaemon
 from ._memory import resident_bytes
 from ._remote import Remote, ShedError
 
-# How daemon 0.2.1 ends the stream of a sandbox that was purged.
+# The status with which daemon 0.2.1 ends the stream of a purged sandbox.
 _PURGED = "NOT_FOUND"
 
 
 def waves(
     daemon: FakeDaemon, remote: Remote, count: int, size: int, timeout: float
 ) -> Iterator[int]:
-    """Let `count` waves of `size` sandboxes live and die; yield the memory after each.
+    """Run `count` waves of `size` sandboxes; yield the memory in bytes after each wave.
 
-    Each sandbox is created, runs an exec, is deleted and purged while a stream follows it.
+    Each sandbox is created, runs an exec, is deleted and is purged, with an open stream.
 
     Raises:
-        ShedError: A stream was ended by something else than the purge.
+        ShedError: A stream ended before the purge or with another status.
         TimeoutError: Streams stayed open.
-        RemoteError: The client could not do its part.
+        RemoteError: A command of the client failed.
     """
     for wave in range(count):
         sandbox_ids = [f"wave-{wave}-{number}" for number in range(size)]
@@ -35,38 +35,38 @@ def waves(
             daemon.purge(sandbox_id)
         ends: Counter[str] = remote("stream_ends")
         if ends != {_PURGED: size}:
-            raise ShedError(f"the streams of wave {wave + 1} ended so: {dict(ends)}")
+            raise ShedError(f"streams of wave {wave + 1} ended with {dict(ends)}")
         daemon.wait_for_streams(0, timeout=timeout)
         yield resident_bytes()
 
 
 @dataclass(frozen=True)
 class Growth:
-    """The memory after each wave, compared."""
+    """How the memory grew from wave to wave."""
 
     first: int
-    """The least bytes in the first third of the waves that count."""
+    """Minimum in the first third of the counted waves, in bytes."""
     last: int
-    """The least bytes in the last third."""
+    """Minimum in the last third, in bytes."""
     bytes_per_sandbox: float
-    """The slope between them all."""
+    """Slope over all counted waves."""
 
     @property
     def ratio(self) -> float:
-        """How much larger the last third is than the first: 1 is flat."""
+        """The last third divided by the first; 1 is flat."""
         return self.last / self.first
 
 
 def growth(memory: Sequence[int], warm_up: int, size: int) -> Growth:
-    """Compare the waves after the first `warm_up` ones.
+    """Compare the waves after the warm-up.
 
     Args:
-        memory: Bytes after each wave; three or more beyond the warm-up.
-        warm_up: Waves that fill the allocator's pools and do not count.
+        memory: Bytes after each wave, for at least three waves after the warm-up.
+        warm_up: Number of waves to ignore: they fill the allocator's pools.
         size: Sandboxes in each wave.
     """
     counted = memory[warm_up:]
     third = len(counted) // 3
     slope = statistics.linear_regression(range(len(counted)), counted).slope
-    # The least, not the mean: what the allocator has not given back yet comes and goes.
+    # The minimum, not the mean: memory that the allocator has not yet returned varies.
     return Growth(min(counted[:third]), min(counted[-third:]), slope / size)

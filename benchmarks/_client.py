@@ -1,7 +1,7 @@
 """The load: a bare grpc.aio client that creates, follows, executes and deletes.
 
-It lives in a process of its own, so that it shares neither memory nor an interpreter with
-the daemon that is measured. Each public coroutine of `Client` is a command for `_remote`.
+It runs in its own process and shares neither memory nor an interpreter with the measured
+daemon. Each public coroutine of `Client` is a command for `_remote`.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox._wire.methods import Method
 
 LIVE = pb.SANDBOX_SERVICE_READY
-"""The type of the event sent to all: the sandboxes here have no services of their own."""
+"""The type of the live event. The benchmark's sandboxes have no services that send it."""
 GAP = "GAP"
-"""How a stream ends that skipped or repeated a sequence."""
+"""The end of a stream that skipped or repeated a sequence."""
 
 _IMAGE = "example.test/primary:1"
 _IN_FLIGHT = 64
-"""Sandboxes that are worked on at the same time."""
+"""Number of sandboxes processed concurrently."""
 _OPTIONS = (
     ("grpc.default_authority", "localhost"),
-    # Channels to the same address share one connection without it.
+    # Without it, channels to the same address share one connection.
     ("grpc.use_local_subchannel_pool", 1),
 )
 
 
 class StreamEndedError(Exception):
-    """A stream ended before the event that was waited for; the argument says how."""
+    """A stream ended before the expected event; the argument is its status."""
 
 
 class Stream:
-    """One subscription from the first event on, read until it ends or is closed."""
+    """One subscription from the first event, read until it ends or is closed."""
 
     def __init__(self, call: Any) -> None:
         self._call = call
@@ -71,7 +71,7 @@ class Stream:
         """Wait for the first event of a type.
 
         Raises:
-            StreamEndedError: There will be none.
+            StreamEndedError: The stream ended without one.
         """
         while event_type not in self._types:
             if self.ended:
@@ -80,11 +80,11 @@ class Stream:
             await self._changed.wait()
 
     async def end(self) -> str:
-        """Wait until the daemon ends the stream; returns the name of its status."""
+        """Wait until the daemon ends the stream, and return the name of its status."""
         return await self._reader
 
     async def close(self) -> None:
-        """Cancel the stream and wait until it is gone."""
+        """Cancel the stream and wait until it has ended."""
         self._call.cancel()
         await asyncio.wait([self._reader])
 
@@ -112,19 +112,19 @@ class Client:
         await stream.close()
 
     async def open_streams(self, sandbox_ids: Sequence[str]) -> Counter[str]:
-        """Open a stream on each sandbox, all to stay; wait until each has its history.
+        """Open a stream on each sandbox and keep it open; wait until each has its history.
 
         Returns:
-            How those streams ended that ended before, by status.
+            The number of streams that ended before that, by status.
         """
         self._streams = [self._subscribe(sandbox_id) for sandbox_id in sandbox_ids]
         return await self._ends_before(pb.SANDBOX_READY)
 
     async def live_events(self) -> Counter[str]:
-        """Wait until each open stream has the live event.
+        """Wait until each open stream has received the live event.
 
         Returns:
-            How those streams ended that ended before, by status.
+            The number of streams that ended before that, by status.
         """
         return await self._ends_before(LIVE)
 
@@ -133,14 +133,14 @@ class Client:
         return Counter(end for end in ends if end is not None)
 
     async def close_streams(self) -> Counter[str]:
-        """Close all streams; returns how those ended that had ended already, by status."""
+        """Close all streams; return the number that had already ended, by status."""
         streams, self._streams = self._streams, []
         ends = [await stream.end() for stream in streams if stream.ended]
         await asyncio.gather(*(stream.close() for stream in streams))
         return Counter(ends)
 
     async def live_and_die(self, sandbox_ids: Sequence[str]) -> None:
-        """Create, execute and delete in each sandbox; one stream on each stays open."""
+        """Create each sandbox, run an exec, delete it; keep one stream on each open."""
         self._streams = []
         await _for_each(sandbox_ids, self._live_and_die)
 
@@ -156,7 +156,7 @@ class Client:
         await stream.seen(pb.SANDBOX_DELETED)
 
     async def stream_ends(self) -> Counter[str]:
-        """Wait until the daemon has ended all open streams; count how."""
+        """Wait until the daemon has ended all open streams; return their number by status."""
         ends = await asyncio.gather(*(stream.end() for stream in self._streams))
         self._streams = []
         return Counter(ends)

@@ -1,4 +1,4 @@
-"""Many sandboxes with an open event stream on each, at the same time."""
+"""Measures many sandboxes at the same time, each with an open event stream."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ._remote import Remote
 
 @dataclass(frozen=True)
 class Crowd:
-    """What was measured; times in seconds."""
+    """The measurements; times in seconds."""
 
     count: int
     create_time: float
@@ -23,24 +23,24 @@ class Crowd:
     open_time: float
     bytes_per_stream: float
     live_time: float
-    """From the first live event sent to the last one received."""
+    """From sending the first live event to receiving the last one."""
     resident: int
-    """Bytes of the process with all streams open."""
+    """Resident bytes of the process while all streams are open."""
 
 
 def measure_crowd(daemon: FakeDaemon, remote: Remote, count: int, timeout: float) -> Crowd:
-    """Create `count` sandboxes, follow each, send one live event to all, close.
+    """Create `count` sandboxes, follow each, send one live event to each, close the streams.
 
     Args:
         daemon: The daemon, in this process.
-        remote: Its client.
-        count: How many sandboxes, and streams.
-        timeout: Seconds that the daemon may take to count the streams.
+        remote: The client, in another process.
+        count: Number of sandboxes and of streams.
+        timeout: Seconds to wait until the expected number of streams is open.
 
     Raises:
         ShedError: A stream ended before it was closed.
         TimeoutError: Not all streams were open at once, or not all ended.
-        RemoteError: The client could not do its part.
+        RemoteError: A command of the client failed.
     """
     sandbox_ids = [f"crowd-{number}" for number in range(count)]
     empty, started = resident_bytes(), time.perf_counter()

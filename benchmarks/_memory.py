@@ -1,4 +1,4 @@
-"""How much memory this process has."""
+"""Measures the memory of this process."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def resident_bytes() -> int:
-    """The resident set of this process once the garbage is collected.
+    """Return the resident set of this process, after a garbage collection.
 
     Raises:
-        SystemExit: The platform does not tell; Linux does.
+        SystemExit: The platform does not report it; only Linux does.
     """
     gc.collect()
     try:

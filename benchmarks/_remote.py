@@ -1,4 +1,4 @@
-"""The client in its process, and the driver's end of the pipe to it."""
+"""Runs the client in its own process and sends it commands through a pipe."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from typing import Any
 from ._client import Client
 
 _PATIENCE = 30.0
-"""Seconds for the process to end."""
+"""Seconds to wait until the process ends."""
 
 
 class RemoteError(Exception):
-    """A command failed in the client's process, or took too long."""
+    """A command failed in the client's process or timed out."""
 
 
 class ShedError(Exception):
-    """Streams ended in another way than they should."""
+    """The daemon ended streams that should have stayed open, or with the wrong status."""
 
 
 class Remote:
@@ -31,14 +31,14 @@ class Remote:
         self._timeout = timeout
 
     def __call__(self, command: str, *arguments: Any) -> Any:
-        """Run a coroutine of `Client` there and return its result.
+        """Run a coroutine of `Client` in that process and return its result.
 
         Raises:
-            RemoteError: It raised, was not done in time, or took the process down.
+            RemoteError: It raised, timed out or ended the process.
         """
         self._pipe.send((command, arguments))
         if not self._pipe.poll(self._timeout):
-            raise RemoteError(f"{command} was not done within {self._timeout} s")
+            raise RemoteError(f"{command} timed out after {self._timeout} s: increase --timeout")
         try:
             result, error = self._pipe.recv()
         except EOFError as ended:
@@ -48,11 +48,11 @@ class Remote:
         return result
 
     def lossless(self, command: str, *arguments: Any) -> None:
-        """Run a coroutine of `Client` that counts the ends of streams: there must be none.
+        """Run a coroutine of `Client` that counts ended streams; the count must be zero.
 
         Raises:
-            ShedError: There were some.
-            RemoteError: It raised, or was not done in time.
+            ShedError: Streams ended.
+            RemoteError: It raised, timed out or ended the process.
         """
         ends = self(command, *arguments)
         if ends:
@@ -61,14 +61,14 @@ class Remote:
 
 @contextmanager
 def client_process(socket_path: str, connections: int, timeout: float) -> Iterator[Remote]:
-    """Run a client in a new process for the length of a block.
+    """Run a client in a new process until the block ends.
 
     Args:
         socket_path: Where the daemon listens.
-        connections: How many connections to spread the calls over.
-        timeout: Seconds that one command may take.
+        connections: Number of connections to spread the calls over.
+        timeout: Time limit of one command, in seconds.
     """
-    # Not forked: this process has threads, and gRPC in them.
+    # Spawned, not forked: this process has threads that run gRPC.
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
     process = context.Process(target=_serve, args=(there, socket_path, connections), daemon=True)

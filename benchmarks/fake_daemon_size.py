@@ -1,11 +1,12 @@
-"""How large the fake daemon can get, and whether it stays as it is over time.
+"""Measures how many sandboxes the fake daemon can hold, and whether its memory stays flat.
 
     python -m benchmarks.fake_daemon_size [--help]
 
-Crowd: many sandboxes with an event stream open on each, at once; every stream gets its events
-and one more that is sent while all are open. Churn: waves of sandboxes that are created, run an
-exec, are deleted and purged, with the memory after each. Exit code 1 if a stream was shed or
-the memory grows. Needs Linux; the client is a process of its own.
+Crowd: many sandboxes at once, each with an open event stream. Every stream receives the
+sandbox's events and one more that is sent while all streams are open. Churn: waves of
+sandboxes that are created, run an exec, and are deleted and purged, with the memory after each
+wave. The exit code is 1 if a stream was shed or the memory grows. Needs Linux. The client runs
+in its own process.
 """
 
 from __future__ import annotations
@@ -22,23 +23,23 @@ from ._memory import MIB
 from ._remote import Remote, RemoteError, ShedError, client_process
 
 _MIN_WAVES = 3
-"""Waves that the growth is read from; more tell more."""
+"""Minimum number of waves after the warm-up; more give a better estimate."""
 
 
 def report_crowd(daemon: FakeDaemon, remote: Remote, options: argparse.Namespace) -> bool:
-    """Measure the crowd and print it; a stream that is shed raises."""
+    """Measure the crowd and print the result; raise if a stream is shed."""
     print(f"crowd: {options.crowd} sandboxes and streams, {options.connections} connections")
     crowd = measure_crowd(daemon, remote, options.crowd, options.timeout)
     print(f"  all created  in {crowd.create_time:5.1f} s, {crowd.bytes_per_sandbox:,.0f} B each")
     print(f"  all followed in {crowd.open_time:5.1f} s, {crowd.bytes_per_stream:,.0f} B each")
-    print(f"  live event at all streams in {crowd.live_time:.1f} s")
-    print(f"  resident with all of them: {crowd.resident / MIB:.1f} MiB")
+    print(f"  live event received by all streams in {crowd.live_time:.1f} s")
+    print(f"  resident memory with all streams open: {crowd.resident / MIB:.1f} MiB")
     print("  verdict: none shed", flush=True)
     return True
 
 
 def report_churn(daemon: FakeDaemon, remote: Remote, options: argparse.Namespace) -> bool:
-    """Measure the churn and print it; False if the memory grows."""
+    """Measure the churn and print the result; return False if the memory grows."""
     print(f"churn: {options.waves} waves of {options.wave_size} sandboxes, a stream on each")
     memory = []
     for resident in waves(daemon, remote, options.waves, options.wave_size, options.timeout):
@@ -46,7 +47,7 @@ def report_churn(daemon: FakeDaemon, remote: Remote, options: argparse.Namespace
         print(f"  after wave {len(memory):3}: {resident / MIB:8.2f} MiB", flush=True)
     grown = growth(memory, options.warm_up, options.wave_size)
     flat: bool = grown.ratio <= options.limit
-    print(f"  growth: {grown.bytes_per_sandbox:.0f} B a sandbox that is long gone")
+    print(f"  growth: {grown.bytes_per_sandbox:.0f} B per deleted sandbox")
     sizes = f"{grown.first / MIB:.2f} MiB, then {grown.last / MIB:.2f} MiB"
     print(f"  first and last third: {sizes}; ratio {grown.ratio:.3f}, limit {options.limit}")
     print(f"  verdict: {'flat' if flat else 'GROWS'}", flush=True)
@@ -54,14 +55,14 @@ def report_churn(daemon: FakeDaemon, remote: Remote, options: argparse.Namespace
 
 
 REPORTS = {
-    # First: the allocator keeps room that a crowd has left, and growth would hide in it.
+    # Churn first: the allocator keeps the memory of a crowd, which would hide growth.
     "churn": report_churn,
     "crowd": report_crowd,
 }
 
 
 def passes(name: str, options: argparse.Namespace) -> bool:
-    """Run one measurement on a daemon and a client of its own."""
+    """Run one measurement with its own daemon and client."""
     with (
         FakeDaemon(max_calls=0) as daemon,
         client_process(daemon.socket_path, options.connections, options.timeout) as remote,
@@ -74,7 +75,7 @@ def passes(name: str, options: argparse.Namespace) -> bool:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
+    """Run the command line and return the exit code."""
     parser = _parser()
     options = parser.parse_args(argv)
     if options.waves - options.warm_up < _MIN_WAVES:
@@ -91,11 +92,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--only", choices=sorted(REPORTS), help="default: both")
     for flag, default, what in (
-        ("--crowd", 10_000, "sandboxes, and streams, at once"),
-        ("--waves", 20, "waves of churn"),
-        ("--wave-size", 500, "sandboxes in a wave"),
-        ("--warm-up", 5, "waves that fill the allocator's pools and do not count"),
-        ("--connections", 10, "connections of the client"),
+        ("--crowd", 10_000, "number of sandboxes and streams at once"),
+        ("--waves", 20, "number of churn waves"),
+        ("--wave-size", 500, "sandboxes per wave"),
+        ("--warm-up", 5, "waves to ignore: they fill the allocator's pools"),
+        ("--connections", 10, "number of connections of the client"),
     ):
         parser.add_argument(
             flag, type=_positive, default=default, help=f"{what}; default: {default}"
@@ -104,13 +105,13 @@ def _parser() -> argparse.ArgumentParser:
         "--limit",
         type=float,
         default=1.05,
-        help="how much larger the last third of the waves may be than the first; default: 1.05",
+        help="maximum memory ratio of the last third of the waves to the first; default: 1.05",
     )
     parser.add_argument(
         "--timeout",
         type=float,
         default=600.0,
-        help="seconds for one step of a measurement; default: 600",
+        help="time limit of one step of a measurement, in seconds; default: 600",
     )
     return parser
 
