@@ -27,7 +27,6 @@ def why_not(**limits: str) -> str:
     ("cores", "why"),
     [
         ("two", 'strconv.ParseFloat: parsing "two": invalid syntax'),
-        ("1e999", 'strconv.ParseFloat: parsing "1e999": value out of range'),
         ("inf", "must be a finite number"),
         ("-inf", "must be a finite number"),
         ("nan", "must be a finite number"),
@@ -48,7 +47,7 @@ def test_refused_cores(cores: str, why: str) -> None:
         ("1x", "invalid suffix: 'x'"),
         ("0", "must be > 0"),
         ("0.5", "must be > 0"),
-        ("9e18k", "must be > 0"),
+        ("8192p", "must be > 0"),
     ],
 )
 def test_refused_sizes(field: str, size: str, why: str) -> None:

@@ -11,6 +11,7 @@ from .sizes import ram_in_bytes
 from .strconv import parse_float, quoted
 
 _MILLICORE = 0.001
+_MAX_SIZE = (1 << 63) - 1
 
 
 def check_command(where: str, command: Iterable[str]) -> None:
@@ -75,5 +76,6 @@ def _check_cores(limit: str) -> None:
 
 
 def _check_size(limit: str) -> None:
-    if ram_in_bytes(limit) <= 0:
+    # The real daemon counts in 64 bits: a size that does not fit turns negative.
+    if not 0 < ram_in_bytes(limit) <= _MAX_SIZE:
         raise ValueError("must be > 0")

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 
-from .strconv import parse_float
-
-# Source: go-units' RAMInBytes. The unit is what follows the last of these.
-_NUMBER_CHARS = "0123456789. "
+_SIZE = re.compile(r"(?P<number>[0-9]+\.?[0-9]*|\.[0-9]+) ?(?P<suffix>.*)", re.DOTALL)
 _UNIT = re.compile(r"b?|(?P<prefix>[kmgtp])(?:i?b)?")
-_PREFIXES = "kmgtp"
-_MAX_UNIT_BYTES = 3
-_OVERFLOW = 1 << 63
+_PREFIXES = " kmgtp"
 
 
 def ram_in_bytes(text: str) -> int:
@@ -20,22 +16,11 @@ def ram_in_bytes(text: str) -> int:
     Raises:
         ValueError: The text is no size, with the words of Docker's parser.
     """
-    end = max(map(text.rfind, _NUMBER_CHARS)) + 1
-    if not end:
+    size = _SIZE.fullmatch(text)
+    if size is None:
         raise ValueError(f"invalid size: '{text}'")
-    number = parse_float(text[:end].removesuffix(" "))
-    if number < 0:
-        raise ValueError(f"invalid size: '{text}'")
-    size = number * _multiplier(text[end:])
-    # What an int64 cannot hold becomes the smallest one on the daemon's platforms.
-    return int(size) if size < _OVERFLOW else -_OVERFLOW
-
-
-def _multiplier(suffix: str) -> int:
-    if len(suffix.encode()) > _MAX_UNIT_BYTES:
-        raise ValueError(f"invalid suffix: '{suffix}'")
-    unit = _UNIT.fullmatch(suffix.lower())
+    suffix = size["suffix"].lower()
+    unit = _UNIT.fullmatch(suffix)
     if unit is None:
-        raise ValueError(f"invalid suffix: '{suffix.lower()}'")
-    prefix = unit["prefix"]
-    return 1024 ** (_PREFIXES.index(prefix) + 1) if prefix else 1
+        raise ValueError(f"invalid suffix: '{suffix}'")
+    return int(Fraction(size["number"]) * 1024 ** _PREFIXES.index(unit["prefix"] or " "))
