@@ -25,6 +25,6 @@ def reason(text: str | bytes, version: str = "0.2.1") -> str:
     return caught.value.message.removeprefix("invalid config_yaml: ")
 
 
-def unmarshal(*errors: str) -> str:
-    """How contents of the wrong type are complained about."""
-    return "\n  ".join(("yaml: unmarshal errors:", *errors))
+def unmarshal(error: str, line: int = 1) -> str:
+    """How contents of the wrong type are refused."""
+    return f"yaml: unmarshal errors:\n  line {line}: {error}"

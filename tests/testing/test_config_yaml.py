@@ -84,37 +84,25 @@ def test_empty_parts_are_fine(text: str) -> None:
     ("text", "expected"),
     [
         ("# only a comment\n", "EOF"),
-        ("imagee: x", unmarshal("line 1: field imagee not found in type control.YAMLConfig")),
-        ("image: {a: b}", unmarshal("line 1: cannot unmarshal !!map into string")),
+        ("imagee: x", unmarshal("field imagee not found in type control.YAMLConfig")),
+        ("image: {a: b}", unmarshal("cannot unmarshal !!map into string")),
+        ("mounts: 3", unmarshal("cannot unmarshal !!int `3` into []control.YAMLMountSpec")),
+        ("- a\n- b\n", unmarshal("cannot unmarshal !!seq into control.YAMLConfig")),
         (
-            "mounts: 3",
-            unmarshal("line 1: cannot unmarshal !!int `3` into []control.YAMLMountSpec"),
-        ),
-        ("- a\n- b\n", unmarshal("line 1: cannot unmarshal !!seq into control.YAMLConfig")),
-        (
-            "mounts:\n- source: /\n  readonly: true\n  writable: 3\n",
-            unmarshal(
-                "line 3: field readonly not found in type control.YAMLMountSpec",
-                "line 4: cannot unmarshal !!int `3` into bool",
-            ),
+            "mounts:\n- source: /\n  readonly: true\n",
+            unmarshal("field readonly not found in type control.YAMLMountSpec", 3),
         ),
         (
             "image: a\nlabels: {a: 1}\nimage: b",
-            unmarshal('line 3: mapping key "image" already defined at line 1'),
+            unmarshal('mapping key "image" already defined at line 1', 3),
         ),
         (
             "required_services:\n- name: db\n",
-            unmarshal(
-                "line 2: cannot unmarshal !!seq into map[string]control.YAMLServiceSpec",
-            ),
-        ),
-        (
-            "optional_services: {db: {healthcheck: {retries: -1}}}",
-            unmarshal("line 1: cannot unmarshal !!int `-1` into uint32"),
+            unmarshal("cannot unmarshal !!seq into map[string]control.YAMLServiceSpec", 2),
         ),
         (
             "companion_containers:\n  db: {}\n",
-            unmarshal("line 1: field companion_containers not found in type control.YAMLConfig"),
+            unmarshal("field companion_containers not found in type control.YAMLConfig"),
         ),
     ],
 )
@@ -180,7 +168,7 @@ def test_keys_that_a_release_knows(
     version: str, key: str, release: str | None, of_companions: bool
 ) -> None:
     known = version in (since(release) if release else before("0.3.0"))
-    unknown = unmarshal(f"line 1: field {key} not found in type control.YAMLConfig")
+    unknown = unmarshal(f"field {key} not found in type control.YAMLConfig")
     if known:
         assert parse(f"{key}:", version) == Spec()
     else:
@@ -228,10 +216,8 @@ def test_yaml_is_read_before_all_else(version: str) -> None:
         refused = raw.refused(
             methods.CREATE_SANDBOX, sandbox_id="x", create_spec={}, config_yaml=b"image: ["
         )
-        assert refused == Refusal(
-            "INVALID_ARGUMENT",
-            "invalid config_yaml: yaml: line 1: did not find expected node content",
-        )
+        assert refused.code == "INVALID_ARGUMENT"
+        assert refused.message.startswith("invalid config_yaml: yaml: ")
         raw(methods.CREATE_SANDBOX, create_spec={"image": IMAGE}, config_yaml=b"")
 
 

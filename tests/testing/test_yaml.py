@@ -1,69 +1,67 @@
-"""YAML as Go's decoder reads it into types, and its words for what it cannot read."""
+"""YAML: what is read, what is refused, and that no text does harm."""
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
-import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agents_sandbox._wire import v02_pb2 as pb
+from agents_sandbox.testing._protocol.refusals import StatusError
 from agents_sandbox.testing._protocol.spec import SideContainer, Spec
-from agents_sandbox.testing._validation import yaml_graph
 
 from .config_yaml import parse, reason, unmarshal
+
+ENDLESS = "nested too deeply, or an anchor contains itself"
+TOO_MANY = "more than 100000 values, with aliases expanded"
+
+
+def nested_aliases(opening: str, closing: str) -> str:
+    """Write anchors of which each stands for ten of the one before: 10**30 values."""
+    anchors = ["&a0 {x: y}"]
+    for index in range(30):
+        tenfold = ", ".join([f"*a{index}"] * 10)
+        anchors.append(f"&a{index + 1} {opening}{tenfold}{closing}")
+    return f"mounts: [{', '.join(anchors)}]"
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("image: [", "line 1: did not find expected node content"),
-        ("image: ]", "did not find expected node content"),
-        ("\tx: 1", "found character that cannot start any token"),
-        ("a:\n  b: @x", "line 2: found character that cannot start any token"),
-        ("a: b: c", "mapping values are not allowed in this context"),
-        ("a: b\n c: d", "line 2: mapping values are not allowed in this context"),
-        ("- a\nb: c", "line 1: did not find expected '-' indicator"),
-        ("\na: 'x\n\n", "line 2: found unexpected end of stream"),
-        (b"\xff\xfe\x00", "incomplete UTF-16 character"),
-        (b"a: \xff", "invalid leading UTF-8 octet"),
-        ("a: \0", "control characters are not allowed"),
-        ("image: *x", "unknown anchor 'x' referenced"),
-        ("labels: &x {a: *x}", "anchor 'x' value contains itself"),
-        ("image: !!int x", "cannot decode !!str `x` as a !!int"),
-        (
-            "<<: 1",
-            "map merge requires map or sequence of maps as the value",
-        ),
-        (
-            "labels: {<<: [{a: b}, c]}",
-            "map merge requires map or sequence of maps as the value",
-        ),
-        ("[" * 1000, "line 1: did not find expected node content"),
+        ("image: [", "line 1"),
+        ("a:\n  b: @x", "line 2"),
+        (b"\xff\xfe\x00", "truncated data"),
+        (b"a: \xff", "invalid start byte"),
+        ("a: \0", "special characters are not allowed"),
+        (r'image: "\ud800"', "surrogates not allowed"),
+        (r'mounts: "\ud800"', "surrogates not allowed"),
+        (r'image: "\UFFFFFFFF"', "yaml: "),  # each Python has words of its own
+        ("image: *x", "undefined alias 'x'"),
+        ("labels: &x {a: *x}", ENDLESS),
+        ("labels: &x {<<: *x}", ENDLESS),
+        ("- " * 5000, ENDLESS),
+        ("{<<: " * 500 + "{}" + "}" * 500, ENDLESS),
+        (nested_aliases("[", "]"), TOO_MANY),
+        (nested_aliases("{<<: [", "]}"), TOO_MANY),
     ],
 )
 def test_malformed(text: str | bytes, expected: str) -> None:
-    assert reason(text) == f"yaml: {expected}"
+    why = reason(text)
+    assert why.startswith("yaml: ")
+    assert expected in why
 
 
-# Go's limit is 10,000, for which PyYAML in Python takes long.
-def test_nesting_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(yaml_graph, "_MAX_DEPTH", 1100)
-    assert reason("[" * 1101) == "yaml: exceeded max depth of 1100"
+TOKENS = [": ", "- ", "? ", "[", "]", "{", "}", ", ", "\n", "\n  ", "\t", "#", "|", "'", '"', "\\"]
+WORDS = ["image", "labels", "mounts", "<<", "&a ", "*a", "!!int ", "!!map ", "~", "1", "%"]
+SNIPPETS = st.lists(st.sampled_from(TOKENS + WORDS)).map("".join)
 
 
-def test_malformed_without_libyaml(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(yaml, "CSafeLoader")
-    assert reason("image: [").startswith("yaml: expected the node content, but found")
-    assert parse("image: img").image == "img"
-
-
-def test_deep_nesting_is_no_trouble() -> None:
-    depth = 1100
-    assert reason("image: " + "[" * depth + "]" * depth) == unmarshal(
-        "line 1: cannot unmarshal !!seq into string"
-    )
-    assert reason("{<<: " * depth + "{imagee: x}" + "}" * depth) == unmarshal(
-        "line 1: field imagee not found in type control.YAMLConfig"
-    )
+@given(st.binary() | SNIPPETS)
+def test_any_text_is_read_or_refused(text: str | bytes) -> None:
+    with suppress(StatusError):
+        parse(text, "0.4.3")
 
 
 @pytest.mark.parametrize(
@@ -71,83 +69,60 @@ def test_deep_nesting_is_no_trouble() -> None:
     [
         ("mounts: abcdefghij", "!!str `abcdefghij` into []control.YAMLMountSpec"),
         ("mounts: abcdefghijk", "!!str `abcdefg...` into []control.YAMLMountSpec"),
-        ("mounts: '3'", "!!str `3` into []control.YAMLMountSpec"),
-        ("mounts: ! 3", "!!int `3` into []control.YAMLMountSpec"),
-        ("mounts: !!str 3", "!!str `3` into []control.YAMLMountSpec"),
-        ("mounts: !!float 3", "!!float `3` into []control.YAMLMountSpec"),
-        ("mounts: !own 3", "!own `3` into []control.YAMLMountSpec"),
-        ("mounts: !own {}", "!own into []control.YAMLMountSpec"),
-        ("mounts: true", "!!bool `true` into []control.YAMLMountSpec"),
-        ("mounts: yes", "!!str `yes` into []control.YAMLMountSpec"),
-        ("mounts: 0x1F", "!!int `0x1F` into []control.YAMLMountSpec"),
-        ("mounts: 1:30", "!!str `1:30` into []control.YAMLMountSpec"),
-        ("mounts: 1e3", "!!float `1e3` into []control.YAMLMountSpec"),
+        ("mounts: [{writable: 'yes'}]", "!!str `yes` into bool"),
+        ("mounts: [{writable: !!bool [yes]}]", "!!bool into bool"),
         ("5", "!!int `5` into control.YAMLConfig"),
-        ("mounts: [{writable: maybe}]", "!!str `maybe` into bool"),
-        ("mounts: [{writable: 1}]", "!!int `1` into bool"),
+        ("image: !!str [a]", "!!str into string"),
         ("labels: [a]", "!!seq into map[string]string"),
         ("labels: {[a]: b}", "!!seq into string"),
-        ("image: !!seq [a]", "!!seq into string"),
+        ("labels: {~: b}", "!!null `~` into string"),
+        ("labels: {<<: [{a: b}, c]}", "!!str `c` into map[string]string"),
+        ("<<:", "!!null `` into control.YAMLConfig"),
     ],
 )
 def test_wrong_types(text: str, expected: str) -> None:
-    assert reason(text) == unmarshal(f"line 1: cannot unmarshal {expected}")
+    assert reason(text) == unmarshal(f"cannot unmarshal {expected}")
 
 
-def test_a_key_twice_hides_what_else_is_wrong_there() -> None:
-    assert reason("x: 1\nlabels: {a: 1, a: 2, b: 3,\n  a: 4}\nimage: {}\n") == unmarshal(
-        "line 1: field x not found in type control.YAMLConfig",
-        'line 2: mapping key "a" already defined at line 2',
-        'line 3: mapping key "a" already defined at line 2',
-        "line 4: cannot unmarshal !!map into string",
+@pytest.mark.parametrize("text", ["labels: {a: b,\n a: c}", "labels: {<<: {a: b},\n <<: {}}"])
+def test_a_key_twice(text: str) -> None:
+    assert "line 2: mapping key " in reason(text)
+    assert reason(text).endswith(" already defined at line 1")
+
+
+@pytest.mark.parametrize("scalar", ["1.50", "017", "0x1F", "yes", "2001-01-01", "1:30", "'~'"])
+def test_any_scalar_is_a_string_as_it_is_written(scalar: str) -> None:
+    text = scalar.strip("'")
+    assert parse(f"image: {scalar}\nlabels: {{{scalar}: {scalar}}}") == Spec(
+        image=text, labels={text: text}
     )
 
 
 @pytest.mark.parametrize(
     ("word", "writable"),
-    [
-        *((word, True) for word in ("true", "True", "TRUE", "y", "Yes", "'on'")),
-        *((word, False) for word in ("false", "n", "No", "OFF", "null", "~", "")),
-    ],
+    [("true", True), ("Yes", True), ("on", True), ("FALSE", False), ("no", False), ("~", False)],
 )
 def test_truth(word: str, writable: bool) -> None:
     assert parse(f"mounts: [{{writable: {word}}}]").mounts == [pb.MountSpec(writable=writable)]
 
 
-@pytest.mark.parametrize(
-    ("number", "value"),
-    [
-        ("0", 0),
-        ("5", 5),
-        ("+5", 5),
-        ("-0", 0),
-        ("4294967295", 4294967295),
-        ("017", 15),
-        ("0o17", 15),
-        ("08", 8),
-        ("0x1f", 31),
-        ("0b101", 5),
-        ("1_000", 1000),
-        ("2.9", 2),
-        ("-0.5", 0),
-        ("1e3", 1000),
-        ("!!int '7'", 7),
-        ("!!float 7", 7),
-    ],
-)
-def test_whole_numbers(number: str, value: int) -> None:
-    text = f"optional_services: {{db: {{healthcheck: {{retries: {number}}}}}}}"
-    (service,) = parse(text).optional_services
-    assert service.healthcheck == pb.HealthcheckConfig(retries=value)
+def retries(number: str) -> str:
+    return f"optional_services: {{db: {{healthcheck: {{retries: {number}}}}}}}"
 
 
+@pytest.mark.parametrize("number", [0, 5, 4294967295])
+def test_whole_numbers(number: int) -> None:
+    (service,) = parse(retries(str(number))).optional_services
+    assert service.healthcheck == pb.HealthcheckConfig(retries=number)
+
+
+# Go reads some of these, each in its own way: to refuse them misleads nobody.
 @pytest.mark.parametrize(
     "number",
-    ["-1", "4294967296", "-1.0", "99999999999999999999", "'5'", "true", "_5", "0x", "1:30", "abc"],
+    ["-1", "4294967296", "9" * 5000, "2.9", "'5'", "true", "017", "0x1f", "1:30", "!!int [5]"],
 )
 def test_no_whole_numbers(number: str) -> None:
-    text = f"optional_services: {{db: {{healthcheck: {{retries: {number}}}}}}}"
-    assert reason(text).endswith(" into uint32")
+    assert reason(retries(number)).endswith(" into uint32")
 
 
 def test_nulls_are_left_out() -> None:
@@ -155,7 +130,7 @@ def test_nulls_are_left_out() -> None:
 image:
 builtin_tools: [git, ~, null, uv]
 mounts: [~, {source: /a}]
-labels: {a: ~, ~: b}
+labels: {a: ~}
 idle_ttl: ~
 optional_services: {db: {healthcheck: ~}, cache: }
 """
@@ -181,7 +156,3 @@ optional_services:
         SideContainer("db", "redis:7", {"A": "base", "B": "base"}),
         SideContainer("db2", "redis:7"),
     ]
-
-
-def test_the_last_anchor_of_a_name_counts() -> None:
-    assert parse("image: &x a\nlabels: {a: &x b, c: *x}").labels == {"a": "b", "c": "b"}

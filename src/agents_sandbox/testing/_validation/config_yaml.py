@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
@@ -16,11 +15,45 @@ from .durations import parse_duration
 from .limits import command_fault
 from .ports import protocol_number
 from .strconv import quoted
-from .yaml_graph import read_document
-from .yaml_nodes import Decoder, NodeReader
+from .yaml_nodes import Decoder, boolean, list_of, map_of, read_document, string, struct, uint32
 
 _HEALTHCHECK_TIMES = ("interval", "timeout", "start_period", "start_interval")
 _AS_THEY_ARE = ("image", "builtin_tools", "labels", "envs", "command", *LIMITS, "gpus")
+
+
+def _structs(go_type: str, fields: dict[str, Decoder[Any]]) -> Decoder[list[dict[str, Any]]]:
+    return list_of(struct(go_type, fields), go_type)
+
+
+_STRINGS = list_of(string, "string")
+_STRING_MAP = map_of(string, "string")
+_PATHS: dict[str, Decoder[Any]] = {"source": string, "target": string}
+_FIELDS: dict[str, Decoder[Any]] = {
+    "image": string,
+    "mounts": _structs("control.YAMLMountSpec", {**_PATHS, "writable": boolean}),
+    "copies": _structs("control.YAMLCopySpec", {**_PATHS, "exclude_patterns": _STRINGS}),
+    "builtin_tools": _STRINGS,
+    "labels": _STRING_MAP,
+    "envs": _STRING_MAP,
+    "idle_ttl": string,
+}
+_SIDE_FIELDS: dict[str, Decoder[Any]] = {
+    "image": string,
+    "envs": _STRING_MAP,
+    "healthcheck": struct(
+        "control.YAMLHealthcheckConfig",
+        {"test": _STRINGS, "retries": uint32, **dict.fromkeys(_HEALTHCHECK_TIMES, string)},
+    ),
+    "post_start_on_primary": _STRINGS,
+}
+_NEW_FIELDS: dict[str, Decoder[Any]] = {
+    "ports": _structs(
+        "control.YAMLPortMapping",
+        {"container_port": uint32, "host_port": uint32, "protocol": string},
+    ),
+    "command": _STRINGS,
+    **dict.fromkeys((*LIMITS, "gpus"), string),
+}
 
 
 def parse_config_yaml(text: bytes, profile: Profile) -> Spec:
@@ -34,78 +67,22 @@ def parse_config_yaml(text: bytes, profile: Profile) -> Spec:
         StatusError: It is malformed, or PyYAML is not installed.
     """
     try:
-        return _spec(_config(text, profile), profile.dialect)
+        return _spec(_config(profile)(read_document(text)), profile.dialect)
     except ValueError as error:
         raise invalid_argument(f"invalid config_yaml: {error}") from error
+    except RecursionError as error:
+        raise invalid_argument(
+            "invalid config_yaml: yaml: nested too deeply, or an anchor contains itself"
+        ) from error
 
 
-def _config(text: bytes, profile: Profile) -> dict[str, Any]:
-    document = read_document(text)
-    if document is None:
-        raise ValueError("EOF")
-    reader = NodeReader()
-    config = _config_decoder(reader, profile)(document)
-    if reader.errors:
-        raise ValueError("\n  ".join(("yaml: unmarshal errors:", *reader.errors)))
-    return config
-
-
-def _config_decoder(reader: NodeReader, profile: Profile) -> Decoder[dict[str, Any]]:
-    newer: dict[str, Decoder[Any]] = {
-        "ports": _structs(reader, "control.YAMLPortMapping", _port_fields(reader)),
-        "command": reader.strings,
-        **dict.fromkeys((*LIMITS, "gpus"), reader.string),
-    }
-    known = {name: decode for name, decode in newer.items() if name in profile.new_fields}
-    path_fields = {"source": reader.string, "target": reader.string}
-    mount_fields = {**path_fields, "writable": reader.boolean}
-    copy_fields = {**path_fields, "exclude_patterns": reader.strings}
+def _config(profile: Profile) -> Decoder[dict[str, Any]]:
+    newer = {name: _NEW_FIELDS[name] for name in profile.new_fields}
+    companion = {name: newer[name] for name in COMPANION_FIELDS if name in newer}
     side_type = profile.dialect.yaml_side_type
-    side_container = reader.struct(side_type, _side_container_fields(reader, known))
-    return reader.struct(
-        "control.YAMLConfig",
-        {
-            "image": reader.string,
-            "mounts": _structs(reader, "control.YAMLMountSpec", mount_fields),
-            "copies": _structs(reader, "control.YAMLCopySpec", copy_fields),
-            "builtin_tools": reader.strings,
-            **dict.fromkeys(profile.dialect.side_lists, reader.map_of(side_container, side_type)),
-            "labels": reader.string_map,
-            "envs": reader.string_map,
-            "idle_ttl": reader.string,
-            **known,
-        },
-    )
-
-
-def _structs(
-    reader: NodeReader, go_type: str, fields: Mapping[str, Decoder[Any]]
-) -> Decoder[list[dict[str, Any]]]:
-    return reader.list_of(reader.struct(go_type, fields), go_type)
-
-
-def _port_fields(reader: NodeReader) -> dict[str, Decoder[Any]]:
-    return {
-        "container_port": reader.uint32,
-        "host_port": reader.uint32,
-        "protocol": reader.string,
-    }
-
-
-def _side_container_fields(
-    reader: NodeReader, newer: Mapping[str, Decoder[Any]]
-) -> dict[str, Decoder[Any]]:
-    times = dict.fromkeys(_HEALTHCHECK_TIMES, reader.string)
-    return {
-        "image": reader.string,
-        "envs": reader.string_map,
-        "healthcheck": reader.struct(
-            "control.YAMLHealthcheckConfig",
-            {"test": reader.strings, "retries": reader.uint32, **times},
-        ),
-        "post_start_on_primary": reader.strings,
-        **{name: newer[name] for name in COMPANION_FIELDS if name in newer},
-    }
+    side_containers = map_of(struct(side_type, {**_SIDE_FIELDS, **companion}), side_type)
+    sides = dict.fromkeys(profile.dialect.side_lists, side_containers)
+    return struct("control.YAMLConfig", {**_FIELDS, **sides, **newer})
 
 
 def _spec(config: dict[str, Any], dialect: Dialect) -> Spec:

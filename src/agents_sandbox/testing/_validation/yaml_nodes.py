@@ -1,136 +1,193 @@
-"""Strict reading of YAML nodes by type, with the errors that Go's decoder would give.
+"""YAML as values of a known shape.
 
-Any scalar will do for a string and is taken as it is written, null leaves a field unset
-and is left out of a list, an unknown key is an error.
+Any scalar serves as a string, exactly as it is written. Null leaves a field unset and an
+item out of a list. An unknown key is an error, and so is a key that is given twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+import importlib
+import re
+from collections.abc import Callable, Hashable, Mapping
+from functools import cache
+from itertools import chain
+from typing import Any, Literal, Protocol, TypeVar
 
+import grpc
+
+from .._protocol.refusals import StatusError
 from .strconv import quoted
-from .yaml_graph import Node
+
+
+class Node(Hashable, Protocol):
+    """What PyYAML composes; an alias is the node that it stands for."""
+
+    id: Literal["scalar", "sequence", "mapping"]
+    tag: str
+    value: Any
+    """The text of a scalar, the items of a sequence, the pairs of a mapping."""
+    start_mark: Any
+
 
 T = TypeVar("T")
 Decoder = Callable[[Node], T]
 
+_TAG_PREFIX = "tag:yaml.org,2002:"
+_NULL = _TAG_PREFIX + "null"
+_TRUTHS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+# Decimal only: YAML 1.1, YAML 1.2 and Go disagree about 017 and 1:30.
+_DECIMAL = re.compile("0|[1-9][0-9]{0,9}")
 _MAX_UINT32 = (1 << 32) - 1
 _MAX_SHOWN = 10
-_TRUTHS = {
-    **dict.fromkeys(("y", "Y", "yes", "Yes", "YES", "on", "On", "ON"), True),
-    **dict.fromkeys(("n", "N", "no", "No", "NO", "off", "Off", "OFF"), False),
-}
-"""Words of YAML 1.1 that will do for a truth value, quoted or not."""
+_MAX_VALUES = 100_000
 
 
-class NodeReader:
-    """Decodes nodes and collects everything that is wrong with them."""
+def read_document(text: bytes) -> Node:
+    """Read the first document.
 
-    def __init__(self) -> None:
-        self.errors: list[str] = []
-        self.strings = self.list_of(self.string, "string")
-        self.string_map = self.map_of(self.string, "string")
+    Raises:
+        ValueError: It is malformed, or there is none.
+        RecursionError: It is nested too deeply, or an anchor contains itself.
+        StatusError: PyYAML is not installed.
+    """
+    yaml = _import_yaml()
+    try:
+        # Without libyaml: older releases of PyYAML overflow the C stack on deep nesting.
+        document: Node | None = next(yaml.compose_all(text, yaml.SafeLoader), None)
+        if document is not None:
+            _check_values(document)
+    # Python before 3.13 raises OverflowError for an escape such as "\UFFFFFFFF".
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
+        raise ValueError(f"yaml: {error}") from error
+    if document is None:
+        raise ValueError("EOF")
+    return document
 
-    def string(self, node: Node) -> str:
-        """Any scalar, as it is written."""
-        if node.kind != "scalar":
-            self._mismatch(node, "string")
-        return "" if node.tag == "!!null" else node.text
 
-    def boolean(self, node: Node) -> bool:
-        """A truth value."""
-        value = _TRUTHS.get(node.text) if isinstance(node.value, str) else node.value
-        if not isinstance(value, bool):
-            self._mismatch(node, "bool")
-            return False
-        return value
+def _import_yaml() -> Any:
+    try:
+        return importlib.import_module("yaml")
+    except ImportError as error:
+        raise StatusError(
+            grpc.StatusCode.FAILED_PRECONDITION,
+            "the fake daemon needs PyYAML for config_yaml: pip install 'agents-sandbox[testing]'",
+        ) from error
 
-    def uint32(self, node: Node) -> int:
-        """A number that fits the wire; a fraction is cut off."""
-        value = node.value
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not (is_number and -1 < value < _MAX_UINT32 + 1):
-            self._mismatch(node, "uint32")
-            return 0
-        return int(value)
 
-    def list_of(self, item: Decoder[T], go_type: str) -> Decoder[list[T]]:
-        """A decoder for a sequence."""
+def _check_values(document: Node) -> None:
+    """Refuse text that is not Unicode, and aliases that expand to too much or never end."""
 
-        def decode(node: Node) -> list[T]:
-            if node.kind != "sequence":
-                self._mismatch(node, f"[]{go_type}")
-                return []
-            return [item(child) for child in node.children if child.tag != "!!null"]
+    @cache
+    def count(node: Node) -> int:
+        if node.id == "scalar":
+            node.value.encode()  # PyYAML accepts an escape for half a character, such as "\ud800"
+            return 1
+        children = node.value if node.id == "sequence" else chain.from_iterable(node.value)
+        total = 1 + sum(map(count, children))
+        if total > _MAX_VALUES:
+            raise ValueError(f"more than {_MAX_VALUES} values, with aliases expanded")
+        return total
 
-        return decode
+    count(document)
 
-    def map_of(self, value: Decoder[T], go_type: str) -> Decoder[dict[str, T]]:
-        """A decoder for a mapping with free keys."""
 
-        def decode(node: Node) -> dict[str, T]:
-            pairs = self._pairs(node, f"map[string]{go_type}")
-            return {key: value(child) for key, (_, child) in pairs.items()}
+def string(node: Node) -> str:
+    """Decode any scalar, as it is written."""
+    if node.id != "scalar":
+        raise _mismatch(node, "string")
+    return "" if node.tag == _NULL else node.value
 
-        return decode
 
-    def struct(self, go_type: str, fields: Mapping[str, Decoder[Any]]) -> Decoder[dict[str, Any]]:
-        """A decoder for a mapping with known keys; those absent or null are left out."""
+def boolean(node: Node) -> bool:
+    """Decode a truth value."""
+    truth = _TRUTHS.get(_text(node, "bool").lower())
+    if truth is None:
+        raise _mismatch(node, "bool")
+    return truth
 
-        def decode(node: Node) -> dict[str, Any]:
-            decoded = {}
-            for key, (line, child) in self._pairs(node, go_type).items():
-                if key not in fields:
-                    self._error(line, f"field {key} not found in type {go_type}")
-                elif child.tag != "!!null":
-                    decoded[key] = fields[key](child)
-            return decoded
 
-        return decode
+def uint32(node: Node) -> int:
+    """Decode a decimal number that fits the wire."""
+    text = _text(node, "int")
+    if not (_DECIMAL.fullmatch(text) and int(text) <= _MAX_UINT32):
+        raise _mismatch(node, "uint32")
+    return int(text)
 
-    def _pairs(self, node: Node, go_type: str) -> dict[str, tuple[int, Node]]:
-        """The values of a mapping by key, each with the key's line."""
-        if node.tag == "!!null":
+
+def list_of(item: Decoder[T], go_type: str) -> Decoder[list[T]]:
+    """Make a decoder for a sequence."""
+
+    def decode(node: Node) -> list[T]:
+        if node.id != "sequence":
+            raise _mismatch(node, f"[]{go_type}")
+        return [item(child) for child in node.value if child.tag != _NULL]
+
+    return decode
+
+
+def map_of(value: Decoder[T], go_type: str) -> Decoder[dict[str, T]]:
+    """Make a decoder for a mapping with free keys."""
+
+    def decode(node: Node) -> dict[str, T]:
+        pairs = _pairs(node, f"map[string]{go_type}")
+        return {name: value(child) for name, (_, child) in pairs.items()}
+
+    return decode
+
+
+def struct(go_type: str, fields: Mapping[str, Decoder[Any]]) -> Decoder[dict[str, Any]]:
+    """Make a decoder for a mapping with known keys, which leaves out those that are null."""
+
+    def decode(node: Node) -> dict[str, Any]:
+        if node.tag == _NULL:
             return {}
-        if node.kind != "mapping":
-            self._mismatch(node, go_type)
-            return {}
-        pairs: dict[str, tuple[int, Node]] = {}
-        mappings = [node]
-        while mappings:  # without recursion: a merged mapping can merge another
-            mapping = mappings.pop()
-            self._check_keys_once(mapping)
-            for key, child in _entries(mapping):
-                if key.tag == "!!merge":
-                    mappings.extend(reversed(_merged_mappings(child)))
-                elif key.tag != "!!null":
-                    pairs.setdefault(self.string(key), (key.line, child))
-        return pairs
+        decoded = {}
+        for name, (key, child) in _pairs(node, go_type).items():
+            if name not in fields:
+                raise _error(key, f"field {name} not found in type {go_type}")
+            if child.tag != _NULL:
+                decoded[name] = fields[name](child)
+        return decoded
 
-    def _check_keys_once(self, mapping: Node) -> None:
-        first: dict[tuple[str, str], Node] = {}
-        for key, _ in _entries(mapping):
-            earlier = first.setdefault((key.kind, key.text), key)
-            if earlier is not key:
-                again = f"mapping key {quoted(key.text)} already defined at line {earlier.line}"
-                self._error(key.line, again)
-
-    def _mismatch(self, node: Node, go_type: str) -> None:
-        text = node.text if len(node.text) <= _MAX_SHOWN else f"{node.text[:7]}..."
-        shown = f" `{text}`" if node.kind == "scalar" else ""
-        self._error(node.line, f"cannot unmarshal {node.tag}{shown} into {go_type}")
-
-    def _error(self, line: int, message: str) -> None:
-        self.errors.append(f"line {line}: {message}")
+    return decode
 
 
-def _entries(node: Node) -> Iterator[tuple[Node, Node]]:
-    return zip(node.children[::2], node.children[1::2], strict=True)
+def _pairs(node: Node, go_type: str) -> dict[str, tuple[Node, Node]]:
+    """Return the keys and values of a mapping by name, with those that `<<` merges into it."""
+    if node.id != "mapping":
+        raise _mismatch(node, go_type)
+    pairs: dict[str, tuple[Node, Node]] = {}
+    for key, child in node.value:
+        if key.id != "scalar" or key.tag == _NULL:
+            raise _mismatch(key, "string")
+        if key.value in pairs:
+            first, _ = pairs[key.value]
+            again = f"mapping key {quoted(key.value)} already defined at line {_line(first)}"
+            raise _error(key, again)
+        pairs[key.value] = key, child
+    if "<<" in pairs:
+        _, merged = pairs.pop("<<")
+        for mapping in merged.value if merged.id == "sequence" else [merged]:
+            pairs = {**_pairs(mapping, go_type), **pairs}
+    return pairs
 
 
-def _merged_mappings(node: Node) -> list[Node]:
-    mappings = node.children if node.kind == "sequence" else [node]
-    if any(mapping.kind != "mapping" for mapping in mappings):
-        raise ValueError("yaml: map merge requires map or sequence of maps as the value")
-    return mappings
+def _text(node: Node, kind: str) -> str:
+    return node.value if node.id == "scalar" and node.tag == _TAG_PREFIX + kind else ""
+
+
+def _mismatch(node: Node, go_type: str) -> ValueError:
+    shown = ""
+    if node.id == "scalar":
+        text = node.value if len(node.value) <= _MAX_SHOWN else f"{node.value[:7]}..."
+        shown = f" `{text}`"
+    tag = node.tag.replace(_TAG_PREFIX, "!!")
+    return _error(node, f"cannot unmarshal {tag}{shown} into {go_type}")
+
+
+def _error(node: Node, message: str) -> ValueError:
+    return ValueError(f"yaml: unmarshal errors:\n  line {_line(node)}: {message}")
+
+
+def _line(node: Node) -> int:
+    return int(node.start_mark.line) + 1
