@@ -17,7 +17,7 @@ from .errors import DaemonUnavailableError, InvalidArgumentError
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from .errors import ErrorFacts
+    from .errors import _Facts
 
 # Source: sun_path of struct sockaddr_un, less its closing NUL: 108 bytes on
 # Linux, 104 on macOS. Longer paths fail in gRPC with an obscure message.
@@ -80,7 +80,7 @@ class DaemonAddress:
         # leaves alone.
         return found.st_dev, found.st_ino, found.st_mtime_ns
 
-    def unavailable(self, detail: str, **facts: Unpack[ErrorFacts]) -> DaemonUnavailableError:
+    def unavailable(self, detail: str, **facts: Unpack[_Facts]) -> DaemonUnavailableError:
         """Inspect the socket now and make the error that says why no daemon answers.
 
         Args:
@@ -111,7 +111,7 @@ def _absolute(path: str) -> str:
 
 
 def _unavailable(
-    path: str | None, message: str, retryable: bool = True, **facts: Unpack[ErrorFacts]
+    path: str | None, message: str, retryable: bool = True, **facts: Unpack[_Facts]
 ) -> DaemonUnavailableError:
     facts.setdefault("code", "UNAVAILABLE")
     return DaemonUnavailableError(

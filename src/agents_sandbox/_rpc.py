@@ -19,11 +19,11 @@ from .errors import (
     CODES,
     REASONS,
     DaemonError,
-    ErrorFacts,
     OperationTimeoutError,
     ProtocolError,
     SandboxClientError,
     SandboxSequenceExpiredError,
+    _Facts,
 )
 
 # Neither of gRPC's own limits fits. The default of 4 MiB is too small for a list of some ten
@@ -123,7 +123,7 @@ def _from_status(
     rpc_error: grpc.RpcError,
 ) -> SandboxClientError:
     code, message, info = _status(rpc_error)
-    facts = ErrorFacts(
+    facts = _Facts(
         sandbox_id=info.metadata.get("sandbox_id") or _id(request, "sandbox_id"),
         exec_id=info.metadata.get("exec_id") or _id(request, "exec_id"),
         code=code,

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from .models import ExecHandle, SandboxHandle
 
 
-class ErrorFacts(TypedDict, total=False):
+class _Facts(TypedDict, total=False):
     """The facts that any error may carry."""
 
     sandbox_id: str | None
@@ -121,7 +121,7 @@ class UnsupportedByDaemonError(InvalidArgumentError):
         field: str | None = None,
         daemon_version: str | None = None,
         since_version: str | None = None,
-        **facts: Unpack[ErrorFacts],
+        **facts: Unpack[_Facts],
     ) -> None:
         super().__init__(message, **facts)
         self.field = field
@@ -145,7 +145,7 @@ class DaemonUnavailableError(SandboxClientError, ConnectionError):
         *,
         socket_path: str | None = None,
         retryable: bool = True,
-        **facts: Unpack[ErrorFacts],
+        **facts: Unpack[_Facts],
     ) -> None:
         super().__init__(message, **facts)
         self.socket_path = socket_path
@@ -166,7 +166,7 @@ class OperationTimeoutError(SandboxClientError, TimeoutError):
         *,
         timeout_seconds: float | None = None,
         last_handle: SandboxHandle | ExecHandle | None = None,
-        **facts: Unpack[ErrorFacts],
+        **facts: Unpack[_Facts],
     ) -> None:
         super().__init__(message, **facts)
         self.timeout_seconds = timeout_seconds
@@ -185,7 +185,7 @@ class UnsupportedDaemonError(SandboxClientError):
     """
 
     def __init__(
-        self, message: str = "", *, daemon_version: str | None = None, **facts: Unpack[ErrorFacts]
+        self, message: str = "", *, daemon_version: str | None = None, **facts: Unpack[_Facts]
     ) -> None:
         super().__init__(message, **facts)
         self.daemon_version = daemon_version
@@ -233,7 +233,7 @@ class SandboxFailedError(SandboxClientError):
         *,
         error_code: str | None = None,
         error_message: str | None = None,
-        **facts: Unpack[ErrorFacts],
+        **facts: Unpack[_Facts],
     ) -> None:
         super().__init__(message, **facts)
         self.error_code = error_code
@@ -255,7 +255,7 @@ class SandboxSequenceExpiredError(SandboxClientError):
         *,
         from_sequence: int | None = None,
         oldest_sequence: int | None = None,
-        **facts: Unpack[ErrorFacts],
+        **facts: Unpack[_Facts],
     ) -> None:
         super().__init__(message, **facts)
         self.from_sequence = from_sequence
