@@ -29,7 +29,7 @@ with SyncAgentsSandboxClient(sys.argv[1], timeout_seconds=30) as client:
         try:
             client.list_sandboxes()
         except ProtocolError as error:
-            assert "over the limit" in str(error)
+            assert "exceeds the limit" in str(error)
     print(peak() - before)
 """
 
