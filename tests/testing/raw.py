@@ -82,14 +82,23 @@ class Raw:
         """Make a unary call, in the daemon's dialect whatever that of the method."""
         return self._call(TIMEOUT, method, fields)
 
+    def begin(self, method: Method[Any, Any], **fields: Any) -> Any:
+        """Begin a unary call; returns it while it is under way."""
+        return self._stub(method).future(self._request(method, fields), timeout=TIMEOUT)
+
     def _call(self, timeout: float, method: Method[Any, Any], fields: dict[str, Any]) -> Any:
+        return self._stub(method)(self._request(method, fields), timeout=timeout)
+
+    def _request(self, method: Method[Any, Any], fields: dict[str, Any]) -> Any:
+        return self._methods[method.name].request_type(**fields)
+
+    def _stub(self, method: Method[Any, Any]) -> Any:
         method = self._methods[method.name]
-        call = self._channel.unary_unary(
+        return self._channel.unary_unary(
             method.path,
             request_serializer=method.request_type.SerializeToString,
             response_deserializer=method.response_type.FromString,
         )
-        return call(method.request_type(**fields), timeout=timeout)
 
     def refused_in(self, timeout: float, method: Method[Any, Any], **fields: Any) -> str:
         """Make a unary call that must fail, with a deadline of its own; return the code."""

@@ -18,7 +18,7 @@ from agents_sandbox.testing import ContainerBehavior, FakeDaemon
 from agents_sandbox.testing._sandboxes.watch import Watch
 from agents_sandbox.testing._server.service import Service
 
-from .raw import TIMEOUT, Raw, connected, not_found
+from .raw import Raw, connected, not_found
 
 VERSIONS = ["0.2.1", "0.3.2", "0.4.0", "0.4.3"]
 TOLERANT = ["0.4.0", "0.4.3"]
@@ -206,58 +206,6 @@ def test_kill_breaks_streams_and_connections(daemon: FakeDaemon) -> None:
         assert raw(methods.PING).daemon == "agboxd"
 
 
-def test_a_kill_is_a_lost_connection_to_calls_that_nobody_serves_yet(daemon: FakeDaemon) -> None:
-    for _ in range(5):
-        with grpc.insecure_channel(f"unix:{daemon.socket_path}") as channel:
-            ping: Any = channel.unary_unary(methods.PING.path)
-            ping(b"", timeout=TIMEOUT)
-            # More than are served until then.
-            pings = [ping.future(b"", timeout=TIMEOUT) for _ in range(100)]
-            with daemon.down():
-                codes = {call.code() for call in pings}
-        assert codes <= {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE}
-
-
-def test_terminate_waits_for_open_streams(daemon: FakeDaemon) -> None:
-    with connected(daemon) as raw, connected(daemon) as other:
-        raw.ready()
-        with raw.stream() as stream:
-            next(stream)
-            daemon.terminate()
-            daemon.terminate()
-            with pytest.raises(TimeoutError, match="1 event streams keep the daemon alive"):
-                daemon.wait_until_ended(timeout=0.01)
-            assert daemon.running
-            assert other.refused(methods.PING).code == "UNAVAILABLE"
-            assert next(stream).sequence == 2
-            daemon.emit("box-1", pb.SandboxEvent())
-            assert [next(stream).sequence for _ in range(2)] == [3, 4]
-        daemon.wait_until_ended()
-        assert not daemon.running
-    daemon.start()
-
-
-def test_a_terminating_daemon_can_be_killed(daemon: FakeDaemon) -> None:
-    with connected(daemon) as raw:
-        raw.ready()
-        with raw.stream() as stream:
-            next(stream)
-            daemon.terminate()
-            daemon.kill()
-            daemon.wait_until_ended()
-    daemon.start()
-
-
-def test_a_terminating_daemon_can_be_stopped() -> None:
-    with FakeDaemon() as daemon, connected(daemon) as raw:
-        raw.ready()
-        with raw.stream() as stream:
-            next(stream)
-            daemon.terminate()
-            daemon.stop()
-            assert not daemon.running
-
-
 def test_what_is_down_cannot_be_ended(daemon: FakeDaemon) -> None:
     daemon.kill()
     for end in (daemon.kill, daemon.terminate):
@@ -328,11 +276,6 @@ def test_a_call_that_is_held_back_is_not_carried_out_after_a_kill(
     daemon.start()
     with connected(daemon) as raw:
         assert raw.refused(methods.GET_SANDBOX, sandbox_id="box-1") == not_found("box-1")
-
-
-def test_only_who_was_asked_to_end_can_be_waited_for(daemon: FakeDaemon) -> None:
-    with pytest.raises(RuntimeError, match=r"call terminate\(\) first"):
-        daemon.wait_until_ended()
 
 
 def test_a_start_that_failed_can_be_tried_again(daemon: FakeDaemon) -> None:

@@ -1,4 +1,4 @@
-"""The place of the socket: taken, left, left stale, taken again, muted."""
+"""The place of the socket: taken, left, left stale, taken again, muted; and its connections."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import socket
 import stat
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,15 @@ class Server:
         connection, _ = self._socket.accept()
         with connection:
             connection.send(b"hello")
+
+    @contextmanager
+    def connected(self, path: Path) -> Iterator[tuple[socket.socket, socket.socket]]:
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.settimeout(10)
+            peer.connect(str(path))
+            connection, _ = self._socket.accept()
+            with connection:
+                yield peer, connection
 
     def end(self) -> None:
         self._socket.close()
@@ -204,3 +214,41 @@ def test_unmute_leaves_a_successor_alone(path: Path) -> None:
     for server in (first, second):
         server.end()
     assert list(path.parent.iterdir()) == []
+
+
+GOAWAY = bytes.fromhex("0000080700000000007fffffff00000000")
+
+
+def test_dismissal_follows_what_was_sent_before(path: Path, server: Server) -> None:
+    place = SocketFile(path)
+    place.listen(server.bind)
+    with server.connected(path) as (peer, connection):
+        connection.send(b"hello")
+        place.dismiss()
+        connection.send(b"bye")
+        connection.close()
+        assert received(peer) == b"hello" + GOAWAY + b"bye"
+    assert greeting(path, server) == b"hello"
+    place.close()
+
+
+def test_dismissal_gets_between_no_halves(path: Path, server: Server) -> None:
+    place = SocketFile(path)
+    place.listen(server.bind)
+    with server.connected(path) as (peer, connection):
+        connection.setblocking(False)
+        sent = 0
+        with suppress(BlockingIOError):
+            while True:
+                sent += connection.send(bytes(1000))
+        # Now there is room for a dismissal, but not for the rest of a large answer.
+        sent -= len(peer.recv(1000))
+        place.dismiss()
+        connection.close()
+        assert received(peer) == bytes(sent)
+    place.close()
+
+
+def received(peer: socket.socket) -> bytes:
+    """All that was sent to one whose other end is closed."""
+    return b"".join(iter(lambda: peer.recv(65536), b""))

@@ -219,8 +219,9 @@ class FakeDaemon:
     def terminate(self) -> None:
         """Ask the daemon to end, as SIGTERM does; returns at once.
 
-        The socket file goes, and new calls fail. The daemon waits for its open event streams
-        to be ended by their clients, without limit; see `wait_until_ended()`.
+        The socket file is removed and new calls fail with UNAVAILABLE. Calls in progress and
+        background work continue. The daemon ends once its clients have ended their event
+        streams, for which it waits without limit; see `wait_until_ended()`.
 
         Raises:
             RuntimeError: The daemon is not running.

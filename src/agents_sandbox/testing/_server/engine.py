@@ -29,8 +29,6 @@ T = TypeVar("T")
 
 _GRACE = 0.5
 """Seconds that calls get to end at a stop; only a stream that nobody reads needs them."""
-_FOR_EVER = 1e6
-"""Seconds; a daemon that is asked to end waits for its event streams without limit."""
 _PATIENCE = 10.0
 """Seconds after which a start or an end is given up."""
 
@@ -99,7 +97,8 @@ class Engine:
             RuntimeError: Nobody asked it to.
             TimeoutError: It did not, in `timeout` seconds.
         """
-        if self.running and not self._ending:
+        # Read in this order: the end clears `running` before `_ending`.
+        if not self._ending and self.running:
             raise RuntimeError("nobody asked the fake daemon to end: call terminate() first")
         if not self._ended.wait(timeout):
             streams = self.recorder.open_streams
@@ -114,6 +113,7 @@ class Engine:
             await self._shut("shutting down", leave_stale=False)
             await self._background.aclose()
             await self._runner.aclose()
+            await _settle()
             self._ended.set()
 
     async def _open(self) -> None:
@@ -138,11 +138,17 @@ class Engine:
             self._ending = None
         # Streams would use up the grace, and cancelled handlers print tracebacks.
         self._service.end_streams(StatusError(grpc.StatusCode.UNAVAILABLE, why))
-        if handlers:
+        if server and handlers:
             handlers.close()
-        if server:
-            await server.stop(_GRACE)
+            await handlers.finish(_GRACE)
+            await self._disconnect(server)
         self.socket.close(leave_stale=leave_stale)
+
+    async def _disconnect(self, server: grpc.aio.Server) -> None:
+        # First the connections: gRPC's stop cancels calls that arrive meanwhile, and real
+        # daemons refuse them.
+        self.socket.cut()
+        await server.stop(_GRACE)
 
     async def _kill(self, *, stale_socket: bool) -> None:
         self.socket.cut()
@@ -154,13 +160,15 @@ class Engine:
         if self._server and self._handlers and not self._ending:
             self.socket.close()
             self._handlers.refuse()
-            self._ending = asyncio.get_running_loop().create_task(self._end(self._server))
+            self.socket.dismiss()
+            end = self._end(self._server, self._handlers)
+            self._ending = asyncio.get_running_loop().create_task(end)
 
-    async def _end(self, server: grpc.aio.Server) -> None:
-        # Clients are told to go elsewhere; their open streams go on.
-        await server.stop(_FOR_EVER)
+    async def _end(self, server: grpc.aio.Server, handlers: Handlers) -> None:
+        await handlers.finish()
+        await self._disconnect(server)
         await self._service.die()
-        self._server = self._ending = None
+        self._server = self._handlers = self._ending = None
         self._ended.set()
 
     def call(self, function: Callable[[], T]) -> T:
@@ -242,3 +250,9 @@ class Engine:
             return act(sandbox)
 
         return self._thread.call(find_and_act)
+
+
+async def _settle() -> None:
+    # A call may have arrived at the last moment. gRPC prints tracebacks if its loop closes first.
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    await asyncio.wait({asyncio.gather(*others, return_exceptions=True)}, timeout=_GRACE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from contextlib import aclosing
 from typing import Any
@@ -43,7 +44,9 @@ class Handlers:
         self._service = service
         self._recorder = recorder
         self._faults = faults
-        self._closing = False
+        self._refusing = False
+        self._closed = False
+        self._served: set[asyncio.Future[None]] = set()
 
     def generic(self) -> grpc.GenericRpcHandler:
         """One handler for all RPCs of the service; others are UNIMPLEMENTED."""
@@ -52,15 +55,29 @@ class Handlers:
 
     def refuse(self) -> None:
         """Refuse further calls; those that are served go on."""
-        self._closing = True
+        self._refusing = True
 
     def close(self) -> None:
-        """Refuse further calls, and let go of those that faults hold back.
+        """Refuse further calls, and those that a fault has kept from being carried out.
 
-        What waited any longer would be cancelled, and gRPC prints tracebacks of that.
+        What faults hold back is let go: it would be cancelled, and gRPC prints tracebacks.
         """
         self.refuse()
+        self._closed = True
         self._faults.release()
+
+    async def finish(self, timeout: float | None = None) -> None:
+        """Wait, for `timeout` seconds at most, until the calls so far have their answers."""
+        if self._served:
+            await asyncio.wait(self._served, timeout=timeout)
+
+    # Any: the stubs of gRPC accept no function as a callback.
+    def _follow(self, context: Any) -> None:
+        served = asyncio.get_running_loop().create_future()
+        self._served.add(served)
+        served.add_done_callback(self._served.discard)
+        # Called when the answer is sent, not only made.
+        context.add_done_callback(lambda _: served.set_result(None))
 
     def _handler(self, method: Method[Any, Any]) -> grpc.RpcMethodHandler[Any, Any]:
         rpc = getattr(self._service, _snake_case(method.name))
@@ -71,11 +88,12 @@ class Handlers:
         )
 
         async def serve(request: Message, context: Context) -> Answer:
+            self._follow(context)
             self._recorder.add_call(_recorded(method, request, context))
             call = Call(method.name, request)
 
             async def proceed() -> Answer:
-                if self._closing:
+                if self._closed:
                     raise shutting_down()
                 answer: Message | EventStream = rpc(request)
                 if isinstance(answer, EventStream):
@@ -84,7 +102,7 @@ class Handlers:
                 return answer
 
             try:
-                if self._closing:
+                if self._refusing:
                     raise shutting_down()
                 return await self._faults.serve(call, proceed)
             except StatusError as failure:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import errno
-import itertools
 import os
+import select
 import socket
 import stat
 import tempfile
@@ -19,6 +19,8 @@ from .._host.folders import make_folders
 # The socket is bound in a folder beside its place: `.`, 8 letters, `/s`.
 _STAGING_PREFIX = "."
 _MAX_FOLDER_BYTES = MAX_PATH_BYTES - len("/.abcdefgh/s")
+# The HTTP/2 frame (RFC 9113, section 6.8) that ends no stream and asks for no more of them.
+_GOAWAY = bytes.fromhex("000008 07 00 00000000 7fffffff 00000000")
 
 
 def private_folder() -> Path:
@@ -101,6 +103,14 @@ class SocketFile:
             self.path.unlink()
         self._ours = self._stale = None
 
+    def dismiss(self) -> None:
+        """Tell all clients to reconnect for further calls; their calls in progress continue.
+
+        gRPC's own server sends this only when it stops, and then it cancels the calls that
+        arrive before a client has read it.
+        """
+        self._for_each_socket(_say_goaway)
+
     def cut(self) -> None:
         """Break all connections, and take no more, as the end of a process does.
 
@@ -108,11 +118,15 @@ class SocketFile:
         client of a dead process could tell.
         """
         # Twice: the first time ends the listening, and misses what was taken meanwhile.
-        for ours in itertools.chain(_sockets(), _sockets()):
+        for _ in range(2):
+            self._for_each_socket(lambda ours: ours.shutdown(socket.SHUT_RDWR))
+
+    def _for_each_socket(self, act: Callable[[socket.socket], object]) -> None:
+        for ours in _sockets():
             # Those of clients in this process have no name of their own.
             with ours, suppress(OSError):
                 if ours.family == socket.AF_UNIX and ours.getsockname() == self._bound:
-                    ours.shutdown(socket.SHUT_RDWR)
+                    act(ours)
 
     def mute(self) -> None:
         """Put another socket in the place, which takes connections and never speaks.
@@ -155,6 +169,15 @@ def _sockets() -> Iterator[socket.socket]:
                 yield socket.socket(fileno=os.dup(descriptor))
         except OSError:
             continue  # closed meanwhile, as the one of the folder itself
+
+
+def _say_goaway(connection: socket.socket) -> None:
+    poller = select.poll()
+    poller.register(connection, select.POLLOUT)
+    # A full buffer may hold half a frame of gRPC's, whose rest comes later. That client learns
+    # it from refused calls.
+    if poller.poll(0):
+        connection.send(_GOAWAY, socket.MSG_DONTWAIT)
 
 
 @contextmanager

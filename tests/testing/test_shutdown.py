@@ -1,0 +1,169 @@
+"""A daemon that is told to end: what it still does, what it refuses, and when it is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+
+from agents_sandbox._wire import methods
+from agents_sandbox._wire import v02_pb2 as pb
+from agents_sandbox.testing import FakeDaemon
+
+from .raw import TIMEOUT, Raw, connected
+
+OK, UNAVAILABLE = grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE
+MANY = 100
+"""Calls at once: more than a daemon serves until it is told to end."""
+
+Hold = Callable[[FakeDaemon], AbstractContextManager[Any]]
+HOLDS: list[Hold] = [
+    lambda daemon: daemon.faults.delaying(60, method="ListSandboxes"),
+    lambda daemon: daemon.faults.half_open(),
+]
+
+
+@pytest.mark.parametrize("end", [FakeDaemon.kill, FakeDaemon.terminate, FakeDaemon.stop])
+def test_who_calls_meanwhile_is_answered_or_finds_the_daemon_unavailable(
+    raw: Raw, daemon: FakeDaemon, end: Callable[[FakeDaemon], None]
+) -> None:
+    raw(methods.PING)
+    before = [raw.begin(methods.PING) for _ in range(MANY)]
+    end(daemon)
+    after = [raw.begin(methods.PING) for _ in range(MANY)]
+    assert {call.code() for call in before} <= {OK, UNAVAILABLE}
+    assert {call.code() for call in after} == {UNAVAILABLE}
+
+
+def test_terminate_waits_for_open_streams(raw: Raw, daemon: FakeDaemon) -> None:
+    raw.ready()
+    with raw.stream() as stream, connected(daemon) as other:
+        next(stream)
+        before = [raw.begin(methods.PING) for _ in range(MANY)]
+        daemon.terminate()
+        after = [raw.begin(methods.PING) for _ in range(MANY)]
+        assert {call.code() for call in before} <= {OK, UNAVAILABLE}
+        assert {call.code() for call in after} == {UNAVAILABLE}
+        daemon.terminate()
+        with pytest.raises(TimeoutError, match="1 event streams keep the daemon alive"):
+            daemon.wait_until_ended(timeout=0.01)
+        with pytest.raises(RuntimeError, match="the fake daemon is running"):
+            daemon.start()
+        assert other.refused(methods.PING).code == "UNAVAILABLE"
+        assert next(stream).sequence == 2
+        daemon.emit("box-1", pb.SandboxEvent())
+        assert [next(stream).sequence for _ in range(2)] == [3, 4]
+    daemon.wait_until_ended()
+    assert not daemon.running
+    daemon.start()
+
+
+async def test_terminate_with_an_asynchronous_client(daemon: FakeDaemon) -> None:
+    with connected(daemon) as raw:
+        raw.ready()
+    async with grpc.aio.insecure_channel(f"unix:{daemon.socket_path}") as channel:
+        ping: Any = channel.unary_unary(methods.PING.path)
+        subscribe: Any = channel.unary_stream(methods.SUBSCRIBE_SANDBOX_EVENTS.path)
+        request = pb.SubscribeSandboxEventsRequest(sandbox_id="box-1").SerializeToString()
+        stream = subscribe(request, timeout=TIMEOUT)
+        events = [await stream.read()]
+        before = [ping(b"", timeout=TIMEOUT) for _ in range(MANY)]
+        await asyncio.sleep(0)  # a turn of the loop, not time
+        daemon.terminate()
+        after = [ping(b"", timeout=TIMEOUT) for _ in range(MANY)]
+        assert {await call.code() for call in before} <= {OK, UNAVAILABLE}
+        assert {await call.code() for call in after} == {UNAVAILABLE}
+        events += [await stream.read() for _ in range(2)]
+        assert [pb.SandboxEvent.FromString(event).sequence for event in events] == [1, 2, 3]
+        stream.cancel()
+        daemon.wait_until_ended()
+
+
+def test_a_daemon_without_streams_ends_at_once(raw: Raw, daemon: FakeDaemon) -> None:
+    raw(methods.PING)
+    daemon.terminate()
+    assert not Path(daemon.socket_path).exists()
+    daemon.wait_until_ended()
+    assert not daemon.running
+
+
+def test_clients_connect_anew_and_keep_their_streams(daemon: FakeDaemon) -> None:
+    left = threading.Event()
+
+    def look(state: grpc.ChannelConnectivity) -> None:
+        if state is grpc.ChannelConnectivity.IDLE:
+            left.set()
+
+    with grpc.insecure_channel(f"unix:{daemon.socket_path}") as channel:
+        raw = Raw(daemon, channel)
+        raw.ready()
+        with raw.stream() as stream:
+            next(stream)
+            channel.subscribe(look)
+            daemon.terminate()
+            assert left.wait(TIMEOUT)
+            with FakeDaemon(version="0.2.0", socket_path=daemon.socket_path):
+                assert raw(methods.PING).version == "0.2.0"
+                assert [next(stream).sequence for _ in range(2)] == [2, 3]
+            channel.unsubscribe(look)
+
+
+@pytest.mark.parametrize("hold", HOLDS, ids=["delaying", "half_open"])
+def test_what_came_before_is_answered(raw: Raw, daemon: FakeDaemon, hold: Hold) -> None:
+    raw(methods.PING)
+    with hold(daemon):
+        call = raw.begin(methods.LIST_SANDBOXES)
+        daemon.wait_for_call("ListSandboxes")
+        daemon.terminate()
+        assert raw.refused(methods.PING).code == "UNAVAILABLE"
+        assert daemon.running
+    assert call.result() == pb.ListSandboxesResponse()
+    daemon.wait_until_ended()
+
+
+@pytest.mark.parametrize("hold", HOLDS, ids=["delaying", "half_open"])
+@pytest.mark.parametrize("end", [FakeDaemon.kill, FakeDaemon.stop])
+def test_a_terminating_daemon_can_be_ended_at_once(
+    raw: Raw, daemon: FakeDaemon, hold: Hold, end: Callable[[FakeDaemon], None]
+) -> None:
+    raw.ready()
+    with raw.stream() as stream, ExitStack() as held:
+        for _ in range(3):
+            next(stream)
+        held.enter_context(hold(daemon))
+        call = raw.begin(methods.LIST_SANDBOXES)
+        daemon.wait_for_call("ListSandboxes")
+        daemon.terminate()
+        end(daemon)
+        assert not daemon.running
+        daemon.wait_until_ended()
+        assert stream.code() is UNAVAILABLE
+        assert call.code() in (OK, UNAVAILABLE)
+
+
+@pytest.mark.parametrize(
+    ("hold", "outcome"),
+    [(HOLDS[0], (OK, "")), (HOLDS[1], (UNAVAILABLE, "shutting down"))],
+    ids=["delaying", "half_open"],
+)
+def test_stop_answers_what_faults_hold_back(
+    raw: Raw, daemon: FakeDaemon, hold: Hold, outcome: tuple[grpc.StatusCode, str]
+) -> None:
+    raw(methods.PING)
+    with hold(daemon):
+        call = raw.begin(methods.LIST_SANDBOXES)
+        daemon.wait_for_call("ListSandboxes")
+        daemon.stop()
+        assert (call.code(), call.details()) == outcome
+
+
+def test_only_who_was_asked_to_end_can_be_waited_for(daemon: FakeDaemon) -> None:
+    with pytest.raises(RuntimeError, match=r"call terminate\(\) first"):
+        daemon.wait_until_ended()
