@@ -1,4 +1,4 @@
-"""The gate that holds background work back."""
+"""The gate that stops background work."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import asyncio
 from agents_sandbox.testing._time.background import Background
 
 
-async def test_step_passes_over_work_that_was_cancelled() -> None:
+async def test_step_skips_cancelled_work() -> None:
     background = Background()
     done: list[str] = []
 
@@ -19,7 +19,6 @@ async def test_step_passes_over_work_that_was_cancelled() -> None:
     cancelled = background.spawn(work("cancelled"))
     background.spawn(work("first"))
     background.spawn(work("second"))
-    # Turns of the loop, not time.
     for _ in range(3):
         await asyncio.sleep(0)  # a turn of the loop, not time
     cancelled.cancel()
@@ -30,11 +29,10 @@ async def test_step_passes_over_work_that_was_cancelled() -> None:
     assert done == ["first", "second"]
 
 
-async def test_release_passes_over_work_that_was_cancelled() -> None:
+async def test_release_skips_cancelled_work() -> None:
     background = Background()
     background.hold()
     cancelled = background.spawn(background.step())
-    # Turns of the loop, not time.
     for _ in range(3):
         await asyncio.sleep(0)  # a turn of the loop, not time
     cancelled.cancel()
@@ -43,7 +41,7 @@ async def test_release_passes_over_work_that_was_cancelled() -> None:
     assert cancelled.cancelled()
 
 
-async def test_who_comes_while_the_gate_opens_queues_behind() -> None:
+async def test_work_that_arrives_while_the_gate_opens_queues_behind() -> None:
     background = Background()
     done: list[str] = []
 
@@ -53,11 +51,10 @@ async def test_who_comes_while_the_gate_opens_queues_behind() -> None:
 
     background.hold()
     first = background.spawn(work("first"))
-    # Turns of the loop, not time.
     for _ in range(3):
         await asyncio.sleep(0)  # a turn of the loop, not time
     second = background.spawn(work("second"))
     await asyncio.sleep(0)  # a turn of the loop, not time
-    background.release()  # the second is at the gate in this turn, the first goes on in the next
+    background.release()  # the second arrives in this turn, the first continues in the next
     await asyncio.wait([first, second])
     assert done == ["first", "second"]

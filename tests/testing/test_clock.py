@@ -1,4 +1,4 @@
-"""The daemon's clock, and all that goes by it."""
+"""The daemon's clock."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ async def test_sleepers_wake_in_the_order_of_their_time() -> None:
     await asyncio.gather(*tasks)
 
 
-async def test_no_time_is_a_turn_of_the_loop() -> None:
+async def test_zero_seconds_are_a_turn_of_the_loop() -> None:
     for clock in (VirtualClock(), HostClock()):
         turns: list[int] = []
         asyncio.get_running_loop().call_soon(turns.append, 1)
-        await clock.sleep(0)  # what is tested here
+        await clock.sleep(0)  # the call under test
         assert turns == [1]
 
 
-async def test_moments_differ_while_time_stands_still() -> None:
+async def test_times_differ_while_the_clock_is_frozen() -> None:
     clock = VirtualClock()
     first, second = (clock.now().ToNanoseconds() for _ in range(2))
     assert (first, second) == (clock.nanoseconds(), clock.nanoseconds() + 1_000)
@@ -58,7 +58,7 @@ async def test_moments_differ_while_time_stands_still() -> None:
     assert clock.now().ToNanoseconds() == first + 1_000_000_000
 
 
-def test_time_stands_still_while_the_files_of_a_sandbox_are_laid_out(
+def test_clock_is_frozen_while_the_files_of_a_sandbox_are_created(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def prepare(*ids: object) -> None:
@@ -74,13 +74,13 @@ def test_time_stands_still_while_the_files_of_a_sandbox_are_laid_out(
     assert passed < 1_000_000_000
 
 
-def test_the_hosts_clock_cannot_be_moved() -> None:
-    with FakeDaemon() as daemon, pytest.raises(RuntimeError, match="virtual_time=True"):
+def test_host_clock_cannot_be_advanced() -> None:
+    with FakeDaemon() as daemon, pytest.raises(RuntimeError, match="requires a virtual clock"):
         daemon.advance(1)
 
 
 @pytest.mark.parametrize("seconds", [-1, math.inf, math.nan])
-def test_time_that_cannot_pass(seconds: float) -> None:
+def test_clock_cannot_advance_by_invalid_seconds(seconds: float) -> None:
     daemon = FakeDaemon(virtual_time=True)
     with pytest.raises(ValueError, match="seconds must be finite and not negative"):
         daemon.advance(seconds)

@@ -173,7 +173,7 @@ def test_who_waits_for_the_daemon_is_told_of_a_stop(elsewhere: ThreadPoolExecuto
 
 
 async def test_work_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(background, "_PATIENCE", 0.0)
+    monkeypatch.setattr(background, "_CANCEL_TIMEOUT", 0.0)
     made = background.Background()
     release = asyncio.Event()
 
@@ -186,7 +186,7 @@ async def test_work_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatc
     await asyncio.sleep(0)  # a turn of the loop, not time
     await made.aclose()
     (error,) = made.errors
-    assert "does not end when cancelled" in str(error)
+    assert "cancelled work did not end" in str(error)
     release.set()
     await task
 

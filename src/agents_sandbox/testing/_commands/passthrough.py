@@ -152,7 +152,7 @@ class HostProcess(Process):
             raise CannotStartError(str(error)) from error
         ended = asyncio.shield(child.ended)
         # Nobody waits for the end of a hook of a companion, so none could tell how long.
-        code = await (ended if command.exec_id else self._runner.clock.stand_still(ended))
+        code = await (ended if command.exec_id else self._runner.clock.freeze_during(ended))
         return code if code >= 0 else 128 - code
 
     def _environment(self) -> dict[str, str]:

@@ -135,7 +135,7 @@ class Lifecycle:
             await asyncio.wait(sandbox.stops)
         if not sandbox.materializing:
             self._materializer.remove(sandbox)
-        await self._background.clock.stand_still(self._execs.remove_files(sandbox))
+        await self._background.clock.freeze_during(self._execs.remove_files(sandbox))
         await self._background.step()
         sandbox.record(pb.SANDBOX_DELETED, pb.SANDBOX_STATE_DELETED, phase=phase)
         sandbox.down.clear()

@@ -78,7 +78,7 @@ class Materializer:
         await self._background.clock.sleep(sandbox.primary.behavior.starts_after)
         sandbox.primary.create()
         try:
-            await self._background.clock.stand_still(self._execs.prepare(sandbox))
+            await self._background.clock.freeze_during(self._execs.prepare(sandbox))
         except CannotPrepareError as error:
             raise DockerError(str(error)) from error
         self._start_primary(sandbox)
@@ -89,7 +89,7 @@ class Materializer:
         exits_after = sandbox.primary.behavior.exits_after
         if exits_after is not None:
             ending = self._watch.exit_later(sandbox, PRIMARY, exits_after)
-            self._background.spawn(ending, of_host=True)
+            self._background.spawn(ending, outlives_daemon=True)
 
     async def resume(self, sandbox: Sandbox) -> None:
         """Start all containers again, and report the side containers.

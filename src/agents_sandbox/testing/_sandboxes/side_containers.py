@@ -140,7 +140,7 @@ class SideContainers:
         exits_after = container.behavior.exits_after
         if exits_after is not None:
             ending = self._watch.exit_later(sandbox, item.name, exits_after)
-            self._background.spawn(ending, of_host=True)
+            self._background.spawn(ending, outlives_daemon=True)
         return container
 
     async def _wait_for_health(self, item: SideContainer, container: Container) -> None:

@@ -189,7 +189,7 @@ class Engine:
 
     def advance(self, seconds: float, timeout: float) -> None:
         """Move the virtual clock, for which the host may take `timeout` seconds."""
-        self._thread.run(self._background.pass_time(seconds), timeout)
+        self._thread.run(self._background.advance_clock(seconds), timeout)
 
     def end_streams(self, failure: StatusError | None) -> None:
         """End all open event streams: with a failure, or cleanly."""

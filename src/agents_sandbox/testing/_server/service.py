@@ -54,7 +54,7 @@ class Service:
 
     async def die(self) -> None:
         """Drop all work; what is on the disk of a real daemon stays."""
-        await self._background.end_life()
+        await self._background.cancel_daemon_work()
         self.watch.die()
 
     def end_streams(self, failure: StatusError | None) -> None:

@@ -1,1 +1,1 @@
-"""The daemon's time: its clock, its work in the background, and how a test holds that back."""
+"""The daemon's time: its clock, its background work, and pauses of that work."""

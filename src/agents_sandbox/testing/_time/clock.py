@@ -1,4 +1,4 @@
-"""The daemon's clock: that of the host, or one that a test moves."""
+"""The daemon's clock: the host's, or one that a test advances."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 T = TypeVar("T")
 Sleep: TypeAlias = Callable[[float], Awaitable[None]]
-"""Waits for seconds on the daemon's clock."""
+"""Waits on the daemon's clock, for a number of seconds."""
 
 _NANOS = 1_000_000_000
 _QUIET_TURNS = 20
-"""Turns of the loop without a new sleeper after which all work waits for something.
+"""If so many turns of the loop bring no new sleeper, all work is waiting.
 
-From one sleep to the next a task hops over a few futures at most, each a turn of its own.
+Between two sleeps, a task awaits a few futures at most, each for one turn.
 """
 
 
 class Clock(ABC):
     """Time that never repeats and never goes back.
 
-    Lists are ordered by it, so two sandboxes must not share a moment.
+    Lists are ordered by it, so two sandboxes must not have the same time.
     """
 
     def __init__(self) -> None:
         self._last = 0
 
     def now(self) -> Timestamp:
-        """The current time, later than every time handed out before, in microseconds too."""
+        """The current time, at least a microsecond later than every time returned before."""
         self._last = max(self._last + 1_000, self.nanoseconds())
         seconds, nanos = divmod(self._last, _NANOS)
         return Timestamp(seconds=seconds, nanos=nanos)
@@ -45,10 +45,10 @@ class Clock(ABC):
 
     @abstractmethod
     async def sleep(self, seconds: float) -> None:
-        """Wait; even no time at all is a turn of the loop."""
+        """Wait; zero seconds are one turn of the loop."""
 
-    async def stand_still(self, work: Awaitable[T]) -> T:
-        """Wait for what the host really has to do; a virtual clock cannot move meanwhile."""
+    async def freeze_during(self, work: Awaitable[T]) -> T:
+        """Await work that takes real time; until it ends, a virtual clock cannot advance."""
         return await work
 
 
@@ -65,7 +65,7 @@ class HostClock(Clock):
 
 
 class VirtualClock(Clock):
-    """Time that stands still until `advance()` moves it."""
+    """Time that is frozen until `advance()` moves it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class VirtualClock(Clock):
         self._sleeps = 0
         self._sleepers: list[tuple[int, int, asyncio.Future[None]]] = []
         self._order = count()
-        self._at_work = 0
+        self._freezes = 0
         self._idle = asyncio.Event()
         self._advancing = asyncio.Lock()
 
@@ -82,39 +82,39 @@ class VirtualClock(Clock):
         return self._now
 
     async def sleep(self, seconds: float) -> None:
-        """Wait until the clock was moved that far."""
+        """Wait until the clock was advanced that far."""
         self._sleeps += 1
         if seconds <= 0:
             await asyncio.sleep(0)  # a turn of the loop, not time
             return
-        wakened = asyncio.get_running_loop().create_future()
+        alarm = asyncio.get_running_loop().create_future()
         due = self._now + round(seconds * _NANOS)
-        heapq.heappush(self._sleepers, (due, next(self._order), wakened))
-        await wakened
+        heapq.heappush(self._sleepers, (due, next(self._order), alarm))
+        await alarm
 
-    async def stand_still(self, work: Awaitable[T]) -> T:
-        """Wait for what the host really has to do; this clock cannot move meanwhile."""
-        self._at_work += 1
+    async def freeze_during(self, work: Awaitable[T]) -> T:
+        """Await work that takes real time; until it ends, this clock cannot advance."""
+        self._freezes += 1
         self._idle.clear()
         try:
             return await work
         finally:
-            self._at_work -= 1
-            if not self._at_work:
+            self._freezes -= 1
+            if not self._freezes:
                 self._idle.set()
 
     async def advance(self, seconds: float) -> None:
-        """Let time pass: wake each sleeper when it is due, and let it do what it then does."""
+        """Move the time; wake each sleeper when it is due, and let its work settle."""
         async with self._advancing:
             await self._advance(self._now + round(seconds * _NANOS))
 
     async def _advance(self, target: int) -> None:
         await self._settle()
         while self._sleepers and self._sleepers[0][0] <= target:
-            due, _, wakened = heapq.heappop(self._sleepers)
-            if not wakened.done():  # else its task was cancelled
+            due, _, alarm = heapq.heappop(self._sleepers)
+            if not alarm.done():  # else its task was cancelled
                 self._now = due
-                wakened.set_result(None)
+                alarm.set_result(None)
                 await self._settle()
         self._now = target
 
@@ -122,7 +122,7 @@ class VirtualClock(Clock):
         quiet, seen = 0, self._sleeps
         while quiet < _QUIET_TURNS:
             await asyncio.sleep(0)  # a turn of the loop, not time
-            if self._at_work:
+            if self._freezes:
                 quiet = 0
                 await self._idle.wait()
             quiet, seen = (quiet + 1 if seen == self._sleeps else 0), self._sleeps

@@ -8,22 +8,22 @@ from .._checks import check_count
 
 
 class Pause:
-    """A pause that is on; see `FakeDaemon.paused()`."""
+    """A pause of the background work; see `FakeDaemon.paused()`."""
 
     def __init__(self, advance: Callable[[int, float], None]) -> None:
         self._advance = advance
 
     def step(self, count: int = 1, *, timeout: float = 10.0) -> None:
-        """Let exactly `count` frozen changes happen, oldest first; wait for them to come up.
+        """Let exactly `count` frozen changes happen, oldest first; wait until there are so many.
 
         Args:
             count: How many changes.
-            timeout: Seconds to wait at most.
+            timeout: Seconds to wait for them.
 
         Raises:
-            TypeError: `count` is no integer.
+            TypeError: `count` is not an integer.
             ValueError: It is less than 1.
-            TimeoutError: There was nothing to let happen.
+            TimeoutError: There were fewer changes in `timeout` seconds.
             RuntimeError: The daemon is not running.
         """
         check_count("count", count)
