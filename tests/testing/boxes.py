@@ -1,4 +1,4 @@
-"""Sandboxes without a daemon around them."""
+"""Sandboxes without a daemon."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .raw import IMAGE
 
 
 class Ticks:
-    """A clock that moves by a second whenever somebody looks."""
+    """A clock that advances by a second at each reading."""
 
     def __init__(self) -> None:
         self._seconds = itertools.count(1)
@@ -32,7 +32,7 @@ class Ticks:
 
 
 def ready_sandbox(sandbox_id: str = "box-1", **spec: Any) -> Sandbox:
-    """A sandbox that takes execs, with its primary container running."""
+    """A READY sandbox with a running primary container."""
     clock = cast("Clock", Ticks())
     sandbox = Sandbox(sandbox_id, Spec(image=IMAGE, **spec), clock, profile_for("0.2.1"))
     sandbox.containers[PRIMARY] = Container("agbox-primary", ContainerBehavior(), clock)

@@ -1,4 +1,4 @@
-"""Containers that end behind the daemon's back."""
+"""Containers that die or are removed without the daemon's knowledge."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from agents_sandbox.testing import ContainerBehavior, FakeDaemon
 
 from .raw import Raw, connected, name
 
-AT_ONCE = ["0.2.0", "0.2.1", "0.3.0", "0.3.2"]
-AFTER_PATIENCE = ["0.4.0", "0.4.2", "0.4.3", "dev"]
+OLDER = ["0.2.0", "0.2.1", "0.3.0", "0.3.2"]
+NEWER = ["0.4.0", "0.4.2", "0.4.3", "dev"]
 
 
 @contextmanager
 def ready(version: str, **options: Any) -> Iterator[Raw]:
-    """A daemon that stands still, with a READY sandbox `box-1` and `side` beside it."""
+    """A daemon with a frozen clock, and a READY sandbox `box-1` with the side container `side`."""
     options.setdefault("virtual_time", True)
     with FakeDaemon(version=version, **options) as daemon, connected(daemon) as raw:
         old = version.startswith("0.2.")
@@ -36,8 +36,8 @@ def state(raw: Raw) -> str:
     return pb.SandboxState.Name(raw.get().state).removeprefix("SANDBOX_STATE_")
 
 
-def news(raw: Raw, count: int) -> list[tuple[str, str, str]]:
-    """The names, codes and messages of the events that followed READY."""
+def after_ready(raw: Raw, count: int) -> list[tuple[str, str, str]]:
+    """The names, codes and messages of the first events after READY."""
     events: list[pb.SandboxEvent] = []
     with raw.stream(from_sequence=4) as stream:
         while len(events) < count:
@@ -51,24 +51,26 @@ def news(raw: Raw, count: int) -> list[tuple[str, str, str]]:
     ]
 
 
-@pytest.mark.parametrize("version", AT_ONCE)
+@pytest.mark.parametrize("version", OLDER)
 @pytest.mark.parametrize(
     ("oom", "code", "end"), [(False, "CONTAINER_DIED", "die"), (True, "CONTAINER_OOM", "oom")]
 )
-def test_older_daemons_notice_a_death_at_once(version: str, oom: bool, code: str, end: str) -> None:
+def test_older_daemons_report_deaths_immediately(
+    version: str, oom: bool, code: str, end: str
+) -> None:
     noun = "service container" if version.startswith("0.2") else "companion container"
     with ready(version) as raw:
         raw.daemon.kill_container("box-1", "side", oom=oom)
         assert state(raw) == "READY"
         raw.daemon.kill_container("box-1", oom=oom)
         assert state(raw) == "FAILED"
-        assert news(raw, 2) == [
+        assert after_ready(raw, 2) == [
             ("SANDBOX_SERVICE_FAILED:READY", code, f"{noun} {end}"),
             ("SANDBOX_FAILED:FAILED", code, f"primary container {end}"),
         ]
 
 
-@pytest.mark.parametrize("version", AFTER_PATIENCE)
+@pytest.mark.parametrize("version", NEWER)
 @pytest.mark.parametrize(
     ("oom", "code", "end"),
     [(False, "CONTAINER_CRASHLOOP", "exited"), (True, "CONTAINER_OOM", "OOM killed")],
@@ -84,12 +86,12 @@ def test_newer_daemons_wait_five_minutes(version: str, oom: bool, code: str, end
         assert state(raw) == "FAILED"
         companion = ("SANDBOX_SERVICE_FAILED:READY", code, f"companion container {end}")
         primary = ("SANDBOX_FAILED:FAILED", code, f"primary container {end}")
-        # Looks are 15 s apart; each that finds the companion down says so again.
-        assert news(raw, 4) == [*[companion] * 3, primary]
+        # The daemon checks every 15 s; each check that finds the companion down reports it.
+        assert after_ready(raw, 4) == [*[companion] * 3, primary]
 
 
-@pytest.mark.parametrize("version", AFTER_PATIENCE)
-def test_removed_containers_are_given_up_at_the_next_look(version: str) -> None:
+@pytest.mark.parametrize("version", NEWER)
+def test_removed_containers_fail_at_the_next_check(version: str) -> None:
     why = "not running (detected during reconciliation)"
     side = ("SANDBOX_SERVICE_FAILED:READY", "CONTAINER_NOT_RUNNING", f"companion container {why}")
     primary = ("SANDBOX_FAILED:FAILED", "CONTAINER_NOT_RUNNING", f"primary container {why}")
@@ -98,14 +100,14 @@ def test_removed_containers_are_given_up_at_the_next_look(version: str) -> None:
         raw.daemon.remove_container("box-1", "side")
         assert raw.daemon.running
         raw.daemon.advance(15)
-        assert news(raw, 1) == [side]
-        raw.daemon.remove_container("box-1")  # it dies, and that is a look
+        assert after_ready(raw, 1) == [side]
+        raw.daemon.remove_container("box-1")  # it dies, which starts a check
         assert state(raw) == "FAILED"
-        assert news(raw, 2) == [side, primary]
+        assert after_ready(raw, 2) == [side, primary]
 
 
-@pytest.mark.parametrize("version", AFTER_PATIENCE)
-def test_a_container_that_is_removed_while_it_is_down_is_given_up(version: str) -> None:
+@pytest.mark.parametrize("version", NEWER)
+def test_container_removed_while_it_is_down_fails(version: str) -> None:
     with ready(version, containers={"side": ContainerBehavior(resumes=False)}) as raw:
         for method in (methods.STOP_SANDBOX, methods.RESUME_SANDBOX):
             raw(method, sandbox_id="box-1")
@@ -116,12 +118,12 @@ def test_a_container_that_is_removed_while_it_is_down_is_given_up(version: str) 
         assert raw.history()[before:] == ["SANDBOX_SERVICE_FAILED:READY"]
 
 
-def test_a_container_that_was_started_again_did_not_run_out_of_memory() -> None:
+def test_start_clears_the_oom_flag_of_a_container() -> None:
     with FakeDaemon() as daemon, connected(daemon) as raw:
         with daemon.paused() as pause:
             raw.create()
             pause.step()
-            daemon.kill_container("box-1", oom=True)  # nobody is told before READY
+            daemon.kill_container("box-1", oom=True)  # not reported before READY
         raw.wait_for(pb.SANDBOX_READY)
         raw.start()  # starts it again
         assert raw.finished().state == pb.EXEC_STATE_FINISHED
@@ -130,8 +132,8 @@ def test_a_container_that_was_started_again_did_not_run_out_of_memory() -> None:
         assert dead.sandbox_phase.error_code == "CONTAINER_DIED"
 
 
-@pytest.mark.parametrize("version", AFTER_PATIENCE)
-def test_half_a_minute_of_running_is_forgiveness(version: str) -> None:
+@pytest.mark.parametrize("version", NEWER)
+def test_half_a_minute_of_running_resets_the_downtime(version: str) -> None:
     with ready(version) as raw:
         raw.daemon.kill_container("box-1")
         raw.daemon.advance(200)
@@ -142,8 +144,8 @@ def test_half_a_minute_of_running_is_forgiveness(version: str) -> None:
         assert state(raw) == "READY"
 
 
-@pytest.mark.parametrize("version", AFTER_PATIENCE)
-def test_short_runs_in_between_do_not_help(version: str) -> None:
+@pytest.mark.parametrize("version", NEWER)
+def test_short_runs_do_not_reset_the_downtime(version: str) -> None:
     with ready(version) as raw:
         raw.daemon.kill_container("box-1")
         raw.daemon.advance(200)
@@ -154,8 +156,8 @@ def test_short_runs_in_between_do_not_help(version: str) -> None:
         assert state(raw) == "FAILED"
 
 
-@pytest.mark.parametrize("version", AFTER_PATIENCE)
-def test_what_exits_by_itself_is_restarted_for_ever(version: str) -> None:
+@pytest.mark.parametrize("version", NEWER)
+def test_newer_daemons_tolerate_containers_that_exit_by_themselves(version: str) -> None:
     crashing = ContainerBehavior(exits_after=5)
     with ready(version, idle_ttl=0, containers={"box-1": crashing, "side": crashing}) as raw:
         raw.daemon.advance(3600)
@@ -169,20 +171,20 @@ def test_what_exits_by_itself_is_restarted_for_ever(version: str) -> None:
         assert state(raw) == "READY"
 
 
-@pytest.mark.parametrize("version", AT_ONCE)
-def test_what_exits_by_itself_is_dead_for_older_daemons(version: str) -> None:
+@pytest.mark.parametrize("version", OLDER)
+def test_older_daemons_fail_containers_that_exit_by_themselves(version: str) -> None:
     behaviors = {
         "box-1": ContainerBehavior(exits_after=9),
         "redis:7": ContainerBehavior(exits_after=5),
     }
     with ready(version, containers=behaviors) as raw:
         raw.daemon.advance(5)
-        assert [event for event, *_ in news(raw, 1)] == ["SANDBOX_SERVICE_FAILED:READY"]
+        assert [event for event, *_ in after_ready(raw, 1)] == ["SANDBOX_SERVICE_FAILED:READY"]
         raw.daemon.advance(5)
         assert state(raw) == "FAILED"
 
 
-def test_a_death_that_comes_too_late_is_ignored() -> None:
+def test_death_after_a_delete_is_ignored() -> None:
     late = ContainerBehavior(exits_after=60)
     with ready("0.2.1", containers={"box-1": late}) as raw:
         raw(methods.DELETE_SANDBOX, sandbox_id="box-1")
@@ -190,7 +192,7 @@ def test_a_death_that_comes_too_late_is_ignored() -> None:
         assert raw.history()[-1] == "SANDBOX_DELETED:DELETED"
 
 
-def test_containers_that_are_not_there() -> None:
+def test_missing_containers_cannot_be_killed_or_removed() -> None:
     with ready("0.4.3") as raw:
         with pytest.raises(LookupError, match="sandbox ghost was not found"):
             raw.daemon.kill_container("ghost")
@@ -221,6 +223,6 @@ def test_times_of_a_container_are_checked(name: str) -> None:
         ({"starts_after": None}, "starts_after must be a number, not None"),
     ],
 )
-def test_a_behavior_of_another_type(behavior: dict[str, Any], message: str) -> None:
+def test_behavior_of_the_wrong_type(behavior: dict[str, Any], message: str) -> None:
     with pytest.raises(TypeError, match=message):
         ContainerBehavior(**behavior)

@@ -1,1 +1,1 @@
-"""What is around the daemon: Docker, its containers and the disk, as a test declares them."""
+"""The daemon's environment: Docker, its containers and the disk, as a test declares them."""

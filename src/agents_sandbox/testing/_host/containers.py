@@ -1,4 +1,4 @@
-"""The Docker containers behind the sandboxes, as far as the daemon can tell."""
+"""The Docker containers of the sandboxes, with the state that the daemon can see."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from .._time.clock import Clock
 from .declared import ContainerBehavior
 
 _STEADY = 30.0
-"""Seconds of running after which the daemon forgets that a container was down."""
+"""After this many seconds of running, the daemon ignores that a container was down."""
 
 
 class DockerError(Exception):
-    """Docker refused; the message is its own."""
+    """Docker refused; the message is Docker's."""
 
 
 class ContainerState(Enum):
-    """What Docker says of a container."""
+    """What Docker reports about a container."""
 
     GONE = auto()
     """Not created yet, or removed."""
     RUNNING = auto()
     RESTARTING = auto()
-    """It exited by itself, and Docker starts it again and again."""
+    """It exited by itself, and Docker keeps restarting it."""
     EXITED = auto()
 
 
@@ -36,30 +36,30 @@ class Container:
         self.state: ContainerState = ContainerState.GONE
         self.oom_killed: bool = False
         self.stopped: bool = False
-        """Whether it is down because the daemon stopped it."""
+        """True if it is down because the daemon stopped it."""
         self._id = secrets.token_hex(32)
         self._clock = clock
         self.starts: int = 0
-        """How often it was started; tells one run from the next."""
+        """How often it was started; the number of the current run."""
         self._up_since = 0
         self._down_since: int | None = None
 
     @property
     def running(self) -> bool:
-        """Whether it counts as running; one that Docker restarts does."""
+        """True if it counts as running, also while Docker keeps restarting it."""
         return self.state in (ContainerState.RUNNING, ContainerState.RESTARTING)
 
     @property
     def seconds_down(self) -> float:
-        """How long it has been down, all in all, without a steady time in between."""
+        """Seconds since it went down, including short runs in between."""
         since = self._down_since
         return 0.0 if since is None else (self._clock.nanoseconds() - since) / 1e9
 
     def create(self) -> None:
-        """Let Docker make it, not running yet.
+        """Create it, without starting it.
 
         Raises:
-            DockerError: It cannot be made.
+            DockerError: It cannot be created.
         """
         if self.behavior.error:
             raise DockerError(self.behavior.error)
@@ -68,10 +68,10 @@ class Container:
         self._down_since = None
 
     def start(self) -> None:
-        """Let Docker start it, for the first time or again.
+        """Start it, for the first time or again.
 
         Raises:
-            DockerError: It is not there.
+            DockerError: It does not exist.
         """
         if self.state is ContainerState.GONE:
             raise DockerError(f"Error response from daemon: No such container: {self.name}")
@@ -84,7 +84,7 @@ class Container:
             self.exit()
 
     def exit(self, *, oom: bool = False) -> None:
-        """It ended, and Docker leaves it so."""
+        """Exit; Docker does not restart it."""
         now = self._clock.nanoseconds()
         if self._down_since is None or now - self._up_since >= _STEADY * 1e9:
             self._down_since = now
@@ -92,25 +92,25 @@ class Container:
         self.state = ContainerState.EXITED
 
     def restart_forever(self) -> None:
-        """It ended by itself, and Docker goes on restarting it."""
+        """Exit by itself, so that Docker keeps restarting it."""
         self.state = ContainerState.RESTARTING
 
     def stop(self) -> None:
-        """The daemon stopped it; it can be started again."""
+        """Stop it for the daemon; it can be started again."""
         if self.state is not ContainerState.GONE:
             self.state = ContainerState.EXITED
             self.stopped = True
 
     def remove(self) -> None:
-        """It is there no more."""
+        """Remove it."""
         self.state = ContainerState.GONE
 
-    def forgive(self) -> None:
-        """Count the time that it is down from now on, as a restarted daemon does."""
+    def reset_downtime(self) -> None:
+        """Count its downtime from now on, as a restarted daemon does."""
         self._down_since = self._clock.nanoseconds()
 
-    def enter(self) -> None:
-        """Make sure that a process can start in it; one that is down is started.
+    def ensure_running(self) -> None:
+        """Start it if it is down, so that a process can start in it.
 
         Raises:
             DockerError: Docker refuses.

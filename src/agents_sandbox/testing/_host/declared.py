@@ -1,4 +1,4 @@
-"""What the host decides, as a test declares it: its Docker, its images, its containers."""
+"""The host as a test declares it: its Docker, its images, its containers."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from .._checks import check_flag, check_seconds, check_type, checked_set
 
 @dataclass(frozen=True)
 class ContainerBehavior:
-    """What a container does once it is created; by default it runs and is healthy.
+    """What a container does; by default it starts, becomes healthy and keeps running.
 
     Attributes:
-        error: Docker's message for why it cannot be created; empty if it can.
-        starts_after: Seconds until it is started.
+        error: Docker's error when it is created; empty: it can be created.
+        starts_after: Seconds until it starts.
         healthy: Whether its health check ever passes.
         healthy_after: Seconds from its start until the health check passes.
-        exits_after: Seconds from its start until it exits by itself; None for never.
-        resumes: Whether it comes up again after a stop; else it exits at once.
+        exits_after: Seconds from its start until it exits by itself; None: never.
+        resumes: Whether it runs again after a stop and a resume; if not, it exits immediately.
     """
 
     error: str = ""
@@ -30,10 +30,10 @@ class ContainerBehavior:
     resumes: bool = True
 
     def __post_init__(self) -> None:
-        """Check everything.
+        """Check all attributes.
 
         Raises:
-            TypeError: An attribute has another type than it must have.
+            TypeError: An attribute has the wrong type.
             ValueError: A time is negative, infinite or NaN.
         """
         check_type("error", self.error, str, "a string")
@@ -47,13 +47,13 @@ class ContainerBehavior:
 
 @dataclass(frozen=True)
 class DockerHost:
-    """The Docker engine and what it has to offer.
+    """The Docker engine and what it supports.
 
     Attributes:
-        api_version: Below 1.44 it knows no `start_interval` of health checks.
-        gpus: Whether it has a runtime for them.
+        api_version: `start_interval` of health checks requires 1.44.
+        gpus: Whether it has a runtime for GPUs.
         disk_quota: Whether its storage can limit the size of a container.
-        ports_in_use: Host ports that others hold.
+        ports_in_use: Host ports that other programs use.
     """
 
     api_version: tuple[int, int] = (1, 44)
@@ -62,10 +62,10 @@ class DockerHost:
     ports_in_use: Collection[int] = ()
 
     def __post_init__(self) -> None:
-        """Check everything.
+        """Check all attributes.
 
         Raises:
-            TypeError: An attribute has another type than it must have.
+            TypeError: An attribute has the wrong type.
             ValueError: A port is not in 1..65535.
         """
         check_flag("gpus", self.gpus)
@@ -73,7 +73,7 @@ class DockerHost:
         _check_version("api_version", self.api_version)
         for port in checked_set("ports_in_use", self.ports_in_use, int, "an integer"):
             if not 1 <= port <= MAX_PORT:
-                raise ValueError(f"ports_in_use must be in 1..{MAX_PORT}: {port!r}")
+                raise ValueError(f"ports_in_use must be in 1..{MAX_PORT}, not {port!r}")
 
 
 def _check_version(name: str, version: object) -> None:
@@ -84,23 +84,23 @@ def _check_version(name: str, version: object) -> None:
 
 @dataclass(frozen=True)
 class Host:
-    """All that the daemon finds around it."""
+    """The host of a daemon."""
 
     docker: DockerHost = DockerHost()
     known_images: Collection[str] | None = None
-    """The only images that can be had; None for all."""
+    """The only images that exist; None: all do."""
     missing_images: Collection[str] = ()
     containers: Mapping[str, ContainerBehavior] = field(default_factory=dict)
-    """By the name of a service, the id of a sandbox (for its primary) or an image."""
+    """By the name of a service, the id of a sandbox (for its primary container) or an image."""
     paths: Collection[str] = ()
-    """Paths that count as folders although they are not there."""
+    """Paths that count as folders although they do not exist."""
 
     def has_image(self, image: str) -> bool:
-        """Whether the image is there or can be pulled."""
+        """Return whether the image exists or can be pulled."""
         known = self.known_images is None or image in self.known_images
         return known and image not in self.missing_images
 
     def behavior(self, name: str, image: str) -> ContainerBehavior:
-        """What a container does: as declared for its name, else for its image."""
+        """The behavior declared for a container's name, or else for its image."""
         default = ContainerBehavior()
         return self.containers.get(name) or self.containers.get(image, default)

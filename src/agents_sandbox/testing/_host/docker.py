@@ -1,4 +1,4 @@
-"""What Docker refuses, and its words for it."""
+"""What Docker refuses, with its error messages."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ _START_INTERVAL_API = (1, 44)
 
 
 def check_images(spec: Spec, host: Host) -> None:
-    """All images are pulled before anything starts, those of optional services too.
+    """Check that all images can be pulled, including those of optional services.
+
+    The daemon pulls all of them before it starts anything.
 
     Raises:
         DockerError: One cannot be pulled.
@@ -54,10 +56,10 @@ def _not_pulled(image: str) -> str:
 
 
 def check_tools(spec: Spec, profile: Profile) -> None:
-    """Some tools need files of the daemon's user.
+    """Check the files of the daemon's user that some tools need.
 
     Raises:
-        DockerError: One of them is not there.
+        DockerError: A file does not exist.
     """
     for tool in spec.builtin_tools:
         for path in (Path.home() / name for name in profile.builtin_tools[tool]):
@@ -66,10 +68,10 @@ def check_tools(spec: Spec, profile: Profile) -> None:
 
 
 def check_mounts(spec: Spec, logs: Path) -> None:
-    """The daemon mounts the folder of the exec logs itself.
+    """Check that no mount has the target where the daemon mounts the exec logs.
 
     Raises:
-        DockerError: A mount is in its way.
+        DockerError: A mount has that target.
     """
     for mount in spec.mounts:
         if posixpath.normpath(mount.target) == _LOG_MOUNT:
@@ -79,10 +81,10 @@ def check_mounts(spec: Spec, logs: Path) -> None:
 
 
 def check_primary(spec: Spec, docker: DockerHost) -> None:
-    """What Docker refuses when the primary container is made.
+    """Check what Docker checks when it creates the primary container.
 
     Raises:
-        DockerError: It asks for too much.
+        DockerError: Docker refuses a mount, a copy, the disk limit or the GPUs.
     """
     _check_targets(spec.mounts)
     _check_disk(spec.disk_limit, docker)
@@ -93,7 +95,7 @@ def check_primary(spec: Spec, docker: DockerHost) -> None:
         )
     for copy in spec.copies:
         if Path(copy.source).is_socket():
-            # The real daemon's words are not recorded.
+            # The real daemon's message is not recorded.
             raise DockerError(f"copy source is a unix socket: {copy.source}")
 
 
@@ -112,10 +114,10 @@ def _check_targets(mounts: Iterable[pb.MountSpec]) -> None:
 
 
 def check_side_container(item: SideContainer, docker: DockerHost) -> None:
-    """What Docker refuses when a side container is made.
+    """Check what Docker checks when it creates a side container.
 
     Raises:
-        DockerError: It asks for too much.
+        DockerError: Its health check or limit is not supported.
     """
     interval = item.healthcheck.start_interval if item.healthcheck else Duration()
     if (interval.seconds or interval.nanos) and docker.api_version < _START_INTERVAL_API:

@@ -111,7 +111,7 @@ class Execs:
     async def _outcome(self, item: Exec, process: Process) -> Outcome:
         cwd = item.command.cwd
         try:
-            item.sandbox.primary.enter()
+            item.sandbox.primary.ensure_running()
             if cwd and not cwd.startswith("/"):
                 raise bad_cwd(cwd, "Cwd must be an absolute path")
             return exited(await process.run())
@@ -139,7 +139,7 @@ class Execs:
             DockerError: The container takes none now.
             OSError: It cannot be started.
         """
-        sandbox.primary.enter()
+        sandbox.primary.ensure_running()
         command = Command(sandbox.id, sandbox.spec, ("sh", "-lc", script), env=envs)
         process = self._runner.process_for(command)
         exit_code, failure = KILLED, None

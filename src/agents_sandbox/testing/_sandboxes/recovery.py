@@ -46,7 +46,7 @@ class Recovery:
             if primary.state is ContainerState.GONE or not tolerant:
                 self._fail(sandbox, "not running")
                 return
-            primary.forgive()
+            primary.reset_downtime()
         if tolerant and not all(item.running for item in sandbox.containers.values()):
             self._watch.suspect(sandbox)
 
