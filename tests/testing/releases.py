@@ -1,4 +1,4 @@
-"""The daemon releases that the fake stands for, in their order."""
+"""The daemon releases that the fake daemon supports, in order."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ RELEASES = list(PROFILES)
 
 
 def since(version: str) -> list[str]:
-    """A release and all that came after it."""
+    """A release and all later ones."""
     return RELEASES[RELEASES.index(version) :]
 
 
 def before(version: str) -> list[str]:
-    """All releases that came before one."""
+    """All releases before this one."""
     return RELEASES[: RELEASES.index(version)]

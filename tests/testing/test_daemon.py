@@ -296,7 +296,7 @@ def test_failed_end_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"version": "0.9"}, "daemon version '0.9' is not supported, only: 0.2.0, 0.2.1, 0.3.0"),
+        ({"version": "0.9"}, "daemon version '0.9' is not supported: use one of 0.2.0, 0.2.1, "),
         ({"exec_mode": "docker"}, "exec_mode must be 'scripted' or 'passthrough': 'docker'"),
         ({"ready_delay": -1}, "ready_delay must be finite and not negative: -1"),
         ({"stop_delay": -1}, "stop_delay must be finite and not negative: -1"),

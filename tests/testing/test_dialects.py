@@ -1,4 +1,4 @@
-"""The two wire dialects: what is read and written, and what the wrong one leads to."""
+"""The two wire dialects: decoding, encoding, and requests in the wrong one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from agents_sandbox.testing._protocol.spec import Port
 from .raw import TIMEOUT, Refusal, connected, refusal
 from .releases import RELEASES
 
-# Which keys of config_yaml a release knows tells its dialect, and more.
+# The keys of config_yaml that a release knows reveal its dialect and its features.
 PROBES = {
     "required_services: {}": ("0.2.0", "0.2.1"),
     "companion_containers: {}": tuple(RELEASES[2:]),

@@ -221,7 +221,7 @@ CONTAINER_KINDS = "healthy, unhealthy, slow:TIME, crashing[:TIME], error:MESSAGE
         ("--socket /s --exec docker", "argument --exec: invalid choice: 'docker'"),
         (
             "--socket /s --daemon-version 9",
-            "daemon version '9' is not supported, only: 0.2.0, 0.2.1, 0.3.0",
+            "daemon version '9' is not supported: use one of 0.2.0, 0.2.1, 0.3.0",
         ),
         (f"--socket /{'x' * MAX_PATH_BYTES}", f"long, the limit is {MAX_PATH_BYTES}"),
         (

@@ -1,4 +1,4 @@
-"""The two wire dialects: what a create looks like, and a handle; and the words for it all."""
+"""The two wire dialects: how creates and handles are encoded, and the terms in messages."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from .spec import LIMITS, Port, SideContainer, Spec
 
 _SERVICE_FIELDS = ("name", "image", "envs", "healthcheck", "post_start_on_primary")
 COMPANION_FIELDS = ("command", *LIMITS)
-"""Those of CompanionContainerSpec that came one after the other in dialect 0.4."""
+"""Fields of CompanionContainerSpec that were added within dialect 0.4."""
 FIELDS_SINCE_04 = ("ports", *COMPANION_FIELDS, "gpus")
-"""Those of CreateSpec that did."""
+"""Fields of CreateSpec that were added within dialect 0.4."""
 
 
 @dataclass(frozen=True)
@@ -26,20 +26,20 @@ class Dialect:
 
     methods: tuple[Method[Any, Any], ...]
     decode_spec: Callable[[Any, Collection[str]], Spec]
-    """From a CreateSpec; of `FIELDS_SINCE_04` only those named are known, others are dropped."""
+    """Decode a CreateSpec; `FIELDS_SINCE_04` that are not in the collection are dropped."""
     encode_handle: Callable[[Spec, Mapping[str, Any]], Message]
-    """From the spec and the fields that both dialects' SandboxHandle have."""
+    """Make a SandboxHandle from a spec and the fields that both dialects have."""
     side_lists: tuple[str, ...]
     """The fields of CreateSpec, and keys of `config_yaml`, that hold side containers."""
     yaml_side_type: str
     """The Go type of a side container in `config_yaml`."""
     noun: str
-    """What a side container is called in complaints."""
+    """The term for a side container in error messages."""
     container_noun: str
-    """What its container is called."""
+    """The term for its Docker container."""
     container_prefix: str
-    """How the names of side containers' containers begin."""
-    not_started: str
+    """The prefix of the names of these Docker containers."""
+    start_error_code: str
     """The error code of a side container that could not be created or started."""
 
 
@@ -123,16 +123,16 @@ DIALECT_02 = Dialect(
     noun="service",
     container_noun="service container",
     container_prefix="agbox-svc",
-    not_started="SANDBOX_SERVICE_FAILED",
+    start_error_code="SANDBOX_SERVICE_FAILED",
 )
 DIALECT_04 = Dialect(
     methods=METHODS_V04,
     decode_spec=_decode_v04,
     encode_handle=_encode_v04,
     side_lists=("companion_containers",),
-    yaml_side_type="control.YAMLCompanionContainerSpec",  # a guess: no recording names it
+    yaml_side_type="control.YAMLCompanionContainerSpec",  # a guess: not recorded
     noun="companion container",
     container_noun="companion container",
     container_prefix="agbox-cc",
-    not_started="COMPANION_CONTAINER_FAILED",
+    start_error_code="COMPANION_CONTAINER_FAILED",
 )

@@ -1,4 +1,4 @@
-"""What differs between daemon releases, as data: a release is the one before, with changes."""
+"""Differences between daemon releases, as data: each release is the previous one, changed."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ class Profile:
     dialect: Dialect
     """The layout of its messages."""
     builtin_tools: Mapping[str, tuple[str, ...]]
-    """Each known tool with the paths under the home folder that it cannot do without."""
-    handle_tells_failures: bool
+    """Each known tool, with the paths under the home folder that it requires."""
+    handle_reports_failures: bool
     """Handles have error_code, error_message and state_changed_at."""
     lists_newest_first: bool
-    """ListSandboxes goes by creation, newest first; else by id."""
+    """ListSandboxes sorts by creation, newest first; otherwise by id."""
     stop_reports_container_death: bool
-    """A stop is seen as the death of the container before it is seen as a stop."""
+    """A stop first reports that the container died."""
     names_fold_underscores: bool
-    """Container names turn `_` into `-`, so that two sandbox ids can clash."""
+    """Container names contain `-` in place of `_`, so those of two sandboxes can collide."""
     new_fields: frozenset[str] = frozenset()
-    """The fields of CreateSpec that came within dialect 0.4 and that it knows."""
+    """The fields of CreateSpec that it knows and that were added within dialect 0.4."""
     expands_tilde: bool = False
-    """`~/x` is a path in mounts and copies, and `~user/x` a fault of its own."""
+    """Mounts and copies accept `~/x`, and refuse `~user/x` with an error of its own."""
     mounts_sockets: bool = False
-    """A Unix socket may be the source of a mount; one of a copy fails later."""
+    """A Unix socket can be the source of a mount; as the source of a copy it fails later."""
     refuses_to_copy_root: bool = False
-    """`/` may not be copied."""
+    """A copy of `/` is refused."""
     tolerates_down_containers: bool = False
-    """A container that is down gets five minutes; else its death is noticed at once."""
+    """A container may be down for five minutes; otherwise its death is reported immediately."""
     appends_yaml_lists: bool = False
-    """Lists of the spec go after those of `config_yaml`; else they replace them."""
+    """Lists of the spec are appended to those of `config_yaml`; otherwise they replace them."""
     reserves_envs: bool = False
-    """Some environment variables are the daemon's own."""
+    """Some environment variables are reserved for the daemon."""
     purge_ends_streams_cleanly: bool = False
-    """The streams of a purged sandbox end with OK; else with NOT_FOUND."""
+    """The streams of a purged sandbox end with OK; otherwise with NOT_FOUND."""
 
 
 _TOOLS = {
@@ -59,12 +59,12 @@ _V020 = Profile(
     version="0.2.0",
     dialect=DIALECT_02,
     builtin_tools={**_TOOLS, "codex": (".codex", ".agents")},
-    handle_tells_failures=False,
+    handle_reports_failures=False,
     lists_newest_first=False,
     stop_reports_container_death=True,
     names_fold_underscores=True,
 )
-_V021 = replace(_V020, version="0.2.1", handle_tells_failures=True, lists_newest_first=True)
+_V021 = replace(_V020, version="0.2.1", handle_reports_failures=True, lists_newest_first=True)
 _V030 = replace(_V021, version="0.3.0", dialect=DIALECT_04, builtin_tools=_TOOLS)
 _V031 = replace(_V030, version="0.3.1")
 _V032 = replace(
@@ -109,15 +109,15 @@ def profile_for(version: str, reported_version: str | None = None) -> Profile:
 
     Args:
         version: The release.
-        reported_version: What `Ping` tells instead of it.
+        reported_version: What `Ping` reports instead.
 
     Raises:
-        TypeError: `reported_version` is no string.
+        TypeError: `reported_version` is not a string.
         ValueError: The version is not supported, or `reported_version` is empty.
     """
     if version not in PROFILES:
         supported = ", ".join(PROFILES)
-        raise ValueError(f"daemon version {version!r} is not supported, only: {supported}")
+        raise ValueError(f"daemon version {version!r} is not supported: use one of {supported}")
     profile = PROFILES[version]
     if reported_version is None:
         return profile

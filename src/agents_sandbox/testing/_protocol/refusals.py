@@ -1,6 +1,6 @@
-"""The ways an RPC can be refused: gRPC code, message and error details.
+"""The errors of RPCs: gRPC code, message and error details.
 
-Only the rows written down here carry an `ErrorInfo`; an invalid argument never does.
+Only errors with a reason carry an `ErrorInfo`.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from ..._wire.status_pb2 import ErrorInfo, Status
 
 
 class StatusError(Exception):
-    """Ends the RPC that is being served with a status other than OK."""
+    """Ends the current RPC with a status other than OK."""
 
     def __init__(self, code: grpc.StatusCode, message: str, details: bytes | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.details = details
-        """The `grpc-status-details-bin` trailer; None sends none."""
+        """The `grpc-status-details-bin` trailer; None: no trailer."""
 
 
 def status_details(
@@ -34,7 +34,7 @@ def status_details(
     metadata: Mapping[str, str],
     domain: str = DOMAIN,
 ) -> bytes:
-    """Encode the `google.rpc.Status` that holds one `ErrorInfo`."""
+    """Encode a `google.rpc.Status` with one `ErrorInfo`."""
     info = ErrorInfo(reason=reason, domain=domain, metadata=metadata)
     detail = AnyMessage(type_url=ERROR_INFO_TYPE, value=info.SerializeToString())
     return Status(code=code.value[0], message=message, details=[detail]).SerializeToString()
@@ -48,12 +48,12 @@ def _refusal(
 
 
 def invalid_argument(message: str) -> StatusError:
-    """The request itself is wrong; no details are sent."""
+    """The request is invalid; no details are sent."""
     return StatusError(grpc.StatusCode.INVALID_ARGUMENT, message)
 
 
 def sandbox_not_found(sandbox_id: str) -> StatusError:
-    """No such sandbox, or its record was purged."""
+    """The sandbox does not exist, or its record was purged."""
     return _refusal(
         grpc.StatusCode.NOT_FOUND,
         Reason.SANDBOX_NOT_FOUND,
@@ -63,7 +63,7 @@ def sandbox_not_found(sandbox_id: str) -> StatusError:
 
 
 def sandbox_id_already_exists(sandbox_id: str) -> StatusError:
-    """The id was accepted before, be it by a sandbox long gone."""
+    """The id was used before, even if that sandbox was purged."""
     return _refusal(
         grpc.StatusCode.ALREADY_EXISTS,
         Reason.SANDBOX_ID_ALREADY_EXISTS,
@@ -73,7 +73,7 @@ def sandbox_id_already_exists(sandbox_id: str) -> StatusError:
 
 
 def sandbox_not_ready(sandbox_id: str) -> StatusError:
-    """Only a READY sandbox takes an exec."""
+    """Execs require a READY sandbox."""
     return _refusal(
         grpc.StatusCode.FAILED_PRECONDITION,
         Reason.SANDBOX_NOT_READY,
@@ -83,7 +83,7 @@ def sandbox_not_ready(sandbox_id: str) -> StatusError:
 
 
 def sandbox_invalid_state(sandbox_id: str, *, expected: str) -> StatusError:
-    """Stop or resume was asked of a sandbox that is not `expected` ("ready", "stopped")."""
+    """A stop or resume requires another state: `expected` ("ready", "stopped")."""
     return _refusal(
         grpc.StatusCode.FAILED_PRECONDITION,
         Reason.SANDBOX_INVALID_STATE,
@@ -93,7 +93,7 @@ def sandbox_invalid_state(sandbox_id: str, *, expected: str) -> StatusError:
 
 
 def exec_not_found(exec_id: str) -> StatusError:
-    """No such exec, or its sandbox was purged."""
+    """The exec does not exist, or its sandbox was purged."""
     return _refusal(
         grpc.StatusCode.NOT_FOUND,
         Reason.EXEC_NOT_FOUND,
@@ -103,7 +103,7 @@ def exec_not_found(exec_id: str) -> StatusError:
 
 
 def exec_id_already_exists(exec_id: str) -> StatusError:
-    """The id was accepted before, in whatever sandbox."""
+    """The id was used before, in any sandbox."""
     return _refusal(
         grpc.StatusCode.ALREADY_EXISTS,
         Reason.EXEC_ID_ALREADY_EXISTS,
@@ -113,7 +113,7 @@ def exec_id_already_exists(exec_id: str) -> StatusError:
 
 
 def exec_already_terminal(exec_id: str) -> StatusError:
-    """There is nothing left to cancel."""
+    """The exec has ended and cannot be cancelled."""
     return _refusal(
         grpc.StatusCode.FAILED_PRECONDITION,
         Reason.EXEC_ALREADY_TERMINAL,
@@ -123,18 +123,18 @@ def exec_already_terminal(exec_id: str) -> StatusError:
 
 
 def exec_output_failed(why: str) -> StatusError:
-    """The place for the log files cannot be made; no details are sent."""
+    """The folder for the log files cannot be created; no details are sent."""
     message = f"prepare exec artifact output: {why}"
     return StatusError(grpc.StatusCode.FAILED_PRECONDITION, message)
 
 
 def shutting_down() -> StatusError:
-    """The daemon is about to end; no details are sent."""
+    """The daemon is shutting down; no details are sent."""
     return StatusError(grpc.StatusCode.UNAVAILABLE, "shutting down")
 
 
 def event_sequence_expired(sandbox_id: str, from_sequence: int) -> StatusError:
-    """The stream was asked to start beyond the newest event."""
+    """The requested start of the stream is after the newest event."""
     return _refusal(
         grpc.StatusCode.OUT_OF_RANGE,
         Reason.SANDBOX_EVENT_SEQUENCE_EXPIRED,

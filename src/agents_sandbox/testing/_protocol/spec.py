@@ -1,4 +1,4 @@
-"""What a create asks for, in the fake daemon's own words: the same for both wire dialects."""
+"""What a create requests, as the fake daemon's own types: the same for both wire dialects."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WORKSPACE = "/workspace"
 HOME = "/home/agbox"
 """The home of the user in it."""
 LIMITS = ("cpu_limit", "memory_limit", "disk_limit")
-"""The fields that limit what a container may use."""
+"""The fields for resource limits of a container."""
 
 
 @dataclass
@@ -33,17 +33,17 @@ class SideContainer:
 
 @dataclass
 class Port:
-    """A port of the sandbox that is published on the host."""
+    """A port of the sandbox, published on the host."""
 
     container_port: int = 0
     host_port: int = 0
     protocol: int = 0
-    """A number of the wire's PortProtocol, known or not."""
+    """A number of the enum `PortProtocol`, which may be an unknown one."""
 
 
 @dataclass
 class Spec:
-    """Everything a create can ask for; a dialect without a field leaves it empty."""
+    """Everything that a create can request; fields that a dialect does not have stay empty."""
 
     image: str = ""
     mounts: list[pb.MountSpec] = field(default_factory=list)
@@ -55,7 +55,7 @@ class Spec:
     labels: dict[str, str] = field(default_factory=dict)
     envs: dict[str, str] = field(default_factory=dict)
     idle_ttl: Duration | None = None
-    """None leaves it to the daemon; zero switches the idle stop off."""
+    """None: the daemon's default; zero: the sandbox is never stopped for being idle."""
     ports: list[Port] = field(default_factory=list)
     command: list[str] = field(default_factory=list)
     cpu_limit: str = ""

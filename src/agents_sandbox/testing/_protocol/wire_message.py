@@ -1,4 +1,4 @@
-"""Messages of the daemon's protocol as tests hand them in."""
+"""Messages of the daemon's protocol, in the forms that tests may pass."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Protocol, TypeAlias
 
 
 class Serializable(Protocol):
-    """A message in any form that can say what it looks like on the wire."""
+    """A message that can be serialized, such as a protobuf message."""
 
     def SerializeToString(self) -> bytes:  # noqa: N802 - protobuf's name
-        """Return the message as it travels."""
+        """Return the serialized message."""
         ...
 
 
@@ -18,7 +18,7 @@ WireMessage: TypeAlias = bytes | Serializable
 
 
 def wire_bytes(message: WireMessage) -> bytes:
-    """Return a message as it travels.
+    """Return a message in serialized form.
 
     Raises:
         TypeError: It is neither bytes nor a protobuf message.

@@ -122,7 +122,7 @@ class Sandbox:
             "created_at": self.created_at,
             "image": self.spec.image,
         }
-        if self._profile.handle_tells_failures:
+        if self._profile.handle_reports_failures:
             fields["error_code"] = self.error_code
             fields["error_message"] = self.error_message
             fields["state_changed_at"] = self.state_changed_at

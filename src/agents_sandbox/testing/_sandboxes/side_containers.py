@@ -104,7 +104,7 @@ class SideContainers:
             container = await self._start(sandbox, item)
         except DockerError as error:
             await self._background.step()
-            code = self._profile.dialect.not_started
+            code = self._profile.dialect.start_error_code
             sandbox.report(pb.SANDBOX_SERVICE_FAILED, item.name, code, str(error))
             return
         await self._background.step()
