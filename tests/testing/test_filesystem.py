@@ -1,4 +1,4 @@
-"""The folder that stands for the file system of a sandbox, and the paths that lead there."""
+"""The folder that replaces the file system of a sandbox, and the mapping of paths to it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def names(folder: Path) -> list[str]:
 
 
 class Host:
-    """A folder of the host, and sandboxes beside it."""
+    """A folder of the host, and sandboxes next to it."""
 
     def __init__(self, folder: Path) -> None:
         self.files = folder / "files"
@@ -105,7 +105,7 @@ def test_socket_is_connected_to_its_source(
     assert (host.files / target).is_socket()
 
 
-def test_copy_leaves_out_names_at_any_depth_and_paths(host: Host) -> None:
+def test_copy_excludes_names_at_any_depth_and_paths(host: Host) -> None:
     for name in ("a.txt", "b.log", "sub/b.log", "sub/c.txt", "sub/node_modules/x", "out/c.txt"):
         host.write(f"tree/{name}")
     host.build(copy(host.files / "tree", "/workspace", "node_modules", "*.log", "out/*.txt"))
@@ -162,7 +162,9 @@ def fifo(host: Host) -> None:
         (fifo, "copy source must hold files, directories and symlinks only: "),
     ],
 )
-def test_what_cannot_be_copied(host: Host, make: Callable[[Host], None], message: str) -> None:
+def test_files_that_cannot_be_copied(
+    host: Host, make: Callable[[Host], None], message: str
+) -> None:
     host.write("tree/sub/a")
     make(host)
     with pytest.raises(CannotPrepareError, match=f"^{message}{host.files}/tree/sub/ext$"):
@@ -170,7 +172,7 @@ def test_what_cannot_be_copied(host: Host, make: Callable[[Host], None], message
     host.build(copy(host.files / "tree", "/workspace", "ext"))
 
 
-def test_inner_targets_replace_what_outer_ones_brought(host: Host) -> None:
+def test_inner_targets_replace_files_of_outer_ones(host: Host) -> None:
     host.write("tree/lib/old")
     host.write("tree/file")
     host.build(
@@ -204,16 +206,16 @@ def test_inner_targets_replace_what_outer_ones_brought(host: Host) -> None:
     ],
     ids=["mount", "deep", "copy", "same"],
 )
-def test_nothing_is_laid_in_a_folder_of_the_host(
+def test_nothing_is_created_in_a_folder_of_the_host(
     host: Host, inner: Callable[[Path], pb.MountSpec | pb.CopySpec]
 ) -> None:
     host.write("tree/file")
-    with pytest.raises(CannotPrepareError, match=r"^target /mnt/.* is in a writable mount or"):
+    with pytest.raises(CannotPrepareError, match=r"^target '/mnt/.*' is in a writable mount or"):
         host.build(mount(host.files / "dir", "/mnt", writable=True), inner(host.files / "tree"))
     assert names(host.files / "dir") == ["hello.txt"]
 
 
-def test_nothing_is_laid_behind_a_link_that_was_copied(host: Host) -> None:
+def test_nothing_is_created_behind_a_copied_link(host: Host) -> None:
     host.write("tree/file")
     (host.files / "tree/link").symlink_to(host.files / "dir")
     with pytest.raises(CannotPrepareError, match="behind a symlink"):
@@ -230,14 +232,14 @@ def test_copy_does_not_write_through_a_link(host: Host) -> None:
     assert (host.files / "dir/hello.txt").read_text() == "hello"
 
 
-def test_source_around_the_sandboxes_is_not_copied_into_itself(host: Host) -> None:
+def test_source_that_contains_the_sandboxes_is_not_copied_into_itself(host: Host) -> None:
     source = host.files.parent
     host.build(mount(source, "/mnt"), copy(source, "/workspace"))
     for place in ("mnt", "workspace"):
         assert names(host.box / place) == ["files", "files/dir", "files/dir/hello.txt"]
 
 
-def test_home_is_known_by_its_short_name(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tilde_is_the_home_folder(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(host.files))
     made = host.build(pb.MountSpec(source="~/dir", target="~/data"))
     assert names(host.box / "home/agbox/data") == ["hello.txt"]
@@ -253,30 +255,30 @@ async def test_failed_build_leaves_nothing(host: Host) -> None:
     assert list(host.box.parent.iterdir()) == []
 
 
-async def test_removal_in_the_middle_of_a_build_finds_nothing(
+async def test_removal_during_a_build_removes_nothing(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runner = PassThroughRunner(host.box.parent, HostClock())
-    building, go_on = threading.Event(), threading.Event()
+    building, proceed = threading.Event(), threading.Event()
     build = FileSystem.build
 
     def slow_build(self: FileSystem) -> None:
         build(self)
         building.set()
-        assert go_on.wait(TIMEOUT)
+        assert proceed.wait(TIMEOUT)
 
     monkeypatch.setattr(FileSystem, "build", slow_build)
     prepared = asyncio.ensure_future(runner.prepare("box-1", Spec()))
     assert await asyncio.to_thread(building.wait, TIMEOUT)
     await runner.remove("box-1")
     assert names(host.box) == ["home", "home/agbox", "workspace"]
-    go_on.set()
+    proceed.set()
     await prepared
     await runner.remove("box-1")
     assert not host.box.exists()
 
 
-def test_removal_follows_no_links_and_minds_no_modes(host: Host) -> None:
+def test_removal_follows_no_links_and_ignores_modes(host: Host) -> None:
     host.write("dir/sub/file")
     made = host.build(
         mount(host.files / "dir", "/rw", writable=True), mount(host.files / "dir", "/ro")
@@ -326,7 +328,7 @@ def test_host_paths(host: Host, path: str, inside: bool) -> None:
         "$(pwd)/workspace */workspace [a]/workspace https://host/workspace -I/workspace",
     ],
 )
-def test_whole_paths_are_rewritten_wherever_they_are(host: Host, text: str) -> None:
+def test_whole_paths_are_rewritten_everywhere(host: Host, text: str) -> None:
     made = host.build(mount(host.files / "dir", "/mnt/y"), copy(host.files / "dir", "/mnt/y.d"))
     assert made.rewritten(text.replace("@", "")) == text.replace("@", str(host.box))
     assert made.rewritten(f"{host.box}/workspace/f") == f"{host.box}/workspace/f"

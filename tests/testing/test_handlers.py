@@ -1,4 +1,4 @@
-"""Handlers: functions of the test that stand for the process of an exec."""
+"""Handlers: functions of the test that replace the process of an exec."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ def test_none_is_success_and_the_default_folder_is_the_workspace(raw: Raw) -> No
 
 
 def test_plain_function_may_block(raw: Raw) -> None:
-    go_on = threading.Event()
-    raw.daemon.on_exec(["wait"]).call(lambda _: 0 if go_on.wait(TIMEOUT) else 1)
+    proceed = threading.Event()
+    raw.daemon.on_exec(["wait"]).call(lambda _: 0 if proceed.wait(TIMEOUT) else 1)
     raw.start("wait", exec_id="waiting")
     raw.start("true")
     assert raw.finished().state == pb.EXEC_STATE_FINISHED
     assert raw.exec("waiting").state == pb.EXEC_STATE_RUNNING
-    go_on.set()
+    proceed.set()
     assert raw.finished("waiting").exit_code == 0
 
 
@@ -116,7 +116,7 @@ def test_what_a_handler_raises_fails_the_exec_and_the_test(
         what = f"the handler of ('make',) raised {type(error).__name__}: {error}"
         assert outcome(raw.finished()) == ("FAILED", 0, what)
     assert caught.value is error
-    daemon.stop()  # once is enough
+    daemon.stop()  # does not raise it again
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_what_a_handler_raises_fails_the_exec_and_the_test(
         (256, ValueError, "must be in 0..255, not 256"),
     ],
 )
-def test_what_is_no_exit_code_is_an_error(
+def test_invalid_exit_code_is_an_error(
     result: object, error: type[Exception], message: str
 ) -> None:
     daemon = FakeDaemon()
@@ -157,14 +157,14 @@ async def test_first_error_is_raised_and_no_other_exception_is_replaced() -> Non
         daemon.on_exec(["first"]).call(failing(KeyError("first"), in_coroutine=False))  # type: ignore[arg-type]  # wrong on purpose
         daemon.on_exec(["second"]).call(failing(KeyError("second"), in_coroutine=True))  # type: ignore[arg-type]  # wrong on purpose
 
-        def play() -> None:
+        def run_both() -> None:
             with connected(daemon) as raw:
                 raw.ready()
                 for name in ("first", "second"):
                     raw.start(name, exec_id=name)
                     raw.finished(name)
 
-        await asyncio.to_thread(play)
+        await asyncio.to_thread(run_both)
 
     with pytest.raises(KeyError, match="first"):
         async with FakeDaemon() as daemon:
@@ -176,13 +176,13 @@ async def test_first_error_is_raised_and_no_other_exception_is_replaced() -> Non
 
 
 def test_function_outlives_its_sandbox_but_cannot_write(raw: Raw) -> None:
-    started, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+    started, proceed, ended = threading.Event(), threading.Event(), threading.Event()
 
     def handler(context: ExecContext) -> None:
         context.write_stdout("before")
         started.set()
-        go_on.wait(TIMEOUT)
-        with pytest.raises(BrokenPipeError, match="no longer running"):
+        proceed.wait(TIMEOUT)
+        with pytest.raises(BrokenPipeError, match="cannot write to stdout: the command"):
             context.write_stdout("after")
         ended.set()
 
@@ -191,28 +191,28 @@ def test_function_outlives_its_sandbox_but_cannot_write(raw: Raw) -> None:
     assert started.wait(TIMEOUT)
     raw(methods.DELETE_SANDBOX, sandbox_id="box-1")
     raw.wait_for(pb.SANDBOX_DELETED)
-    go_on.set()
+    proceed.set()
     assert ended.wait(TIMEOUT)
     assert raw.exec().exit_code == 137
     assert Path(answer.stdout_log_path).read_text() == "before"
 
 
 def test_function_outlives_the_daemon() -> None:
-    go_on, started = threading.Event(), threading.Event()
+    proceed, started = threading.Event(), threading.Event()
     threads: list[threading.Thread] = []
 
     def handler(_: ExecContext) -> None:
         threads.append(threading.current_thread())
         started.set()
-        go_on.wait(TIMEOUT)
+        proceed.wait(TIMEOUT)
 
     with FakeDaemon() as daemon, connected(daemon) as raw:
         raw.ready()
         daemon.on_exec(["make"]).call(handler)
         raw.start("make")
         assert started.wait(TIMEOUT)
-    go_on.set()
-    # It finds nobody to tell any more; what it raises would fail the test.
+    proceed.set()
+    # It cannot deliver its result; an error in its thread would fail the test.
     threads[0].join(TIMEOUT)
     assert not threads[0].is_alive()
 
@@ -236,13 +236,13 @@ def test_coroutine_is_cancelled_with_its_sandbox(raw: Raw) -> None:
     assert raw.exec().exit_code == 137
 
 
-def test_cancelled_exec_goes_on_writing(raw: Raw) -> None:
-    started, go_on, written = threading.Event(), threading.Event(), threading.Event()
+def test_cancelled_exec_continues_writing(raw: Raw) -> None:
+    started, proceed, written = threading.Event(), threading.Event(), threading.Event()
 
     def handler(context: ExecContext) -> None:
         context.write_stdout("before ")
         started.set()
-        go_on.wait(TIMEOUT)
+        proceed.wait(TIMEOUT)
         context.write_stdout("after")
         written.set()
 
@@ -250,7 +250,7 @@ def test_cancelled_exec_goes_on_writing(raw: Raw) -> None:
     answer = raw.start("make")
     assert started.wait(TIMEOUT)
     raw(methods.CANCEL_EXEC, exec_id="exec-1")
-    go_on.set()
+    proceed.set()
     assert written.wait(TIMEOUT)
     assert Path(answer.stdout_log_path).read_text() == "before after"
     assert outcome(raw.exec()) == ("CANCELLED", 0, "")

@@ -1,4 +1,4 @@
-"""Pass-through execs: real processes in a folder per sandbox."""
+"""Pass-through execs: real processes in one folder for each sandbox."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def fifo(tmp_path: Path) -> Iterator[Fifo]:
 
 
 class Fifo:
-    """Tells when a process speaks, and when the last one that could is dead."""
+    """Reports what processes write to it, and when the last writer has ended."""
 
     def __init__(self, path: Path) -> None:
         os.mkfifo(path)
@@ -46,9 +46,9 @@ class Fifo:
         os.close(self._fd)
 
     def read(self) -> bytes:
-        """Wait for bytes; none are the end."""
+        """Wait for data; empty: all writers have ended."""
         readable, _, _ = select.select([self._fd], [], [], TIMEOUT)
-        assert readable, "nothing was heard of the process"
+        assert readable, "no process wrote anything"
         return os.read(self._fd, 100)
 
 
@@ -63,7 +63,7 @@ def run(raw: Raw, *command: str, **fields: Any) -> tuple[pb.ExecStatus, str, str
     )
 
 
-def speak(fifo: Fifo, then: str) -> tuple[str, ...]:
+def hello_then(fifo: Fifo, then: str) -> tuple[str, ...]:
     return "sh", "-c", f'exec 3>"$0"; echo hello >&3; {then}', fifo.path
 
 
@@ -128,7 +128,7 @@ def test_missing_cwd(raw: Raw, cwd: str) -> None:
 @pytest.mark.parametrize(
     "fields", [{"command": ["a\0b"]}, {"command": ["true", "x" * 1_000_000]}], ids=["nul", "long"]
 )
-def test_what_the_system_refuses_to_start(raw: Raw, fields: dict[str, Any]) -> None:
+def test_command_that_the_system_refuses_to_start(raw: Raw, fields: dict[str, Any]) -> None:
     answer = raw.start(**fields)
     status = raw.finished()
     assert (status.state, status.exit_code) == (pb.EXEC_STATE_FAILED, 0)
@@ -136,7 +136,7 @@ def test_what_the_system_refuses_to_start(raw: Raw, fields: dict[str, Any]) -> N
     assert list(Path(answer.stdout_log_path).parent.iterdir()) == []
 
 
-def test_workspace_survives_a_stop_but_no_delete(raw: Raw) -> None:
+def test_workspace_survives_a_stop_but_not_a_delete(raw: Raw) -> None:
     run(raw, "sh", "-c", "echo kept > file")
     _, workspace, _ = run(raw, "pwd", "-P")
     raw(methods.STOP_SANDBOX, sandbox_id="box-1")
@@ -156,7 +156,7 @@ def test_sandbox_that_ran_nothing_is_deleted(raw: Raw) -> None:
 
 
 def test_cancel_leaves_the_process_running(raw: Raw, fifo: Fifo) -> None:
-    raw.start(*speak(fifo, 'while [ ! -e go ]; do sleep 0.01; done; echo "still here" >&3'))
+    raw.start(*hello_then(fifo, 'while [ ! -e go ]; do sleep 0.01; done; echo "still here" >&3'))
     assert fifo.read() == b"hello\n"
     raw(methods.CANCEL_EXEC, exec_id="exec-1")
     assert raw.exec().state == pb.EXEC_STATE_CANCELLED
@@ -177,7 +177,7 @@ def test_cancel_leaves_the_process_running(raw: Raw, fifo: Fifo) -> None:
 def test_whole_process_group_is_killed(
     raw: Raw, fifo: Fifo, method: methods.Method[Any, Any], last: pb.EventType
 ) -> None:
-    raw.start(*speak(fifo, "sleep 3600 & sleep 3600"))
+    raw.start(*hello_then(fifo, "sleep 3600 & sleep 3600"))
     assert fifo.read() == b"hello\n"
     raw(method, sandbox_id="box-1")
     raw.wait_for(last)
@@ -186,7 +186,7 @@ def test_whole_process_group_is_killed(
 
 
 def test_process_left_behind_is_killed(raw: Raw, fifo: Fifo) -> None:
-    # Its group is all that tells whose it is.
+    # Only its process group shows whose it is: `env -i` removes the mark.
     job = 'env -i sh -c "echo \\$$ >&3; exec sleep 3600"'
     raw.start("sh", "-c", f"{job} 3>{fifo.path} &")
     assert raw.finished().state == pb.EXEC_STATE_FINISHED
@@ -200,14 +200,14 @@ def test_process_left_behind_is_killed(raw: Raw, fifo: Fifo) -> None:
 def test_stop_of_the_daemon_kills_everything(fifo: Fifo, cancelled: bool) -> None:
     with FakeDaemon(exec_mode="passthrough") as daemon, connected(daemon) as raw:
         raw.ready()
-        raw.start(*speak(fifo, "sleep 3600 & sleep 3600"))
+        raw.start(*hello_then(fifo, "sleep 3600 & sleep 3600"))
         assert fifo.read() == b"hello\n"
         if cancelled:
             raw(methods.CANCEL_EXEC, exec_id="exec-1")
     assert fifo.read() == b""
 
 
-def test_process_of_another_user_holds_up_nothing(
+def test_process_of_another_user_does_not_block_a_delete(
     fifo: Fifo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def not_ours(*_: object) -> None:
@@ -216,20 +216,20 @@ def test_process_of_another_user_holds_up_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(os, "killpg", not_ours)
         patch.setattr(os, "kill", not_ours)
-        patch.setattr(passthrough, "_PATIENCE", 0)
+        patch.setattr(passthrough, "_KILL_TIMEOUT", 0)
         with FakeDaemon(exec_mode="passthrough") as daemon, connected(daemon) as raw:
             raw.ready()
-            raw.start(*speak(fifo, "echo $$ >&3; exec sleep 3600"))
-            said = fifo.read()
-            while said.count(b"\n") < 2:
-                said += fifo.read()
+            raw.start(*hello_then(fifo, "echo $$ >&3; exec sleep 3600"))
+            written = fifo.read()
+            while written.count(b"\n") < 2:
+                written += fifo.read()
             raw(methods.DELETE_SANDBOX, sandbox_id="box-1")
             raw.wait_for(pb.SANDBOX_DELETED)
-    pid = int(said.split()[1])
+    pid = int(written.split()[1])
     (watcher,) = (t for t in threading.enumerate() if t.name == f"fake-agboxd-exec-{pid}")
     os.kill(pid, signal.SIGKILL)
     assert fifo.read() == b""
-    # It finds nobody to tell any more; what it raises would fail the test.
+    # It cannot deliver its result; an error in its thread would fail the test.
     watcher.join(TIMEOUT)
     assert not watcher.is_alive()
 
@@ -238,7 +238,7 @@ def test_process_of_another_user_holds_up_nothing(
 def test_reused_process_number_is_left_alone(
     raw: Raw, fifo: Fifo, monkeypatch: pytest.MonkeyPatch, error: type[OSError] | None
 ) -> None:
-    raw.start(*speak(fifo, "sleep 3600 &"))
+    raw.start(*hello_then(fifo, "sleep 3600 &"))
     raw.finished()
     assert fifo.read() == b"hello\n"
     killed: list[int] = []
@@ -255,7 +255,7 @@ def test_reused_process_number_is_left_alone(
     assert killed == []
 
 
-def test_what_left_its_process_group_is_found_and_killed(raw: Raw, fifo: Fifo) -> None:
+def test_process_that_left_its_group_is_found_and_killed(raw: Raw, fifo: Fifo) -> None:
     raw.start("sh", "-c", f"setsid sh -c 'echo $0 >&3; exec sleep 3600' 3>{fifo.path} & exit 0")
     assert raw.finished().exit_code == 0
     assert fifo.read() == b"sh\n"
@@ -273,9 +273,9 @@ def test_what_left_its_process_group_is_found_and_killed(raw: Raw, fifo: Fifo) -
     assert raw.daemon._runner.running() == []
 
 
-def test_running_tells_what_a_cancel_left(raw: Raw, fifo: Fifo) -> None:
+def test_running_lists_processes_of_cancelled_execs(raw: Raw, fifo: Fifo) -> None:
     assert raw.daemon._runner.running() == []
-    command = speak(fifo, "sleep 3600")
+    command = hello_then(fifo, "sleep 3600")
     raw.start(*command)
     assert fifo.read() == b"hello\n"
     raw(methods.CANCEL_EXEC, exec_id="exec-1")
@@ -371,18 +371,18 @@ def test_files_survive_a_stop_and_the_hosts_survive_a_delete(raw: Raw, tmp_path:
     ]
     raw.ready("cycle", mounts=mounts)
 
-    def play(exec_id: str, *command: str) -> str:
+    def output(exec_id: str, *command: str) -> str:
         answer = raw.start(*command, sandbox_id="cycle", exec_id=exec_id)
         raw.finished(exec_id, "cycle")
         return Path(answer.stdout_log_path).read_text()
 
-    play("exec-1", "sh", "-c", "echo kept > /workspace/f; ln -s /mnt/rw /workspace/link")
+    output("exec-1", "sh", "-c", "echo kept > /workspace/f; ln -s /mnt/rw /workspace/link")
     raw(methods.STOP_SANDBOX, sandbox_id="cycle")
     raw.wait_for(pb.SANDBOX_STOPPED, "cycle")
     raw(methods.RESUME_SANDBOX, sandbox_id="cycle")
     raw.wait_for(pb.SANDBOX_READY, "cycle", count=2)
-    assert play("exec-2", "cat", "/workspace/f") == "kept\n"
-    folder = Path(play("exec-3", "sh", "-c", "echo /workspace").strip()).parent
+    assert output("exec-2", "cat", "/workspace/f") == "kept\n"
+    folder = Path(output("exec-3", "sh", "-c", "echo /workspace").strip()).parent
     assert folder.is_dir()
     raw(methods.DELETE_SANDBOX, sandbox_id="cycle")
     raw.wait_for(pb.SANDBOX_DELETED, "cycle")
@@ -390,7 +390,7 @@ def test_files_survive_a_stop_and_the_hosts_survive_a_delete(raw: Raw, tmp_path:
     assert (source / "hello.txt").read_text() == "hello-from-mount\n"
 
 
-def test_mount_that_does_not_fit_fails_the_create(raw: Raw, tmp_path: Path) -> None:
+def test_mount_inside_a_writable_mount_fails_the_create(raw: Raw, tmp_path: Path) -> None:
     outer = fixtures(tmp_path)
     mounts = [
         pb.MountSpec(source=f"{outer}/tree", target="/mnt", writable=True),
@@ -400,11 +400,11 @@ def test_mount_that_does_not_fit_fails_the_create(raw: Raw, tmp_path: Path) -> N
     raw.wait_for(pb.SANDBOX_FAILED, "bad-box")
     failed = raw.get("bad-box")
     assert failed.error_code == "SANDBOX_CREATE_FAILED"
-    assert failed.error_message.startswith("target /mnt/inner is in a writable mount")
+    assert failed.error_message.startswith("target '/mnt/inner' is in a writable mount")
     assert not (outer / "tree" / "inner").exists()
 
 
-def test_pretended_source_is_an_empty_folder() -> None:
+def test_source_that_counts_as_existing_is_an_empty_folder() -> None:
     with (
         FakeDaemon(exec_mode="passthrough", host_paths=["/srv/data"]) as daemon,
         connected(daemon) as raw,
@@ -417,13 +417,13 @@ def test_pretended_source_is_an_empty_folder() -> None:
         assert stdout.split() == ["4"]
 
 
-def test_what_forks_while_it_is_killed_is_killed_too(
+def test_child_forked_during_a_kill_is_killed_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stray(pid: int) -> strays.Stray:
         return strays.Stray(pid, "box-1", "exec-1", ())
 
-    # What was killed is there until it is reaped.
+    # A killed process is visible until it is reaped.
     sightings = iter([[stray(1001)], [stray(1001), stray(1002)], [stray(1001), stray(1002)]])
     killed: list[int] = []
     monkeypatch.setattr(strays, "find_strays", lambda _: next(sightings))
@@ -432,7 +432,7 @@ def test_what_forks_while_it_is_killed_is_killed_too(
     assert killed == [1001, 1002]
 
 
-def test_a_command_that_cannot_be_waited_for_does_not_stay(
+def test_command_that_cannot_be_waited_for_is_killed(
     raw: Raw, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""Scripts: their steps in time, which of them counts, and those that nobody used."""
+"""Scripts: their steps, which of them applies, and those that are unused."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .raw import Raw, connected
 
 
 class Stage:
-    """Plays scripts with a clock that stands still, and looks at the logs meanwhile."""
+    """Runs scripts with a clock that does not wait, and reads the logs at each sleep."""
 
     def __init__(self, folder: Path) -> None:
         self.scripts = Scripts()
@@ -55,7 +55,7 @@ def stage(tmp_path: Path) -> Stage:
     return Stage(tmp_path)
 
 
-async def test_steps_happen_in_order_and_are_seen_at_once(stage: Stage) -> None:
+async def test_steps_happen_in_order_and_are_visible_immediately(stage: Stage) -> None:
     script = stage.scripts.on_exec(["make"], "here")
     script.stdout("a").after(1).exit(3).stderr("oops").stdout("b").after(2).stdout("c")
     assert await stage.run("make") == 3
@@ -69,7 +69,7 @@ async def test_wait_at_the_end_comes_before_the_end(stage: Stage) -> None:
     assert stage.seen == [(5, "", "")]
 
 
-async def test_last_word_about_the_end_counts(stage: Stage) -> None:
+async def test_last_call_decides_the_end(stage: Stage) -> None:
     script = stage.scripts.on_exec(["make"], "here").never().exit(4)
     assert await stage.run("make") == 4
     assert await stage.runner.process_for(stage.command("make")).run() == 4
@@ -77,7 +77,6 @@ async def test_last_word_about_the_end_counts(stage: Stage) -> None:
     assert await stage.run("make") == 5
     script.never()
     endless = asyncio.ensure_future(stage.run("make"))
-    # Turns of the loop, not time.
     for _ in range(3):
         await asyncio.sleep(0)  # a turn of the loop, not time
     assert not endless.done()
@@ -108,13 +107,13 @@ async def test_command_keeps_the_script_that_it_was_accepted_with(stage: Stage) 
     assert stage.written() == ("old", "")
 
 
-async def test_script_counts_as_many_times_as_it_says(stage: Stage) -> None:
+async def test_script_applies_as_many_times_as_planned(stage: Stage) -> None:
     stage.scripts.on_exec(["make"], "here").exit(1)
     stage.scripts.on_exec(["make"], "here").exit(2).times(2)
     assert [await stage.run("make") for _ in range(4)] == [2, 2, 1, 1]
 
 
-async def test_unused_scripts_are_named(stage: Stage) -> None:
+async def test_unused_scripts_are_reported(stage: Stage) -> None:
     stage.scripts.on_exec(["make", "all"], "file:1")
     stage.scripts.on_exec(["ls"], "file:2").times(3)
     stage.scripts.on_exec(["ls", "-l"], "file:3").times(1)
@@ -127,9 +126,15 @@ async def test_unused_scripts_are_named(stage: Stage) -> None:
     ]
 
 
+def test_long_argv_is_shortened_in_messages(daemon: FakeDaemon) -> None:
+    daemon.on_exec(["x" * 1000])
+    (message,) = daemon._scripts.unused()
+    assert message.startswith(f"on_exec(('{'x' * 298}... (1005 characters)) at ")
+
+
 def test_place_of_a_script_is_the_test(daemon: FakeDaemon) -> None:
     daemon.on_exec(["ls"])
-    exec("daemon.on_exec(['pwd'])", {"daemon": daemon})  # no module has this code
+    exec("daemon.on_exec(['pwd'])", {"daemon": daemon})  # code without a module
     here, nowhere = daemon._scripts.unused()
     assert here.startswith(f"on_exec(('ls',)) at {__file__}:")
     assert nowhere == "on_exec(('pwd',)) at <string>:1: never used"
@@ -142,7 +147,7 @@ async def test_command_without_log_files(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(
-    ("say", "error", "message"),
+    ("call", "error", "message"),
     [
         (lambda script: script.stdout(5), TypeError, "data must be str or bytes, not 5"),
         (lambda script: script.stderr(None), TypeError, "data must be str or bytes, not None"),
@@ -157,15 +162,15 @@ async def test_command_without_log_files(stage: Stage) -> None:
         (lambda script: script.call(3), TypeError, "handler must be callable: 3"),
         (lambda script: script.fail(3), TypeError, "message must be a string, not 3"),
         (lambda script: script.fail(""), ValueError, "message must not be empty: ''"),
-        (lambda script: script.stdout("x").fail("no"), ValueError, r"fail\(\) goes with neither"),
-        (lambda script: script.fail("no").stderr("x"), ValueError, r"fail\(\) goes with neither"),
+        (lambda script: script.stdout("x").fail("no"), ValueError, r"fail\(\) cannot be combined"),
+        (lambda script: script.fail("no").stderr("x"), ValueError, r"fail\(\) cannot be combined"),
     ],
 )
-def test_nonsense_is_refused(
-    daemon: FakeDaemon, say: Callable[[Any], object], error: type[Exception], message: str
+def test_invalid_script_is_refused(
+    daemon: FakeDaemon, call: Callable[[Any], object], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
-        say(daemon.on_exec(["ls"]))
+        call(daemon.on_exec(["ls"]))
 
 
 @pytest.mark.parametrize(
@@ -177,24 +182,26 @@ def test_nonsense_is_refused(
         ([], ValueError, r"match must not be an empty argv: \[\]"),
     ],
 )
-def test_what_matches_no_command_is_refused(
+def test_invalid_match_is_refused(
     daemon: FakeDaemon, match: Any, error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
         daemon.on_exec(match)
 
 
-def test_script_goes_before_the_real_command() -> None:
+def test_script_takes_precedence_over_the_real_command() -> None:
     with FakeDaemon(exec_mode="passthrough") as daemon, connected(daemon) as raw:
         raw.ready()
-        daemon.on_exec(["sh", "-c", "echo real"]).stdout("played\n").exit(7).times(1)
-        answers = [raw.start("sh", "-c", "echo real", exec_id=name) for name in ("played", "real")]
+        daemon.on_exec(["sh", "-c", "echo real"]).stdout("scripted\n").exit(7).times(1)
+        answers = [
+            raw.start("sh", "-c", "echo real", exec_id=name) for name in ("scripted", "real")
+        ]
         assert [raw.finished(answer.exec_id).exit_code for answer in answers] == [7, 0]
         written = [Path(answer.stdout_log_path).read_text() for answer in answers]
-        assert written == ["played\n", "real\n"]
+        assert written == ["scripted\n", "real\n"]
 
 
-def test_cancelled_script_is_no_leak_and_ends_with_its_sandbox(raw: Raw) -> None:
+def test_cancelled_script_is_not_a_leak_and_ends_with_its_sandbox(raw: Raw) -> None:
     raw.ready()
     raw.daemon.on_exec(["sleep"]).stdout("on").never()
     with raw.daemon.paused() as pause:
@@ -202,6 +209,6 @@ def test_cancelled_script_is_no_leak_and_ends_with_its_sandbox(raw: Raw) -> None
         pause.step()
     raw(methods.CANCEL_EXEC, exec_id="exec-1")
     assert Path(answer.stdout_log_path).read_text() == "on"
-    raw.daemon.assert_no_leaks(execs=True)  # no process of this host plays a script
+    raw.daemon.assert_no_leaks(execs=True)  # a script has no process on this host
     raw(methods.DELETE_SANDBOX, sandbox_id="box-1")
     raw.wait_for(pb.SANDBOX_DELETED)

@@ -1,4 +1,4 @@
-"""Blocking functions beside an event loop."""
+"""Blocking functions next to an event loop."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from agents_sandbox.testing._commands.threads import in_thread
 from .raw import TIMEOUT
 
 
-async def test_result_that_nobody_wants_any_more_is_dropped() -> None:
-    trouble: list[object] = []
+async def test_result_of_a_cancelled_call_is_dropped() -> None:
+    errors: list[object] = []
     loop = asyncio.get_running_loop()
-    loop.set_exception_handler(lambda _, context: trouble.append(context))
-    started, go_on = threading.Event(), threading.Event()
+    loop.set_exception_handler(lambda _, context: errors.append(context))
+    started, proceed = threading.Event(), threading.Event()
     threads: list[threading.Thread] = []
 
     def work() -> int:
         threads.append(threading.current_thread())
         started.set()
-        go_on.wait(TIMEOUT)
+        proceed.wait(TIMEOUT)
         return 1
 
     def join() -> bool:
@@ -28,9 +28,9 @@ async def test_result_that_nobody_wants_any_more_is_dropped() -> None:
         threads[0].join(TIMEOUT)
         return not threads[0].is_alive()
 
-    unwanted = in_thread(work, "worker")
-    unwanted.cancel()
-    go_on.set()
+    cancelled = in_thread(work, "worker")
+    cancelled.cancel()
+    proceed.set()
     assert await in_thread(join, "joiner")
     assert threads[0].name == "worker"
-    assert trouble == []
+    assert errors == []

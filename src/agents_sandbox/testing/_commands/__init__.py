@@ -1,1 +1,1 @@
-"""What stands for running a command: scripts of the test, or processes of the host."""
+"""How the fake daemon runs commands: as scripts, as functions of the test, or on the host."""

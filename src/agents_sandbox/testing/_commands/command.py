@@ -1,4 +1,4 @@
-"""Commands in the primary container of a sandbox, and what stands for running them."""
+"""Commands in the primary container of a sandbox, and the interfaces for running them."""
 
 from __future__ import annotations
 
@@ -10,56 +10,67 @@ from pathlib import Path
 from .._protocol.spec import Spec
 
 KILLED = 128 + 9
-"""The exit code of what a stop or a delete kills."""
+"""The exit code of a command that a stop or a delete killed."""
+
+# A message has to stay readable, whatever the test passed.
+_SHOWN_CHARACTERS = 300
 
 
 class CommandError(Exception):
-    """A command came to an end without an exit code."""
+    """A command ended without an exit code."""
 
 
 class CannotStartError(CommandError):
-    """The process could not even be started."""
+    """The process could not be started."""
 
 
 class CannotPrepareError(Exception):
-    """The files of a sandbox could not be laid out."""
+    """The files of a sandbox could not be created."""
 
 
 @dataclass(frozen=True, eq=False)
 class Command:
-    """One command, be it an exec or a hook."""
+    """One command: an exec or a hook."""
 
     sandbox_id: str
     spec: Spec
     """What the sandbox was created with."""
     argv: tuple[str, ...]
     cwd: str = ""
-    """As it was asked for; empty for the container's own."""
+    """The requested directory; empty: the container's default."""
     env: Mapping[str, str] = field(default_factory=dict)
-    """On top of the sandbox's own."""
+    """Added to the sandbox's environment."""
     stdout_path: Path | None = None
-    """Where the output goes; None loses it."""
+    """The log file; None: the output is discarded."""
     stderr_path: Path | None = None
     exec_id: str = ""
     """Empty for a hook."""
 
     @property
     def full_env(self) -> dict[str, str]:
-        """The sandbox's own environment, overridden key by key."""
+        """The sandbox's environment, overridden key by key."""
         return {**self.spec.envs, **self.env}
 
     def __str__(self) -> str:
-        return described(self.sandbox_id, self.exec_id, self.argv)
+        return describe_command(self.sandbox_id, self.exec_id, self.argv)
 
 
-def described(sandbox_id: str, exec_id: str, argv: tuple[str, ...]) -> str:
-    """One line about a command, for those who look for what is left."""
+def describe_command(sandbox_id: str, exec_id: str, argv: tuple[str, ...]) -> str:
+    """Describe a command in one line, for reports of leaks."""
     kind = f"exec {exec_id}" if exec_id else "hook"
-    return f"{kind} in sandbox {sandbox_id}: {argv!r}"
+    return f"{kind} in sandbox {sandbox_id}: {shown(argv)}"
+
+
+def shown(value: object) -> str:
+    """Quote a value for a message; long ones are shortened."""
+    quoted = repr(value)
+    if len(quoted) <= _SHOWN_CHARACTERS:
+        return quoted
+    return f"{quoted[:_SHOWN_CHARACTERS]}... ({len(quoted)} characters)"
 
 
 class Process(ABC):
-    """What stands for the process of one command."""
+    """Takes the place of the process of one command."""
 
     @abstractmethod
     async def run(self) -> int:
@@ -72,14 +83,14 @@ class Process(ABC):
 
 
 class Runner(ABC):
-    """What executes commands."""
+    """Runs commands."""
 
     @abstractmethod
     async def prepare(self, sandbox_id: str, spec: Spec) -> None:
-        """Lay out the files of a sandbox whose container is made.
+        """Create the files of a sandbox whose container was created.
 
         Raises:
-            CannotPrepareError: That failed; nothing of it is left.
+            CannotPrepareError: It failed; no files are left.
         """
 
     @abstractmethod
@@ -92,11 +103,11 @@ class Runner(ABC):
 
     @abstractmethod
     async def remove(self, sandbox_id: str) -> None:
-        """Remove the files of a deleted sandbox, processes first; the logs stay."""
+        """Kill the processes of a deleted sandbox and remove its files, but not its logs."""
 
     @abstractmethod
     def running(self) -> list[str]:
-        """What still runs, one line each; also what goes on although it was cancelled."""
+        """One line for each running process, including those of cancelled execs."""
 
     @abstractmethod
     async def aclose(self) -> None:
@@ -104,7 +115,7 @@ class Runner(ABC):
 
 
 def bad_cwd(cwd: str, why: str) -> CannotStartError:
-    """Docker's complaint about a working directory."""
+    """Docker's error for a bad working directory."""
     return CannotStartError(
         "Error response from daemon: OCI runtime exec failed: exec failed: unable to start "
         f'container process: chdir to cwd ("{cwd}") set in config.json failed: {why}: unknown'

@@ -1,4 +1,4 @@
-"""Trees of files, copied so that neither what is copied nor what links lead to is touched."""
+"""Copies of file trees that change neither their source nor the targets of symlinks."""
 
 from __future__ import annotations
 
@@ -12,49 +12,51 @@ from pathlib import Path
 from .._host.folders import remove_tree
 from .command import CannotPrepareError
 
-_LayOther = Callable[[Path, Path], None]
+_CopyOther = Callable[[Path, Path], None]
 
 
-def bind_read_only(source: Path, place: Path, leave_out: Path) -> None:
-    """Stand in for a read-only mount: a copy, so that nothing can happen to the source.
+def bind_read_only(source: Path, place: Path, excluded_path: Path) -> None:
+    """Replace a read-only mount by a copy, so that the source cannot change.
 
-    Symlinks stay as they are. What cannot be copied, such as a socket, is linked to.
+    Symlinks are kept. Files that cannot be copied, such as sockets, become links to the source.
 
     Args:
         source: What is mounted.
-        place: Where it is to be; what is there is replaced.
-        leave_out: What is not copied: the place may lie in the source.
+        place: Where to put it; replaces what is there.
+        excluded_path: A path to skip, because the place can be inside the source.
     """
 
-    def lay_other(original: Path, copied: Path) -> None:
+    def copy_other(original: Path, copied: Path) -> None:
         link = original.is_symlink()
         copied.symlink_to(original.readlink() if link else original)
 
-    _copy(source, place, lambda path: path == leave_out, lay_other)
+    _copy(source, place, lambda path: path == excluded_path, copy_other)
 
 
-def copy_into(source: Path, place: Path, exclude_patterns: Sequence[str], leave_out: Path) -> None:
-    """Copy a file, or add what is in a folder to another one.
+def copy_into(
+    source: Path, place: Path, exclude_patterns: Sequence[str], excluded_path: Path
+) -> None:
+    """Copy a file, or merge one folder into another.
 
     Args:
-        source: What is copied.
-        place: Where it is to be.
-        exclude_patterns: What is left out, in shell syntax: names at any depth, or paths
-            below the source.
-        leave_out: What is not copied: the place may lie in the source.
+        source: What to copy.
+        place: Where to put it.
+        exclude_patterns: What to skip, in shell syntax: names at any depth, or paths relative
+            to the source.
+        excluded_path: A path to skip, because the place can be inside the source.
 
     Raises:
-        CannotPrepareError: The source has a symlink that leads out of it, or a socket, a
+        CannotPrepareError: The source contains a symlink that points outside, or a socket, a
             pipe or a device.
     """
 
     def excluded(path: Path) -> bool:
         names = (path.name, str(path.relative_to(source)))
-        return path == leave_out or any(
+        return path == excluded_path or any(
             fnmatchcase(name, pattern) for name in names for pattern in exclude_patterns
         )
 
-    def lay_other(original: Path, copied: Path) -> None:
+    def copy_other(original: Path, copied: Path) -> None:
         if not original.is_symlink():
             raise CannotPrepareError(
                 f"copy source must hold files, directories and symlinks only: {original}"
@@ -66,16 +68,16 @@ def copy_into(source: Path, place: Path, exclude_patterns: Sequence[str], leave_
             )
         copied.symlink_to(target)
 
-    _copy(source, place, excluded, lay_other)
+    _copy(source, place, excluded, copy_other)
 
 
 def is_within(path: Path, folder: Path) -> bool:
-    """Whether a path, all symlinks followed, is that of a folder or of something in it."""
+    """Return whether a path is in a folder, or is the folder, after following all symlinks."""
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 def _copy(
-    source: Path, place: Path, leave_out: Callable[[Path], bool], lay_other: _LayOther
+    source: Path, place: Path, excluded: Callable[[Path], bool], copy_other: _CopyOther
 ) -> None:
     mode = source.lstat().st_mode
     if not stat.S_ISDIR(mode):
@@ -83,19 +85,19 @@ def _copy(
         if stat.S_ISREG(mode):
             shutil.copy2(source, place)
         else:
-            lay_other(source, place)
+            copy_other(source, place)
         return
     if place.is_symlink() or not place.is_dir():
         clear(place)
         place.mkdir()
     place.chmod(stat.S_IMODE(mode) | stat.S_IRWXU)
     for child in source.iterdir():
-        if not leave_out(child):
-            _copy(child, place / child.name, leave_out, lay_other)
+        if not excluded(child):
+            _copy(child, place / child.name, excluded, copy_other)
 
 
 def clear(place: Path) -> None:
-    """Remove whatever is at a place, be it nothing."""
+    """Remove what is at a place, if anything."""
     if place.is_dir() and not place.is_symlink():
         remove_tree(place)
     else:
@@ -103,7 +105,7 @@ def clear(place: Path) -> None:
 
 
 def write_protect(place: Path) -> None:
-    """Take the write permission from everybody, for all that is not behind a symlink."""
+    """Remove all write permissions from a tree, without following symlinks."""
     if place.is_symlink():
         return
     if place.is_dir():

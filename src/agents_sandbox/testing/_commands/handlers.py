@@ -1,4 +1,4 @@
-"""Functions of a test that stand for the process of an exec."""
+"""Functions of a test that replace the process of an exec."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Literal, TypeAlias
 from .._checks import check_type
 from .._protocol.spec import WORKSPACE
 from .._time.clock import Sleep
-from .command import Command, CommandError
+from .command import Command, CommandError, shown
 from .logs import append_to_log, open_log
 from .threads import in_thread
 
 
 class HandlerError(CommandError):
-    """A handler raised, or returned what is no exit code; that is the cause."""
+    """A handler raised, or returned no valid exit code; the cause is that error."""
 
 
 class Output:
-    """Both outputs of a command that no process of the host writes."""
+    """Both outputs of a command that does not run on the host."""
 
     def __init__(self, command: Command) -> None:
         self._paths = {"stdout": command.stdout_path, "stderr": command.stderr_path}
@@ -29,30 +29,30 @@ class Output:
             open_log(path).close()
 
     def write(self, stream: Literal["stdout", "stderr"], data: bytes) -> None:
-        """Write at once.
+        """Write immediately.
 
         Raises:
-            BrokenPipeError: The command came to an end.
+            BrokenPipeError: The command has ended.
         """
         if self._closed:
-            raise BrokenPipeError("the command is no longer running")
-        # Opened anew each time: thousands of commands can be running.
+            raise BrokenPipeError(f"cannot write to {stream}: the command is no longer running")
+        # Opened for each write: with thousands of commands, open files would run out.
         append_to_log(self._paths[stream], data)
 
     def close(self) -> None:
-        """The command came to an end."""
+        """Refuse further writes: the command has ended."""
         self._closed = True
 
 
 class ExecContext:
-    """What a handler knows and can do. Made by the fake daemon.
+    """What a handler knows about its exec and can do. The fake daemon makes it.
 
     Attributes:
-        sandbox_id: The sandbox in which it runs.
-        exec_id: Which exec it is; empty for a hook.
+        sandbox_id: The sandbox of the exec.
+        exec_id: The id of the exec; empty for a hook.
         argv: The command.
         cwd: The working directory, absolute.
-        env: The environment of the sandbox, overridden key by key by that of the exec.
+        env: The environment of the sandbox, overridden key by key by the exec's.
     """
 
     def __init__(self, command: Command, output: Output, sleep: Sleep) -> None:
@@ -65,55 +65,55 @@ class ExecContext:
         self._sleep = sleep
 
     def write_stdout(self, data: str | bytes) -> None:
-        """Write to stdout; whoever follows the log sees it at once.
+        """Write to stdout; readers of the log see it immediately.
 
         Args:
-            data: What to write; text is UTF-8.
+            data: What to write; text is encoded as UTF-8.
 
         Raises:
-            BrokenPipeError: The exec was killed with its sandbox.
-            TypeError: It is neither text nor bytes.
+            BrokenPipeError: The exec has ended, for example because its sandbox was stopped.
+            TypeError: The data is neither text nor bytes.
         """
         self._output.write("stdout", as_bytes(data))
 
     def write_stderr(self, data: str | bytes) -> None:
-        """Write to stderr; whoever follows the log sees it at once.
+        """Write to stderr; readers of the log see it immediately.
 
         Args:
-            data: What to write; text is UTF-8.
+            data: What to write; text is encoded as UTF-8.
 
         Raises:
-            BrokenPipeError: The exec was killed with its sandbox.
-            TypeError: It is neither text nor bytes.
+            BrokenPipeError: The exec has ended, for example because its sandbox was stopped.
+            TypeError: The data is neither text nor bytes.
         """
         self._output.write("stderr", as_bytes(data))
 
     async def sleep(self, seconds: float) -> None:
-        """Wait by the daemon's clock; for coroutine functions.
+        """Wait on the daemon's clock; for coroutine functions.
 
         Args:
-            seconds: How long.
+            seconds: How long to wait.
         """
         await self._sleep(seconds)
 
 
 ExecHandler: TypeAlias = Callable[[ExecContext], "int | Awaitable[int | None] | None"]
-"""Stands for a process: is given an `ExecContext` and returns the exit code, None for 0."""
+"""Replaces a process: takes an `ExecContext` and returns the exit code, or None for 0."""
 
 
 async def run_handler(handler: ExecHandler, context: ExecContext) -> int:
-    """Let a handler be a process.
+    """Run a handler in place of a process and return the exit code.
 
     Raises:
-        HandlerError: It raised, or returned what is no exit code.
+        HandlerError: It raised, or returned no valid exit code.
     """
     try:
         return _exit_code(await _result(handler, context))
     except asyncio.CancelledError:
         raise
-    except BaseException as error:  # what pytest.fail() raises is no Exception
+    except BaseException as error:  # pytest.fail() raises no Exception
         what = f"{type(error).__name__}: {error}"
-        raise HandlerError(f"the handler of {context.argv!r} raised {what}") from error
+        raise HandlerError(f"the handler of {shown(context.argv)} raised {what}") from error
 
 
 async def _result(handler: ExecHandler, context: ExecContext) -> object:
@@ -136,15 +136,15 @@ def _exit_code(result: object) -> int:
     if result is None:
         return 0
     if isinstance(result, bool) or not isinstance(result, int):
-        raise TypeError(f"a handler must return an exit code or None, not {result!r}")
+        raise TypeError(f"a handler must return an exit code or None, not {shown(result)}")
     return checked_exit_code(result)
 
 
 def checked_exit_code(code: int) -> int:
-    """Return an exit code.
+    """Check an exit code and return it.
 
     Raises:
-        TypeError: It is no integer.
+        TypeError: It is not an integer.
         ValueError: It is not in 0..255.
     """
     check_type("exit code", code, int, "an integer")
@@ -154,10 +154,10 @@ def checked_exit_code(code: int) -> int:
 
 
 def as_bytes(data: str | bytes) -> bytes:
-    """What is written; text is UTF-8.
+    """Encode what is to be written; text as UTF-8.
 
     Raises:
-        TypeError: It is neither text nor bytes.
+        TypeError: The data is neither text nor bytes.
     """
     if isinstance(data, str):
         return data.encode()

@@ -10,18 +10,18 @@ _FLAGS = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def log_folder(root: Path, sandbox_id: str) -> Path:
-    """Where the logs of all execs of a sandbox go."""
+    """The folder of the logs of all execs of a sandbox."""
     return root / sandbox_id
 
 
 def log_paths(root: Path, sandbox_id: str, exec_id: str) -> tuple[Path, Path]:
-    """Where stdout and stderr of an exec go, in this order."""
+    """The paths of the stdout and stderr logs of an exec, in this order."""
     folder = log_folder(root, sandbox_id)
     return folder / f"{exec_id}.stdout.log", folder / f"{exec_id}.stderr.log"
 
 
 def open_log(path: Path | None) -> BinaryIO:
-    """Create a log file, private to the user, and open it for writing; None loses it all."""
+    """Create a log file, private to the user, and open it for writing; None discards."""
     if path is None:
         path, flags = Path(os.devnull), _FLAGS
     else:
@@ -30,13 +30,13 @@ def open_log(path: Path | None) -> BinaryIO:
 
 
 def append_to_log(path: Path | None, data: bytes) -> None:
-    """Add to a log file that exists; whoever follows it sees that at once."""
+    """Append to an existing log file; readers see the data immediately."""
     if path is not None:
         with os.fdopen(os.open(path, _FLAGS | os.O_APPEND), "wb") as log:
             log.write(data)
 
 
 def remove_log(path: Path | None) -> None:
-    """Remove the log file of a process that could not be started after all."""
+    """Remove the log file of a process that could not be started."""
     if path is not None:
         path.unlink()

@@ -1,4 +1,4 @@
-"""What a test says about commands: `on_exec(...)` and the script it fills in."""
+"""Scripts of a test for commands: `on_exec(...)` and the script that it returns."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from .._checks import check_count, check_seconds, check_type
+from .command import shown
 from .handlers import ExecHandler, as_bytes, checked_exit_code
 
 ExecMatch = Sequence[str] | Callable[[Sequence[str]], bool]
-"""An exact argv, or a function that is given the argv and says yes or no."""
+"""An exact argv, or a function that takes the argv and returns whether it matches."""
 
 
 @dataclass(frozen=True)
@@ -23,75 +24,77 @@ class Write:
 
 @dataclass(frozen=True)
 class Wait:
-    """A step: let time pass."""
+    """A step: wait."""
 
     seconds: float
 
 
 @dataclass(frozen=True)
-class NoStart:
-    """An end: it turns out that the process cannot be started."""
+class StartFailure:
+    """An end: the process cannot be started."""
 
     message: str
 
 
-End: TypeAlias = "int | NoStart | ExecHandler | None"
-"""An exit code, no start, a handler that gives an exit code, or None for no end at all."""
+End: TypeAlias = "int | StartFailure | ExecHandler | None"
+"""An exit code, a failure to start, a handler that returns an exit code, or None: no end."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a scripted command does: its steps in order, and then its end.
+    """What a scripted command does: its steps in order, then its end.
 
     Raises:
-        ValueError: It cannot be started, and writes all the same.
+        ValueError: It writes something although it cannot be started.
     """
 
     steps: tuple[Write | Wait, ...] = ()
     end: End = 0
 
     def __post_init__(self) -> None:
-        """Check that the end goes with the steps."""
+        """Check that the end is compatible with the steps."""
         writes = any(isinstance(step, Write) for step in self.steps)
-        if writes and isinstance(self.end, NoStart):
-            raise ValueError("fail() goes with neither stdout() nor stderr(): nothing is started")
+        if writes and isinstance(self.end, StartFailure):
+            raise ValueError(
+                "fail() cannot be combined with stdout() or stderr(): the process never starts. "
+                "To fail after writing, use exit(1)"
+            )
 
     @property
     def seconds(self) -> float:
-        """How long the steps take."""
+        """How long the steps take, in seconds."""
         return sum(step.seconds for step in self.steps if isinstance(step, Wait))
 
 
 @dataclass
 class Rule:
-    """Which commands follow which plan."""
+    """A plan, and the commands that it is for."""
 
     match: ExecMatch
     place: str
-    """Where the test has made it, as `file:line`."""
+    """Where the test made it, as `file:line`."""
     plan: Plan = Plan()
     times: int | None = None
-    """For how many commands it counts; None for all."""
+    """How many commands it applies to; None: all."""
     used: int = 0
 
     def applies(self, argv: Sequence[str]) -> bool:
-        """Whether it counts for a command."""
+        """Return whether it applies to a command."""
         if self.used == self.times:
             return False
         return self.match(argv) if callable(self.match) else tuple(self.match) == tuple(argv)
 
     def __str__(self) -> str:
         wanted = "never used" if self.times is None else f"used {self.used} of {self.times} times"
-        return f"on_exec({self.match!r}) at {self.place}: {wanted}"
+        return f"on_exec({shown(self.match)}) at {self.place}: {wanted}"
 
 
 class ExecScript:
-    """Says what the execs it was registered for do. Each method returns the script itself.
+    """What matching execs do. Each method returns the script itself.
 
-    A script is a sequence of steps: `stdout`, `stderr` and `after` happen in the order in
-    which they are said. Then comes its end, wherever in the script that was said: the last
-    of `exit`, `fail`, `never` and `call` counts. Without further words an exec writes nothing and
-    exits with 0 at once.
+    The steps `stdout`, `stderr` and `after` happen in the order of the calls. Then the exec
+    ends: the last of `exit`, `fail`, `never` and `call` decides how, and can be called before
+    the steps. An empty script prints nothing and exits with 0 immediately.
     """
 
     def __init__(self, rule: Rule) -> None:
@@ -101,7 +104,7 @@ class ExecScript:
         """Write to stdout.
 
         Args:
-            data: What to write; text is UTF-8.
+            data: What to write; text is encoded as UTF-8.
         """
         return self._then(Write("stdout", as_bytes(data)))
 
@@ -109,84 +112,84 @@ class ExecScript:
         """Write to stderr.
 
         Args:
-            data: What to write; text is UTF-8.
+            data: What to write; text is encoded as UTF-8.
         """
         return self._then(Write("stderr", as_bytes(data)))
 
     def after(self, seconds: float) -> ExecScript:
-        """Wait before what follows, be it only the end.
+        """Wait before the next step or the end.
 
         Args:
-            seconds: How long, by the daemon's clock.
+            seconds: How long to wait, on the daemon's clock.
 
         Raises:
-            TypeError: The time is no number.
+            TypeError: The time is not a number.
             ValueError: It is negative, infinite or NaN.
         """
         check_seconds("seconds", seconds)
         return self._then(Wait(seconds))
 
     def exit(self, code: int) -> ExecScript:
-        """Exit with `code` in the end; all but 0 make the exec fail.
+        """Exit with `code` after the steps; any code but 0 makes the exec fail.
 
         Raises:
-            TypeError: The code is no integer.
+            TypeError: The code is not an integer.
             ValueError: It is not in 0..255.
         """
         return self._end_with(checked_exit_code(code))
 
     def fail(self, message: str) -> ExecScript:
-        """Fail in the end without ever having started.
+        """Fail before the process starts.
 
-        So does an exec whose working directory is missing: it is FAILED with exit code 0 and
-        has no log files.
+        The exec is FAILED with exit code 0 and has no log files, like one whose working
+        directory is missing.
 
         Args:
             message: The error of the exec, such as Docker's text.
 
         Raises:
-            TypeError: The message is no string.
+            TypeError: The message is not a string.
             ValueError: It is empty, or the script writes something.
         """
         check_type("message", message, str, "a string")
         if not message:
             raise ValueError(f"message must not be empty: {message!r}")
-        return self._end_with(NoStart(message))
+        return self._end_with(StartFailure(message))
 
     def never(self) -> ExecScript:
-        """Run on in the end, until the sandbox is stopped or deleted."""
+        """Keep running after the steps, until the sandbox is stopped or deleted."""
         return self._end_with(None)
 
     def call(self, handler: ExecHandler) -> ExecScript:
-        """Let a function be the process in the end.
+        """Run a function after the steps, in place of the process.
 
-        It is given an `ExecContext` and returns the exit code; None is 0. A coroutine
-        function runs on the daemon's event loop, which it must not block; any other runs
-        in a thread of its own, which nothing can end. If it raises, the exec fails, and
-        `FakeDaemon.stop()` raises that again.
+        It takes an `ExecContext` and returns the exit code, or None for 0. A coroutine function
+        runs on the daemon's event loop, which it must not block. Any other function runs in its
+        own thread, which nothing can end. If it raises, the exec fails, and `FakeDaemon.stop()`
+        raises the error again.
 
         Args:
             handler: The function.
 
         Raises:
-            TypeError: It cannot be called.
+            TypeError: It is not callable.
         """
         if not callable(handler):
             raise TypeError(f"handler must be callable: {handler!r}")
         return self._end_with(handler)
 
     def times(self, count: int) -> ExecScript:
-        """Count for `count` execs only; later ones find the scripts registered before.
+        """Apply to `count` execs only; after that, scripts registered earlier apply.
 
         Raises:
-            TypeError: The count is no integer.
+            TypeError: The count is not an integer.
             ValueError: It is less than 1.
         """
         check_count("times", count)
         self._rule.times = count
         return self
 
-    # Always a new plan: a command that has started keeps its own.
+    # Plans are replaced, not changed: a command keeps the plan that it was accepted with.
 
     def _then(self, step: Write | Wait) -> ExecScript:
         plan = self._rule.plan
@@ -199,21 +202,21 @@ class ExecScript:
 
 
 class Scripts:
-    """All scripts of a daemon, and what came of them."""
+    """All scripts of a daemon, and the errors that its test's functions raised."""
 
     def __init__(self) -> None:
         self._rules: list[Rule] = []
         self._errors: list[BaseException] = []
 
     def on_exec(self, match: ExecMatch, place: str) -> ExecScript:
-        """Register a new script; it goes before those registered earlier.
+        """Register a script; it takes precedence over those registered earlier.
 
         Args:
-            match: For which commands.
-            place: Where the test says so, as `file:line`.
+            match: The commands that it applies to.
+            place: Where the test registers it, as `file:line`.
 
         Raises:
-            TypeError: `match` is neither a function nor an argv; a plain string is none.
+            TypeError: `match` is neither a function nor an argv; a plain string is not an argv.
             ValueError: The argv is empty.
         """
         rule = Rule(match if callable(match) else _checked_argv(match), place)
@@ -221,7 +224,7 @@ class Scripts:
         return ExecScript(rule)
 
     def plan_for(self, argv: Sequence[str]) -> Plan | None:
-        """Use the script that was registered last among those that match, if one does."""
+        """Use the last registered script that matches; None: none matches."""
         rule = next((rule for rule in reversed(self._rules) if self._applies(rule, argv)), None)
         if rule is None:
             return None
@@ -231,20 +234,20 @@ class Scripts:
     def _applies(self, rule: Rule, argv: Sequence[str]) -> bool:
         try:
             return rule.applies(argv)
-        except BaseException as error:  # noqa: BLE001 - raised by the end of the daemon
-            self.function_failed(error)
+        except BaseException as error:  # noqa: BLE001 - raised again by `raise_error()`
+            self.keep_error(error)
             return False
 
     def unused(self) -> list[str]:
-        """One line for each script that was used less often than it was meant to be."""
+        """One line for each script that was used less often than planned."""
         return [str(rule) for rule in self._rules if rule.used < (rule.times or 1)]
 
-    def function_failed(self, error: BaseException) -> None:
-        """Keep what a function of the test raised, for `raise_error()`."""
+    def keep_error(self, error: BaseException) -> None:
+        """Keep an error of a function of the test, for `raise_error()`."""
         self._errors.append(error)
 
     def raise_error(self) -> None:
-        """Raise what a function of the test raised, the first of all; do so only once."""
+        """Raise the first error that was kept, if any, and forget them all."""
         errors, self._errors = self._errors, []
         if errors:
             raise errors[0]
@@ -254,7 +257,7 @@ def _checked_argv(match: Sequence[str]) -> tuple[str, ...]:
     is_argv = isinstance(match, Sequence) and not isinstance(match, str)
     if not is_argv or not all(isinstance(word, str) for word in match):
         raise TypeError(
-            f"match must be a function or an argv such as ['sh', '-c', ...], not {match!r}"
+            f"match must be a function or an argv such as ['sh', '-c', ...], not {shown(match)}"
         )
     if not match:
         raise ValueError(f"match must not be an empty argv: {match!r}")

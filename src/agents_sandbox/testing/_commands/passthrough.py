@@ -1,4 +1,4 @@
-"""Pass-through: commands really run, in a folder that stands for the sandbox's files."""
+"""Pass-through: commands really run, in a folder that replaces the sandbox's file system."""
 
 from __future__ import annotations
 
@@ -28,39 +28,39 @@ from .strays import MARK, find_strays, kill_strays
 from .threads import in_thread
 
 _FILES = "fake-agboxd-files"
-"""The name of the threads that lay out and remove files."""
+"""The name of the threads that create and remove files."""
 
-_PATIENCE = 10.0
-"""Seconds before a killed command is given up: one of another user's cannot be killed."""
+_KILL_TIMEOUT = 10.0
+"""Seconds to wait for killed commands: those of another user cannot be killed."""
 
-# A container starts with a clean environment: from the host comes only what finds
-# programs and says who the user is and how to talk to them.
+# A container starts with a clean environment. Of the host's, keep only what programs need to
+# be found and to know the user, the language and the time zone.
 _HOST_ENV = ("PATH", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
 
 
 class PassThroughRunner(Runner):
-    """Runs commands on the host, as the user who runs the daemon. It protects nothing.
+    """Runs commands on the host, as the user who runs the daemon, without any protection.
 
     Args:
         root: A folder for the files of all sandboxes.
-        clock: The daemon's; it stands still while a hook runs.
-        pretended: Sources of mounts and copies that count as empty folders where they
-            are not there.
+        clock: The daemon's clock; it is frozen while a hook runs.
+        host_paths: Sources of mounts and copies that count as empty folders if they do not
+            exist.
     """
 
-    def __init__(self, root: Path, clock: Clock, pretended: Collection[str] = ()) -> None:
+    def __init__(self, root: Path, clock: Clock, host_paths: Collection[str] = ()) -> None:
         self._root = root
         self.clock = clock
-        self._pretended = pretended
+        self._host_paths = host_paths
         self._children: dict[str, set[Child]] = {}
-        """By sandbox; one without an entry has run nothing yet."""
+        """By sandbox; sandboxes that have run nothing have no entry."""
         self._preparing: set[str] = set()
 
     def _files(self, sandbox_id: str, spec: Spec) -> FileSystem:
-        return FileSystem(self._root / sandbox_id, spec, self._pretended)
+        return FileSystem(self._root / sandbox_id, spec, self._host_paths)
 
     async def prepare(self, sandbox_id: str, spec: Spec) -> None:
-        """Lay out the mounts and copies; they stay until the sandbox is removed."""
+        """Create the mounts and copies; they stay until the sandbox is removed."""
         self._preparing.add(sandbox_id)
         try:
             await in_thread(self._files(sandbox_id, spec).build, _FILES)
@@ -71,11 +71,11 @@ class PassThroughRunner(Runner):
             self._preparing.discard(sandbox_id)
 
     def process_for(self, command: Command) -> Process:
-        """Prepare to run a command on the host."""
+        """Make the process of a command, without starting it."""
         return HostProcess(command, self._files(command.sandbox_id, command.spec), self)
 
     def start(self, command: Command, cwd: Path, argv: list[str], env: dict[str, str]) -> Child:
-        """Start a command, marked and in a process group of its own."""
+        """Start a command with the mark and in its own process group."""
         sandbox_id = command.sandbox_id
         env[MARK] = f"{self._root}/{sandbox_id}/{command.exec_id}"
         child = Child(command, cwd, argv, env)
@@ -83,22 +83,22 @@ class PassThroughRunner(Runner):
         children.add(child)
 
         def ended(_: asyncio.Future[int]) -> None:
-            if not child.lives():
+            if not child.is_alive():
                 children.discard(child)
 
         child.ended.add_done_callback(ended)
         return child
 
     def kill(self, sandbox_id: str) -> None:
-        """Kill the process groups of a sandbox, and on Linux also what left its own."""
+        """Kill the process groups of a sandbox, and on Linux also processes that left them."""
         if sandbox_id in self._children:
             _kill(self._children[sandbox_id], self._root / sandbox_id)
 
     async def remove(self, sandbox_id: str) -> None:
-        """Kill what is left, wait a while for it to be gone, remove the files."""
+        """Kill what still runs, wait for it to end, and remove the files."""
         self.kill(sandbox_id)
-        await _gone(self._children.pop(sandbox_id, set()))
-        # A delete in the middle of a create finds nothing, and the create goes on.
+        await _wait_until_ended(self._children.pop(sandbox_id, set()))
+        # A delete during a create finds no files, and the create continues.
         if sandbox_id not in self._preparing:
             await self._remove_files(sandbox_id)
 
@@ -106,18 +106,18 @@ class PassThroughRunner(Runner):
         await in_thread(partial(remove_tree, self._root / sandbox_id), _FILES)
 
     def running(self) -> list[str]:
-        """What really runs, background jobs and what left its process group included."""
+        """What runs, including background jobs and processes that left their process group."""
         commands = [
             child.command
             for children in self._children.values()
             for child in children
-            if child.lives()
+            if child.is_alive()
         ]
-        told = {(command.sandbox_id, command.exec_id) for command in commands}
+        listed = {(command.sandbox_id, command.exec_id) for command in commands}
         strays = find_strays(self._root) if self._children else []
         return [
             *map(str, commands),
-            *(str(stray) for stray in strays if (stray.sandbox_id, stray.exec_id) not in told),
+            *(str(stray) for stray in strays if (stray.sandbox_id, stray.exec_id) not in listed),
         ]
 
     async def aclose(self) -> None:
@@ -125,13 +125,13 @@ class PassThroughRunner(Runner):
         if self._children:
             children = set[Child]().union(*self._children.values())
             _kill(children, self._root)
-            await _gone(children)
-        # Not in a thread: at the interpreter's exit there are none to be had.
+            await _wait_until_ended(children)
+        # Not in a thread: at interpreter exit, none can be started.
         remove_tree(self._root)
 
 
 class HostProcess(Process):
-    """The process of one command, before and while it runs on the host."""
+    """The process of one command on the host, before its start and while it runs."""
 
     def __init__(self, command: Command, files: FileSystem, runner: PassThroughRunner) -> None:
         self._command = command
@@ -139,7 +139,7 @@ class HostProcess(Process):
         self._runner = runner
 
     async def run(self) -> int:
-        """Run the command to its end; a cancellation leaves it running."""
+        """Run the command to its end; a cancellation does not stop the process."""
         command, files = self._command, self._files
         wanted = command.cwd or WORKSPACE
         cwd = files.host_path(wanted)
@@ -151,7 +151,7 @@ class HostProcess(Process):
         except ValueError as error:  # a NUL, or `=` in a name
             raise CannotStartError(str(error)) from error
         ended = asyncio.shield(child.ended)
-        # Nobody waits for the end of a hook of a companion, so none could tell how long.
+        # Freeze for hooks: a test cannot wait for the end of a companion's hook.
         code = await (ended if command.exec_id else self._runner.clock.freeze_during(ended))
         return code if code >= 0 else 128 - code
 
@@ -173,9 +173,9 @@ class Child:
         self.command = command
         with open_log(command.stdout_path) as stdout, open_log(command.stderr_path) as stderr:
             try:
-                popen = subprocess.Popen(  # noqa: S603 - what passthrough is for
-                    # `exec` makes a missing program the shell's complaint, code 127 or 126,
-                    # instead of a failed start.
+                popen = subprocess.Popen(  # noqa: S603 - the purpose of passthrough
+                    # With `exec`, a missing program is an error of the shell, code 127 or 126,
+                    # and not a failed start.
                     ["sh", "-c", 'exec "$@"', "--", *argv],  # noqa: S607 - as in an image
                     cwd=cwd,
                     env=env,
@@ -193,20 +193,20 @@ class Child:
         """Set to the exit code; negative if a signal ended the command."""
         try:
             self.ended = in_thread(popen.wait, f"fake-agboxd-exec-{popen.pid}")
-        except RuntimeError as error:  # at the interpreter's exit some Pythons refuse threads
+        except RuntimeError as error:  # some Pythons start no threads at interpreter exit
             _kill_group(popen.pid)
             popen.wait()
             raise CannotStartError(str(error)) from error
 
-    def lives(self) -> bool:
-        """Whether the command or something else of its group is there."""
-        # A process of that number, once the command has ended, is a stranger: the group is
-        # empty, else its number were not given away.
+    def is_alive(self) -> bool:
+        """Return whether the command or another process of its group is running."""
+        # If a process has the pid after the command has ended, it is an unrelated one: a pid
+        # is reused only when its group is empty.
         return not self.ended.done() or (not _exists(self._pid) and _exists(-self._pid))
 
     def kill(self) -> None:
-        """Kill the whole group, also when its leader is gone already."""
-        if self.lives():
+        """Kill the whole group, even if its leader has ended."""
+        if self.is_alive():
             _kill_group(self._pid)
 
 
@@ -221,9 +221,9 @@ def _kill(children: Collection[Child], folder: Path) -> None:
     kill_strays(folder)
 
 
-async def _gone(children: Collection[Child]) -> None:
+async def _wait_until_ended(children: Collection[Child]) -> None:
     if children:
-        await asyncio.wait([child.ended for child in children], timeout=_PATIENCE)
+        await asyncio.wait([child.ended for child in children], timeout=_KILL_TIMEOUT)
 
 
 def _exists(pid: int) -> bool:

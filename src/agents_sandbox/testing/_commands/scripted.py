@@ -1,4 +1,4 @@
-"""Scripted commands: nothing runs on the host, the scripts of the test are played."""
+"""Scripted commands: they follow the scripts of the test, and nothing runs on the host."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from .._protocol.spec import Spec
 from .._time.clock import Sleep
 from .command import CannotStartError, Command, Process, Runner
 from .handlers import ExecContext, ExecHandler, HandlerError, Output, run_handler
-from .on_exec import NoStart, Plan, Scripts, Wait
+from .on_exec import Plan, Scripts, StartFailure, Wait
 
 
 class SilentRunner(Runner):
-    """Every command writes nothing and exits with 0; a sandbox has no files."""
+    """Every command prints nothing and exits with 0; a sandbox has no files."""
 
     async def prepare(self, sandbox_id: str, spec: Spec) -> None:
-        """There is nothing to lay out."""
+        """Do nothing: there are no files."""
 
     def process_for(self, command: Command) -> Process:
         """Make a process that does nothing."""
         return _SilentProcess(command)
 
     def kill(self, sandbox_id: str) -> None:
-        """There is no process to kill."""
+        """Do nothing: there is no process."""
 
     async def remove(self, sandbox_id: str) -> None:
-        """There is nothing on disk but the logs."""
+        """Do nothing: there are no files but the logs."""
 
     def running(self) -> list[str]:
-        """Nothing runs for longer than a moment."""
+        """Return nothing: every command ends immediately."""
         return []
 
     async def aclose(self) -> None:
-        """There is nothing to close."""
+        """Do nothing: there is nothing to close."""
 
 
 class _SilentProcess(Process):
@@ -45,50 +45,49 @@ class _SilentProcess(Process):
 
 
 class ScriptedRunner(Runner):
-    """Plays the scripts that match; what none matches is left to another runner.
+    """Runs the scripts that match, and leaves other commands to another runner.
 
     Args:
         scripts: The scripts.
-        rest: Runs what no script matches, and has the files of the sandboxes.
-        sleep: Lets the time of the scripts pass.
+        fallback: Runs the commands that no script matches, and owns the files of the sandboxes.
+        sleep: Waits for the delays of the scripts.
     """
 
-    def __init__(self, scripts: Scripts, rest: Runner, sleep: Sleep = asyncio.sleep) -> None:
+    def __init__(self, scripts: Scripts, fallback: Runner, sleep: Sleep = asyncio.sleep) -> None:
         self._scripts = scripts
-        self._rest = rest
+        self._fallback = fallback
         self._sleep = sleep
 
     async def prepare(self, sandbox_id: str, spec: Spec) -> None:
-        """Lay out the files of a sandbox whose container is made."""
-        await self._rest.prepare(sandbox_id, spec)
+        """Create the files of a sandbox whose container was created."""
+        await self._fallback.prepare(sandbox_id, spec)
 
     def process_for(self, command: Command) -> Process:
-        """Make a process that plays a script, if one matches."""
+        """Make a process that runs the script that matches, or one of the other runner."""
         plan = self._scripts.plan_for(command.argv)
-        return self._rest.process_for(command) if plan is None else self._play(command, plan)
-
-    def _play(self, command: Command, plan: Plan) -> ScriptedProcess:
+        if plan is None:
+            return self._fallback.process_for(command)
         return ScriptedProcess(command, plan, self._scripts, self._sleep)
 
     def kill(self, sandbox_id: str) -> None:
-        """Kill what really runs; scripts end with their tasks."""
-        self._rest.kill(sandbox_id)
+        """Kill the processes of the host; scripts end with their tasks."""
+        self._fallback.kill(sandbox_id)
 
     async def remove(self, sandbox_id: str) -> None:
         """Remove the files of a deleted sandbox."""
-        await self._rest.remove(sandbox_id)
+        await self._fallback.remove(sandbox_id)
 
     def running(self) -> list[str]:
-        """What really runs; a script leaves nothing on the host."""
-        return self._rest.running()
+        """The processes of the host; a script leaves none."""
+        return self._fallback.running()
 
     async def aclose(self) -> None:
         """Remove every sandbox."""
-        await self._rest.aclose()
+        await self._fallback.aclose()
 
 
 class ScriptedProcess(Process):
-    """Plays one script for one command."""
+    """Runs one script for one command."""
 
     def __init__(
         self,
@@ -103,9 +102,9 @@ class ScriptedProcess(Process):
         self._sleep = sleep
 
     async def run(self) -> int:
-        """Do one step after the other; a cancellation is the end."""
+        """Do one step after the other; a cancellation ends the script."""
         end = self._plan.end
-        if isinstance(end, NoStart):
+        if isinstance(end, StartFailure):
             await self._sleep(self._plan.seconds)
             raise CannotStartError(end.message)
         output = Output(self._command)
@@ -128,5 +127,5 @@ class ScriptedProcess(Process):
         try:
             return await run_handler(end, ExecContext(self._command, output, self._sleep))
         except HandlerError as error:
-            self._scripts.function_failed(error.__cause__ or error)
+            self._scripts.keep_error(error.__cause__ or error)
             raise

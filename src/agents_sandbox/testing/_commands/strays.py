@@ -1,4 +1,4 @@
-"""Processes that left their process group, as `setsid` and daemons do."""
+"""Processes that left their process group, as daemons do with `setsid`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from .command import described
+from .command import describe_command
 
 MARK = "FAKE_AGBOXD_EXEC"
-"""An environment variable: `<folder of the sandbox>/<exec id>`. Children inherit it."""
+"""An environment variable: `<folder of the sandbox>/<exec id>`. Child processes inherit it."""
 
 
 @dataclass(frozen=True)
@@ -24,19 +24,19 @@ class Stray:
     argv: tuple[str, ...]
 
     def __str__(self) -> str:
-        return described(self.sandbox_id, self.exec_id, self.argv)
+        return describe_command(self.sandbox_id, self.exec_id, self.argv)
 
 
 def find_strays(folder: Path) -> list[Stray]:
-    """Look for processes whose mark names a folder below the given one.
+    """Find processes whose mark names a folder below the given one.
 
-    Only Linux tells the environment of processes; elsewhere none are found. One that has
-    cleared its environment is not found either.
+    Only Linux shows the environment of processes; elsewhere it finds none. It also misses
+    processes that cleared their environment.
     """
     wanted = os.fsencode(f"{MARK}={folder}/")
     found = []
     for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # gone, or another user's
+        with suppress(OSError):  # ended, or another user's
             environment = (process / "environ").read_bytes().split(b"\0")
             mark = next((item for item in environment if item.startswith(wanted)), None)
             if mark is not None:
@@ -49,7 +49,7 @@ def find_strays(folder: Path) -> list[Stray]:
 def kill_strays(folder: Path) -> None:
     """Kill all processes whose mark names a folder below the given one."""
     killed: set[int] = set()
-    # Again until none is new: some may have forked meanwhile.
+    # Repeat until there is no new one: a process can fork before it is killed.
     while pids := {stray.pid for stray in find_strays(folder)} - killed:
         for pid in pids:
             with suppress(ProcessLookupError, PermissionError):

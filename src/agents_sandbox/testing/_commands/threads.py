@@ -1,4 +1,4 @@
-"""Blocking functions beside an event loop."""
+"""Blocking functions next to an event loop."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ T = TypeVar("T")
 
 
 def in_thread(function: Callable[[], T], name: str) -> asyncio.Future[T]:
-    """Run a function in a thread of its own.
+    """Run a function in its own thread.
 
-    Unlike those of an executor the thread starts at once however many there are, one that
-    never ends holds up nobody, and the loop can be closed at the interpreter's exit: to end
-    its executor it would have to start a thread, which some Pythons then refuse.
+    Unlike an executor, this starts the thread immediately, however many are running. A thread
+    that never ends blocks nothing, and the loop can be closed at interpreter exit: closing an
+    executor would start a thread, which some Pythons refuse then.
 
     Args:
         function: What to run.
         name: The name of the thread.
 
     Returns:
-        Its result or its error, on the running loop.
+        A future on the running loop, with the function's result or error.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
 
     def deliver(ended: concurrent.futures.Future[T]) -> None:
-        if future.done():  # nobody wants it any more
+        if future.done():  # cancelled
             return
         if error := ended.exception():
             future.set_exception(error)
@@ -41,9 +41,9 @@ def in_thread(function: Callable[[], T], name: str) -> asyncio.Future[T]:
         ended: concurrent.futures.Future[T] = concurrent.futures.Future()
         try:
             ended.set_result(function())
-        except Exception as error:  # noqa: BLE001 - it belongs to who waits
+        except Exception as error:  # noqa: BLE001 - the future raises it
             ended.set_exception(error)
-        with suppress(RuntimeError):  # given up: the loop is closed
+        with suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(deliver, ended)
 
     threading.Thread(target=run, name=name, daemon=True).start()
