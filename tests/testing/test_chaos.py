@@ -1,4 +1,4 @@
-"""Faults by dice."""
+"""Random faults."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NOTHING = dict.fromkeys(
 
 
 def outcomes(raw: Raw, calls: int) -> str:
-    """Which pings were served (.) and which were not (x)."""
+    """Ping repeatedly; return which calls were served (.) and which failed (x)."""
     return "".join(outcome(raw) for _ in range(calls))
 
 
@@ -34,7 +34,7 @@ def outcome(raw: Raw) -> str:
     return "."
 
 
-def test_same_seed_has_the_same_faults(raw: Raw) -> None:
+def test_same_seed_gives_the_same_faults(raw: Raw) -> None:
     def play(seed: int | str) -> str:
         with raw.daemon.faults.chaos(seed, unavailable=0.5) as chaos:
             seen = outcomes(raw, 40)
@@ -48,12 +48,12 @@ def test_same_seed_has_the_same_faults(raw: Raw) -> None:
     assert set(play(7)) == {".", "x"}
 
 
-def test_seeds_mean_the_same_in_every_version(raw: Raw) -> None:
+def test_seeds_give_the_same_faults_in_every_python(raw: Raw) -> None:
     with raw.daemon.faults.chaos(1, unavailable=0.5):
         assert outcomes(raw, 20) == "..xxxxxx.x.x.xxx.x.."
 
 
-def test_other_calls_change_no_faults(raw: Raw) -> None:
+def test_other_calls_do_not_change_the_faults(raw: Raw) -> None:
     raw.ready()
     with raw.daemon.faults.chaos(7, unavailable=0.5):
         alone = outcomes(raw, 20)
@@ -68,7 +68,7 @@ def test_other_calls_change_no_faults(raw: Raw) -> None:
     assert among == alone
 
 
-def test_nothing_happens_without_odds(raw: Raw) -> None:
+def test_no_fault_is_injected_without_a_probability(raw: Raw) -> None:
     raw.ready()
     with raw.daemon.faults.chaos(7) as chaos:
         assert isinstance(chaos, Chaos)
@@ -145,7 +145,7 @@ def test_events(raw: Raw, odds: dict[str, float], events: list[int]) -> None:
     assert {kind for kind, count in chaos.counts.items() if count} == set(odds)
 
 
-def test_same_seed_has_the_same_events(raw: Raw) -> None:
+def test_same_seed_gives_the_same_events(raw: Raw) -> None:
     raw.ready()
     for number in range(5):
         raw.start(exec_id=f"exec-{number}")
@@ -162,7 +162,7 @@ def test_same_seed_has_the_same_events(raw: Raw) -> None:
     assert play() == [1, 1, 2, 3, 4, 5, 6, 6, 7, 8, 8, 12]
 
 
-def test_streams_opened_before_are_left_alone(raw: Raw) -> None:
+def test_streams_opened_before_the_block_are_not_affected(raw: Raw) -> None:
     raw.ready()
     with raw.stream() as stream:
         assert next(stream).sequence == 1
@@ -177,7 +177,7 @@ def test_restarts(raw: Raw) -> None:
     threads: list[threading.Thread] = []
 
     def restart() -> None:
-        # What restarts the daemon waits for its thread to end.
+        # A real restart waits for the daemon's thread to end, so it must not run in it.
         raw.daemon._engine.call(lambda: None)
         threads.append(threading.current_thread())
         restarted.set()
@@ -205,10 +205,10 @@ def test_failed_restart_is_not_hidden(raw: Raw) -> None:
     ("block", "message"),
     [
         (lambda faults: faults.chaos(1, method="Pong"), "'Pong' is not one of the RPCs"),
-        (lambda faults: faults.chaos(1, drop=1.5), "drop must be a probability, 0 to 1: 1.5"),
-        (lambda faults: faults.chaos(1, skip=-1), "skip must be a probability, 0 to 1: -1"),
+        (lambda faults: faults.chaos(1, drop=1.5), "drop must be a prob.* from 0 to 1, not 1.5"),
+        (lambda faults: faults.chaos(1, skip=-1), "skip must be a prob.* from 0 to 1, not -1"),
         (lambda faults: faults.chaos(1, unavailable=float("nan")), "unavailable must be a prob"),
-        (lambda faults: faults.chaos(1, delay=(1, -1)), "the delay must not be negative: -1"),
+        (lambda faults: faults.chaos(1, delay=(1, -1)), "delay must be 0 or more, not -1"),
     ],
 )
 def test_bad_arguments(daemon: FakeDaemon, block: Callable[[Faults], Any], message: str) -> None:

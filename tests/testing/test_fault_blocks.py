@@ -34,7 +34,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def faults(daemon: FakeDaemon, clock: Clock) -> Faults:
-    """The daemon's faults on a clock of the test's."""
+    """The daemon's faults, with a clock that the test controls."""
     return Faults(daemon._engine, sleep=clock.sleep)
 
 
@@ -52,7 +52,7 @@ def test_failing_lasts_as_long_as_its_block(raw: Raw) -> None:
     assert [call.method for call in raw.daemon.calls] == ["Ping", "Ping", SUBSCRIBE, "Ping"]
 
 
-def test_failing_does_nothing_else(raw: Raw) -> None:
+def test_failing_calls_have_no_other_effect(raw: Raw) -> None:
     with raw.daemon.faults.failing():
         spec = pb.CreateSpec(image=IMAGE)
         refused = raw.refused(methods.CREATE_SANDBOX, sandbox_id="box-1", create_spec=spec)
@@ -60,7 +60,7 @@ def test_failing_does_nothing_else(raw: Raw) -> None:
     assert raw.create().sandbox_id == "box-1"
 
 
-def test_failing_of_one_method_so_many_times(raw: Raw) -> None:
+def test_failing_of_one_method_a_number_of_times(raw: Raw) -> None:
     with raw.daemon.faults.failing(
         "ABORTED", "m", method="Ping", times=2, reason="WHY", domain="d", metadata={"k": "v"}
     ) as fault:
@@ -71,13 +71,13 @@ def test_failing_of_one_method_so_many_times(raw: Raw) -> None:
         assert fault.hits == 2
 
 
-def test_block_that_raises_is_undone(raw: Raw) -> None:
+def test_fault_ends_with_a_block_that_raises(raw: Raw) -> None:
     with pytest.raises(ZeroDivisionError), raw.daemon.faults.failing():
         raise ZeroDivisionError
     raw(methods.PING)
 
 
-def test_inner_block_acts_first_and_what_is_planned_last(raw: Raw) -> None:
+def test_inner_block_acts_first_and_plans_act_last(raw: Raw) -> None:
     faults = raw.daemon.faults
     faults.fail_next("Ping", code="ABORTED")
     with faults.failing("INTERNAL", times=2) as outer:
@@ -90,14 +90,14 @@ def test_inner_block_acts_first_and_what_is_planned_last(raw: Raw) -> None:
     raw(methods.PING)
 
 
-def test_block_may_begin_before_the_daemon() -> None:
+def test_block_can_be_entered_before_the_daemon_starts() -> None:
     daemon = FakeDaemon()
     with daemon.faults.failing(method="Ping") as fault, daemon, connected(daemon) as raw:
         assert raw.refused(methods.PING).code == "UNAVAILABLE"
         assert fault.hits == 1
 
 
-def test_lost_answers_are_of_calls_that_were_done(raw: Raw) -> None:
+def test_call_with_a_lost_answer_is_executed(raw: Raw) -> None:
     with raw.daemon.faults.losing_answers(times=1) as fault:
         spec = pb.CreateSpec(image=IMAGE)
         refused = raw.refused(methods.CREATE_SANDBOX, sandbox_id="box-1", create_spec=spec)
@@ -106,7 +106,7 @@ def test_lost_answers_are_of_calls_that_were_done(raw: Raw) -> None:
         assert fault.hits == 1
 
 
-def test_no_answer_is_lost_that_never_was(raw: Raw) -> None:
+def test_failures_and_streams_have_no_answer_to_lose(raw: Raw) -> None:
     raw.ready()
     with raw.daemon.faults.losing_answers() as fault:
         assert raw.refused(methods.GET_SANDBOX, sandbox_id="ghost") == not_found("ghost")
@@ -117,7 +117,7 @@ def test_no_answer_is_lost_that_never_was(raw: Raw) -> None:
         assert fault.hits == 0
 
 
-def test_delayed_answer_is_of_a_call_that_was_done(
+def test_call_with_a_delayed_answer_is_executed_immediately(
     raw: Raw, faults: Faults, clock: Clock, elsewhere: ThreadPoolExecutor
 ) -> None:
     with faults.delaying(3.5, method="CreateSandbox") as fault:
@@ -141,7 +141,7 @@ def test_delayed_refusal(
         assert get.result(TIMEOUT) == not_found("ghost")
 
 
-def test_delayed_stream_comes_in_one_piece(
+def test_delayed_stream_is_complete(
     raw: Raw, faults: Faults, clock: Clock, elsewhere: ThreadPoolExecutor
 ) -> None:
     raw.ready()
@@ -162,10 +162,10 @@ def test_end_of_the_block_ends_its_delays(
         clock.sleeper()
         assert not ping.done()
     assert ping.result(TIMEOUT).version == "0.2.1"
-    assert clock.given_up.is_set()
+    assert clock.cancelled.is_set()
 
 
-def test_caller_of_a_delayed_call_gives_up(
+def test_delayed_call_can_be_cancelled(
     raw: Raw, faults: Faults, clock: Clock, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with faults.delaying(3600), grpc.insecure_channel(f"unix:{raw.daemon.socket_path}") as channel:
@@ -173,12 +173,12 @@ def test_caller_of_a_delayed_call_gives_up(
         call = ping.future(b"")
         clock.sleeper()
         call.cancel()
-        assert clock.given_up.wait(TIMEOUT)
+        assert clock.cancelled.wait(TIMEOUT)
     assert "Traceback" not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("fault", ["delaying", "half_open"])
-def test_stop_waits_for_no_fault(fault: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_stop_does_not_wait_for_faults(fault: str, capfd: pytest.CaptureFixture[str]) -> None:
     blocks: dict[str, Callable[[Faults], AbstractContextManager[Fault]]] = {
         "delaying": lambda faults: faults.delaying(3600),
         "half_open": lambda faults: faults.half_open(),
@@ -196,7 +196,7 @@ def test_stop_waits_for_no_fault(fault: str, capfd: pytest.CaptureFixture[str]) 
     assert "Traceback" not in capfd.readouterr().err
 
 
-async def test_call_that_comes_while_the_daemon_ends_is_not_held(daemon: FakeDaemon) -> None:
+async def test_call_during_the_shutdown_is_not_held(daemon: FakeDaemon) -> None:
     faults = FaultStack()
     faults.add(HalfOpen())
     handlers = Handlers(daemon._engine._service, Recorder(), faults)
@@ -215,7 +215,7 @@ async def test_call_that_comes_while_the_daemon_ends_is_not_held(daemon: FakeDae
 
 
 def details_of(raw: Raw) -> bytes:
-    """The error details of a refusal that has some."""
+    """Make a call that fails with error details, and return them."""
     with pytest.raises(grpc.RpcError) as caught:
         raw(methods.GET_SANDBOX, sandbox_id="ghost")
     error: Any = caught.value
@@ -226,7 +226,7 @@ def details_of(raw: Raw) -> bytes:
     return trailer.value
 
 
-def test_malformed_details_are_each_malformed_in_their_way(raw: Raw) -> None:
+def test_each_kind_of_malformed_details(raw: Raw) -> None:
     found: dict[str, bytes] = {}
     kinds: Any = ("truncated", "wrong_type", "not_utf8", "noise")
     for kind in kinds:
@@ -246,7 +246,7 @@ def test_malformed_details_are_each_malformed_in_their_way(raw: Raw) -> None:
         _ = ErrorInfo.FromString(detail.value).reason
 
 
-def test_details_are_spoiled_of_what_fails_by_other_faults_and_of_nothing_else(raw: Raw) -> None:
+def test_malformed_details_apply_to_failures_of_other_faults_only(raw: Raw) -> None:
     faults = raw.daemon.faults
     with faults.malformed_details("noise", method="Ping", times=1) as fault:
         raw(methods.PING)
@@ -258,7 +258,7 @@ def test_details_are_spoiled_of_what_fails_by_other_faults_and_of_nothing_else(r
         assert raw.refused(methods.PING) == Refusal("ABORTED", "")
 
 
-def test_details_are_spoiled_of_a_stream(raw: Raw) -> None:
+def test_malformed_details_apply_to_streams(raw: Raw) -> None:
     raw.ready()
     with (
         raw.daemon.faults.malformed_details(),
@@ -271,13 +271,13 @@ def test_details_are_spoiled_of_a_stream(raw: Raw) -> None:
 @pytest.mark.parametrize(
     ("block", "message"),
     [
-        (lambda faults: faults.failing("OK"), "'OK' is not the name of a gRPC status"),
+        (lambda faults: faults.failing("OK"), "'OK' is not the name of a gRPC error"),
         (lambda faults: faults.failing(method="Pong"), "'Pong' is not one of the RPCs"),
         (lambda faults: faults.failing(times=0), "times must be at least 1: 0"),
         (lambda faults: faults.losing_answers(method="Pong"), "'Pong' is not one of the RPCs"),
         (lambda faults: faults.delaying(-1), "seconds must be finite and not negative: -1"),
         (lambda faults: faults.delaying(float("nan")), "seconds must be a number: nan"),
-        (lambda faults: faults.malformed_details("odd"), "kind must be one of truncated, .*'odd'"),
+        (lambda faults: faults.malformed_details("odd"), "kind must be one of .*, not 'odd'"),
         (lambda faults: faults.delaying(float("inf")), "seconds must be finite .*: inf"),
         (lambda faults: faults.dropping_streams(after=-1), "after must be at least 0: -1"),
         (lambda faults: faults.duplicating_events(every=0), "every must be at least 1: 0"),

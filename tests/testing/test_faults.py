@@ -1,4 +1,4 @@
-"""What tests can inject, and what they can see of the calls that were made."""
+"""Planned faults, recorded calls, and pauses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from agents_sandbox.testing import FakeDaemon, RecordedCall
 from .raw import IMAGE, TIMEOUT, Raw, Refusal, refusal
 
 
-def test_failure_comes_as_often_as_planned_and_does_nothing_else(raw: Raw) -> None:
+def test_planned_number_of_calls_fails_without_another_effect(raw: Raw) -> None:
     raw.daemon.faults.fail_next("CreateSandbox", code="UNAVAILABLE", message="gone", times=2)
     for _ in range(2):
         refused = raw.refused(
@@ -35,7 +35,7 @@ def test_failure_with_error_info(raw: Raw) -> None:
     assert raw.refused(methods.PING) == Refusal("ABORTED", "m", "WHY", "agents-sandbox", {})
 
 
-def test_failure_with_garbage_for_details(raw: Raw) -> None:
+def test_failure_with_raw_details(raw: Raw) -> None:
     raw.daemon.faults.fail_next("Ping", code="INTERNAL", reason="ignored", details=b"\xff\xff")
     with pytest.raises(grpc.RpcError) as caught:
         raw(methods.PING)
@@ -54,7 +54,7 @@ def test_failure_of_a_stream(raw: Raw) -> None:
 
 @pytest.mark.parametrize("code", ["OK", "NONSENSE", "not_found"])
 def test_failure_needs_a_status(daemon: FakeDaemon, code: str) -> None:
-    with pytest.raises(ValueError, match=f"'{code}' is not the name of a gRPC status"):
+    with pytest.raises(ValueError, match=f"'{code}' is not the name of a gRPC error"):
         daemon.faults.fail_next("Ping", code=code)
 
 
@@ -72,19 +72,19 @@ def test_next_answer_is_replaced_once(raw: Raw) -> None:
     assert [raw(methods.PING).version for _ in range(3)] == ["9", "10", "0.2.1"]
 
 
-def test_next_answer_may_be_garbage(raw: Raw) -> None:
+def test_next_answer_can_be_garbage(raw: Raw) -> None:
     raw.daemon.faults.answer_next("Ping", b"\xff")
     assert raw.refused(methods.PING).code == "INTERNAL"
 
 
 def test_streams_have_no_next_answer(daemon: FakeDaemon) -> None:
-    with pytest.raises(ValueError, match="streams its answers"):
+    with pytest.raises(ValueError, match="Events is a stream: send events with emit"):
         daemon.faults.answer_next("SubscribeSandboxEvents", b"")
     with pytest.raises(ValueError, match="'Pong' is not one of the RPCs"):
         daemon.faults.answer_next("Pong", b"")
 
 
-def test_calls_are_recorded_in_order_with_all_that_came_along(daemon: FakeDaemon) -> None:
+def test_calls_are_recorded_in_order_with_metadata_and_deadline(daemon: FakeDaemon) -> None:
     with grpc.insecure_channel(f"unix:{daemon.socket_path}") as channel:
         ping = channel.unary_unary(
             methods.PING.path,
@@ -126,7 +126,7 @@ def test_waiting_for_streams(raw: Raw) -> None:
         raw.daemon.wait_for_streams(1, timeout=0.01)
 
 
-def test_pause_freezes_what_goes_on_in_the_background(raw: Raw) -> None:
+def test_pause_stops_background_work(raw: Raw) -> None:
     with raw.daemon.paused() as outer:
         with raw.daemon.paused():
             raw.create()
@@ -143,7 +143,7 @@ def test_pause_freezes_what_goes_on_in_the_background(raw: Raw) -> None:
             outer.step(timeout=0.01)
 
 
-def test_step_is_not_spent_on_what_was_killed(raw: Raw) -> None:
+def test_step_does_not_count_killed_work(raw: Raw) -> None:
     raw.ready()
     raw.ready("box-2")
     with raw.daemon.paused() as pause:

@@ -1,4 +1,4 @@
-"""A daemon that is there and never answers."""
+"""A daemon that accepts connections and does not answer."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def test_half_open_stalls_calls_and_events(raw: Raw, elsewhere: ThreadPoolExecut
         assert event.result(TIMEOUT).sequence == 4
 
 
-def test_half_open_takes_new_connections_and_never_speaks(raw: Raw) -> None:
+def test_half_open_accepts_new_connections_without_answering(raw: Raw) -> None:
     with socket.socket(socket.AF_UNIX) as peer:
         peer.settimeout(TIMEOUT)
         with raw.daemon.faults.half_open():
             peer.connect(raw.daemon.socket_path)
-        # A server greets whoever connects; this one never did.
+        # A gRPC server speaks first on a new connection; this one did not.
         with pytest.raises(ConnectionResetError):
             peer.recv(1)
     with socket.socket(socket.AF_UNIX) as peer:
@@ -49,7 +49,7 @@ def test_half_open_takes_new_connections_and_never_speaks(raw: Raw) -> None:
         assert peer.recv(1)
 
 
-def test_client_that_connects_to_a_half_open_daemon_is_served_in_the_end(
+def test_client_that_connects_to_a_half_open_daemon_is_served_after_the_block(
     daemon: FakeDaemon,
 ) -> None:
     options = [("grpc.use_local_subchannel_pool", 1), ("grpc.initial_reconnect_backoff_ms", 100)]
@@ -63,7 +63,7 @@ def test_client_that_connects_to_a_half_open_daemon_is_served_in_the_end(
         assert pb.PingResponse.FromString(call.result(TIMEOUT)).version == "0.2.1"
 
 
-def test_half_open_blocks_may_be_nested(raw: Raw) -> None:
+def test_half_open_blocks_can_be_nested(raw: Raw) -> None:
     path = raw.daemon.socket_path
     with socket.socket(socket.AF_UNIX) as peer:
         peer.settimeout(TIMEOUT)
@@ -78,7 +78,7 @@ def test_half_open_blocks_may_be_nested(raw: Raw) -> None:
         other(methods.PING)
 
 
-def test_half_open_daemon_is_protected(raw: Raw) -> None:
+def test_socket_of_a_half_open_daemon_cannot_be_taken(raw: Raw) -> None:
     second = FakeDaemon(socket_path=raw.daemon.socket_path)
     with (
         raw.daemon.faults.half_open(),

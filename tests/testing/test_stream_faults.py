@@ -1,4 +1,4 @@
-"""Faults of event streams: dropped, with events that come twice, with gaps."""
+"""Faults of event streams: dropped streams, duplicated events, gaps."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_dropping_streams_before_the_first_event(raw: Raw) -> None:
         assert fault.hits == 1
 
 
-def test_dropping_streams_that_are_further_already(raw: Raw) -> None:
+def test_dropping_streams_that_have_sent_more_events(raw: Raw) -> None:
     raw.ready()
     with raw.stream() as stream:
         assert [next(stream).sequence for _ in range(3)] == [1, 2, 3]
@@ -70,7 +70,7 @@ def test_skipping_events(raw: Raw) -> None:
         assert sequences(raw, 2) == [2, 3]
 
 
-def test_events_of_a_stream_opened_before(raw: Raw) -> None:
+def test_duplicating_events_of_a_stream_opened_before_the_block(raw: Raw) -> None:
     raw.ready()
     with raw.stream(from_sequence=2) as stream:
         assert next(stream).sequence == 3
@@ -79,7 +79,7 @@ def test_events_of_a_stream_opened_before(raw: Raw) -> None:
             assert [next(stream).sequence for _ in range(4)] == [4, 4, 5, 5]
 
 
-def test_duplicates_count_for_a_drop_outside_and_inside(raw: Raw) -> None:
+def test_drop_counts_duplicates_whether_it_is_outer_or_inner(raw: Raw) -> None:
     raw.ready()
     faults = raw.daemon.faults
     with faults.dropping_streams(after=1), faults.duplicating_events(), raw.stream() as stream:

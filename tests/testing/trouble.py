@@ -1,4 +1,4 @@
-"""What tests of faults share."""
+"""Helpers for tests of faults."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ DROPPED = Refusal("UNAVAILABLE", "connection dropped")
 
 
 class Clock:
-    """A clock that stands still until the test wakes a sleeper."""
+    """A clock that does not advance: the test wakes each sleeper."""
 
     def __init__(self) -> None:
-        self.asked: queue.SimpleQueue[tuple[float, Callable[[], object]]] = queue.SimpleQueue()
-        self.given_up = threading.Event()
+        self._sleepers: queue.SimpleQueue[tuple[float, Callable[[], object]]] = queue.SimpleQueue()
+        self.cancelled = threading.Event()
 
     async def sleep(self, seconds: float) -> None:
         alarm: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         loop = asyncio.get_running_loop()
-        self.asked.put((seconds, lambda: loop.call_soon_threadsafe(alarm.set_result, None)))
+        self._sleepers.put((seconds, lambda: loop.call_soon_threadsafe(alarm.set_result, None)))
         try:
             await alarm
         except asyncio.CancelledError:
-            self.given_up.set()
+            self.cancelled.set()
             raise
 
     def sleeper(self) -> tuple[float, Callable[[], object]]:
-        """Wait for one that falls asleep: how long it means to, and what wakes it."""
-        return self.asked.get(timeout=TIMEOUT)
+        """Wait for the next sleeper; return its seconds and a function that wakes it."""
+        return self._sleepers.get(timeout=TIMEOUT)
 
 
 def sequences(raw: Raw, count: int, **fields: Any) -> list[int]:
-    """The sequences of the first so many events of a stream, as they come."""
+    """Return the sequences of the first `count` events of a stream."""
     with raw.stream(**fields) as stream:
         return [next(stream).sequence for _ in range(count)]
 
 
 def until_failure(stream: Any) -> tuple[list[int], Refusal]:
-    """The sequences of all events of a stream, and how it failed."""
+    """Read a stream until it fails; return the sequences of its events, and the failure."""
     seen: list[int] = []
     try:
         for event in stream:
-            seen.append(event.sequence)  # noqa: PERF401 - what was seen outlives the failure
+            seen.append(event.sequence)  # noqa: PERF401 - the list survives the failure
     except grpc.RpcError as error:
         return seen, refusal(error)
     raise AssertionError(f"the stream ended cleanly after {seen}")

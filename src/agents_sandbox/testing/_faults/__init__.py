@@ -1,1 +1,1 @@
-"""What a test lets go wrong: for certain calls, in a block, or by dice."""
+"""Faults that a test injects: for certain calls, in a block, or at random."""

@@ -1,4 +1,4 @@
-"""`FakeDaemon.faults`: everything that tests can let go wrong."""
+"""`FakeDaemon.faults`: every fault that a test can inject."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ _DROPPED = functools.partial(StatusError, grpc.StatusCode.UNAVAILABLE, "connecti
 
 
 class Faults:
-    """What goes wrong with a fake daemon, by a test's will.
+    """Injects faults into a fake daemon.
 
-    Calls are recorded before a fault acts. The context managers may be nested, entered
-    before the daemon starts and in any thread. The newest fault sees a call first, what
-    `fail_next()` and `answer_next()` have planned comes last. What a fault holds back goes
-    on when its block ends.
+    Calls are recorded before a fault acts on them. The context managers can be nested,
+    entered before the daemon starts, and used in any thread. The newest fault sees a call
+    first; the plans of `fail_next()` and `answer_next()` come last. The calls and events that
+    a fault holds continue when its block ends.
     """
 
     def __init__(self, engine: FaultTarget, sleep: Sleep = asyncio.sleep) -> None:
@@ -63,42 +63,42 @@ class Faults:
         times: int = 1,
         optional: bool = False,
     ) -> None:
-        """Let the next calls of an RPC end with a status, and do nothing else.
+        """Fail the next calls of an RPC with a status; they have no other effect.
 
         Args:
             method: The plain RPC name, such as `CreateSandbox`.
             code: The name of a gRPC status, such as `UNAVAILABLE`.
             message: The status message.
-            reason: The reason of the `ErrorInfo` to send; None sends none.
+            reason: The reason of the `ErrorInfo`; None: send no `ErrorInfo`.
             domain: The domain of the `ErrorInfo`.
             metadata: The metadata of the `ErrorInfo`.
-            details: Raw bytes to send for the status details, in place of an `ErrorInfo`.
-            times: How many calls.
-            optional: Whether `FakeDaemon.assert_all_used()` lets it pass if fewer come.
+            details: Raw bytes to send as the status details, instead of an `ErrorInfo`.
+            times: How many calls fail.
+            optional: Whether `FakeDaemon.assert_all_used()` accepts fewer calls.
 
         Raises:
-            ValueError: There is no such RPC or status, or `times` is less than 1.
+            ValueError: There is no such RPC or error status, or `times` is less than 1.
         """
         failure = failure_maker(code, message, reason, domain, metadata, details)
         place = place_of_caller()
         self._plan(failure_plan(method, failure, times=times, optional=optional, place=place))
 
     def answer_next(self, method: str, response: WireMessage, *, optional: bool = False) -> None:
-        """Let the next call of a unary RPC answer this, and do nothing else.
+        """Answer the next call of a unary RPC with a response; it has no other effect.
 
         Args:
             method: The plain RPC name, such as `GetSandbox`.
-            response: The answer; bytes are sent as they are, be they garbage.
-            optional: Whether `FakeDaemon.assert_all_used()` lets it pass if none comes.
+            response: The response; bytes are sent unchanged and may be garbage.
+            optional: Whether `FakeDaemon.assert_all_used()` accepts that no call comes.
 
         Raises:
-            ValueError: There is no such RPC, or it streams its answers.
+            ValueError: There is no such RPC, or it is a stream.
         """
         answer, place = wire_bytes(response), place_of_caller()
         self._plan(answer_plan(method, answer, optional=optional, place=place))
 
     def drop_streams(self) -> None:
-        """End every open event stream as a lost connection does, with UNAVAILABLE."""
+        """End every open event stream with UNAVAILABLE, as a lost connection does."""
         self._engine.end_streams(_DROPPED())
 
     def end_streams(self) -> None:
@@ -117,20 +117,20 @@ class Faults:
         metadata: Mapping[str, str] | None = None,
         details: bytes | None = None,
     ) -> AbstractContextManager[Fault]:
-        """Let calls fail, and do nothing else, while the block lasts.
+        """Fail calls during the block; they have no other effect.
 
         Args:
             code: The name of a gRPC status.
             message: The status message.
-            method: The plain name of the RPC that fails; None is all.
-            times: How many calls fail, the next ones; None is all.
-            reason: The reason of the `ErrorInfo` to send; None sends none.
+            method: The plain RPC name; None: all RPCs.
+            times: How many calls fail; None: no limit.
+            reason: The reason of the `ErrorInfo`; None: send no `ErrorInfo`.
             domain: The domain of the `ErrorInfo`.
             metadata: The metadata of the `ErrorInfo`.
-            details: Raw bytes to send for the status details, in place of an `ErrorInfo`.
+            details: Raw bytes to send as the status details, instead of an `ErrorInfo`.
 
         Raises:
-            ValueError: There is no such RPC or status, or `times` is less than 1.
+            ValueError: There is no such RPC or error status, or `times` is less than 1.
         """
         failure = failure_maker(code, message, reason, domain, metadata, details)
         return self._on(Failing(failure, method, times))
@@ -138,11 +138,11 @@ class Faults:
     def losing_answers(
         self, *, method: str | None = None, times: int | None = None
     ) -> AbstractContextManager[Fault]:
-        """Let unary calls do what they are asked, and end UNAVAILABLE nevertheless.
+        """Execute unary calls, but end them with UNAVAILABLE, as if the answer were lost.
 
         Args:
-            method: The plain name of the RPC; None is all.
-            times: How many answers are lost; None is all.
+            method: The plain RPC name; None: all RPCs.
+            times: How many answers are lost; None: no limit.
 
         Raises:
             ValueError: There is no such RPC, or `times` is less than 1.
@@ -152,19 +152,18 @@ class Faults:
     def delaying(
         self, seconds: float, *, method: str | None = None, times: int | None = None
     ) -> AbstractContextManager[Fault]:
-        """Hold answers back; what was asked for is done at once.
+        """Delay answers; the calls themselves are executed immediately.
 
-        An event stream begins that much later. The end of the block lets go of all
-        answers that are still held back.
+        Event streams start late instead. The end of the block ends all delays.
 
         Args:
-            seconds: How long, on the daemon's clock.
-            method: The plain name of the RPC; None is all.
-            times: How many calls; None is all.
+            seconds: The delay, on the daemon's clock.
+            method: The plain RPC name; None: all RPCs.
+            times: How many calls are delayed; None: no limit.
 
         Raises:
-            ValueError: There is no such RPC, the time is negative or endless, or `times` is less
-                than 1.
+            ValueError: There is no such RPC, `seconds` is negative or infinite, or `times` is
+                less than 1.
         """
         return self._on(Delaying(self._sleep, seconds, method, times))
 
@@ -175,14 +174,13 @@ class Faults:
         method: str | None = None,
         times: int | None = None,
     ) -> AbstractContextManager[Fault]:
-        """Send garbage for the error details of the calls that fail, for whatever reason.
+        """Send malformed error details with every call that fails.
 
         Args:
-            kind: `truncated` details lack their last byte, `wrong_type` holds a message of
-                another type, `not_utf8` has a reason that is no text, `noise` is no
-                message at all.
-            method: The plain name of the RPC; None is all.
-            times: How many failures; None is all.
+            kind: `truncated` lacks the last byte, `wrong_type` contains a message of another
+                type, `not_utf8` has a reason that is not valid text, `noise` is not a message.
+            method: The plain RPC name; None: all RPCs.
+            times: How many failures; None: no limit.
 
         Raises:
             ValueError: There is no such RPC or kind, or `times` is less than 1.
@@ -192,15 +190,15 @@ class Faults:
     def dropping_streams(
         self, *, after: int, times: int | None = None
     ) -> AbstractContextManager[Fault]:
-        """End event streams UNAVAILABLE, as a lost connection does.
+        """End event streams with UNAVAILABLE, as a lost connection does.
 
         Args:
-            after: With which event a stream ends, counted from its beginning; 0 ends it
-                before the first. One that is open and past that ends with its next event.
-            times: How many streams; None is all.
+            after: How many events a stream sends before it ends. A stream that was opened
+                earlier and has already sent as many ends after its next event.
+            times: How many streams; None: no limit.
 
         Raises:
-            ValueError: `after` is negative, or `times` less than 1.
+            ValueError: `after` is negative, or `times` is less than 1.
         """
         return self._on(DroppingStreams(_DROPPED, after, times))
 
@@ -214,10 +212,10 @@ class Faults:
         """Send events twice.
 
         Args:
-            match: A function that is given the event's message and says yes or no; None
-                is yes. It runs in the daemon's thread.
-            every: Only every so-many-th event of each stream.
-            times: How many events in all; None is no limit.
+            match: Takes an event's message and returns whether to act on the event; None:
+                act on all. It runs in the daemon's thread.
+            every: Act on every n-th event of each stream only.
+            times: How many events in all; None: no limit.
 
         Raises:
             ValueError: `every` or `times` is less than 1.
@@ -231,15 +229,15 @@ class Faults:
         every: int = 1,
         times: int | None = None,
     ) -> AbstractContextManager[Fault]:
-        """Leave gaps: never send certain events on the streams that are open.
+        """Omit events, which leaves gaps.
 
-        A stream that is opened later, from an earlier sequence, has them.
+        The daemon keeps them: a stream that is opened after the block can replay them.
 
         Args:
-            match: A function that is given the event's message and says yes or no; None
-                is yes. It runs in the daemon's thread.
-            every: Only every so-many-th event of each stream.
-            times: How many events in all; None is no limit.
+            match: Takes an event's message and returns whether to act on the event; None:
+                act on all. It runs in the daemon's thread.
+            every: Act on every n-th event of each stream only.
+            times: How many events in all; None: no limit.
 
         Raises:
             ValueError: `every` or `times` is less than 1.
@@ -248,11 +246,11 @@ class Faults:
 
     @contextmanager
     def half_open(self) -> Iterator[Fault]:
-        """Be there and never answer, until the block ends.
+        """Accept calls and connections, but do not answer until the block ends.
 
-        Calls and events stall. New connections are taken, and never spoken to. In the end
-        everything goes on: calls whose clients have not given up are served, events are
-        sent. Only who connected meanwhile has to connect anew: that connection is reset.
+        Calls and events stall, and new connections get no answer. When the block ends, calls
+        that have not timed out are served and events are sent. Connections that were opened
+        during the block are reset: their clients have to reconnect.
 
         Raises:
             RuntimeError: The daemon is not running.
@@ -278,25 +276,25 @@ class Faults:
         skip: float = 0.0,
         restart: tuple[float, Callable[[], object]] = (0.0, lambda: None),
     ) -> Iterator[Chaos]:
-        """Inject faults at random, the same for the same seed.
+        """Inject random faults, the same ones for the same seed.
 
-        The n-th call of each RPC in the block has dice of its own, and so have the events
-        of the n-th stream. With the same arguments its faults are the same, whatever
-        else is called at the same time; which of several concurrent calls of one RPC
-        arrives as the n-th is theirs to settle. Streams opened before are left alone.
+        The n-th call of each RPC in the block has its own random generator, which also
+        decides about the events of a stream. Calls of other RPCs therefore change nothing;
+        only the order in which concurrent calls of one RPC arrive is not determined.
+        Streams that were opened before the block are not affected.
 
         Args:
-            seed: What the dice are made of.
-            method: The plain name of the RPC to act on; None is all.
-            unavailable: Probability that a call fails UNAVAILABLE and does nothing.
-            lose_answer: Probability that a unary call is done, and fails UNAVAILABLE.
-            delay: Probability that an answer is held back, and the seconds at most.
-            drop: Probability, at each event, that it is the stream's last.
+            seed: The seed of the random generators.
+            method: The plain RPC name; None: all RPCs.
+            unavailable: Probability that a call fails with UNAVAILABLE and has no effect.
+            lose_answer: Probability that a unary call is executed but ends with UNAVAILABLE.
+            delay: Probability that an answer is delayed, and the longest delay in seconds.
+            drop: Probability, for each event, that the stream is dropped after it.
             duplicate: Probability that an event is sent twice.
-            skip: Probability that an event is never sent.
-            restart: Probability that a call fails UNAVAILABLE and the daemon is restarted,
-                and the function that does so, in a thread of its own. The end of the block
-                waits for it, and raises what it raised.
+            skip: Probability that an event is omitted.
+            restart: Probability that a call fails with UNAVAILABLE and the daemon restarts,
+                and the function that restarts it, which runs in another thread. The end of
+                the block waits for that function and raises what it raised.
 
         Raises:
             ValueError: There is no such RPC, or a number is out of range.

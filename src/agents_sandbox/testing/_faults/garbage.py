@@ -1,4 +1,4 @@
-"""Error details as no daemon should send them."""
+"""Malformed error details."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .._protocol.refusals import StatusError, status_details
 
 
 def _truncated(failure: StatusError) -> bytes:
-    # The last field is one with a length, which the rest no longer has.
+    # The last field has a length prefix, which is then too large.
     return _valid(failure)[:-1]
 
 
@@ -23,7 +23,7 @@ def _wrong_type(failure: StatusError) -> bytes:
 
 
 def _not_utf8(failure: StatusError) -> bytes:
-    # Field 1, the reason, in 2 bytes that no text in UTF-8 contains.
+    # Field 1, the reason, has 2 bytes that are not valid UTF-8.
     info = AnyMessage(type_url=ERROR_INFO_TYPE, value=b"\x0a\x02\xff\xfe")
     code: int = failure.code.value[0]
     return Status(code=code, message=failure.message, details=[info]).SerializeToString()
@@ -45,4 +45,4 @@ GARBAGE: Mapping[str, Callable[[StatusError], bytes]] = {
     "not_utf8": _not_utf8,
     "noise": _noise,
 }
-"""What spoils the details of a failure, by the kind of the damage."""
+"""Functions that make malformed details for a failure, by kind."""

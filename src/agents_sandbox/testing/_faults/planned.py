@@ -1,8 +1,9 @@
-"""What tests plan for the very next calls of an RPC."""
+"""Plans for the next calls of an RPC."""
 
 from __future__ import annotations
 
 import functools
+import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -15,21 +16,22 @@ from .rules import STREAMS, Answer, Call, Fault, MakeFailure, Proceed, check_met
 
 @dataclass
 class CallPlan:
-    """What happens to a number of calls."""
+    """The planned outcome of a number of calls."""
 
-    verb: str
+    function: str
+    """The method of `Faults` that made the plan."""
     method: str
     outcome: Callable[[], Answer]
     """Returns the answer, or raises the failure."""
     times: int
     optional: bool
     place: str
-    """Where the test has made it, as `file:line`."""
+    """Where the test made the plan, as `file:line`."""
     used: int = 0
 
     def __str__(self) -> str:
         uses = f"used {self.used} of {self.times} times"
-        return f"{self.verb}({self.method!r}) at {self.place}: {uses}"
+        return f"{self.function}({self.method!r}) at {self.place}: {uses}"
 
 
 def failure_maker(
@@ -40,13 +42,14 @@ def failure_maker(
     metadata: Mapping[str, str] | None,
     details: bytes | None,
 ) -> MakeFailure:
-    """Check what a failure shall look like.
+    """Check the parts of a failure and return a function that makes it.
 
     Raises:
-        ValueError: The code is no gRPC status, or is OK.
+        ValueError: The code is not a gRPC status, or is OK.
     """
     if code == "OK" or code not in grpc.StatusCode.__members__:
-        raise ValueError(f"{code!r} is not the name of a gRPC status that means failure")
+        shown = reprlib.repr(code)
+        raise ValueError(f"{shown} is not the name of a gRPC error status, such as UNAVAILABLE")
     status = grpc.StatusCode[code]
     if details is None and reason is not None:
         details = status_details(
@@ -58,11 +61,11 @@ def failure_maker(
 def failure_plan(
     method: str, failure: MakeFailure, *, times: int, optional: bool, place: str
 ) -> CallPlan:
-    """CallPlan that the next `times` calls fail.
+    """Plan that the next `times` calls fail.
 
     Raises:
-        TypeError: `times` is no integer.
-        ValueError: There is no such method, or `times` is less than 1.
+        TypeError: `times` is not an integer.
+        ValueError: There is no such RPC, or `times` is less than 1.
     """
     check_method(method)
     check_count("times", times)
@@ -74,30 +77,30 @@ def failure_plan(
 
 
 def answer_plan(method: str, answer: bytes, *, optional: bool, place: str) -> CallPlan:
-    """CallPlan that the next call answers this.
+    """Plan the answer of the next call.
 
     Raises:
-        ValueError: There is no such method, or it streams its answers.
+        ValueError: There is no such RPC, or it is a stream.
     """
     check_method(method)
     if STREAMS[method]:
-        raise ValueError(f"{method} streams its answers: use emit() instead")
+        raise ValueError(f"{method} is a stream: send events with emit() instead")
     return CallPlan("answer_next", method, lambda: answer, 1, optional, place)
 
 
 class PlannedCalls(Fault):
-    """Carries out the plans of each RPC in the order they were made; always on."""
+    """Applies the plans of each RPC in the order in which they were made; always active."""
 
     def __init__(self) -> None:
         super().__init__()
         self._plans: list[CallPlan] = []
 
     def add(self, plan: CallPlan) -> None:
-        """Put a plan behind the earlier ones."""
+        """Append a plan."""
         self._plans.append(plan)
 
     async def on_call(self, call: Call, proceed: Proceed) -> Answer:
-        """Do what is planned in place of the call."""
+        """Apply the oldest plan for the RPC, or proceed if there is none."""
         plan = next((plan for plan in self._plans if plan.method == call.method), None)
         if plan is None:
             return await proceed()
@@ -107,5 +110,5 @@ class PlannedCalls(Fault):
         return plan.outcome()
 
     def unused(self) -> list[str]:
-        """The plans that were not optional and are not used up."""
+        """Return the plans that are not optional and not used up."""
         return [str(plan) for plan in self._plans if not plan.optional]

@@ -1,13 +1,13 @@
-"""The faults: each stands around the calls, or around the events of the streams.
+"""The faults: each wraps calls, or the events of streams.
 
-A fault gets a call, or an event, together with what would happen to it, and decides
-whether, when and how often that happens. Faults that are on at the same time stand around
-one another, the newest outermost.
+A fault gets a call or an event together with a function that executes it, and decides whether,
+when and how often to run that function. Active faults wrap one another, the newest outermost.
 """
 
 from __future__ import annotations
 
 import asyncio
+import reprlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -22,49 +22,49 @@ from .._time.clock import Sleep
 from .garbage import GARBAGE
 
 Answer: TypeAlias = Message | bytes | None
-"""What a unary RPC answers; None for a stream, which has sent its events by then."""
+"""The response of a unary RPC; None: the RPC is a stream, and has sent its events."""
 Proceed: TypeAlias = Callable[[], Awaitable[Answer]]
-"""Does what the call asks for: returns its answer, or sends its events."""
+"""Executes a call: returns its response, or sends its events."""
 Send: TypeAlias = Callable[[pb.SandboxEvent], Awaitable[None]]
 """Sends an event."""
 MakeFailure: TypeAlias = Callable[[], StatusError]
-"""Makes a failure anew; one raised again and again would gather a traceback without end."""
+"""Makes a new failure for each call: an exception raised repeatedly grows its traceback."""
 EventMatch: TypeAlias = Callable[[Any], bool]
-"""A function that is given an event's message and says yes or no."""
+"""Takes an event's message and returns whether to act on the event."""
 
 STREAMS = {method.name: method.streams for method in METHODS_V02}
-"""The plain name of each RPC, and whether it streams its answers."""
+"""Whether each RPC is a stream, by plain name."""
 
 
 def check_method(method: str) -> None:
-    """Refuse a name that is no RPC.
+    """Check the plain name of an RPC.
 
     Raises:
-        ValueError: There is no such method.
+        ValueError: There is no such RPC.
     """
     if method not in STREAMS:
-        raise ValueError(f"{method!r} is not one of the RPCs: {', '.join(STREAMS)}")
+        raise ValueError(f"{reprlib.repr(method)} is not one of the RPCs: {', '.join(STREAMS)}")
 
 
 @dataclass(eq=False)
 class Call:
-    """An RPC that is being served."""
+    """An RPC in progress."""
 
     method: str
     request: Any
     offered: int = 0
-    """How many events the stream had to send so far."""
+    """How many events the stream has had to send."""
     sent: int = 0
-    """How many it did send, duplicates included."""
+    """How many events the stream has sent, duplicates included."""
 
     @property
     def streams(self) -> bool:
-        """Whether its answers are a stream."""
+        """Whether the RPC is a stream."""
         return STREAMS[self.method]
 
 
 class Fault:
-    """A fault that is on until its `with` block ends."""
+    """A fault that is active until its `with` block ends."""
 
     def __init__(self, method: str | None = None, times: int | None = None) -> None:
         if method is not None:
@@ -82,7 +82,7 @@ class Fault:
         return self._hits
 
     async def on_call(self, call: Call, proceed: Proceed) -> Answer:  # noqa: ARG002 - subclasses use them
-        """Serve a call; the one of a stream lasts as long as the stream.
+        """Serve a call; the call of a stream lasts until the stream ends.
 
         Raises:
             StatusError: The call fails.
@@ -98,11 +98,12 @@ class Fault:
         await send(event)
 
     def release(self) -> None:
-        """Let go of all that is held back."""
+        """Continue everything that the fault holds."""
         for waiting in self._held:
             waiting.cancel()
 
-    def _strikes(self, call: Call) -> bool:
+    def _hit(self, call: Call) -> bool:
+        """Return whether to act on a call, and count it."""
         if self._method not in (None, call.method) or self._hits == self._times:
             return False
         self._hits += 1
@@ -133,32 +134,32 @@ class Fault:
 
 
 class Failing(Fault):
-    """Calls fail, and do nothing else."""
+    """Calls fail and have no other effect."""
 
     def __init__(self, failure: MakeFailure, method: str | None, times: int | None) -> None:
         super().__init__(method, times)
         self._failure = failure
 
     async def on_call(self, call: Call, proceed: Proceed) -> Answer:
-        """Fail in place of the call."""
-        if self._strikes(call):
+        """Fail instead of executing the call."""
+        if self._hit(call):
             raise self._failure()
         return await proceed()
 
 
 class LosingAnswers(Failing):
-    """Unary calls do what they are asked, and their callers never learn."""
+    """Unary calls are executed, but their answers are lost."""
 
     async def on_call(self, call: Call, proceed: Proceed) -> Answer:
-        """Fail after the call."""
+        """Fail after executing the call."""
         answer = await proceed()
-        if not call.streams and self._strikes(call):
+        if not call.streams and self._hit(call):
             raise self._failure()
         return answer
 
 
 class Delaying(Fault):
-    """Answers come late; of a stream, all of it."""
+    """Answers come late, and streams start late."""
 
     def __init__(self, sleep: Sleep, seconds: float, method: str | None, times: int | None) -> None:
         super().__init__(method, times)
@@ -167,32 +168,32 @@ class Delaying(Fault):
         self._seconds = seconds
 
     async def on_call(self, call: Call, proceed: Proceed) -> Answer:
-        """Do what the call asks for at once, and answer late."""
-        if self._strikes(call):
+        """Execute a unary call immediately and answer late, or start a stream late."""
+        if self._hit(call):
             return await self._answer_late(call, proceed, lambda: self._sleep(self._seconds))
         return await proceed()
 
 
 class HalfOpen(Fault):
-    """No call is answered and no event sent until the end."""
+    """No call is served and no event is sent until the block ends."""
 
     async def on_call(self, call: Call, proceed: Proceed) -> Answer:
-        """Look at the call in the end only."""
+        """Execute the call when the block ends."""
         await self._stall(call)
         return await proceed()
 
     async def on_event(self, call: Call, event: pb.SandboxEvent, send: Send) -> None:
-        """Send the event in the end only."""
+        """Send the event when the block ends."""
         await self._stall(call)
         await send(event)
 
     async def _stall(self, call: Call) -> None:
-        self._strikes(call)
+        self._hit(call)
         await self._hold(asyncio.get_running_loop().create_future())
 
 
 class DroppingStreams(Fault):
-    """Streams fail after so many events."""
+    """Streams fail after a number of events."""
 
     def __init__(self, failure: MakeFailure, after: int, times: int | None) -> None:
         super().__init__(None, times)
@@ -201,23 +202,23 @@ class DroppingStreams(Fault):
         self._after = after
 
     async def on_call(self, call: Call, proceed: Proceed) -> Answer:
-        """Drop a stream that shall send no event."""
+        """Drop the stream immediately if it must not send any event."""
         if call.streams:
             self._drop_at_limit(call)
         return await proceed()
 
     async def on_event(self, call: Call, event: pb.SandboxEvent, send: Send) -> None:
-        """Drop the stream if this was its last event."""
+        """Send the event, and drop the stream if it was the last one."""
         await send(event)
         self._drop_at_limit(call)
 
     def _drop_at_limit(self, call: Call) -> None:
-        if call.sent >= self._after and self._strikes(call):
+        if call.sent >= self._after and self._hit(call):
             raise self._failure()
 
 
 class EventFault(Fault):
-    """Acts on some of the events."""
+    """Acts on some events."""
 
     def __init__(self, match: EventMatch | None, every: int, times: int | None) -> None:
         super().__init__(None, times)
@@ -225,45 +226,46 @@ class EventFault(Fault):
         self._match = match
         self._every = every
 
-    def _picks(self, call: Call, event: pb.SandboxEvent) -> bool:
+    def _hit_event(self, call: Call, event: pb.SandboxEvent) -> bool:
+        """Return whether to act on an event, and count it."""
         chosen = call.offered % self._every == 0 and (self._match is None or self._match(event))
-        return chosen and self._strikes(call)
+        return chosen and self._hit(call)
 
 
 class DuplicatingEvents(EventFault):
-    """Events come twice."""
+    """Events are sent twice."""
 
     async def on_event(self, call: Call, event: pb.SandboxEvent, send: Send) -> None:
-        """Send the event, and again."""
-        if self._picks(call, event):
+        """Send the event, twice if it is chosen."""
+        if self._hit_event(call, event):
             await send(event)
         await send(event)
 
 
 class SkippingEvents(EventFault):
-    """Events never come."""
+    """Events are omitted."""
 
     async def on_event(self, call: Call, event: pb.SandboxEvent, send: Send) -> None:
-        """Leave the event out."""
-        if not self._picks(call, event):
+        """Send the event unless it is chosen."""
+        if not self._hit_event(call, event):
             await send(event)
 
 
 class MalformedDetails(Fault):
-    """Calls that fail do so with garbage for error details."""
+    """Calls that fail have malformed error details."""
 
     def __init__(self, kind: str, method: str | None, times: int | None) -> None:
         super().__init__(method, times)
         if kind not in GARBAGE:
-            raise ValueError(f"kind must be one of {', '.join(GARBAGE)}: {kind!r}")
-        self._garble = GARBAGE[kind]
+            raise ValueError(f"kind must be one of {', '.join(GARBAGE)}, not {reprlib.repr(kind)}")
+        self._make_details = GARBAGE[kind]
 
     async def on_call(self, call: Call, proceed: Proceed) -> Answer:
-        """Spoil the failure that the call ends with."""
+        """Replace the error details if the call fails."""
         try:
             return await proceed()
         except StatusError as failure:
-            if not self._strikes(call):
+            if not self._hit(call):
                 raise
-            details = self._garble(failure)
+            details = self._make_details(failure)
             raise StatusError(failure.code, failure.message, details) from failure

@@ -1,4 +1,4 @@
-"""The faults that are on, put around what the handlers do."""
+"""The active faults, wrapped around the handlers."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from .rules import Answer, Call, Fault, Proceed, Send
 
 
 class FaultStack:
-    """Used in the daemon's thread only."""
+    """The active faults; use it in the daemon's thread only."""
 
     def __init__(self) -> None:
         self.planned: PlannedCalls = PlannedCalls()
-        # Oldest first; what is planned for one call is closest to it.
+        # Oldest first; the plans for single calls are innermost.
         self._faults: tuple[Fault, ...] = (self.planned,)
 
     def add(self, fault: Fault) -> None:
-        """Put a fault around those that are on."""
+        """Wrap a fault around the active ones."""
         self._faults = (*self._faults, fault)
 
     def remove(self, fault: Fault) -> None:
-        """Take a fault off and let go of what it holds back."""
+        """Remove a fault and continue everything that it holds."""
         self._faults = tuple(other for other in self._faults if other is not fault)
         fault.release()
 
     def release(self) -> None:
-        """Let go of all that is held back; the faults stay on."""
+        """Continue everything that is held; the faults stay active."""
         for fault in self._faults:
             fault.release()
 
     async def serve(self, call: Call, proceed: Proceed) -> Answer:
-        """Serve a call, through the faults.
+        """Serve a call through the faults.
 
         Raises:
             StatusError: The call fails.
@@ -42,7 +42,7 @@ class FaultStack:
         return await proceed()
 
     async def send(self, call: Call, event: pb.SandboxEvent, send: Send) -> None:
-        """Send an event of a stream, through the faults.
+        """Send an event of a stream through the faults.
 
         Raises:
             StatusError: The stream fails.

@@ -1,4 +1,4 @@
-"""What faults need of the daemon that they act on."""
+"""What faults need from the daemon that they act on."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ T = TypeVar("T")
 
 
 class Socket(Protocol):
-    """Where a daemon listens."""
+    """The socket that a daemon listens on."""
 
     def mute(self) -> None:
-        """Take connections from now on, and never speak to them."""
+        """Accept new connections without answering on them."""
         ...
 
     def unmute(self) -> None:
-        """Speak again, and reset those connections."""
+        """Answer again, and reset the connections that were accepted without an answer."""
         ...
 
 
 class FaultTarget(Protocol):
-    """A daemon as far as faults reach into it."""
+    """The part of a daemon that faults use."""
 
     @property
     def faults(self) -> FaultStack:
-        """The faults that are on."""
+        """The active faults."""
         ...
 
     @property
@@ -41,5 +41,5 @@ class FaultTarget(Protocol):
         ...
 
     def end_streams(self, failure: StatusError | None) -> None:
-        """End all open event streams: with a failure, or cleanly."""
+        """End all open event streams with a failure; None: end them cleanly."""
         ...
