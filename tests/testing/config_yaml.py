@@ -1,4 +1,4 @@
-"""Short ways to read a `config_yaml`."""
+"""Helpers for tests of `config_yaml`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from agents_sandbox.testing._validation.config_yaml import parse_config_yaml
 
 
 def parse(text: str | bytes, version: str = "0.2.1") -> Spec:
-    """Read it as a daemon does."""
+    """Read a `config_yaml` as a daemon does."""
     return parse_config_yaml(text.encode() if isinstance(text, str) else text, profile_for(version))
 
 
 def reason(text: str | bytes, version: str = "0.2.1") -> str:
-    """Why a daemon will not read it."""
+    """Return why a daemon refuses a `config_yaml`."""
     with pytest.raises(StatusError) as caught:
         parse(text, version)
     assert caught.value.details is None
@@ -26,5 +26,5 @@ def reason(text: str | bytes, version: str = "0.2.1") -> str:
 
 
 def unmarshal(error: str, line: int = 1) -> str:
-    """How contents of the wrong type are refused."""
+    """Make the message about a value of the wrong type."""
     return f"yaml: unmarshal errors:\n  line {line}: {error}"

@@ -1,4 +1,4 @@
-"""Declarative configuration: how it is read."""
+"""Reading of `config_yaml`."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_every_key() -> None:
 
 
 @pytest.mark.parametrize("text", ["---\n", "{}", "mounts:\nlabels: ~", "mounts: [{writable: }]"])
-def test_empty_parts_are_fine(text: str) -> None:
+def test_empty_values_are_accepted(text: str) -> None:
     spec = parse(text)
     assert not spec.image
     assert len(spec.mounts) == text.count("writable")
@@ -164,7 +164,7 @@ def test_every_key_of_dialect_04(version: str) -> None:
     ],
 )
 @pytest.mark.parametrize("version", RELEASES)
-def test_keys_that_a_release_knows(
+def test_each_release_has_its_keys(
     version: str, key: str, release: str | None, of_companions: bool
 ) -> None:
     known = version in (since(release) if release else before("0.3.0"))
@@ -206,12 +206,12 @@ def test_keys_that_a_release_knows(
         ),
     ],
 )
-def test_what_dialect_04_refuses(version: str, text: str, expected: str) -> None:
+def test_values_that_dialect_04_refuses(version: str, text: str, expected: str) -> None:
     assert reason(text, version) == expected
 
 
 @pytest.mark.parametrize("version", RELEASES)
-def test_yaml_is_read_before_all_else(version: str) -> None:
+def test_yaml_is_read_before_other_checks(version: str) -> None:
     with FakeDaemon(version=version) as daemon, connected(daemon) as raw:
         refused = raw.refused(
             methods.CREATE_SANDBOX, sandbox_id="x", create_spec={}, config_yaml=b"image: ["
@@ -262,7 +262,7 @@ def test_yaml_is_validated_like_a_spec(raw: Raw, text: bytes, message: str) -> N
     assert refused == Refusal("INVALID_ARGUMENT", message)
 
 
-def test_missing_pyyaml_is_named(raw: Raw, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_pyyaml_is_reported(raw: Raw, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "yaml", None)
     refused = raw.refused(methods.CREATE_SANDBOX, sandbox_id="box-1", config_yaml=b"image: img")
     assert refused.code == "FAILED_PRECONDITION"

@@ -1,4 +1,4 @@
-"""What CreateSandbox checks, in which order, and what can still go wrong later."""
+"""The checks of CreateSandbox and their order, and creates that fail later."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_known_tools(version: str) -> None:
         ("abc_", f"sandbox_id {ID_RULE}"),
         ("abc.def", f"sandbox_id {ID_RULE}"),
         ("abc\n", f"sandbox_id {ID_RULE}"),
-        ("\u0430\u0431", f"sandbox_id {ID_RULE}"),  # four bytes in two letters
+        ("\u0430\u0431", f"sandbox_id {ID_RULE}"),  # four bytes, but two letters
         ("x" * 201, f"sandbox_id {ID_RULE}"),
     ],
 )
@@ -122,7 +122,7 @@ ENVS = (
     "and must not be set by CreateSpec.Envs"
 )
 CORES = 'companion_containers[a].cpu_limit: cpu_limit "0": must be > 0'
-# What the first fault is called, since which release, and what repairs it.
+# The message of each error in order, the release that added its check, the field and its repair.
 REPAIRS: list[tuple[str, str, str, Any]] = [
     ("create_spec.image is required", "0.2.0", "image", IMAGE),
     ("idle_ttl must not be negative", "0.2.0", "idle_ttl", {}),
@@ -143,7 +143,7 @@ REPAIRS: list[tuple[str, str, str, Any]] = [
 
 
 @pytest.mark.parametrize("version", RELEASES)
-def test_faults_are_reported_in_order(version: str) -> None:
+def test_errors_are_reported_in_order(version: str) -> None:
     spec = dict(BROKEN_04 if version in since("0.3.0") else BROKEN_02)
     with FakeDaemon(version=version) as daemon, connected(daemon) as raw:
         for message, release, field, repaired in REPAIRS:
@@ -179,7 +179,7 @@ def test_bad_spec_is_reported_before_a_taken_id(version: str) -> None:
         (Duration(seconds=1 << 60), False),
     ],
 )
-def test_idle_ttl_counts_as_a_whole(raw: Raw, idle_ttl: Duration, refused: bool) -> None:
+def test_idle_ttl_can_have_parts_of_both_signs(raw: Raw, idle_ttl: Duration, refused: bool) -> None:
     if refused:
         assert raw.why_refused(idle_ttl=idle_ttl) == "idle_ttl must not be negative"
     else:
@@ -187,7 +187,7 @@ def test_idle_ttl_counts_as_a_whole(raw: Raw, idle_ttl: Duration, refused: bool)
 
 
 @pytest.mark.parametrize("version", since("0.3.0"))
-def test_what_a_release_does_not_know_is_dropped(version: str) -> None:
+def test_fields_that_a_release_does_not_know_are_ignored(version: str) -> None:
     newer: dict[str, Any] = {
         "0.4.0": {"ports": [{}], "command": [""]},
         "0.4.1": {"cpu_limit": "x", "memory_limit": "x", "disk_limit": "x"},
@@ -205,7 +205,7 @@ def test_what_a_release_does_not_know_is_dropped(version: str) -> None:
         assert list(handle.companion_containers) == [v04.CompanionContainerSpec(**COMPANION)]
 
 
-def test_reserved_env_is_free_where_it_is_not_known() -> None:
+def test_older_releases_accept_the_reserved_env() -> None:
     with FakeDaemon(version="0.4.2") as daemon, connected(daemon) as raw:
         raw.create(envs={"AGENTS_SANDBOX_SUPPLEMENTAL_GROUPS": "1"})
 
@@ -275,7 +275,7 @@ def test_every_field_of_dialect_04_is_accepted_and_few_are_echoed(sources: Path)
     assert (handle.labels, handle.image) == ({"team": "core"}, IMAGE)
 
 
-def test_services_are_announced_before_ready_and_again_on_resume(raw: Raw) -> None:
+def test_services_are_reported_before_ready_and_again_on_resume(raw: Raw) -> None:
     required = [
         pb.ServiceSpec(name=service, image="redis:7", healthcheck=HEALTHY) for service in ("b", "a")
     ]
@@ -311,14 +311,14 @@ def test_missing_image_fails_the_create(spec: dict[str, Any]) -> None:
         assert event.sandbox_phase.error_code == "SANDBOX_CREATE_FAILED"
 
 
-def test_image_that_is_no_reference_fails_the_create(raw: Raw) -> None:
+def test_invalid_image_reference_fails_the_create(raw: Raw) -> None:
     assert why_failed(raw, image="Bad Image!!") == (
         "Error response from daemon: no such image: Bad Image!!: invalid reference format: "
         "repository name must be lowercase"
     )
 
 
-def test_targets_that_differ_in_spelling_only_fail_the_create(raw: Raw, sources: Path) -> None:
+def test_one_mount_target_in_two_spellings_fails_the_create(raw: Raw, sources: Path) -> None:
     mounts = [{"source": str(sources / "dir"), "target": target} for target in ("/t/", "/t")]
     assert why_failed(raw, mounts=mounts) == "Error response from daemon: Duplicate mount point: /t"
 

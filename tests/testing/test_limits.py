@@ -1,4 +1,4 @@
-"""Limits and ports: what a create may ask for."""
+"""Checks of limits and ports."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from agents_sandbox.testing import FakeDaemon
 from agents_sandbox.testing._protocol.refusals import StatusError
 from agents_sandbox.testing._protocol.spec import Port, SideContainer, Spec
 from agents_sandbox.testing._validation.limits import check_limits
-from agents_sandbox.testing._validation.ports import check_ports, protocol_number
+from agents_sandbox.testing._validation.ports import check_ports, parse_protocol
 
 from .raw import connected
 from .releases import since
@@ -54,13 +54,13 @@ def test_refused_sizes(field: str, size: str, why: str) -> None:
     assert why_not(**{field: size}) == f'{field}: {field} "{size}": {why}'
 
 
-def test_limits_that_are_fine() -> None:
+def test_accepted_limits() -> None:
     check_limits(Spec())
     check_limits(Spec(cpu_limit="0.001", memory_limit="1b", disk_limit="10 GiB"))
 
 
 @pytest.mark.parametrize("version", since("0.4.1"))
-def test_limits_of_companions_come_after_those_of_the_primary(version: str) -> None:
+def test_limits_of_companions_are_checked_after_those_of_the_primary(version: str) -> None:
     side = {"name": "a", "image": "i"}
     prefix = "companion_containers[a]."
     with FakeDaemon(version=version) as daemon, connected(daemon) as raw:
@@ -106,13 +106,13 @@ def test_refused_ports(ports: list[tuple[int, int, int]], message: str) -> None:
         assert raw.why_refused(ports=spec) == message
 
 
-def test_ports_that_are_fine() -> None:
+def test_accepted_ports() -> None:
     check_ports([Port(1, 65535, number) for number in range(3)] + [Port(65535, 1)])
 
 
 def test_protocols() -> None:
     names = ("", "tcp", "TCP", "udp", "Udp", "sctp", "SCTP")
-    assert [protocol_number(name) for name in names] == [0, 0, 0, 1, 1, 2, 2]
+    assert [parse_protocol(name) for name in names] == [0, 0, 0, 1, 1, 2, 2]
     with pytest.raises(ValueError) as caught:
-        protocol_number("icmp")
+        parse_protocol("icmp")
     assert str(caught.value) == 'unsupported port protocol "icmp"; must be tcp, udp, or sctp'

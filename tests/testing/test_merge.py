@@ -1,4 +1,4 @@
-"""A spec on top of a `config_yaml`."""
+"""Merging of a `config_yaml` and a spec."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ LISTS = (
 
 
 @given(SPECS, st.booleans())
-def test_nothing_on_either_side_changes_nothing(spec: Spec, append_lists: bool) -> None:
+def test_merging_with_an_empty_spec_changes_nothing(spec: Spec, append_lists: bool) -> None:
     assert merge(spec, Spec(), append_lists=append_lists) == spec
     assert merge(Spec(), spec, append_lists=append_lists) == spec
 
@@ -67,7 +67,9 @@ def test_merging_is_associative(one: Spec, two: Spec, three: Spec, append_lists:
 
 
 @given(SPECS, SPECS, st.booleans())
-def test_what_no_release_sees_differently(base: Spec, override: Spec, append_lists: bool) -> None:
+def test_fields_merged_alike_in_all_releases(
+    base: Spec, override: Spec, append_lists: bool
+) -> None:
     spec = merge(base, override, append_lists=append_lists)
     for name in REPLACED:
         assert getattr(spec, name) == (getattr(override, name) or getattr(base, name))
@@ -107,12 +109,12 @@ def test_lists_are_appended_since_043(version: str) -> None:
             refused = raw.refused(methods.CREATE_SANDBOX, **request)
             assert refused.message == "conflicting target /a between mount and mount"
             spec["mounts"] = [{"source": "/", "target": "/b"}]
-        # Also, the tool that is named twice is not a duplicate.
+        # The tool that both name is not refused as a duplicate.
         assert raw(methods.CREATE_SANDBOX, **request).sandbox.image == IMAGE
 
 
 @pytest.mark.parametrize("version", since("0.3.0"))
-def test_companions_of_both_are_kept_apart_by_name_since_043(version: str) -> None:
+def test_companions_are_appended_in_order_since_043(version: str) -> None:
     yaml = f"image: {IMAGE}\ncompanion_containers: {{b: {{image: i}}, a: {{image: i}}}}".encode()
     with FakeDaemon(version=version) as daemon, connected(daemon) as raw:
         request: dict[str, Any] = {"config_yaml": yaml, "sandbox_id": "box-1"}

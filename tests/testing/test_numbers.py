@@ -1,4 +1,4 @@
-"""Numbers, durations and quoted text as Go has them; sizes as Docker reads them."""
+"""Go's numbers, durations and quoted text; Docker's sizes."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def test_numbers(text: str, value: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "two", "1 ", " 1", "1\n", "1,5", ".", "1.2.3", "\u0661"])
-def test_no_numbers(text: str) -> None:
+def test_invalid_numbers(text: str) -> None:
     with pytest.raises(ValueError) as caught:
         parse_float(text)
     assert str(caught.value) == f"strconv.ParseFloat: parsing {quoted(text)}: invalid syntax"
 
 
 @given(st.floats(allow_nan=False))
-def test_any_number_is_read_as_it_was_written(value: float) -> None:
+def test_any_number_is_read_back(value: float) -> None:
     assert parse_float(repr(value)) == value
 
 
@@ -85,7 +85,7 @@ def test_sizes(text: str, size: int) -> None:
         ("1\n", "invalid suffix: '\n'"),
     ],
 )
-def test_no_sizes(text: str, message: str) -> None:
+def test_invalid_sizes(text: str, message: str) -> None:
     with pytest.raises(ValueError) as caught:
         ram_in_bytes(text)
     assert str(caught.value) == message
@@ -129,13 +129,13 @@ def test_durations(text: str, nanoseconds: int) -> None:
     "text",
     ["", "-", "s", "1s ", "1e3s", "9223372037s", ".", pytest.param("9" * 5000 + "s", id="absurd")],
 )
-def test_no_durations(text: str) -> None:
+def test_invalid_durations(text: str) -> None:
     with pytest.raises(ValueError, match="time: "):
         parse_duration(text)
 
 
 @given(st.integers(-(1 << 63) + 1, (1 << 63) - 1))
-def test_any_duration_is_read_as_it_was_written(nanoseconds: int) -> None:
+def test_any_duration_is_read_back(nanoseconds: int) -> None:
     sign = "-" if nanoseconds < 0 else ""
     seconds, nanos = divmod(abs(nanoseconds), 1_000_000_000)
     minutes, seconds = divmod(seconds, 60)

@@ -1,4 +1,4 @@
-"""Mounts and copies: which paths a create may name, in each release."""
+"""Mounts and copies: which paths each release accepts."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def sources(tmp_path: Path) -> Path:
 
 
 def resolved(version: str, kind: str, source: str, target: str = "/t") -> tuple[str, str]:
-    """The paths that the daemon works with."""
+    """Return the paths that the daemon uses."""
     spec = Spec(mounts=[pb.MountSpec(source=source, target=target)])
     if kind == "copy":
         spec = Spec(copies=[pb.CopySpec(source=source, target=target)])
     result = resolve_paths(spec, profile_for(version), ())
     entry = (result.mounts or result.copies)[0]
-    assert (spec.mounts or spec.copies)[0].source == source  # left as it was
+    assert (spec.mounts or spec.copies)[0].source == source  # not changed
     return entry.source, entry.target
 
 
@@ -72,7 +72,7 @@ def why_not(version: str, kind: str, source: str, target: str = "/t") -> str:
         ("{root}/file", "rel", "{kind} target must be absolute: rel"),
     ],
 )
-def test_faults(
+def test_refused_paths(
     sources: Path, version: str, kind: str, source: str, target: str, message: str
 ) -> None:
     expected = message.format(root=sources, kind=kind)
@@ -82,14 +82,16 @@ def test_faults(
 @pytest.mark.parametrize("kind", ["mount", "copy"])
 @pytest.mark.parametrize("file", ["fifo", "sock"])
 @pytest.mark.parametrize("version", before("0.3.2"))
-def test_neither_fifos_nor_sockets(sources: Path, version: str, kind: str, file: str) -> None:
+def test_fifos_and_sockets_are_refused_before_032(
+    sources: Path, version: str, kind: str, file: str
+) -> None:
     source = f"{sources}/{file}"
     assert why_not(version, kind, source) == f"{kind} source must be a file or directory: {source}"
 
 
 @pytest.mark.parametrize("kind", ["mount", "copy"])
 @pytest.mark.parametrize("version", since("0.3.2"))
-def test_sockets_since_032(sources: Path, version: str, kind: str) -> None:
+def test_sockets_are_accepted_since_032(sources: Path, version: str, kind: str) -> None:
     assert resolved(version, kind, f"{sources}/sock") == (f"{sources}/sock", "/t")
     assert why_not(version, kind, f"{sources}/fifo") == (
         f"{kind} source must be a file, directory, or unix socket: {sources}/fifo"
@@ -97,7 +99,7 @@ def test_sockets_since_032(sources: Path, version: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("root", ["/", "//", "/tmp/.."])
-def test_root_may_be_mounted_but_not_copied_since_032(root: str) -> None:
+def test_root_can_be_mounted_but_not_copied_since_032(root: str) -> None:
     for version in RELEASES:
         assert resolved(version, "mount", root) == (root, "/t")
     for version in before("0.3.2"):
@@ -109,7 +111,7 @@ def test_root_may_be_mounted_but_not_copied_since_032(root: str) -> None:
 @pytest.mark.parametrize("kind", ["mount", "copy"])
 @pytest.mark.parametrize("path", ["~", "~/x", "~bob/x"])
 @pytest.mark.parametrize("version", before("0.3.2"))
-def test_tilde_is_nothing_special_before_032(
+def test_tilde_is_not_expanded_before_032(
     sources: Path, version: str, kind: str, path: str
 ) -> None:
     assert why_not(version, kind, path) == f"{kind} source must be absolute: {path}"
@@ -130,7 +132,7 @@ def test_tilde_is_expanded_since_032(
         f"{kind} source path is invalid: lstat {sources}/none: no such file or directory"
     )
     assert why_not(version, kind, "~bob/x") == "~username syntax is not supported: ~bob/x"
-    # The target's syntax goes before all that the source could be.
+    # The target's tilde is checked before the source, except for an empty source.
     assert why_not(version, kind, "rel", "~bob") == "~username syntax is not supported: ~bob"
     assert why_not(version, kind, "", "~bob") == f"{kind} source is required"
 
@@ -159,14 +161,14 @@ def test_expanded_targets_can_conflict() -> None:
         )
 
 
-def test_request_keeps_its_own_paths(sources: Path) -> None:
+def test_recorded_request_keeps_its_paths(sources: Path) -> None:
     with FakeDaemon(version="dev") as daemon, connected(daemon) as raw:
         raw.create(mounts=[{"source": str(sources), "target": "~/x"}])
         (mount,) = daemon.calls[0].request.create_spec.mounts
     assert mount.target == "~/x"
 
 
-def test_declared_host_paths_need_not_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_declared_host_paths_need_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/srv")
     options: Any = {"version": "dev", "host_paths": ["/srv/data"]}
     with FakeDaemon(**options) as daemon, connected(daemon) as raw:
@@ -183,6 +185,6 @@ def test_declared_host_paths_need_not_be_there(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_message_with_a_nul_arrives(raw: Raw) -> None:
-    # gRPC cuts a status message at a NUL in some versions.
+    # Some versions of gRPC cut a status message at a NUL.
     why = raw.why_refused(mounts=[{"source": "/a\0b", "target": "/t"}])
     assert why.startswith("mount source path is invalid: lstat /a")

@@ -1,4 +1,4 @@
-"""Services and companions: what a create may ask for, in each dialect."""
+"""Checks of services and companions, in each dialect."""
 
 from __future__ import annotations
 
@@ -49,17 +49,17 @@ def check_identity(raw: Raw, field: str, noun: str) -> None:
         assert raw.why_refused(**{field: items}) == message
 
 
-def test_one_service_name_over_both_lists(raw: Raw) -> None:
+def test_service_names_are_unique_over_both_lists(raw: Raw) -> None:
     why = raw.why_refused(required_services=[item(healthcheck=HEALTHY)], optional_services=[item()])
     assert why == 'duplicate service name "a"'
 
 
-def test_required_list_goes_first(raw: Raw) -> None:
+def test_required_services_are_checked_first(raw: Raw) -> None:
     why = raw.why_refused(required_services=[item()], optional_services=[item(image="")])
     assert why == 'required service "a" must define healthcheck'
 
 
-def test_each_entry_is_checked_as_a_whole(newer: Raw) -> None:
+def test_each_entry_is_checked_completely_before_the_next(newer: Raw) -> None:
     why = newer.why_refused(companion_containers=[item(**HOOK), item(image="")])
     assert why == 'companion container "a" with post_start_on_primary must define healthcheck'
 
@@ -101,7 +101,7 @@ def test_healthchecks(raw: Raw, newer: Raw, test: list[str], message: str) -> No
         assert why == f'{noun} "a" healthcheck.test{expected}'
 
 
-def test_no_health_is_fine_unless_it_is_required(raw: Raw, newer: Raw) -> None:
+def test_only_required_services_need_a_real_healthcheck(raw: Raw, newer: Raw) -> None:
     items = [item(healthcheck={"test": ["NONE"]})]
     assert raw.why_refused(required_services=items) == (
         'service "a" healthcheck.test[0] "NONE" is invalid'

@@ -1,4 +1,4 @@
-"""YAML: what is read, what is refused, and that no text does harm."""
+"""YAML: what is read, what is refused, and that any text is handled."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TOO_MANY = "more than 100000 values, with aliases expanded"
 
 
 def nested_aliases(opening: str, closing: str) -> str:
-    """Write anchors of which each stands for ten of the one before: 10**30 values."""
+    """Write anchors that each contain the previous one ten times: 10**30 values."""
     anchors = ["&a0 {x: y}"]
     for index in range(30):
         tenfold = ", ".join([f"*a{index}"] * 10)
@@ -37,7 +37,7 @@ def nested_aliases(opening: str, closing: str) -> str:
         ("a: \0", "special characters are not allowed"),
         (r'image: "\ud800"', "surrogates not allowed"),
         (r'mounts: "\ud800"', "surrogates not allowed"),
-        (r'image: "\UFFFFFFFF"', "yaml: "),  # each Python has words of its own
+        (r'image: "\UFFFFFFFF"', "yaml: "),  # the rest depends on the Python version
         ("image: *x", "undefined alias 'x'"),
         ("labels: &x {a: *x}", ENDLESS),
         ("labels: &x {<<: *x}", ENDLESS),
@@ -85,7 +85,7 @@ def test_wrong_types(text: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["labels: {a: b,\n a: c}", "labels: {<<: {a: b},\n <<: {}}"])
-def test_a_key_twice(text: str) -> None:
+def test_repeated_keys(text: str) -> None:
     assert "line 2: mapping key " in reason(text)
     assert reason(text).endswith(" already defined at line 1")
 
@@ -102,7 +102,7 @@ def test_any_scalar_is_a_string_as_it_is_written(scalar: str) -> None:
     ("word", "writable"),
     [("true", True), ("Yes", True), ("on", True), ("FALSE", False), ("no", False), ("~", False)],
 )
-def test_truth(word: str, writable: bool) -> None:
+def test_booleans(word: str, writable: bool) -> None:
     assert parse(f"mounts: [{{writable: {word}}}]").mounts == [pb.MountSpec(writable=writable)]
 
 
@@ -116,16 +116,16 @@ def test_whole_numbers(number: int) -> None:
     assert service.healthcheck == pb.HealthcheckConfig(retries=number)
 
 
-# Go reads some of these, each in its own way: to refuse them misleads nobody.
+# Go reads some of these in surprising ways, so the fake daemon refuses them all.
 @pytest.mark.parametrize(
     "number",
     ["-1", "4294967296", "9" * 5000, "2.9", "'5'", "true", "017", "0x1f", "1:30", "!!int [5]"],
 )
-def test_no_whole_numbers(number: str) -> None:
+def test_invalid_whole_numbers(number: str) -> None:
     assert reason(retries(number)).endswith(" into uint32")
 
 
-def test_nulls_are_left_out() -> None:
+def test_nulls_are_omitted() -> None:
     text = """
 image:
 builtin_tools: [git, ~, null, uv]

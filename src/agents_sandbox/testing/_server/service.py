@@ -18,7 +18,7 @@ from .._sandboxes.retention import Retention
 from .._sandboxes.watch import Watch
 from .._settings import Settings
 from .._time.background import Background
-from .._validation.create import accepted_spec
+from .._validation.create import check_create
 
 _ACCEPTED = pb.AcceptedResponse(accepted=True)
 
@@ -68,7 +68,7 @@ class Service:
 
     def create_sandbox(self, request: Any) -> Any:
         """Accept a sandbox; a bad spec is reported before a bad id."""
-        spec = accepted_spec(request, self._profile, self._host_paths)
+        spec = check_create(request, self._profile, self._host_paths)
         sandbox = self.sandboxes.add(request.sandbox_id, spec)
         self.lifecycle.create(sandbox)
         return self._answers["CreateSandbox"](sandbox=sandbox.handle())

@@ -1,1 +1,1 @@
-"""What a create may ask for, as messages or as `config_yaml`."""
+"""Checks of create requests, in messages or in `config_yaml`."""

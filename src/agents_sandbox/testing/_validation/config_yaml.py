@@ -1,4 +1,4 @@
-"""`config_yaml`, the declarative form of a create: read into a spec."""
+"""Reads `config_yaml`, the declarative form of a create, into a spec."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from .._protocol.refusals import invalid_argument
 from .._protocol.spec import LIMITS, Port, SideContainer, Spec
 from .durations import parse_duration
 from .limits import command_fault
-from .ports import protocol_number
+from .ports import parse_protocol
 from .strconv import quoted
 from .yaml_nodes import Decoder, boolean, list_of, map_of, read_document, string, struct, uint32
 
 _HEALTHCHECK_TIMES = ("interval", "timeout", "start_period", "start_interval")
-_AS_THEY_ARE = ("image", "builtin_tools", "labels", "envs", "command", *LIMITS, "gpus")
+_UNCHANGED = ("image", "builtin_tools", "labels", "envs", "command", *LIMITS, "gpus")
 
 
 def _structs(go_type: str, fields: dict[str, Decoder[Any]]) -> Decoder[list[dict[str, Any]]]:
@@ -57,17 +57,17 @@ _NEW_FIELDS: dict[str, Decoder[Any]] = {
 
 
 def parse_config_yaml(text: bytes, profile: Profile) -> Spec:
-    """Read a declarative configuration; only its first document counts.
+    """Read a declarative configuration; only its first document is used.
 
     Args:
         text: The YAML, in UTF-8 or UTF-16.
-        profile: The daemon's version, which decides what keys there are.
+        profile: The daemon's release, which determines the known keys.
 
     Raises:
         StatusError: It is malformed, or PyYAML is not installed.
     """
     try:
-        return _spec(_config(profile)(read_document(text)), profile.dialect)
+        return _spec(_config_decoder(profile)(read_document(text)), profile.dialect)
     except ValueError as error:
         raise invalid_argument(f"invalid config_yaml: {error}") from error
     except RecursionError as error:
@@ -76,7 +76,7 @@ def parse_config_yaml(text: bytes, profile: Profile) -> Spec:
         ) from error
 
 
-def _config(profile: Profile) -> Decoder[dict[str, Any]]:
+def _config_decoder(profile: Profile) -> Decoder[dict[str, Any]]:
     newer = {name: _NEW_FIELDS[name] for name in profile.new_fields}
     companion = {name: newer[name] for name in COMPANION_FIELDS if name in newer}
     side_type = profile.dialect.yaml_side_type
@@ -95,13 +95,13 @@ def _spec(config: dict[str, Any], dialect: Dialect) -> Spec:
         copies=[pb.CopySpec(**copy) for copy in config.get("copies", ())],
         idle_ttl=_duration(config.get("idle_ttl"), "", "idle_ttl"),
         ports=[_port(**port) for port in config.get("ports", ())],
-        **{name: config[name] for name in _AS_THEY_ARE if name in config},
+        **{name: config[name] for name in _UNCHANGED if name in config},
         **side,
     )
 
 
 def _port(container_port: int = 0, host_port: int = 0, protocol: str = "") -> Port:
-    return Port(container_port, host_port, protocol_number(protocol))
+    return Port(container_port, host_port, parse_protocol(protocol))
 
 
 def _side_containers(by_name: dict[str, Any], dialect: Dialect) -> list[SideContainer]:

@@ -1,4 +1,4 @@
-"""The checks of a create request, in the daemon's order; the first fault wins."""
+"""Checks of a create request, in the daemon's order; the first error is reported."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _NANOS = 1_000_000_000
 _RESERVED_ENV = "AGENTS_SANDBOX_SUPPLEMENTAL_GROUPS"
 
 
-def accepted_spec(request: Any, profile: Profile, host_paths: Collection[str]) -> Spec:
-    """Merge and check what a create asks for; the id is checked elsewhere, later.
+def check_create(request: Any, profile: Profile, host_paths: Collection[str]) -> Spec:
+    """Merge and check the spec of a create; the registry checks the id later.
 
     Args:
         request: The CreateSandboxRequest, in the dialect of the profile.
-        profile: The daemon's version.
+        profile: The daemon's release.
         host_paths: Paths that count as folders of the daemon's host.
 
     Returns:
-        The spec as the daemon keeps it, with all paths expanded.
+        The spec as the daemon stores it, with all paths expanded.
 
     Raises:
         StatusError: The request is refused.
@@ -40,11 +40,11 @@ def accepted_spec(request: Any, profile: Profile, host_paths: Collection[str]) -
         spec = merge(base, spec, append_lists=profile.appends_yaml_lists)
     elif not request.HasField("create_spec"):
         raise invalid_argument("create_spec is required")
-    return _checked(spec, profile, host_paths)
+    return _check_spec(spec, profile, host_paths)
 
 
-def _checked(spec: Spec, profile: Profile, host_paths: Collection[str]) -> Spec:
-    # A release that lacks a field never gets here with a value in it.
+def _check_spec(spec: Spec, profile: Profile, host_paths: Collection[str]) -> Spec:
+    # Fields that the release does not have are empty here.
     if not spec.image:
         raise invalid_argument("create_spec.image is required")
     if spec.idle_ttl and spec.idle_ttl.seconds * _NANOS + spec.idle_ttl.nanos < 0:

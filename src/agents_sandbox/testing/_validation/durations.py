@@ -1,4 +1,4 @@
-"""Durations as Go has them: a number of nanoseconds."""
+"""Go durations: nanoseconds in 64 bits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def parse_duration(text: str) -> Duration:
     """Read a duration such as `1h30m`, `500ms` or `-1.5s`; a plain `0` needs no unit.
 
     Raises:
-        ValueError: The text is no duration, with Go's own words.
+        ValueError: The text is not a duration; the message is Go's.
     """
     try:
         nanoseconds = int(parse_nanoseconds(text))

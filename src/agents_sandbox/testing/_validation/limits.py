@@ -1,4 +1,4 @@
-"""What holds for the primary container and for companions alike: command and limits."""
+"""Checks of commands and limits, for the primary container and for companions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MAX_SIZE = (1 << 63) - 1
 
 
 def check_command(where: str, command: Iterable[str]) -> None:
-    """Check each part of a command; `where` is how complaints call it.
+    """Check each part of a command; `where` names the command in messages.
 
     Raises:
         StatusError: A part is empty.
@@ -26,7 +26,7 @@ def check_command(where: str, command: Iterable[str]) -> None:
 
 
 def command_fault(where: str, command: Iterable[str]) -> str:
-    """What is wrong with a command; empty if nothing is."""
+    """Return what is wrong with a command; empty: nothing."""
     faults = (
         f"{where}[{index}]: empty string entry is not allowed"
         for index, part in enumerate(command)
@@ -76,6 +76,6 @@ def _check_cores(limit: str) -> None:
 
 
 def _check_size(limit: str) -> None:
-    # The real daemon counts in 64 bits: a size that does not fit turns negative.
+    # The real daemon counts in 64 bits: a larger size overflows and becomes negative.
     if not 0 < ram_in_bytes(limit) <= _MAX_SIZE:
         raise ValueError("must be > 0")

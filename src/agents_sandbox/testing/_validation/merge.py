@@ -1,4 +1,4 @@
-"""What becomes of a create that brings both a `config_yaml` and a spec."""
+"""Merges the `config_yaml` and the spec of a create that has both."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from .._protocol.spec import Spec
 
 
 def merge(base: Spec, override: Spec, *, append_lists: bool) -> Spec:
-    """Put `override` on top of `base`; nothing can be emptied this way.
+    """Apply `override` on top of `base`; its empty values change nothing.
 
-    Maps are joined key by key. A command is always replaced as a whole.
+    Maps are merged key by key. A command is always replaced as a whole.
 
     Args:
-        base: What `config_yaml` says.
-        override: The request's own spec; what it leaves empty comes from the base.
-        append_lists: Whether lists of the override go after those of the base, each
-            builtin tool once; else a list that is not empty replaces the other.
+        base: The spec from `config_yaml`.
+        override: The request's own spec.
+        append_lists: Whether lists of the override are appended to those of the base, with
+            each builtin tool once; otherwise a list that is not empty replaces the base's.
 
     Returns:
         The merged spec.
@@ -26,7 +26,7 @@ def merge(base: Spec, override: Spec, *, append_lists: bool) -> Spec:
         above = getattr(override, name)
         if isinstance(below, dict):
             merged[name] = {**below, **above}
-        elif name == "idle_ttl":  # zero is a value: it switches the idle stop off
+        elif name == "idle_ttl":  # zero is a value: it disables the idle stop
             merged[name] = below if above is None else above
         elif append_lists and isinstance(below, list) and name != "command":
             merged[name] = [*below, *above]

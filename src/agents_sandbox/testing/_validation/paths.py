@@ -1,4 +1,4 @@
-"""Mounts and copies: which paths they may name, and what a tilde in them stands for."""
+"""Mounts and copies: checks of their paths, and expansion of tildes."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def resolve_paths(spec: Spec, profile: Profile, host_paths: Collection[str]) -> 
     """Check the mounts, then the copies, and expand the tildes of their paths.
 
     Args:
-        spec: What is asked for; it is left as it is.
-        profile: The daemon's version.
-        host_paths: Paths that count as folders of the host; others are looked up.
+        spec: The requested spec; it is not changed.
+        profile: The daemon's release.
+        host_paths: Paths that count as folders of the host; others must exist.
 
     Returns:
-        The spec with the paths that the daemon works with.
+        A spec with the paths that the daemon uses.
 
     Raises:
         StatusError: A path is refused.
@@ -45,7 +45,7 @@ class _Paths:
         self._profile = profile
         self._host_paths = host_paths
         self._kinds: dict[str, str] = {}
-        """The kind of entry that took each target."""
+        """Whether a mount or a copy uses a target, by target."""
 
     def resolve(self, kind: str, entry: EntryT) -> EntryT:
         if not entry.source:

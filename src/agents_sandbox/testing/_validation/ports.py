@@ -9,11 +9,11 @@ from .._protocol.refusals import invalid_argument
 from .._protocol.spec import Port
 from .strconv import quoted
 
-_PROTOCOLS = ("tcp", "udp", "sctp")  # each at its number on the wire
+_PROTOCOLS = ("tcp", "udp", "sctp")  # the index is the number on the wire
 
 
-def protocol_number(name: str) -> int:
-    """The number on the wire of a protocol, in whatever case; without a name it is TCP.
+def parse_protocol(name: str) -> int:
+    """Return a protocol's number on the wire; case does not matter, and the default is TCP.
 
     Raises:
         ValueError: There is no such protocol.
@@ -25,7 +25,7 @@ def protocol_number(name: str) -> int:
 
 
 def check_ports(ports: Iterable[Port]) -> None:
-    """Check the ports in their order; the first fault wins.
+    """Check the ports in order.
 
     Raises:
         StatusError: A port is refused.

@@ -1,4 +1,4 @@
-"""Services and companions: what a create may ask for."""
+"""Checks of services and companions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _COMMANDS = ("CMD", "CMD-SHELL")
 
 
 def check_side_containers(spec: Spec) -> None:
-    """Check services and companions in the daemon's order; the first fault wins.
+    """Check services and companions in the daemon's order.
 
     Raises:
         StatusError: A service or companion is refused.

@@ -1,4 +1,4 @@
-"""Sizes written the way Docker reads them."""
+"""Sizes in Docker's format."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def ram_in_bytes(text: str) -> int:
     """Read a size such as `64m`, `1.5 GiB` or `4096`; units are powers of 1024.
 
     Raises:
-        ValueError: The text is no size, with the words of Docker's parser.
+        ValueError: The text is not a size; the message is that of Docker's parser.
     """
     size = _SIZE.fullmatch(text)
     if size is None:

@@ -1,7 +1,7 @@
-"""YAML as values of a known shape.
+"""Decodes YAML into values of known types.
 
-Any scalar serves as a string, exactly as it is written. Null leaves a field unset and an
-item out of a list. An unknown key is an error, and so is a key that is given twice.
+Any scalar can be a string, exactly as it is written. A null field is unset and a null item is
+omitted. Unknown keys and repeated keys are errors.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .strconv import quoted
 
 
 class Node(Hashable, Protocol):
-    """What PyYAML composes; an alias is the node that it stands for."""
+    """A node that PyYAML composes; an alias is the node that it refers to."""
 
     id: Literal["scalar", "sequence", "mapping"]
     tag: str
@@ -34,7 +34,7 @@ Decoder = Callable[[Node], T]
 
 _TAG_PREFIX = "tag:yaml.org,2002:"
 _NULL = _TAG_PREFIX + "null"
-_TRUTHS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+_BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 # Decimal only: YAML 1.1, YAML 1.2 and Go disagree about 017 and 1:30.
 _DECIMAL = re.compile("0|[1-9][0-9]{0,9}")
 _MAX_UINT32 = (1 << 32) - 1
@@ -52,7 +52,7 @@ def read_document(text: bytes) -> Node:
     """
     yaml = _import_yaml()
     try:
-        # Without libyaml: older releases of PyYAML overflow the C stack on deep nesting.
+        # Not libyaml's loader: with older PyYAML, deep nesting overflows the C stack.
         document: Node | None = next(yaml.compose_all(text, yaml.SafeLoader), None)
         if document is not None:
             _check_values(document)
@@ -75,12 +75,12 @@ def _import_yaml() -> Any:
 
 
 def _check_values(document: Node) -> None:
-    """Refuse text that is not Unicode, and aliases that expand to too much or never end."""
+    """Refuse invalid Unicode, and aliases that expand to too many values or endlessly."""
 
     @cache
     def count(node: Node) -> int:
         if node.id == "scalar":
-            node.value.encode()  # PyYAML accepts an escape for half a character, such as "\ud800"
+            node.value.encode()  # PyYAML accepts escapes of lone surrogates, such as "\ud800"
             return 1
         children = node.value if node.id == "sequence" else chain.from_iterable(node.value)
         total = 1 + sum(map(count, children))
@@ -92,22 +92,22 @@ def _check_values(document: Node) -> None:
 
 
 def string(node: Node) -> str:
-    """Decode any scalar, as it is written."""
+    """Decode any scalar as it is written."""
     if node.id != "scalar":
         raise _mismatch(node, "string")
     return "" if node.tag == _NULL else node.value
 
 
 def boolean(node: Node) -> bool:
-    """Decode a truth value."""
-    truth = _TRUTHS.get(_text(node, "bool").lower())
-    if truth is None:
+    """Decode a boolean."""
+    value = _BOOLEANS.get(_text(node, "bool").lower())
+    if value is None:
         raise _mismatch(node, "bool")
-    return truth
+    return value
 
 
 def uint32(node: Node) -> int:
-    """Decode a decimal number that fits the wire."""
+    """Decode a decimal number that fits in 32 bits."""
     text = _text(node, "int")
     if not (_DECIMAL.fullmatch(text) and int(text) <= _MAX_UINT32):
         raise _mismatch(node, "uint32")
@@ -126,7 +126,7 @@ def list_of(item: Decoder[T], go_type: str) -> Decoder[list[T]]:
 
 
 def map_of(value: Decoder[T], go_type: str) -> Decoder[dict[str, T]]:
-    """Make a decoder for a mapping with free keys."""
+    """Make a decoder for a mapping with any keys."""
 
     def decode(node: Node) -> dict[str, T]:
         pairs = _pairs(node, f"map[string]{go_type}")
@@ -136,7 +136,7 @@ def map_of(value: Decoder[T], go_type: str) -> Decoder[dict[str, T]]:
 
 
 def struct(go_type: str, fields: Mapping[str, Decoder[Any]]) -> Decoder[dict[str, Any]]:
-    """Make a decoder for a mapping with known keys, which leaves out those that are null."""
+    """Make a decoder for a mapping with known keys, which omits null values."""
 
     def decode(node: Node) -> dict[str, Any]:
         if node.tag == _NULL:
@@ -153,7 +153,7 @@ def struct(go_type: str, fields: Mapping[str, Decoder[Any]]) -> Decoder[dict[str
 
 
 def _pairs(node: Node, go_type: str) -> dict[str, tuple[Node, Node]]:
-    """Return the keys and values of a mapping by name, with those that `<<` merges into it."""
+    """Return a mapping's keys and values by name, including those that `<<` merges into it."""
     if node.id != "mapping":
         raise _mismatch(node, go_type)
     pairs: dict[str, tuple[Node, Node]] = {}
