@@ -1,4 +1,4 @@
-"""Event streams: what they replay, what they add, and how they end."""
+"""Event streams: replay, snapshots, new events and ends."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ def sequences(stream: Any, count: int) -> list[int]:
     return [event.sequence for event in take(stream, count)]
 
 
-def test_history_comes_first_then_the_news_all_marked_as_replay(raw: Raw) -> None:
+def test_history_and_new_events_are_all_marked_as_replay(raw: Raw) -> None:
     raw.ready()
     with raw.stream() as stream:
         history = take(stream, 3)
         raw.start()
-        news = take(stream, 2)
+        new = take(stream, 2)
 
-    assert [event.sequence for event in history + news] == [1, 2, 3, 4, 5]
-    assert all(event.replay for event in history + news)
-    assert not any(event.snapshot for event in history + news)
+    assert [event.sequence for event in history + new] == [1, 2, 3, 4, 5]
+    assert all(event.replay for event in history + new)
+    assert not any(event.snapshot for event in history + new)
     assert {event.sandbox_id for event in history} == {"box-1"}
 
 
-def test_from_sequence_skips_what_is_known(raw: Raw) -> None:
+def test_from_sequence_skips_earlier_events(raw: Raw) -> None:
     raw.ready()
     with raw.stream(from_sequence=2) as stream:
         assert sequences(stream, 1) == [3]
@@ -48,7 +48,7 @@ def test_from_sequence_skips_what_is_known(raw: Raw) -> None:
         assert sequences(stream, 2) == [4, 5]
 
 
-def test_from_beyond_the_head_is_refused(raw: Raw) -> None:
+def test_from_sequence_after_the_newest_event_is_refused(raw: Raw) -> None:
     raw.ready()
     with raw.stream(from_sequence=4) as stream, pytest.raises(grpc.RpcError) as caught:
         next(stream)
@@ -100,7 +100,7 @@ def test_snapshot_adds_the_running_execs(raw: Raw) -> None:
         assert event.occurred_at.ToNanoseconds() > newest.occurred_at.ToNanoseconds()
 
 
-def test_snapshot_comes_even_before_a_refusal(raw: Raw) -> None:
+def test_snapshot_is_sent_even_before_a_refusal(raw: Raw) -> None:
     raw.ready()
     with raw.stream(from_sequence=9, include_current_snapshot=True) as stream:
         assert sequences(stream, 1) == [3]
@@ -109,7 +109,7 @@ def test_snapshot_comes_even_before_a_refusal(raw: Raw) -> None:
     assert refusal(caught.value).metadata["from_sequence"] == "9"
 
 
-def test_stream_outlives_a_delete_and_ends_with_the_record(raw: Raw) -> None:
+def test_stream_continues_after_a_delete_and_ends_with_the_record(raw: Raw) -> None:
     raw.ready()
     with raw.stream() as stream, raw.stream() as other:
         raw(methods.DELETE_SANDBOX, sandbox_id="box-1")
@@ -142,7 +142,7 @@ def test_dropped_streams_fail(raw: Raw) -> None:
     assert refusal(caught.value).code == "UNAVAILABLE"
 
 
-def test_ended_streams_end_well(raw: Raw) -> None:
+def test_ended_streams_end_cleanly(raw: Raw) -> None:
     raw.ready()
     with raw.stream() as stream:
         take(stream, 3)
@@ -153,7 +153,7 @@ def test_ended_streams_end_well(raw: Raw) -> None:
 
 def test_emitted_event_is_completed(raw: Raw) -> None:
     raw.ready()
-    # Numbers that the enums of the messages do not have, yet the wire may carry.
+    # The enums do not have these numbers, but the wire can carry them.
     event = pb.SandboxEvent(event_type=99, sandbox_state=77)  # type: ignore[arg-type]  # of a newer daemon
     raw.daemon.emit("box-1", event)
     with raw.stream(from_sequence=3) as stream:
@@ -167,7 +167,7 @@ def test_emitted_event_is_completed(raw: Raw) -> None:
     assert raw.get().state == pb.SANDBOX_STATE_READY
 
 
-def test_emitted_event_keeps_what_it_brings(raw: Raw) -> None:
+def test_emitted_event_keeps_its_own_fields(raw: Raw) -> None:
     raw.ready()
     for sequence in (9, 5):
         raw.daemon.emit("box-1", pb.SandboxEvent(sequence=sequence, event_id="x", sandbox_id="y"))

@@ -1,4 +1,4 @@
-"""Execs without a daemon around them: hooks, restarts, and what is kept of the ended."""
+"""Execs without a daemon: hooks, restarts, and what is kept of ended execs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .boxes import ready_sandbox
 
 
 class Bench:
-    """All execs of no daemon."""
+    """All execs, without a daemon."""
 
     def __init__(self, folder: Path) -> None:
         self.background = Background()
@@ -50,14 +50,14 @@ class Bench:
 
 @pytest.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    made = Bench(tmp_path)
-    yield made
-    await made.background.aclose()
-    await made.host.aclose()
+    bench = Bench(tmp_path)
+    yield bench
+    await bench.background.aclose()
+    await bench.host.aclose()
 
 
 async def turns(count: int = 10) -> None:
-    for _ in range(count):  # of the loop, not time
+    for _ in range(count):
         await asyncio.sleep(0)  # a turn of the loop, not time
 
 
@@ -102,15 +102,15 @@ async def test_hook_is_killed_with_its_container(bench: Bench) -> None:
     await turns()
     bench.scripted.kill_all(sandbox)
     assert await hook == 137
-    script.call(lambda context: context.argv[0] == "sh")  # True is no exit code
+    script.call(lambda context: context.argv[0] == "sh")  # True is not an exit code
     with pytest.raises(CommandError, match="raised TypeError"):
         await bench.scripted.run_hook(sandbox, "init", {})
 
 
-async def test_container_can_refuse_what_would_enter_it(bench: Bench) -> None:
+async def test_restarting_container_refuses_execs_and_hooks(bench: Bench) -> None:
     sandbox = ready_sandbox()
     sandbox.primary.restart_forever()
-    # Docker looks at the container first, at the folder only when it starts the process.
+    # Docker checks the container first, and the folder only when it starts the process.
     item = bench.start(sandbox, "exec-1", "true", cwd="relative")
     await turns()
     assert "is restarting, wait until" in item.status().error
@@ -119,19 +119,19 @@ async def test_container_can_refuse_what_would_enter_it(bench: Bench) -> None:
         await bench.scripted.run_hook(sandbox, "init", {})
 
 
-async def test_restart_of_the_daemon_ends_what_runs_on_record_only(bench: Bench) -> None:
+async def test_restart_of_the_daemon_ends_execs_on_record_only(bench: Bench) -> None:
     sandbox, other = ready_sandbox(), ready_sandbox("box-2")
-    go_on = asyncio.Event()
+    may_end = asyncio.Event()
 
     async def handler(_: object) -> None:
-        await go_on.wait()
+        await may_end.wait()
 
     bench.scripts.on_exec(["make"], "here").call(handler)
     running = bench.start(sandbox, "exec-1", "make")
     done = bench.start(sandbox, "exec-2", "true")
     elsewhere = bench.start(other, "exec-3", "make")
     await turns()
-    bench.scripted.interrupted(sandbox)
+    bench.scripted.interrupt(sandbox)
     assert (running.status().state, running.status().exit_code) == (pb.EXEC_STATE_FAILED, 0)
     assert running.status().error == "exec was running when daemon restarted"
     assert done.status().state == pb.EXEC_STATE_FINISHED
@@ -144,21 +144,21 @@ async def test_restart_of_the_daemon_ends_what_runs_on_record_only(bench: Bench)
     assert bench.scripted.active(None) == [elsewhere]
     head = sandbox.log.head
     (task,) = bench.scripted._tasks["box-1"]
-    go_on.set()
+    may_end.set()
     await task
     assert sandbox.log.head == head
-    bench.scripted.interrupted(ready_sandbox("box-3"))
+    bench.scripted.interrupt(ready_sandbox("box-3"))
 
 
-async def test_exec_not_started_at_a_restart_never_starts(bench: Bench) -> None:
+async def test_exec_that_a_restart_interrupts_before_its_start_never_starts(bench: Bench) -> None:
     sandbox = ready_sandbox()
     bench.start(sandbox, "exec-1", "true")
-    bench.scripted.interrupted(sandbox)
+    bench.scripted.interrupt(sandbox)
     await turns()
     assert bench.log_files() == []
 
 
-async def test_last_end_of_an_exec_is_known_unless_it_failed(bench: Bench) -> None:
+async def test_last_end_of_an_exec_is_recorded_unless_it_failed(bench: Bench) -> None:
     sandbox = ready_sandbox()
     bench.scripts.on_exec(["false"], "here").exit(1)
     bench.scripts.on_exec(["sleep"], "here").never()
@@ -180,18 +180,18 @@ async def test_last_end_of_an_exec_is_known_unless_it_failed(bench: Bench) -> No
     assert await last("exec-4", "sleep") == newest() != before
 
 
-async def test_nothing_but_a_record_is_kept_of_an_ended_exec(bench: Bench) -> None:
+async def test_only_the_record_of_an_ended_exec_is_kept(bench: Bench) -> None:
     sandbox = ready_sandbox()
     bench.scripts.on_exec(["sleep"], "here").never()
     processes: list[weakref.ref[object]] = []
     make = bench.scripted._runner.process_for
 
-    def watched(command: Command) -> Any:
+    def record(command: Command) -> Any:
         process = make(command)
         processes.append(weakref.ref(process))
         return process
 
-    bench.scripted._runner.process_for = watched  # type: ignore[method-assign]  # the test looks on
+    bench.scripted._runner.process_for = record  # type: ignore[method-assign]  # to record them
     for number in range(3):
         bench.start(sandbox, f"exec-{number}", "true")
         bench.start(sandbox, f"killed-{number}", "sleep")
@@ -209,7 +209,7 @@ async def test_nothing_but_a_record_is_kept_of_an_ended_exec(bench: Bench) -> No
     assert not hasattr(bench.scripted.get("exec-0"), "__dict__")
 
 
-async def test_exec_of_a_sandbox_that_was_killed_once_is_tracked_anew(bench: Bench) -> None:
+async def test_execs_after_a_kill_are_tracked(bench: Bench) -> None:
     sandbox = ready_sandbox()
     bench.scripts.on_exec(["sleep"], "here").never()
     for exec_id in ("exec-1", "exec-2"):
@@ -217,7 +217,7 @@ async def test_exec_of_a_sandbox_that_was_killed_once_is_tracked_anew(bench: Ben
         await turns()
         assert bench.scripted.active(sandbox.id) == [item]
         bench.scripted.kill_all(sandbox)
-        # Before the tasks of what was killed have ended.
+        # The tasks of the killed execs have not ended yet.
         assert item.status().exit_code == 137
     await turns()
     assert bench.scripted._tasks == {}

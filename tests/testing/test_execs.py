@@ -36,7 +36,7 @@ def not_ready(raw: Raw) -> None:
     )
 
 
-def test_unmatched_exec_finishes_in_silence(raw: Raw) -> None:
+def test_unscripted_exec_prints_nothing_and_exits_with_0(raw: Raw) -> None:
     raw.ready()
     answer = raw.start("true", cwd="/x", env_overrides={"A": "1"})
 
@@ -61,7 +61,7 @@ def test_unmatched_exec_finishes_in_silence(raw: Raw) -> None:
     assert not ended.sandbox_state
 
 
-def test_script_says_what_an_exec_does(raw: Raw) -> None:
+def test_script_determines_output_and_exit_code(raw: Raw) -> None:
     raw.ready()
     script = raw.daemon.on_exec(["make", "all"])
     chained = script.stdout("caf\u00e9 ").stdout(b"\xff").stderr("oops").after(0.001).exit(3)
@@ -81,7 +81,7 @@ def test_script_says_what_an_exec_does(raw: Raw) -> None:
     )
 
 
-def test_script_says_that_an_exec_cannot_start(raw: Raw) -> None:
+def test_script_can_fail_the_start(raw: Raw) -> None:
     raw.ready()
     why = "Error response from daemon: unable to find user nobody2: no matching entries"
     raw.daemon.on_exec(["make"]).fail(why)
@@ -93,7 +93,7 @@ def test_script_says_that_an_exec_cannot_start(raw: Raw) -> None:
     assert (event.exec.error_code, event.exec.error_message) == ("EXEC_RUN_FAILED", why)
 
 
-def test_last_matching_script_counts(raw: Raw) -> None:
+def test_last_matching_script_applies(raw: Raw) -> None:
     raw.ready()
     raw.daemon.on_exec(lambda argv: argv[0] == "ls").exit(1)
     raw.daemon.on_exec(["ls", "-l"]).exit(2)
@@ -124,10 +124,10 @@ def test_broken_match_function_matches_nothing_and_fails_the_test(error: BaseExc
         raw.start("true", exec_id="exec-2")
         assert outcome(raw.finished("exec-2")) == ("FINISHED", 0, "")
     assert caught.value is error
-    daemon.stop()  # once is enough
+    daemon.stop()  # does not raise it again
 
 
-def test_log_folder_is_private_and_there_before_the_files(raw: Raw) -> None:
+def test_log_folder_is_private_and_exists_before_the_files(raw: Raw) -> None:
     raw.ready()
     assert (raw.daemon.exec_log_root / "box-1").is_dir()
     raw.daemon.on_exec(["sleep"]).stdout("early").never()
@@ -143,7 +143,7 @@ def test_log_folder_is_private_and_there_before_the_files(raw: Raw) -> None:
     raw(methods.CANCEL_EXEC, exec_id="exec-1")
 
 
-def test_logs_go_where_they_are_wanted_and_stay(tmp_path: Path) -> None:
+def test_logs_are_in_exec_log_root_and_survive_the_daemon(tmp_path: Path) -> None:
     root = tmp_path / "some" / "logs"
     with FakeDaemon(exec_log_root=root) as daemon, connected(daemon) as raw:
         daemon.on_exec(["echo"]).stdout("kept")
@@ -188,7 +188,7 @@ def test_relative_cwd_fails_the_exec(raw: Raw) -> None:
     assert not Path(answer.stdout_log_path).exists()
 
 
-def test_checks_come_in_order(raw: Raw) -> None:
+def test_checks_are_made_in_order(raw: Raw) -> None:
     def refused(**fields: Any) -> str:
         request = {"sandbox_id": "box-1", **fields}
         return raw.refused(methods.CREATE_EXEC, **request).message
@@ -213,7 +213,7 @@ def test_checks_come_in_order(raw: Raw) -> None:
     assert len(raw.start(exec_id="").exec_id) == 36
 
 
-def test_exec_id_may_equal_a_sandbox_id_and_is_not_consumed_by_a_refusal(raw: Raw) -> None:
+def test_exec_id_can_equal_a_sandbox_id_and_a_refusal_does_not_take_it(raw: Raw) -> None:
     with raw.daemon.paused():
         raw.create()
         not_ready(raw)
@@ -221,7 +221,7 @@ def test_exec_id_may_equal_a_sandbox_id_and_is_not_consumed_by_a_refusal(raw: Ra
     assert raw.start(exec_id="box-1").exec_id == "box-1"
 
 
-def test_only_a_ready_sandbox_takes_execs(raw: Raw) -> None:
+def test_only_a_ready_sandbox_accepts_execs(raw: Raw) -> None:
     raw.ready()
     raw(methods.STOP_SANDBOX, sandbox_id="box-1")
     raw.wait_for(pb.SANDBOX_STOPPED)
@@ -233,7 +233,7 @@ def test_only_a_ready_sandbox_takes_execs(raw: Raw) -> None:
     not_ready(raw)
 
 
-def test_cancel_before_the_start_means_it_never_starts(raw: Raw) -> None:
+def test_exec_cancelled_before_its_start_never_starts(raw: Raw) -> None:
     raw.ready()
     with raw.daemon.paused():
         answer = raw.start()

@@ -1,4 +1,4 @@
-"""What happens when one thing gets between another: stops, deletes, kills, pauses and time."""
+"""Operations that overlap: stops, deletes, kills, pauses and time."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def virtual(version: str = "0.2.1", **options: Any) -> Iterator[Raw]:
         yield raw
 
 
-def done(raw: Raw, method: Any, seconds: float = 0) -> None:
-    """Make a call about `box-1` and let time pass."""
+def call(raw: Raw, method: Any, seconds: float = 0) -> None:
+    """Make a call about `box-1` and advance the time."""
     raw(method, sandbox_id="box-1")
     raw.daemon.advance(seconds)
 
@@ -45,23 +45,23 @@ def state(raw: Raw, sandbox_id: str = "box-1") -> str:
 
 
 @pytest.mark.parametrize("version", ["0.2.1", "0.4.3"])
-def test_a_container_that_was_started_again_has_all_its_time(version: str) -> None:
+def test_exits_after_counts_from_the_last_start(version: str) -> None:
     with virtual(version, containers={"box-1": ContainerBehavior(exits_after=100)}) as raw:
         raw.daemon.on_exec(("x",)).never()
         raw.create()
         raw.daemon.advance(50)
-        done(raw, methods.STOP_SANDBOX, 10)
-        done(raw, methods.RESUME_SANDBOX)
+        call(raw, methods.STOP_SANDBOX, 10)
+        call(raw, methods.RESUME_SANDBOX)
         raw.start("x")
         raw.daemon.advance(99)
         assert (state(raw), raw.exec().state) == ("READY", pb.EXEC_STATE_RUNNING)
         raw.daemon.advance(1)
-        # Whatever ran in it has ended with it.
+        # The exec in it has ended with it.
         assert raw.exec().exit_code == 137
         assert state(raw) == ("FAILED" if version == "0.2.1" else "READY")
 
 
-def test_a_hook_does_not_start_what_was_stopped() -> None:
+def test_a_hook_does_not_start_a_stopped_sandbox() -> None:
     ran: list[str] = []
 
     async def hook(_: object) -> None:
@@ -72,7 +72,7 @@ def test_a_hook_does_not_start_what_was_stopped() -> None:
         companion = {"name": "db", "image": "redis:7", "healthcheck": CHECK}
         raw.create(companion_containers=[{**companion, "post_start_on_primary": ["seed"]}])
         raw.daemon.advance(1)
-        done(raw, methods.STOP_SANDBOX, 100)
+        call(raw, methods.STOP_SANDBOX, 100)
         assert (state(raw), ran) == ("STOPPED", [])
 
 
@@ -106,7 +106,7 @@ def test_a_service_that_is_killed_before_it_is_healthy_fails_the_create(
         )
 
 
-def test_a_pause_steps_over_looks_and_sweeps() -> None:
+def test_checks_and_sweeps_are_not_steps_of_a_pause() -> None:
     with virtual() as raw, raw.daemon.paused() as pause:
         raw.daemon.advance(130)
         raw.create()
@@ -114,7 +114,7 @@ def test_a_pause_steps_over_looks_and_sweeps() -> None:
         assert raw.history() == ["SANDBOX_ACCEPTED:PENDING", "SANDBOX_PREPARING:PENDING"]
 
 
-def test_time_that_two_let_pass_adds_up(elsewhere: ThreadPoolExecutor) -> None:
+def test_concurrent_advances_add_up(elsewhere: ThreadPoolExecutor) -> None:
     with virtual(containers={"db": ContainerBehavior(starts_after=50)}) as raw:
         raw.create(optional_services=[{"name": "db", "image": "redis:7"}])
         for moved in [elsewhere.submit(raw.daemon.advance, 10) for _ in range(5)]:
@@ -122,7 +122,7 @@ def test_time_that_two_let_pass_adds_up(elsewhere: ThreadPoolExecutor) -> None:
         assert raw.history()[-1] == "SANDBOX_SERVICE_READY:READY"
 
 
-def test_a_create_that_outlives_its_delete_keeps_its_name() -> None:
+def test_a_create_that_continues_after_a_delete_keeps_its_name() -> None:
     with virtual(ready_delay=10) as raw:
         raw.create("a_b-c")
         raw.daemon.advance(9)
@@ -134,14 +134,14 @@ def test_a_create_that_outlives_its_delete_keeps_its_name() -> None:
         assert "already exists" in raw.get("a-b_c").error_message
 
 
-def test_stops_that_overlap_end_together() -> None:
+def test_overlapping_stops_end_together() -> None:
     with virtual("0.4.3", stop_delay=5) as raw:
         raw.create()
         raw.daemon.advance(0)
-        done(raw, methods.STOP_SANDBOX, 4)
-        done(raw, methods.STOP_SANDBOX, 1)
+        call(raw, methods.STOP_SANDBOX, 4)
+        call(raw, methods.STOP_SANDBOX, 1)
         assert raw.history()[-2:] == ["SANDBOX_STOPPED:STOPPED"] * 2
-        done(raw, methods.RESUME_SANDBOX, 60)
+        call(raw, methods.RESUME_SANDBOX, 60)
         assert state(raw) == "READY"
 
 
@@ -152,7 +152,9 @@ def test_long_times_pass_quickly() -> None:
         assert state(raw) == "READY"
 
 
-def test_who_waits_for_the_daemon_is_told_of_a_stop(elsewhere: ThreadPoolExecutor) -> None:
+def test_a_call_that_waits_for_the_daemon_fails_when_it_stops(
+    elsewhere: ThreadPoolExecutor,
+) -> None:
     began = threading.Event()
 
     async def forever() -> None:
@@ -216,7 +218,7 @@ print(daemon.exec_log_root.parent)
 """
 
 
-def test_a_daemon_that_is_forgotten_goes_with_its_process() -> None:
+def test_a_daemon_that_is_never_stopped_ends_with_its_process() -> None:
     command = [sys.executable, "-W", "error", "-c", FORGOTTEN]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert ended.stderr == ""

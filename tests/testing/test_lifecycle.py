@@ -39,11 +39,11 @@ def delete(raw: Raw, sandbox_id: str = "box-1", count: int = 1) -> None:
     raw.wait_for(pb.SANDBOX_DELETED, sandbox_id, count=count)
 
 
-def test_ping_names_the_release(raw: Raw) -> None:
+def test_ping_reports_the_release(raw: Raw) -> None:
     assert raw(methods.PING) == pb.PingResponse(version="0.2.1", daemon="agboxd")
 
 
-def test_create_is_accepted_as_pending_and_gets_ready_later(raw: Raw) -> None:
+def test_create_is_accepted_as_pending_and_becomes_ready_later(raw: Raw) -> None:
     handle = raw.create(labels={"team": "core"}, envs={"SECRET": "1"})
 
     assert handle.state == pb.SANDBOX_STATE_PENDING
@@ -61,7 +61,7 @@ def test_create_is_accepted_as_pending_and_gets_ready_later(raw: Raw) -> None:
     assert ready.created_at.ToNanoseconds() < events[0].occurred_at.ToNanoseconds()
 
 
-def test_full_circle_of_stop_resume_delete(raw: Raw) -> None:
+def test_stop_resume_delete(raw: Raw) -> None:
     raw.ready()
     stop(raw)
     stopped = raw.get()
@@ -125,7 +125,7 @@ def test_delete_while_stopping_stops_first(raw: Raw) -> None:
     ]
 
 
-def test_delete_cuts_a_long_stop_short() -> None:
+def test_delete_ends_a_long_stop_early() -> None:
     with FakeDaemon(stop_delay=3600) as daemon, connected(daemon) as raw:
         raw.ready()
         raw(methods.STOP_SANDBOX, sandbox_id="box-1")
@@ -155,7 +155,7 @@ def test_delete_before_preparing_ends_the_create(raw: Raw) -> None:
 @pytest.mark.parametrize(
     ("image", "end"), [(IMAGE, "SANDBOX_READY:READY"), ("gone:1", "SANDBOX_FAILED:FAILED")]
 )
-def test_delete_amid_the_docker_work_is_undone_by_the_create(image: str, end: str) -> None:
+def test_create_undoes_a_delete_during_its_docker_work(image: str, end: str) -> None:
     with FakeDaemon(missing_images=["gone:1"]) as daemon, connected(daemon) as raw:
         with daemon.paused() as pause:
             raw.create(image=image)
@@ -169,12 +169,12 @@ def test_delete_amid_the_docker_work_is_undone_by_the_create(image: str, end: st
         assert raw.get().state == pb.SANDBOX_STATE_DELETED
 
 
-def test_a_deleted_sandbox_is_seen_before_the_create_revives_it(raw: Raw) -> None:
+def test_a_sandbox_is_deleted_until_the_create_brings_it_back(raw: Raw) -> None:
     with raw.daemon.paused() as pause:
         raw.create()
         pause.step()
         raw(methods.DELETE_SANDBOX, sandbox_id="box-1")
-        pause.step(3)  # the create that finds the delete, the delete, its end
+        pause.step(3)  # the create finds the delete; the delete starts; it ends
         assert raw.history() == [*CREATED[:2], *DELETED]
         pause.step()
         assert raw.get().state == pb.SANDBOX_STATE_READY
@@ -240,7 +240,7 @@ def test_list_is_newest_first_and_hides_the_deleted(raw: Raw) -> None:
     assert listed(include_deleted=True) == ["box-3", "box-2", "box-1"]
 
 
-def test_label_selector_wants_every_label_exactly(raw: Raw) -> None:
+def test_label_selector_matches_every_label_exactly(raw: Raw) -> None:
     raw.create("box-1", labels={"team": "core", "job": "1"})
     raw.create("box-2", labels={"team": "core", "job": ""})
     raw.create("box-3")
@@ -274,7 +274,7 @@ def test_delete_sandboxes_by_label(raw: Raw) -> None:
     assert raw.get("box-3").state == pb.SANDBOX_STATE_READY
 
 
-def test_primary_killed_behind_the_daemons_back(raw: Raw) -> None:
+def test_primary_killed_without_the_daemons_doing(raw: Raw) -> None:
     raw.ready()
     raw.daemon.kill_container("box-1")
 
@@ -317,7 +317,7 @@ def test_resume_without_a_container_fails(raw: Raw) -> None:
     assert handle.error_message.endswith("No such container: agbox-primary-box-1")
 
 
-def test_purge_forgets_everything_but_the_ids(raw: Raw) -> None:
+def test_purge_removes_everything_but_the_ids(raw: Raw) -> None:
     raw.ready()
     raw.start()
     raw.finished()

@@ -1,4 +1,4 @@
-"""A daemon that ends and comes back: what it still knows, and what it makes of it."""
+"""A daemon that ends and starts again: what it has stored, and how it recovers."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def daemon_of(version: str) -> Iterator[FakeDaemon]:
         yield daemon
 
 
-def settled(raw: Raw, method: Any) -> None:
-    """Make a call about `box-1`, and let all come true that it sets going."""
+def call_and_settle(raw: Raw, method: Any) -> None:
+    """Make a call about `box-1`, and wait for its background work."""
     raw(method, sandbox_id="box-1")
     raw.daemon.advance(0)
 
@@ -42,15 +42,15 @@ def before_restart(raw: Raw, state: str) -> None:
     raw.create()
     raw.daemon.advance(0 if state == "PENDING" else CREATE)
     if state == "STOPPED":
-        settled(raw, methods.STOP_SANDBOX)
+        call_and_settle(raw, methods.STOP_SANDBOX)
     elif state == "FAILED":
         raw.daemon.remove_container("box-1")
     elif state == "DELETED":
-        settled(raw, methods.DELETE_SANDBOX)
+        call_and_settle(raw, methods.DELETE_SANDBOX)
 
 
 def after_restart(raw: Raw) -> tuple[str, str, str]:
-    """The state of `box-1`, and the code and message of its newest event."""
+    """Return the state of `box-1`, and the code and message of its newest event."""
     state = pb.SandboxState.Name(raw.get().state).removeprefix("SANDBOX_STATE_")
     head = raw.get().last_event_sequence
     with raw.stream(from_sequence=head - 1) as stream:
@@ -65,7 +65,7 @@ MISSING = "primary container missing after daemon restart"
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize(
-    ("state", "meanwhile", "expected"),
+    ("state", "while_down", "expected"),
     [
         ("PENDING", None, PENDING),
         ("READY", None, ("READY", "", "")),
@@ -75,21 +75,21 @@ MISSING = "primary container missing after daemon restart"
         ("DELETED", None, ("DELETED", "delete_requested", "")),
     ],
 )
-def test_what_each_state_becomes(
-    version: str, state: str, meanwhile: str | None, expected: tuple[str, str, str]
+def test_recovery_of_each_state(
+    version: str, state: str, while_down: str | None, expected: tuple[str, str, str]
 ) -> None:
     with daemon_of(version) as daemon:
         with connected(daemon) as raw:
             before_restart(raw, state)
         with daemon.down():
-            if meanwhile:
+            if while_down:
                 daemon.remove_container("box-1")
         with connected(daemon) as raw:
             assert after_restart(raw) == expected
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_container_that_exited_meanwhile(version: str) -> None:
+def test_a_container_that_exited_while_the_daemon_was_down(version: str) -> None:
     with daemon_of(version) as daemon:
         with connected(daemon) as raw:
             before_restart(raw, "READY")
@@ -121,7 +121,7 @@ def test_a_failed_sandbox_stays_failed(version: str) -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_an_interrupted_delete_is_finished(version: str) -> None:
+def test_an_interrupted_delete_is_completed(version: str) -> None:
     with daemon_of(version) as daemon:
         daemon.on_exec(("sleep",)).never()
         with connected(daemon) as raw:
@@ -162,7 +162,7 @@ def test_an_interrupted_delete_leaves_no_files() -> None:
         assert not folder.exists()
 
 
-def test_everything_else_is_as_it_was() -> None:
+def test_everything_but_created_at_survives_a_restart() -> None:
     with daemon_of("0.2.1") as daemon:
         with connected(daemon) as raw:
             before_restart(raw, "READY")
@@ -176,7 +176,7 @@ def test_everything_else_is_as_it_was() -> None:
             assert raw.exec() == done
             with raw.stream() as stream:
                 accepted = next(stream)
-            # The one thing that a daemon does not store.
+            # The only value that a daemon does not store.
             assert after.created_at == accepted.occurred_at != before.created_at
             after.created_at.CopyFrom(before.created_at)
             assert after == before
@@ -187,7 +187,7 @@ def test_everything_else_is_as_it_was() -> None:
                 methods.CREATE_EXEC, sandbox_id="box-1", command=["x"], exec_id="exec-1"
             )
             assert again.reason == "EXEC_ID_ALREADY_EXISTS"
-            settled(raw, methods.STOP_SANDBOX)
+            call_and_settle(raw, methods.STOP_SANDBOX)
             assert raw.get().last_event_sequence == before.last_event_sequence + 3
 
 
@@ -206,7 +206,7 @@ def test_kill_breaks_streams_and_connections(daemon: FakeDaemon) -> None:
         assert raw(methods.PING).daemon == "agboxd"
 
 
-def test_what_is_down_cannot_be_ended(daemon: FakeDaemon) -> None:
+def test_a_daemon_that_is_down_cannot_be_ended(daemon: FakeDaemon) -> None:
     daemon.kill()
     for end in (daemon.kill, daemon.terminate):
         with pytest.raises(RuntimeError, match="the fake daemon is not running"):
@@ -237,7 +237,7 @@ async def raise_zero_division(_: Service) -> None:
     raise ZeroDivisionError
 
 
-def test_the_host_goes_on_while_the_daemon_is_down() -> None:
+def test_containers_continue_while_the_daemon_is_down() -> None:
     containers = {"box-1": ContainerBehavior(exits_after=100)}
     with FakeDaemon(virtual_time=True, containers=containers) as daemon:
         with connected(daemon) as raw:
@@ -249,7 +249,7 @@ def test_the_host_goes_on_while_the_daemon_is_down() -> None:
             assert after_restart(raw) == ("FAILED", "CONTAINER_NOT_RUNNING", NOT_RUNNING)
 
 
-def test_a_companion_that_went_down_is_looked_at_after_the_restart() -> None:
+def test_a_companion_that_is_down_is_reported_after_the_restart() -> None:
     with FakeDaemon(version="0.4.3", virtual_time=True) as daemon:
         with connected(daemon) as raw:
             raw.create(companion_containers=[{"name": "side", "image": "redis:7"}])
@@ -261,7 +261,7 @@ def test_a_companion_that_went_down_is_looked_at_after_the_restart() -> None:
             assert raw.history()[4:] == ["SANDBOX_SERVICE_FAILED:READY"]
 
 
-def test_a_call_that_is_held_back_is_not_carried_out_after_a_kill(
+def test_a_stalled_call_is_not_executed_after_a_kill(
     daemon: FakeDaemon, elsewhere: ThreadPoolExecutor
 ) -> None:
     with connected(daemon) as raw:
@@ -291,7 +291,7 @@ def test_a_start_that_failed_can_be_tried_again(daemon: FakeDaemon) -> None:
         assert raw.get().state == pb.SANDBOX_STATE_READY
 
 
-def test_down_lets_a_stop_be_final() -> None:
+def test_down_does_not_restart_a_stopped_daemon() -> None:
     with FakeDaemon() as daemon:
         with daemon.down():
             daemon.stop()
@@ -299,7 +299,7 @@ def test_down_lets_a_stop_be_final() -> None:
             daemon.assert_no_leaks()
 
 
-async def test_an_entrance_that_is_cancelled_leaves_nothing() -> None:
+async def test_a_cancelled_async_with_leaves_no_daemon() -> None:
     daemon = FakeDaemon()
     entering = asyncio.ensure_future(daemon.__aenter__())
     await asyncio.sleep(0)  # a turn of the loop, not time
@@ -324,11 +324,11 @@ def test_a_handler_on_the_loop_must_not_wait_for_the_daemon() -> None:
             raw.finished()
 
 
-def test_what_ends_background_work_is_raised_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_of_background_work_is_raised_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(Watch, "died", fail)
+    monkeypatch.setattr(Watch, "handle_death", fail)
     containers = {"box-1": ContainerBehavior(exits_after=0)}
     with (
         pytest.raises(TypeError, match="positional"),

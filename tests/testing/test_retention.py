@@ -1,4 +1,4 @@
-"""The sweep: idle sandboxes are stopped, stopped ones deleted, deleted ones forgotten."""
+"""The sweep: it stops idle sandboxes, deletes stopped ones and purges deleted ones."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def state(raw: Raw, sandbox_id: str = "box-1") -> str:
     return pb.SandboxState.Name(raw.get(sandbox_id).state).removeprefix("SANDBOX_STATE_")
 
 
-def test_an_idle_sandbox_is_stopped_deleted_and_forgotten(raw: Raw) -> None:
+def test_an_idle_sandbox_is_stopped_deleted_and_purged(raw: Raw) -> None:
     raw.create()
     with raw.stream() as stream:
         raw.daemon.advance(SWEEP - 1)
@@ -75,7 +75,7 @@ def test_a_resume_does_not_reset_the_idle_clock(raw: Raw) -> None:
         (Duration(seconds=1), "STOPPED"),
     ],
 )
-def test_a_sandbox_has_its_own_idle_time(raw: Raw, idle_ttl: Duration, expected: str) -> None:
+def test_a_sandbox_can_have_its_own_idle_ttl(raw: Raw, idle_ttl: Duration, expected: str) -> None:
     raw.create(idle_ttl=idle_ttl)
     raw.daemon.advance(SWEEP)
     assert state(raw) == expected
@@ -107,7 +107,7 @@ def test_only_execs_that_did_not_fail_count_as_use(raw: Raw, exit_code: int, exp
     assert state(raw) == expected
 
 
-def test_failed_sandboxes_are_left_alone(raw: Raw) -> None:
+def test_failed_sandboxes_are_not_swept(raw: Raw) -> None:
     raw.create()
     raw.daemon.advance(1)
     raw.daemon.kill_container("box-1")
@@ -115,7 +115,7 @@ def test_failed_sandboxes_are_left_alone(raw: Raw) -> None:
     assert state(raw) == "FAILED"
 
 
-def test_zero_means_never_for_idle_and_the_default_for_cleanup() -> None:
+def test_zero_idle_ttl_is_never_and_zero_cleanup_ttl_is_the_default() -> None:
     with (
         FakeDaemon(virtual_time=True, idle_ttl=0, cleanup_ttl=0) as daemon,
         connected(daemon) as raw,
@@ -131,7 +131,7 @@ def test_zero_means_never_for_idle_and_the_default_for_cleanup() -> None:
 @pytest.mark.parametrize(
     ("version", "ends"), [("0.2.1", "NOT_FOUND"), ("0.4.2", "NOT_FOUND"), ("0.4.3", "OK")]
 )
-def test_how_the_streams_of_a_forgotten_sandbox_end(version: str, ends: str) -> None:
+def test_ends_of_the_streams_of_a_purged_sandbox(version: str, ends: str) -> None:
     options = {"virtual_time": True, "cleanup_ttl": 20}
     with FakeDaemon(version=version, **options) as daemon, connected(daemon) as raw:  # type: ignore[arg-type]  # any options
         raw(methods.CREATE_SANDBOX, sandbox_id="box-1", create_spec={"image": "a"})

@@ -1,4 +1,4 @@
-"""Services and companions: how they start, get healthy or do not, and their hooks."""
+"""Services and companions: their start, health and hooks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FAST = {
     "timeout": Duration(nanos=300_000_000),
     "retries": 2,
 }
-"""A health check that is given up after 0.9 s."""
+"""A health check that fails after 0.9 s."""
 COMPANIONS = ["0.3.0", "0.4.3"]
 
 
@@ -43,7 +43,7 @@ def failure(raw: Raw) -> tuple[str, str]:
     return handle.error_code, handle.error_message
 
 
-def test_a_required_service_that_never_gets_healthy_fails_the_create() -> None:
+def test_a_required_service_that_never_becomes_healthy_fails_the_create() -> None:
     with virtual(db=ContainerBehavior(healthy=False)) as raw:
         raw.create(required_services=[service("first"), service()])
         raw.daemon.advance(0.8)
@@ -59,7 +59,7 @@ def test_a_required_service_that_never_gets_healthy_fails_the_create() -> None:
 
 
 @pytest.mark.parametrize(("healthy_after", "state"), [(0.85, "READY"), (1.0, "FAILED")])
-def test_a_slow_required_service_has_its_time(healthy_after: float, state: str) -> None:
+def test_a_slow_required_service_is_waited_for(healthy_after: float, state: str) -> None:
     with virtual(db=ContainerBehavior(healthy_after=healthy_after)) as raw:
         raw.create(required_services=[service()])
         raw.daemon.advance(0.8)
@@ -91,7 +91,7 @@ def test_a_required_service_that_exits_fails_the_create(exits_after: float, heal
         )
 
 
-def test_health_is_not_waited_for_until_a_late_exit() -> None:
+def test_the_wait_for_health_ends_before_a_late_exit() -> None:
     late = ContainerBehavior(exits_after=500, healthy_after=1000)
     with virtual(db=late) as raw:
         raw.create(required_services=[service()])
@@ -107,7 +107,7 @@ def test_a_required_service_that_exits_later_is_reported() -> None:
         assert raw.get().state == pb.SANDBOX_STATE_READY
 
 
-def test_a_required_service_that_cannot_be_made_fails_the_create() -> None:
+def test_a_required_service_that_cannot_be_created_fails_the_create() -> None:
     why = "Error response from daemon: No command specified"
     with virtual(db=ContainerBehavior(error=why)) as raw:
         raw.create(required_services=[service()])
@@ -115,7 +115,7 @@ def test_a_required_service_that_cannot_be_made_fails_the_create() -> None:
         assert failure(raw) == ("SANDBOX_CREATE_FAILED", why)
 
 
-def test_a_required_service_that_does_not_come_back_fails_the_resume() -> None:
+def test_a_required_service_that_does_not_start_again_fails_the_resume() -> None:
     with virtual(db=ContainerBehavior(resumes=False)) as raw:
         raw.create(required_services=[service("cache"), service()])
         raw.daemon.advance(0)
@@ -143,13 +143,13 @@ def test_health_is_waited_for_again_on_resume() -> None:
 
 
 def beside(version: str, *items: dict[str, Any]) -> dict[str, Any]:
-    """The items as optional services, or as companions."""
+    """Pass the items as optional services or as companions."""
     field = "optional_services" if version.startswith("0.2.") else "companion_containers"
     return {field: items}
 
 
 @pytest.mark.parametrize("version", ["0.2.1", *COMPANIONS])
-def test_nothing_waits_for_the_others(version: str) -> None:
+def test_the_create_does_not_wait_for_optional_services_and_companions(version: str) -> None:
     containers = {
         "sick": ContainerBehavior(healthy=False),
         "late": ContainerBehavior(starts_after=3),
@@ -173,7 +173,7 @@ def test_nothing_waits_for_the_others(version: str) -> None:
 
 
 @pytest.mark.parametrize("version", ["0.2.1", *COMPANIONS])
-def test_a_resume_does_wait_until_the_others_are_started(version: str) -> None:
+def test_a_resume_waits_for_optional_services_and_companions(version: str) -> None:
     with virtual(version, late=ContainerBehavior(starts_after=3)) as raw:
         raw.create(**beside(version, service("late"), service("soon")))
         raw.daemon.advance(3)
@@ -221,7 +221,7 @@ def test_a_hook_that_has_no_exit_code_fails_the_create() -> None:
 
 
 @pytest.mark.parametrize("version", ["0.2.1", *COMPANIONS])
-def test_hooks_of_the_others_run_once_healthy_and_in_silence(version: str) -> None:
+def test_other_hooks_run_when_healthy_and_their_failure_is_not_reported(version: str) -> None:
     ran: list[tuple[str, str]] = []
 
     async def hook(context: ExecContext) -> int:
@@ -235,7 +235,7 @@ def test_hooks_of_the_others_run_once_healthy_and_in_silence(version: str) -> No
         raw.daemon.advance(0.4)
         assert (raw.get().state, ran) == (pb.SANDBOX_STATE_READY, [])
         raw.daemon.advance(0.1)
-        # The second one failed, which nobody is told.
+        # The failure of the second one is not reported.
         assert ran == [("one", "1"), ("two", "1")]
         assert raw.get().last_event_sequence == 4
         for method in (methods.STOP_SANDBOX, methods.RESUME_SANDBOX):
@@ -301,7 +301,7 @@ def test_start_interval_needs_a_recent_docker(docker: DockerHost, started: bool)
         ({"interval": Duration(seconds=100)}, 300.0),
     ],
 )
-def test_how_long_health_is_waited_for(check: dict[str, Any], seconds: float) -> None:
+def test_health_wait(check: dict[str, Any], seconds: float) -> None:
     assert health_wait(pb.HealthcheckConfig(**check)) == pytest.approx(seconds)
 
 
@@ -309,5 +309,5 @@ def test_how_long_health_is_waited_for(check: dict[str, Any], seconds: float) ->
     ("seconds", "text"),
     [(0.9, "900ms"), (1, "1s"), (7.9, "7.9s"), (120, "2m0s"), (299.25, "4m59.25s")],
 )
-def test_durations_are_written_as_go_does(seconds: float, text: str) -> None:
+def test_durations_are_written_in_go_format(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text

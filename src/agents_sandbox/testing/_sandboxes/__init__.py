@@ -1,1 +1,1 @@
-"""Sandboxes, their execs and events: the records, and the state machine that changes them."""
+"""Sandboxes, execs and events: the records, and the state machine that changes them."""

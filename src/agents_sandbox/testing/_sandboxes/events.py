@@ -22,7 +22,7 @@ class EventLog:
         self._followers: set[EventStream] = set()
 
     def append(self, event: pb.SandboxEvent) -> pb.SandboxEvent:
-        """Store an event under the next sequence, filling in what it leaves unset."""
+        """Store an event with the next sequence, and fill in its unset fields."""
         event.sequence = event.sequence or self.head + 1
         event.sandbox_id = event.sandbox_id or self.sandbox_id
         event.event_id = event.event_id or f"{self.sandbox_id}-{event.sequence}"
@@ -37,28 +37,28 @@ class EventLog:
     def open_stream(
         self, from_sequence: int, snapshot: Callable[[], list[pb.SandboxEvent]] | None
     ) -> EventStream:
-        """Open a stream that is told of every event from now on; it must be closed."""
+        """Open a stream that wakes at every event from now on; the caller must close it."""
         stream = EventStream(self, from_sequence, snapshot)
         self._followers.add(stream)
         return stream
 
     def close_stream(self, stream: EventStream) -> None:
-        """Forget a stream."""
+        """Stop waking a stream."""
         self._followers.discard(stream)
 
     def end_streams(self, failure: StatusError | None) -> None:
-        """End every stream: with a failure, or cleanly when there is none."""
+        """End every stream with a failure; None: end them cleanly."""
         for follower in self._followers:
             follower.end(failure)
 
     def position_after(self, sequence: int) -> int:
-        """Index of the first event beyond `sequence`."""
+        """Return the index of the first event after `sequence`."""
         later = (i for i, event in enumerate(self.events) if event.sequence > sequence)
         return next(later, len(self.events))
 
 
 class EventStream:
-    """One subscription: an optional snapshot, the history asked for, then the news."""
+    """One subscription: an optional snapshot, the requested history, then new events."""
 
     def __init__(
         self,
@@ -78,20 +78,20 @@ class EventStream:
         self._log.close_stream(self)
 
     def wake(self) -> None:
-        """Look at the log again."""
+        """Read the log again."""
         self._changed.set()
 
     def end(self, failure: StatusError | None) -> None:
-        """End the stream: at once with a failure, or cleanly after what it still has."""
+        """End the stream immediately with a failure; None: cleanly, after all stored events."""
         self._ended = True
         self._failure = failure
         self._changed.set()
 
     async def events(self) -> AsyncGenerator[pb.SandboxEvent, None]:
-        """Yield events as the daemon sends them; replay is set on all, live ones too.
+        """Yield events as the daemon sends them; it sets `replay` on new events too.
 
         Raises:
-            StatusError: The stream starts beyond the head, or was made to fail.
+            StatusError: The stream starts after the newest event, or was ended with a failure.
         """
         for event in self._snapshot() if self._snapshot else ():
             yield _as_sent(event, snapshot=True)

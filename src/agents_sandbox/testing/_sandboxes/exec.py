@@ -1,4 +1,4 @@
-"""The record of one exec, and how it can end."""
+"""The record of one exec, and its outcome."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CANCELLED = Outcome(pb.EXEC_STATE_CANCELLED, pb.EXEC_CANCELLED)
 
 
 def failed(error: str, *, exit_code: int = 0, error_code: str = "EXEC_RUN_FAILED") -> Outcome:
-    """It has no exit code, or one that is not 0."""
+    """Make the outcome of an exec without an exit code, or with one that is not 0."""
     return Outcome(pb.EXEC_STATE_FAILED, pb.EXEC_FAILED, exit_code, error_code, error)
 
 
@@ -35,14 +35,14 @@ INTERRUPTED = failed("exec was running when daemon restarted", error_code="DAEMO
 
 
 def exited(exit_code: int) -> Outcome:
-    """Its process came to an end."""
+    """Make the outcome of an exec whose process exited."""
     if not exit_code:
         return FINISHED
     return failed(f"docker exec failed: exit code {exit_code}", exit_code=exit_code)
 
 
 class Exec:
-    """The record of one exec; it stays until the record of its sandbox is purged."""
+    """The record of one exec, kept until the record of its sandbox is purged."""
 
     __slots__ = ("command", "outcome", "sandbox")
 
@@ -53,16 +53,16 @@ class Exec:
 
     @property
     def id(self) -> str:
-        """Its id, unlike that of any other exec of the daemon."""
+        """Its id, unique in the daemon."""
         return self.command.exec_id
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended; a cancelled one has, though its process goes on."""
+        """Whether it has not ended; a cancelled one has, although its process continues."""
         return self.outcome is None
 
     def status(self) -> pb.ExecStatus:
-        """What GetExec answers; the sequence is the sandbox's newest, not the exec's."""
+        """Make the answer of GetExec; its sequence is the sandbox's newest, not the exec's."""
         command, outcome = self.command, self.outcome
         return pb.ExecStatus(
             exec_id=self.id,
@@ -76,12 +76,12 @@ class Exec:
             last_event_sequence=self.sandbox.log.head,
         )
 
-    def started(self) -> None:
+    def record_start(self) -> None:
         """Record that the exec was accepted."""
         self.sandbox.record(pb.EXEC_STARTED, exec_details=self._running())
 
     def snapshot(self, now: Timestamp) -> pb.SandboxEvent:
-        """A made-up EXEC_STARTED, for a stream that begins while the exec is running."""
+        """Make an EXEC_STARTED for a stream that begins while the exec is running."""
         sandbox = self.sandbox
         return pb.SandboxEvent(
             event_id=f"{sandbox.id}-snapshot-{self.id}",
@@ -97,7 +97,7 @@ class Exec:
         return pb.ExecEventDetails(exec_id=self.id, exec_state=pb.EXEC_STATE_RUNNING)
 
     def end(self, outcome: Outcome) -> None:
-        """Record how it ended, whatever its process does."""
+        """Record the outcome, even if the process continues."""
         self.outcome = outcome
         sandbox = self.sandbox
         details = pb.ExecEventDetails(
@@ -108,5 +108,5 @@ class Exec:
             error_message=outcome.error,
         )
         sandbox.record(outcome.event_type, exec_details=details)
-        if outcome.state != pb.EXEC_STATE_FAILED:  # retention overlooks those
+        if outcome.state != pb.EXEC_STATE_FAILED:  # retention ignores failed execs
             sandbox.last_exec_end = sandbox.log.events[-1].occurred_at

@@ -1,4 +1,4 @@
-"""All execs of the daemon: their ids over all sandboxes, their processes and their ends."""
+"""All execs of the daemon: their ids, processes and outcomes."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from .sandbox import Sandbox
 
 
 class Execs:
-    """All execs of the daemon, and the hooks that run beside them.
+    """All execs of the daemon, and the hooks of services.
 
     Args:
-        background: Where they run.
-        runner: What runs them.
-        log_root: Where their logs go.
+        background: Runs their tasks.
+        runner: Makes their processes.
+        log_root: The folder of their logs.
     """
 
     def __init__(self, background: Background, runner: Runner, log_root: Path) -> None:
@@ -41,20 +41,20 @@ class Execs:
         self._log_root = log_root
         self._ids = IdRegistry("exec_id", exec_id_already_exists)
         self._execs: dict[str, Exec] = {}
-        # By sandbox, and only what is on: the records above are kept for long.
+        # By sandbox, and running ones only: the records above are kept much longer.
         self._active: dict[str, dict[str, Exec]] = {}
         self._tasks: dict[str, set[asyncio.Task[None]]] = {}
 
     async def prepare(self, sandbox: Sandbox) -> None:
-        """Lay out the files of a sandbox whose container is made.
+        """Prepare the files of a sandbox whose container was created.
 
         Raises:
-            CannotPrepareError: That failed.
+            CannotPrepareError: The preparation failed.
         """
         await self._runner.prepare(sandbox.id, sandbox.spec)
 
     def create(self, sandbox: Sandbox, request: pb.CreateExecRequest) -> Exec:
-        """Accept an exec and set it going."""
+        """Accept an exec and start it."""
         if sandbox.state != pb.SANDBOX_STATE_READY:
             raise sandbox_not_ready(sandbox.id)
         if not request.command:
@@ -65,7 +65,7 @@ class Execs:
         self._ids.take(exec_id)
         self._execs[exec_id] = item
         self._active.setdefault(sandbox.id, {})[exec_id] = item
-        item.started()
+        item.record_start()
         self._spawn(sandbox, self._run(item, process))
         return item
 
@@ -127,17 +127,17 @@ class Execs:
         item.end(outcome)
 
     async def run_hook(self, sandbox: Sandbox, script: str, envs: Mapping[str, str]) -> int:
-        """Run a hook in the primary container and return its exit code; the output is lost.
+        """Run a hook in the primary container and return its exit code, without its output.
 
         Args:
             sandbox: The sandbox.
-            script: What `sh -lc` is given.
-            envs: The service's environment, on top of the container's.
+            script: The script for `sh -lc`.
+            envs: The service's environment, added to the container's.
 
         Raises:
-            CommandError: It has no exit code.
-            DockerError: The container takes none now.
-            OSError: It cannot be started.
+            CommandError: The hook has no exit code.
+            DockerError: The container cannot run commands now.
+            OSError: The hook cannot be started.
         """
         sandbox.primary.ensure_running()
         command = Command(sandbox.id, sandbox.spec, ("sh", "-lc", script), env=envs)
@@ -163,14 +163,14 @@ class Execs:
         return self._execs[exec_id]
 
     def cancel(self, exec_id: str) -> None:
-        """End a running exec; its process, once started, is left alone."""
+        """Cancel a running exec; a process that has started continues."""
         item = self.get(exec_id)
         if not item.running:
             raise exec_already_terminal(exec_id)
         self._end(item, CANCELLED)
 
     def active(self, sandbox_id: str | None) -> list[Exec]:
-        """The running execs by id: of one sandbox, or of all."""
+        """Return the running execs, sorted by id, of one sandbox; None: of all sandboxes."""
         groups = self._active.values() if sandbox_id is None else [self._active.get(sandbox_id, {})]
         return sorted((item for group in groups for item in group.values()), key=lambda i: i.id)
 
@@ -179,18 +179,18 @@ class Execs:
         return sandbox.id in self._active
 
     def snapshot(self, sandbox: Sandbox) -> list[pb.SandboxEvent]:
-        """The newest event, then one that stands for each running exec, oldest first."""
+        """Return the newest event, then one event for each running exec, oldest first."""
         now = self._background.clock.now
         running = self._active.get(sandbox.id, {}).values()
         return [sandbox.log.events[-1], *(item.snapshot(now()) for item in running)]
 
-    def interrupted(self, sandbox: Sandbox) -> None:
-        """The daemon was restarted: it lost sight of what ran, which may go on."""
+    def interrupt(self, sandbox: Sandbox) -> None:
+        """Record that a restart interrupted the running execs; their processes may continue."""
         for item in tuple(self._active.get(sandbox.id, {}).values()):
             self._end(item, INTERRUPTED)
 
     def kill_all(self, sandbox: Sandbox) -> None:
-        """End what runs in a sandbox whose container is gone."""
+        """Kill everything that runs in a sandbox, because its primary container stops."""
         for item in tuple(self._active.get(sandbox.id, {}).values()):
             self._end(item, exited(KILLED))
         for task in self._tasks.get(sandbox.id, ()):
@@ -198,11 +198,11 @@ class Execs:
         self._runner.kill(sandbox.id)
 
     async def remove_files(self, sandbox: Sandbox) -> None:
-        """Remove what the execs left on disk but their logs."""
+        """Remove the files of a sandbox, except the logs of its execs."""
         await self._runner.remove(sandbox.id)
 
     def forget(self, sandboxes: Iterable[Sandbox]) -> None:
-        """Drop the records of purged sandboxes; the ids stay taken."""
+        """Drop the records of purged sandboxes; the exec ids stay taken."""
         purged = {sandbox.id for sandbox in sandboxes}
         kept = ((key, item) for key, item in self._execs.items() if item.sandbox.id not in purged)
         self._execs = dict(kept)

@@ -1,4 +1,4 @@
-"""The rules for sandbox ids and exec ids; both kinds are taken for ever."""
+"""The rules for sandbox ids and exec ids; an id that was taken stays taken."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ class IdRegistry:
         self._already_exists = already_exists
         self._taken: set[str] = set()
 
-    def check(self, wanted: str) -> str:
-        """Return the id to use: the one wanted, or a new one when none was.
+    def check(self, requested: str) -> str:
+        """Return the id to use: the requested one, or a new one if it is empty.
 
         Raises:
-            StatusError: The id breaks the rules or is taken.
+            StatusError: The id is invalid or taken.
         """
-        if not wanted:
+        if not requested:
             return str(uuid.uuid4())
-        if len(wanted.encode()) < _MIN_BYTES:
+        if len(requested.encode()) < _MIN_BYTES:
             raise invalid_argument(f"{self._field} must be at least {_MIN_BYTES} characters")
-        if not ID.fullmatch(wanted):
+        if not ID.fullmatch(requested):
             raise invalid_argument(
                 f"{self._field} must be 4-200 characters, start and end with a letter or digit, "
                 "and contain only letters, digits, hyphens, or underscores"
             )
-        if wanted in self._taken:
-            raise self._already_exists(wanted)
-        return wanted
+        if requested in self._taken:
+            raise self._already_exists(requested)
+        return requested
 
     def take(self, accepted: str) -> None:
-        """Remember an id whose request was accepted."""
+        """Record the id of an accepted request."""
         self._taken.add(accepted)

@@ -19,7 +19,7 @@ DELETE_REQUESTED = "delete_requested"
 
 
 class Lifecycle:
-    """Carries sandboxes from state to state, each change a background step of its own."""
+    """Moves sandboxes from state to state, each change in a separate background step."""
 
     def __init__(
         self,
@@ -51,23 +51,23 @@ class Lifecycle:
         try:
             await self._materializer.create(sandbox)
         except DockerError as error:
-            await self._outlive_removal(sandbox)
+            await self._wait_for_removal(sandbox)
             sandbox.fail("SANDBOX_CREATE_FAILED", str(error))
         else:
-            await self._outlive_removal(sandbox)
+            await self._wait_for_removal(sandbox)
             sandbox.record(pb.SANDBOX_READY, pb.SANDBOX_STATE_READY)
         sandbox.materializing = False
 
-    async def _outlive_removal(self, sandbox: Sandbox) -> None:
-        # A delete in the middle of the Docker work finds nothing to remove and is done at
-        # once; the create goes on and brings the sandbox back to life.
+    async def _wait_for_removal(self, sandbox: Sandbox) -> None:
+        # A delete during the Docker work finds nothing to remove and completes immediately;
+        # the create continues and brings the sandbox back.
         await self._background.step()
         if sandbox.removal:
             await asyncio.wait([sandbox.removal])
             await self._background.step()
 
     def stop(self, sandbox: Sandbox, reason: str = STOP_REQUESTED) -> None:
-        """Accept a stop; the state stays READY until it is done."""
+        """Accept a stop; the state stays READY until the stop is complete."""
         if sandbox.state != pb.SANDBOX_STATE_READY:
             raise sandbox_invalid_state(sandbox.id, expected="ready")
         phase = pb.SandboxPhaseDetails(reason=reason)
@@ -77,17 +77,17 @@ class Lifecycle:
         task.add_done_callback(sandbox.stops.discard)
 
     async def _stop(self, sandbox: Sandbox, phase: pb.SandboxPhaseDetails) -> None:
-        await self._grace(sandbox)
+        await self._wait_grace_period(sandbox)
         if self._settings.profile.stop_reports_container_death:
             await self._background.step()
-            self._watch.died(sandbox, PRIMARY)
+            self._watch.handle_death(sandbox, PRIMARY)
         await self._background.step()
         self._execs.kill_all(sandbox)
         self._materializer.stop(sandbox)
         sandbox.record(pb.SANDBOX_STOPPED, pb.SANDBOX_STATE_STOPPED, phase=phase)
         sandbox.down.set()
 
-    async def _grace(self, sandbox: Sandbox) -> None:
+    async def _wait_grace_period(self, sandbox: Sandbox) -> None:
         down = asyncio.ensure_future(sandbox.down.wait())
         grace = asyncio.ensure_future(self._background.clock.sleep(self._settings.stop_delay))
         try:
@@ -118,7 +118,7 @@ class Lifecycle:
             sandbox.record(pb.SANDBOX_READY, pb.SANDBOX_STATE_READY)
 
     def delete(self, sandbox: Sandbox, reason: str = DELETE_REQUESTED) -> bool:
-        """Accept a delete; False if one is under way or done, which changes nothing."""
+        """Accept a delete; return False if one is in progress or complete."""
         if sandbox.state in (pb.SANDBOX_STATE_DELETING, pb.SANDBOX_STATE_DELETED):
             return False
         phase = pb.SandboxPhaseDetails(reason=reason)
@@ -131,7 +131,7 @@ class Lifecycle:
         self._execs.kill_all(sandbox)
         sandbox.down.set()
         if sandbox.stops:
-            # Their container is gone, so they end now, and first.
+            # The container is gone, so stops in progress end now, before the delete.
             await asyncio.wait(sandbox.stops)
         if not sandbox.materializing:
             self._materializer.remove(sandbox)

@@ -1,4 +1,4 @@
-"""The Docker work behind a create and a resume."""
+"""The Docker work of creates, resumes, stops and deletes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .watch import Watch
 
 
 class Materializer:
-    """Makes the containers of sandboxes, starts them again and removes them."""
+    """Creates, starts, stops and removes the containers of sandboxes."""
 
     def __init__(
         self, background: Background, execs: Execs, watch: Watch, settings: Settings
@@ -30,12 +30,12 @@ class Materializer:
         self._sides = SideContainers(background, execs, watch, settings.profile, settings.host)
 
     async def create(self, sandbox: Sandbox) -> None:
-        """Make and start all containers, and report the side containers.
+        """Create and start all containers, and report the side containers.
 
-        What a failure leaves behind is removed.
+        After a failure, all containers are removed.
 
         Raises:
-            DockerError: It cannot be done.
+            DockerError: A container cannot be created or started, or a hook failed.
         """
         try:
             self._prepare(sandbox)
@@ -57,7 +57,7 @@ class Materializer:
         check_images(spec, settings.host)
         namesake = self._names.namesake(sandbox)
         if namesake:
-            # Cleaning up after the failure removes the containers of that name.
+            # The cleanup after this failure also removes the primary of that name.
             self._names.release_network(namesake)
             self._watch.remove(namesake, PRIMARY)
             raise self._names.clash(sandbox)
@@ -95,7 +95,7 @@ class Materializer:
         """Start all containers again, and report the side containers.
 
         Raises:
-            DockerError: It cannot be done.
+            DockerError: A container cannot be started, or a hook failed.
         """
         await self._sides.start_required(sandbox)
         self._start_primary(sandbox)
@@ -104,13 +104,13 @@ class Materializer:
         await self._sides.resume_others(sandbox)
 
     def stop(self, sandbox: Sandbox) -> None:
-        """Stop all containers; they can be started again."""
+        """Stop all containers; a resume can start them again."""
         self._names.release_ports(sandbox)
         for container in sandbox.containers.values():
             container.stop()
 
     def remove(self, sandbox: Sandbox) -> None:
-        """Remove all containers and what belongs to them."""
+        """Remove all containers, and release their network and ports."""
         self._names.release_ports(sandbox)
         self._names.release_network(sandbox)
         for container in sandbox.containers.values():

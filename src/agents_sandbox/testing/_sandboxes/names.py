@@ -1,4 +1,4 @@
-"""What only one sandbox can have at a time: names of networks, and ports of the host."""
+"""Network names and host ports, which only one sandbox can use at a time."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ from .sandbox import Sandbox
 
 
 class Names:
-    """The names and the ports that are taken, each with the sandbox that has it."""
+    """The network names and host ports in use, each with its sandbox."""
 
     def __init__(self, profile: Profile, docker: DockerHost) -> None:
-        self._fold = profile.names_fold_underscores
+        self._folds_underscores = profile.names_fold_underscores
         self._networks: dict[str, Sandbox] = {}
         self._ports: dict[tuple[int, int], Sandbox] = {}
         self._foreign_ports = frozenset(docker.ports_in_use)
 
     def of(self, sandbox_id: str) -> str:
-        """The part of container and network names that stands for a sandbox."""
-        return sandbox_id.replace("_", "-") if self._fold else sandbox_id
+        """Return the part of container and network names that identifies a sandbox."""
+        return sandbox_id.replace("_", "-") if self._folds_underscores else sandbox_id
 
     def namesake(self, sandbox: Sandbox) -> Sandbox | None:
-        """The other sandbox that has a network of the same name."""
+        """Return the other sandbox that has a network of the same name, if any."""
         return self._networks.get(self.of(sandbox.id))
 
     def clash(self, sandbox: Sandbox) -> DockerError:
-        """Docker's complaint about a network of the same name."""
+        """Make Docker's error for a network name that already exists."""
         return DockerError(
             "Error response from daemon: network with name "
             f"agbox-net-{self.of(sandbox.id)} already exists"
         )
 
     def take_network(self, sandbox: Sandbox) -> None:
-        """Make the network of a sandbox."""
+        """Create the network of a sandbox."""
         self._networks[self.of(sandbox.id)] = sandbox
 
     def take_ports(self, sandbox: Sandbox) -> None:
         """Publish the ports of a sandbox.
 
         Raises:
-            DockerError: One is taken.
+            DockerError: A port is in use.
         """
         for number, protocol in _ports(sandbox.spec):
             if number in self._foreign_ports or (number, protocol) in self._ports:
@@ -63,7 +63,7 @@ class Names:
             del self._networks[name]
 
     def release_ports(self, sandbox: Sandbox) -> None:
-        """Give back the ports of a sandbox."""
+        """Release the ports of a sandbox."""
         for port in _ports(sandbox.spec):
             if self._ports.get(port) is sandbox:
                 del self._ports[port]

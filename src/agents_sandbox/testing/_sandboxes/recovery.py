@@ -1,4 +1,4 @@
-"""What a restarted daemon makes of the sandboxes that it finds on its disk."""
+"""What a restarted daemon does with the sandboxes that it stored."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .watch import Watch
 
 
 class Recovery:
-    """Brings restored sandboxes in line with what became of their containers."""
+    """Updates stored sandboxes to match the state of their containers."""
 
     def __init__(
         self, execs: Execs, watch: Watch, materializer: Materializer, profile: Profile
@@ -23,8 +23,8 @@ class Recovery:
         self._profile = profile
 
     async def recover(self, sandbox: Sandbox) -> None:
-        """Restore one sandbox; its own event comes before those of its execs."""
-        sandbox.forget_work()
+        """Recover one sandbox; its event comes before those of its execs."""
+        sandbox.reset_after_restart()
         if sandbox.state == pb.SANDBOX_STATE_PENDING:
             sandbox.fail("INTERRUPTED_PENDING", "sandbox was pending when daemon restarted")
         elif sandbox.state == pb.SANDBOX_STATE_READY:
@@ -37,7 +37,7 @@ class Recovery:
             await self._execs.remove_files(sandbox)
             phase = pb.SandboxPhaseDetails(reason="daemon_restart_cleanup")
             sandbox.record(pb.SANDBOX_DELETED, pb.SANDBOX_STATE_DELETED, phase=phase)
-        self._execs.interrupted(sandbox)
+        self._execs.interrupt(sandbox)
 
     def _check_primary(self, sandbox: Sandbox) -> None:
         primary = sandbox.primary

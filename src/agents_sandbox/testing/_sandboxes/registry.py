@@ -13,7 +13,7 @@ from .sandbox import Sandbox
 
 
 class Sandboxes:
-    """The records, deleted ones included, until they are purged."""
+    """The records of all sandboxes; deleted ones stay until they are purged."""
 
     def __init__(self, clock: Clock, profile: Profile) -> None:
         self._clock = clock
@@ -24,13 +24,13 @@ class Sandboxes:
     def __iter__(self) -> Iterator[Sandbox]:
         return iter(self._sandboxes.values())
 
-    def add(self, wanted_id: str, spec: Spec) -> Sandbox:
-        """Make the record of a sandbox whose spec was accepted.
+    def add(self, requested_id: str, spec: Spec) -> Sandbox:
+        """Create the record of a sandbox whose spec was accepted.
 
         Raises:
-            StatusError: The id breaks the rules or is taken.
+            StatusError: The id is invalid or taken.
         """
-        sandbox_id = self._ids.check(wanted_id)
+        sandbox_id = self._ids.check(requested_id)
         self._ids.take(sandbox_id)
         sandbox = self._sandboxes[sandbox_id] = Sandbox(
             sandbox_id, spec, self._clock, self._profile
@@ -41,14 +41,14 @@ class Sandboxes:
         """Look up a sandbox, deleted or not.
 
         Raises:
-            StatusError: There is no such record.
+            StatusError: There is no such sandbox.
         """
         if sandbox_id not in self._sandboxes:
             raise sandbox_not_found(sandbox_id)
         return self._sandboxes[sandbox_id]
 
     def listed(self) -> list[Sandbox]:
-        """All sandboxes in the order of ListSandboxes."""
+        """Return all sandboxes in the order of ListSandboxes."""
         if self._profile.lists_newest_first:
             return sorted(self, key=lambda item: item.created_at.ToNanoseconds(), reverse=True)
         return sorted(self, key=lambda item: item.id)

@@ -1,4 +1,4 @@
-"""The sweep that stops idle sandboxes, deletes stopped ones and forgets deleted ones."""
+"""The sweep that stops idle sandboxes, deletes stopped ones and purges deleted ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SWEEP_INTERVAL = 120.0
 
 
 class Retention:
-    """Ends what nobody has used for long."""
+    """Stops, deletes and purges sandboxes when their time is up."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Retention:
         self._cleanup_ttl = settings.cleanup_ttl
 
     async def run(self) -> None:
-        """Sweep again and again; never returns."""
+        """Sweep at regular intervals; never returns."""
         while True:
             await self._background.clock.sleep(SWEEP_INTERVAL)
             if any(map(self._is_due, self._sandboxes)):
@@ -56,7 +56,7 @@ class Retention:
         self.purge([item for item in sandboxes if self._is_old(item, pb.SANDBOX_STATE_DELETED)])
 
     def purge(self, sandboxes: Collection[Sandbox]) -> None:
-        """Drop all records of deleted sandboxes, in one go: there can be thousands."""
+        """Drop the records of deleted sandboxes in one pass: there can be thousands."""
         self._execs.forget(sandboxes)
         for sandbox in sandboxes:
             self._sandboxes.purge(sandbox)
@@ -73,7 +73,7 @@ class Retention:
         ttl = self._idle_ttl if own is None else own.seconds + own.nanos / 1e9
         if sandbox.state != pb.SANDBOX_STATE_READY or ttl <= 0 or self._execs.is_busy(sandbox):
             return False
-        # A resume does not count, nor does an exec that failed.
+        # Resumes and failed execs do not count as use.
         return self._age(sandbox.last_exec_end or sandbox.created_at) >= ttl
 
     def _is_old(self, sandbox: Sandbox, state: pb.SandboxState) -> bool:

@@ -1,8 +1,9 @@
-"""The record of one sandbox: its state, its events and the handle made of both."""
+"""The record of one sandbox: its state, its events and its handle."""
 
 from __future__ import annotations
 
 import asyncio
+import reprlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +18,7 @@ from .._time.clock import Clock
 from .events import EventLog
 
 PRIMARY = ""
-"""What stands for the primary where containers go by name; no service has that name."""
+"""The key of the primary among the containers of a sandbox; no service can have this name."""
 
 
 class Sandbox:
@@ -33,24 +34,24 @@ class Sandbox:
         self.state_changed_at: Timestamp = self.created_at
         self.log: EventLog = EventLog(sandbox_id, clock)
         self.containers: dict[str, Container] = {}
-        """All containers by name, `PRIMARY` for the primary; empty until they are made."""
+        """All containers by name; empty until the create makes them."""
         self.last_exec_end: Timestamp | None = None
         """When an exec last finished or was cancelled."""
         self.materializing: bool = False
-        """Whether a create is in the middle of its Docker work."""
+        """Whether the Docker work of a create is in progress."""
         self.down: asyncio.Event = asyncio.Event()
-        """Set once the primary is gone or stopped; cuts a stop short that waits for that."""
+        """Set when the primary is stopped or removed; it ends the delay of a stop early."""
         self.stops: set[asyncio.Task[None]] = set()
         self.removal: asyncio.Task[None] | None = None
         self._profile = profile
 
-    def forget_work(self) -> None:
-        """Drop all that a daemon does not find on its disk when it starts again."""
+    def reset_after_restart(self) -> None:
+        """Reset everything that a daemon does not store."""
         self.created_at = self.log.events[0].occurred_at
-        # Unlike the daemon that lived on, one that reads its disk takes every event that
-        # names a state for a change, also one of a side container.
-        named = (event for event in reversed(self.log.events) if event.sandbox_state)
-        self.state_changed_at = next(named).occurred_at
+        # A restarted daemon counts every stored event that has a state as a change of state,
+        # also the events of side containers.
+        with_state = (event for event in reversed(self.log.events) if event.sandbox_state)
+        self.state_changed_at = next(with_state).occurred_at
         self.down.clear()
         self.removal = None
         self.materializing = False
@@ -64,7 +65,7 @@ class Sandbox:
         exec_details: pb.ExecEventDetails | None = None,
         service: pb.ServiceEventDetails | None = None,
     ) -> None:
-        """Append an event and enter the state that it names, if it names one."""
+        """Append an event, and enter its state if it has one."""
         event = self.log.append(
             pb.SandboxEvent(
                 event_type=event_type,
@@ -80,7 +81,7 @@ class Sandbox:
             self.error_code = self.error_message = ""
 
     def fail(self, code: str, message: str) -> None:
-        """Enter FAILED for the given reason."""
+        """Enter FAILED with a reason."""
         phase = pb.SandboxPhaseDetails(error_code=code, error_message=message)
         self.record(pb.SANDBOX_FAILED, pb.SANDBOX_STATE_FAILED, phase=phase)
         self.error_code = code
@@ -88,32 +89,32 @@ class Sandbox:
 
     @property
     def primary(self) -> Container:
-        """The primary container, once it was made."""
+        """The primary container; the create must have made it."""
         return self.containers[PRIMARY]
 
     def container(self, name: str) -> Container:
-        """A container that is there, running or not.
+        """Return a container that exists, running or not.
 
         Raises:
-            ValueError: There is none of that name.
+            ValueError: No such container exists.
         """
         container = self.containers.get(name)
         if container is None or container.state is ContainerState.GONE:
-            what = f"container {name!r}" if name else "primary container"
+            what = f"container {reprlib.repr(name)}" if name else "primary container"
             raise ValueError(f"sandbox {self.id} has no {what}")
         return container
 
     def report(
         self, event_type: pb.EventType, name: str, error_code: str = "", error_message: str = ""
     ) -> None:
-        """Append an event about a side container; the state stays as it is."""
+        """Append an event of a side container; the state does not change."""
         details = pb.ServiceEventDetails(
             service_name=name, error_code=error_code, error_message=error_message
         )
         self.record(event_type, self.state, service=details)
 
     def handle(self) -> Message:
-        """What Create, Get and List answer, in the daemon's dialect."""
+        """Make the handle that Create, Get and List return, in the daemon's dialect."""
         fields: dict[str, Any] = {
             "sandbox_id": self.id,
             "state": self.state,
@@ -129,5 +130,5 @@ class Sandbox:
         return self._profile.dialect.encode_handle(self.spec, fields)
 
     def matches(self, selector: Mapping[str, str]) -> bool:
-        """Whether every label of the selector is there with exactly that value."""
+        """Whether the sandbox has every label of the selector, with the same value."""
         return selector.items() <= self.spec.labels.items()

@@ -1,4 +1,4 @@
-"""Services and companions: how they start, how healthy they are, and their hooks."""
+"""Services and companions: their start, health and hooks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .execs import Execs
 from .sandbox import Sandbox
 from .watch import Watch
 
-# Docker's defaults, in seconds and times, and the daemon's own limit of a wait for health.
+# Docker's defaults (in seconds, and a count), and the daemon's limit of a wait for health.
 _INTERVAL = _TIMEOUT = 30.0
 _START_INTERVAL = 5.0
 _RETRIES = 3
@@ -28,7 +28,7 @@ _MAX_WAIT = 300.0
 
 
 class SideContainers:
-    """Brings up what stands beside the primary container of a sandbox."""
+    """Starts the side containers of sandboxes and runs their hooks."""
 
     def __init__(
         self, background: Background, execs: Execs, watch: Watch, profile: Profile, host: Host
@@ -41,7 +41,7 @@ class SideContainers:
         self._host = host
 
     def make(self, sandbox: Sandbox, network_name: str) -> dict[str, Container]:
-        """Name the containers of all services and companions; none is there yet."""
+        """Make the containers of all services and companions, which do not exist in Docker yet."""
         prefix = f"{self._profile.dialect.container_prefix}-{network_name}"
         return {
             item.name: Container(
@@ -53,10 +53,10 @@ class SideContainers:
         }
 
     async def start_required(self, sandbox: Sandbox) -> None:
-        """Start the required services one after the other, each until it is healthy.
+        """Start the required services one after the other, and wait for the health of each.
 
         Raises:
-            DockerError: One cannot be started or does not become healthy.
+            DockerError: A service cannot be started or does not become healthy.
         """
         for item in sandbox.spec.required_services:
             container = await self._start(sandbox, item)
@@ -66,7 +66,7 @@ class SideContainers:
         """Run the hooks of the required services in the primary.
 
         Raises:
-            DockerError: One of them failed.
+            DockerError: A hook failed.
         """
         for item in sandbox.spec.required_services:
             for hook in item.post_start_on_primary:
@@ -74,17 +74,17 @@ class SideContainers:
                 await self._run_hook(sandbox, hook, envs)
 
     async def report_required(self, sandbox: Sandbox) -> None:
-        """Report the required services, together and not when each became healthy."""
+        """Report the required services together, not when each becomes healthy."""
         if sandbox.spec.required_services:
             await self._background.step()
         for item in sandbox.spec.required_services:
             sandbox.report(pb.SANDBOX_SERVICE_READY, item.name)
 
     async def start_others(self, sandbox: Sandbox) -> None:
-        """Start the optional services or companions of a new sandbox, beside its primary.
+        """Start the optional services or companions of a new sandbox.
 
-        Nothing waits for them. Whether one is reported before the sandbox is ready is a race
-        in the real daemon; here it is, unless it is declared to take its time.
+        The sandbox does not wait for them. The real daemon may report one before or after the
+        sandbox is ready. Here it is reported before, unless it is declared to start late.
         """
         for item in _others(sandbox):
             if sandbox.containers[item.name].behavior.starts_after:
@@ -93,7 +93,7 @@ class SideContainers:
                 await self._start_other(sandbox, item, with_hooks=True)
 
     async def resume_others(self, sandbox: Sandbox) -> None:
-        """Start them again; here the sandbox does wait, and no hook is run."""
+        """Start them again; this time the sandbox waits for them, and their hooks do not run."""
         for item in _others(sandbox):
             await self._start_other(sandbox, item, with_hooks=False)
 
@@ -115,9 +115,9 @@ class SideContainers:
     async def _run_hooks_silently(
         self, sandbox: Sandbox, item: SideContainer, container: Container
     ) -> None:
-        with suppress(DockerError):  # no event, no state
+        with suppress(DockerError):  # the real daemon does not report it
             await self._wait_for_health(item, container)
-            if not sandbox.primary.running:  # stopped meanwhile; a hook must not start it
+            if not sandbox.primary.running:  # a hook must not start a stopped sandbox
                 return
             for hook in item.post_start_on_primary:
                 await self._run_hook(sandbox, hook, item.envs)
@@ -150,7 +150,7 @@ class SideContainers:
         verdict = behavior.healthy_after if healthy else wait
         exits = math.inf if behavior.exits_after is None else behavior.exits_after
         await self._clock.sleep(min(exits, verdict))
-        # Gone by itself, killed meanwhile, or not come up again after a stop.
+        # It exited, was killed, or was not started again after a stop.
         if exits <= verdict or not container.running:
             raise DockerError(f"container {container.name} is not running while waiting for health")
         if not healthy:
@@ -182,7 +182,7 @@ def _others(sandbox: Sandbox) -> list[SideContainer]:
 
 
 def health_wait(check: pb.HealthcheckConfig) -> float:
-    """How long the daemon waits for a container to become healthy, in seconds."""
+    """Return how long the daemon waits for a container to become healthy, in seconds."""
     interval = _seconds(check.interval) or _INTERVAL
     timeout = _seconds(check.timeout) or _TIMEOUT
     start_period = _seconds(check.start_period)

@@ -1,4 +1,4 @@
-"""Containers that end behind the daemon's back, and what the daemon makes of it."""
+"""Containers that stop without the daemon's doing, and how the daemon reacts."""
 
 from __future__ import annotations
 
@@ -12,45 +12,45 @@ from .execs import Execs
 from .sandbox import PRIMARY, Sandbox
 
 CHECK_INTERVAL = 15.0
-"""Seconds between two looks at all containers."""
+"""Seconds between two checks of suspect sandboxes."""
 _WINDOW = 300.0
-"""Seconds that a container may be down before it is given up."""
+"""Seconds that a container may be down before it counts as failed."""
 
 
 class Watch:
-    """Notices that containers are down: at once, or after some patience."""
+    """Notices containers that are down: immediately, or when they exceed the tolerated time."""
 
     def __init__(self, background: Background, execs: Execs, profile: Profile) -> None:
         self._background = background
         self._execs = execs
         self._profile = profile
         self._suspects: dict[str, Sandbox] = {}
-        self._looking: asyncio.Task[None] | None = None
-        self._awake_since: int | None = None
-        """None while the daemon is down and notices nothing."""
+        self._checks: asyncio.Task[None] | None = None
+        self._started_at: int | None = None
+        """None: the daemon is down and notices nothing."""
 
-    def wake_up(self) -> None:
-        """Begin to notice."""
-        self._awake_since = self._background.clock.nanoseconds()
+    def start(self) -> None:
+        """Start to notice containers that are down."""
+        self._started_at = self._background.clock.nanoseconds()
 
-    def die(self) -> None:
-        """Notice nothing any more, and forget what was under suspicion."""
-        self._awake_since = self._looking = None
+    def stop(self) -> None:
+        """Stop noticing, and forget the suspects."""
+        self._started_at = self._checks = None
         self._suspects.clear()
 
-    async def _look(self, since: int) -> None:
+    async def _check_regularly(self, since: int) -> None:
         clock = self._background.clock
         while self._suspects:
-            # The looks go by the daemon's life, whenever the suspicion arose.
+            # The times of the checks depend only on when the daemon started.
             passed = (clock.nanoseconds() - since) / 1e9
             await clock.sleep(CHECK_INTERVAL - passed % CHECK_INTERVAL)
             await self._background.step()
             for sandbox in tuple(self._suspects.values()):
                 self._check(sandbox)
-        self._looking = None
+        self._checks = None
 
     async def exit_later(self, sandbox: Sandbox, name: str, seconds: float) -> None:
-        """Let a container exit by itself; Docker may start it again."""
+        """Make a container exit after a while; Docker may start it again."""
         container = sandbox.containers[name]
         run = container.starts
         await self._background.step(seconds)
@@ -62,28 +62,28 @@ class Watch:
                 self._execs.kill_all(sandbox)
         else:
             container.exit()
-            self.died(sandbox, name)
+            self.handle_death(sandbox, name)
 
     def kill(self, sandbox: Sandbox, name: str, *, oom: bool) -> None:
-        """Kill a container through Docker, which then does not restart it."""
+        """Kill a container through Docker, so that Docker does not restart it."""
         sandbox.containers[name].exit(oom=oom)
-        self.died(sandbox, name)
+        self.handle_death(sandbox, name)
 
     def remove(self, sandbox: Sandbox, name: str) -> None:
-        """Remove a container through Docker; one that is running dies first."""
+        """Remove a container through Docker; a running one dies first."""
         container = sandbox.containers[name]
         was_running = container.running
         container.remove()
         if was_running:
-            self.died(sandbox, name)
+            self.handle_death(sandbox, name)
         elif self._profile.tolerates_down_containers:
             self.suspect(sandbox)
 
-    def died(self, sandbox: Sandbox, name: str) -> None:
-        """A container ended."""
+    def handle_death(self, sandbox: Sandbox, name: str) -> None:
+        """React to a container that has stopped."""
         if name == PRIMARY:
             self._execs.kill_all(sandbox)
-        if self._awake_since is None:
+        if self._started_at is None:
             return
         if self._profile.tolerates_down_containers:
             self.suspect(sandbox)
@@ -94,10 +94,10 @@ class Watch:
             self._give_up(sandbox, name, "CONTAINER_OOM" if oom else "CONTAINER_DIED", end)
 
     def suspect(self, sandbox: Sandbox) -> None:
-        """Have an eye on a sandbox that has a container which is down."""
+        """Check a sandbox regularly while one of its containers is down."""
         self._suspects[sandbox.id] = sandbox
-        if self._looking is None and self._awake_since is not None:
-            self._looking = self._background.spawn(self._look(self._awake_since))
+        if self._checks is None and self._started_at is not None:
+            self._checks = self._background.spawn(self._check_regularly(self._started_at))
 
     def _check(self, sandbox: Sandbox) -> None:
         down = {name: item for name, item in sandbox.containers.items() if not item.running}
@@ -106,9 +106,9 @@ class Watch:
             return
         for name, container in down.items():
             if sandbox.state == pb.SANDBOX_STATE_READY:
-                self._judge(sandbox, name, container)
+                self._check_container(sandbox, name, container)
 
-    def _judge(self, sandbox: Sandbox, name: str, container: Container) -> None:
+    def _check_container(self, sandbox: Sandbox, name: str, container: Container) -> None:
         if container.state is ContainerState.GONE:
             why = "not running (detected during reconciliation)"
             self._give_up(sandbox, name, "CONTAINER_NOT_RUNNING", why)

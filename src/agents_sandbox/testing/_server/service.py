@@ -47,7 +47,7 @@ class Service:
 
     async def wake_up(self) -> None:
         """Begin to live, with what an earlier life left behind."""
-        self.watch.wake_up()
+        self.watch.start()
         for sandbox in self.sandboxes:
             await self._recovery.recover(sandbox)
         self._background.spawn(self.retention.run())
@@ -55,7 +55,7 @@ class Service:
     async def die(self) -> None:
         """Drop all work; what is on the disk of a real daemon stays."""
         await self._background.cancel_daemon_work()
-        self.watch.die()
+        self.watch.stop()
 
     def end_streams(self, failure: StatusError | None) -> None:
         """End all open event streams: with a failure, or cleanly."""
