@@ -1,4 +1,4 @@
-"""A client without a client."""
+"""Fixtures for tests of the fake daemon."""
 
 from __future__ import annotations
 
@@ -21,6 +21,6 @@ def raw(daemon: FakeDaemon) -> Iterator[Raw]:
 
 @pytest.fixture
 def elsewhere() -> Iterator[ThreadPoolExecutor]:
-    """Makes calls while the test goes on."""
+    """Makes calls in other threads while the test continues."""
     with ThreadPoolExecutor() as executor:
         yield executor

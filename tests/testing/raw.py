@@ -1,4 +1,4 @@
-"""A bare gRPC client: the method table, a channel and nothing of the SDK's client."""
+"""A bare gRPC client: the method table and a channel, without the SDK's client."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TIMEOUT = 10.0
 
 @dataclass(frozen=True)
 class Refusal:
-    """How an RPC ended that did not end well."""
+    """How a failed RPC ended."""
 
     code: str
     message: str
@@ -51,7 +51,7 @@ def refusal(error: grpc.RpcError) -> Refusal:
 
 
 def not_found(sandbox_id: str) -> Refusal:
-    """What every RPC says to an unknown sandbox."""
+    """Make the refusal of any RPC about an unknown sandbox."""
     return Refusal(
         "NOT_FOUND",
         f"sandbox {sandbox_id} was not found",
@@ -62,7 +62,7 @@ def not_found(sandbox_id: str) -> Refusal:
 
 
 def name(event: pb.SandboxEvent) -> str:
-    """The event's type, with the state it names if it names one."""
+    """Return the event's type, with its state if it has one."""
     kind = pb.EventType.Name(event.event_type)
     if not event.sandbox_state:
         return kind
@@ -79,7 +79,7 @@ class Raw:
         self._methods = {method.name: method for method in dialect.methods}
 
     def __call__(self, method: Method[Any, Any], **fields: Any) -> Any:
-        """Make a unary call, in the daemon's dialect whatever that of the method."""
+        """Make a unary call, in the daemon's dialect whichever dialect the method has."""
         return self._call(TIMEOUT, method, fields)
 
     def begin(self, method: Method[Any, Any], **fields: Any) -> Any:
@@ -101,7 +101,7 @@ class Raw:
         )
 
     def refused_in(self, timeout: float, method: Method[Any, Any], **fields: Any) -> str:
-        """Make a unary call that must fail, with a deadline of its own; return the code."""
+        """Make a unary call that must fail within a timeout, and return the code."""
         with pytest.raises(grpc.RpcError) as caught:
             self._call(timeout, method, fields)
         return refusal(caught.value).code
@@ -115,7 +115,7 @@ class Raw:
         raise AssertionError(f"{method.name} was accepted: {answer}")
 
     def why_refused(self, sandbox_id: str = "box-1", **spec: Any) -> str:
-        """Ask for a sandbox that must be refused as invalid; without details, as ever."""
+        """Request a sandbox that must be refused as invalid, without error details."""
         create_spec = {"image": IMAGE, **spec}
         refused = self.refused(
             methods.CREATE_SANDBOX, sandbox_id=sandbox_id, create_spec=create_spec
@@ -124,31 +124,31 @@ class Raw:
         return refused.message
 
     def create(self, sandbox_id: str = "box-1", **spec: Any) -> Any:
-        """Ask for a sandbox."""
+        """Request a sandbox."""
         create_spec = {"image": IMAGE, **spec}
         return self(methods.CREATE_SANDBOX, sandbox_id=sandbox_id, create_spec=create_spec).sandbox
 
     def ready(self, sandbox_id: str = "box-1", **spec: Any) -> Any:
-        """Ask for a sandbox and wait until it is ready."""
+        """Request a sandbox and wait until it is ready."""
         self.create(sandbox_id, **spec)
         self.wait_for(pb.SANDBOX_READY, sandbox_id)
         return self.get(sandbox_id)
 
     def get(self, sandbox_id: str = "box-1") -> Any:
-        """Look at a sandbox."""
+        """Read a sandbox."""
         return self(methods.GET_SANDBOX, sandbox_id=sandbox_id).sandbox
 
     def start(self, *command: str, exec_id: str = "exec-1", **fields: Any) -> Any:
-        """Ask for an exec in the default sandbox."""
+        """Request an exec in the default sandbox."""
         fields = {"sandbox_id": "box-1", "command": command or ("true",), **fields}
         return self(methods.CREATE_EXEC, exec_id=exec_id, **fields)
 
     def exec(self, exec_id: str = "exec-1") -> Any:
-        """Look at an exec."""
+        """Read an exec."""
         return self(methods.GET_EXEC, exec_id=exec_id).exec
 
     def finished(self, exec_id: str = "exec-1", sandbox_id: str = "box-1") -> Any:
-        """Wait for the end of an exec."""
+        """Wait for the end of an exec and read it."""
         ends = (pb.EXEC_FINISHED, pb.EXEC_FAILED, pb.EXEC_CANCELLED)
         self._follow(
             sandbox_id, lambda event: event.event_type in ends and event.exec.exec_id == exec_id
@@ -157,7 +157,7 @@ class Raw:
 
     @contextmanager
     def stream(self, sandbox_id: str = "box-1", **fields: Any) -> Iterator[Any]:
-        """Open an event stream for the length of a block."""
+        """Open an event stream for a block."""
         method = methods.SUBSCRIBE_SANDBOX_EVENTS
         call = self._channel.unary_stream(
             method.path,
@@ -172,7 +172,7 @@ class Raw:
     def wait_for(
         self, event_type: pb.EventType, sandbox_id: str = "box-1", *, count: int = 1
     ) -> list[pb.SandboxEvent]:
-        """Return the history up to the n-th event of a type, once it is there."""
+        """Wait for the n-th event of a type, and return all events up to it."""
         seen = 0
 
         def enough(event: pb.SandboxEvent) -> bool:
@@ -183,7 +183,7 @@ class Raw:
         return self._follow(sandbox_id, enough)
 
     def history(self, sandbox_id: str = "box-1") -> list[str]:
-        """The names of all events so far."""
+        """Return the names of all events so far."""
         head = self.get(sandbox_id).last_event_sequence
         return [name(e) for e in self._follow(sandbox_id, lambda event: event.sequence == head)]
 
@@ -201,7 +201,7 @@ class Raw:
 
 @contextmanager
 def connected(daemon: FakeDaemon) -> Iterator[Raw]:
-    """A client of a running daemon."""
+    """Connect to a running daemon."""
     options = [("grpc.default_authority", "localhost"), ("grpc.use_local_subchannel_pool", 1)]
     with grpc.insecure_channel(f"unix:{daemon.socket_path}", options=options) as channel:
         yield Raw(daemon, channel)
