@@ -1,4 +1,4 @@
-"""What was planned and never used, and what was left behind."""
+"""Plans that were never used, and leaks."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from agents_sandbox.testing import FakeDaemon, _expectations
 from .raw import Raw, connected
 
 
-def place(lines_before: int = 1) -> str:
-    """Where the test that asks is, as `file:line`."""
+def place() -> str:
+    """The line before the caller's, as `file:line`."""
     frame = inspect.stack()[1]
-    return f"{frame.filename}:{frame.lineno - lines_before}"
+    return f"{frame.filename}:{frame.lineno - 1}"
 
 
-def complaint(check: Callable[[], None]) -> list[str]:
-    """The lines of an assertion that must fail."""
+def failure(check: Callable[[], None]) -> list[str]:
+    """Run a check that must fail; return the lines of its message."""
     with pytest.raises(AssertionError) as caught:
         check()
     return str(caught.value).split("\n  ")
@@ -44,7 +44,7 @@ def test_plans_that_are_not_used_are_named_with_their_places(raw: Raw) -> None:
     faults.answer_next("GetSandbox", b"")
     second = place()
     raw.refused(methods.PING)
-    assert complaint(raw.daemon.assert_all_used) == [
+    assert failure(raw.daemon.assert_all_used) == [
         "planned, but never used:",
         f"fail_next('Ping') at {first}: used 1 of 3 times",
         f"answer_next('GetSandbox') at {second}: used 0 of 1 times",
@@ -58,11 +58,11 @@ def test_optional_plans(raw: Raw) -> None:
     assert raw.refused(methods.PING).code == "INTERNAL"
 
 
-def test_plans_can_be_checked_after_the_end() -> None:
+def test_plans_can_be_checked_after_stop() -> None:
     with FakeDaemon() as daemon, connected(daemon):
         daemon.faults.fail_next("Ping", code="INTERNAL")
         line = place()
-    (_, unused) = complaint(daemon.assert_all_used)
+    (_, unused) = failure(daemon.assert_all_used)
     assert unused == f"fail_next('Ping') at {line}: used 0 of 1 times"
 
 
@@ -76,7 +76,7 @@ def test_plans_of_all_sources_count() -> None:
 
     _expectations.assert_all_used(Planned())
     check = Planned("one"), Planned("two", "three")
-    assert complaint(lambda: _expectations.assert_all_used(*check))[1:] == ["one", "two", "three"]
+    assert failure(lambda: _expectations.assert_all_used(*check))[1:] == ["one", "two", "three"]
 
 
 def test_nothing_is_left(raw: Raw) -> None:
@@ -102,7 +102,7 @@ def test_what_is_left_is_named(raw: Raw) -> None:
 
         with raw.stream("box-2"), raw.stream("box-1"), raw.stream("box-2"):
             raw.daemon.wait_for_streams(3)
-            assert complaint(check) == [
+            assert failure(check) == [
                 "left behind:",
                 "event streams of sandbox box-1: 1",
                 "event streams of sandbox box-2: 2",
@@ -115,7 +115,7 @@ def test_what_is_left_is_named(raw: Raw) -> None:
     raw.daemon.assert_no_leaks()
 
 
-def test_stream_that_is_on_its_way_to_its_end_is_no_leak(raw: Raw) -> None:
+def test_stream_that_is_about_to_end_is_no_leak(raw: Raw) -> None:
     raw.ready()
     for _ in range(20):
         with raw.stream() as stream:
@@ -124,16 +124,14 @@ def test_stream_that_is_on_its_way_to_its_end_is_no_leak(raw: Raw) -> None:
         assert raw.daemon.open_streams == 0
 
 
-def test_leftover_processes_are_looked_for(
-    daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_leftover_processes_are_found(daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch) -> None:
     runner = daemon._runner
     monkeypatch.setattr(type(runner), "running", lambda _: ["process group 7"])
-    assert complaint(daemon.assert_no_leaks) == ["left behind:", "process group 7"]
+    assert failure(daemon.assert_no_leaks) == ["left behind:", "process group 7"]
     daemon.assert_no_leaks(processes=False)
 
 
-def test_places_are_outside_of_the_package(daemon: FakeDaemon, tmp_path: Path) -> None:
+def test_places_are_outside_the_package(daemon: FakeDaemon, tmp_path: Path) -> None:
     daemon.faults.fail_next("Ping", code="INTERNAL")
-    (_, unused) = complaint(daemon.assert_all_used)
+    (_, unused) = failure(daemon.assert_all_used)
     assert __file__ in unused

@@ -42,10 +42,10 @@ def ping(path: Path) -> pb.PingResponse:
 
 
 def terminate_once_listening(path: Path) -> None:
-    """Send this process a SIGTERM as soon as the program serves."""
+    """Send this process a SIGTERM once the program answers."""
 
     def terminate() -> None:
-        # The channel waits for the socket, and the handlers are in place before it is there.
+        # The channel waits for the socket, which the program creates after its signal handlers.
         ping(path)
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -54,7 +54,7 @@ def terminate_once_listening(path: Path) -> None:
 
 @contextmanager
 def running(path: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
-    """Run the program in a process of its own, from its ready line to a clean end."""
+    """Run the program in its own process, from its ready line to a clean exit."""
     command = [sys.executable, "-m", "agents_sandbox.testing", "--socket", str(path), *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -140,13 +140,12 @@ def test_the_defaults_are_those_of_the_daemon(path: Path, monkeypatch: pytest.Mo
 def options_of_the_daemon(
     path: Path, arguments: str, monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, object]:
-    """Run the program in this process for a moment; what it makes of its command line."""
+    """Run the program in this process; return the options that it gives to its daemon."""
     seen: dict[str, object] = {}
     init = FakeDaemon.__init__
 
     def remember(self: FakeDaemon, **options: object) -> None:
         seen.update(options)
-        # The options are whatever the program passes on; the tests compare them.
         init(self, **options)  # type: ignore[arg-type]  # any options
 
     monkeypatch.setattr(FakeDaemon, "__init__", remember)
@@ -186,7 +185,7 @@ def test_faults_follow_the_seed(path: Path) -> None:
 
 
 def answers(path: Path) -> bool:
-    """Whether a ping is answered."""
+    """Return whether a ping is answered."""
     try:
         ping(path)
     except grpc.RpcError:
@@ -226,38 +225,41 @@ CONTAINER_KINDS = "healthy, unhealthy, slow:TIME, crashing[:TIME], error:MESSAGE
         (f"--socket /{'x' * MAX_PATH_BYTES}", f"long, the limit is {MAX_PATH_BYTES}"),
         (
             "--socket /s --ready-delay soon",
-            "argument --ready-delay: no time: 'soon'; write seconds, or a Go duration",
+            "--ready-delay: TIME must be seconds or a Go duration such as 1m30s, not 'soon'",
         ),
-        ("--socket /s --stop-delay=-1", "--stop-delay: time must be finite and not negative: '-1'"),
-        ("--socket /s --idle-ttl=-1m", "--idle-ttl: time must be finite and not negative: '-1m'"),
-        ("--socket /s --idle-ttl nan", "--idle-ttl: time must be finite and not negative: 'nan'"),
-        ("--socket /s --cleanup-ttl inf", "time must be finite and not negative: 'inf'"),
-        ("--socket /s --container db", "argument --container: not NAME=KIND: 'db'"),
-        ("--socket /s --container =healthy", "argument --container: not NAME=KIND: '=healthy'"),
-        ("--socket /s --container db=", f"kind must be one of {CONTAINER_KINDS}: ''"),
-        ("--socket /s --container db=sick", f"kind must be one of {CONTAINER_KINDS}: 'sick'"),
-        ("--socket /s --container db=healthy:1", "kind must be one of "),
-        ("--socket /s --container db=slow", "kind must be one of "),
-        ("--socket /s --container db=error:", "kind must be one of "),
-        ("--socket /s --container db=slow:x", "argument --container: no time: 'x'"),
-        ("--socket /s --container db=crashing:", "argument --container: no time: ''"),
+        ("--socket /s --stop-delay=-1", "--stop-delay: TIME must be finite and not negative: '-1'"),
+        ("--socket /s --idle-ttl=-1m", "--idle-ttl: TIME must be finite and not negative: '-1m'"),
+        ("--socket /s --idle-ttl nan", "--idle-ttl: TIME must be finite and not negative: 'nan'"),
+        ("--socket /s --cleanup-ttl inf", "TIME must be finite and not negative: 'inf'"),
+        ("--socket /s --container db", "argument --container: expected NAME=KIND, not 'db'"),
+        ("--socket /s --container =healthy", "--container: expected NAME=KIND, not '=healthy'"),
+        ("--socket /s --container db=", f"KIND must be one of {CONTAINER_KINDS}, not ''"),
+        ("--socket /s --container db=sick", f"KIND must be one of {CONTAINER_KINDS}, not 'sick'"),
+        ("--socket /s --container db=healthy:1", "KIND must be one of "),
+        ("--socket /s --container db=slow", "KIND must be one of "),
+        ("--socket /s --container db=error:", "KIND must be one of "),
+        ("--socket /s --container db=slow:x", "argument --container: TIME must be seconds or a "),
+        ("--socket /s --container db=crashing:", "such as 1m30s, not ''"),
         ("--socket /s --docker-without cpus", "invalid choice: 'cpus'"),
-        ("--socket /s --docker-api 1", "argument --docker-api: no version such as 1.44: '1'"),
-        ("--socket /s --port-in-use 0", "argument --port-in-use: no port, 1 to 65535: '0'"),
-        ("--socket /s --port-in-use 65536", "no port, 1 to 65535: '65536'"),
-        ("--socket /s --port-in-use http", "no port, 1 to 65535: 'http'"),
-        ("--socket /s --on-exec ls 256 x", "argument --on-exec: no exit code, 0 to 255: '256'"),
-        ("--socket /s --on-exec ls zero x", "argument --on-exec: no exit code, 0 to 255: 'zero'"),
-        ("--socket /s --on-exec ' 0 x", '--on-exec: command "\'": No closing quotation'),
+        ("--socket /s --docker-api 1", "argument --docker-api: VERSION must be like 1.44, not '1'"),
+        ("--socket /s --port-in-use 0", "--port-in-use: PORT must be from 1 to 65535, not '0'"),
+        ("--socket /s --port-in-use 65536", "PORT must be from 1 to 65535, not '65536'"),
+        ("--socket /s --port-in-use http", "PORT must be from 1 to 65535, not 'http'"),
+        ("--socket /s --on-exec ls 256 x", "CODE must be an exit code from 0 to 255, not '256'"),
+        ("--socket /s --on-exec ls zero x", "CODE must be an exit code from 0 to 255, not 'zero'"),
+        (
+            "--socket /s --on-exec ' 0 x",
+            'argument --on-exec: COMMAND "\'" cannot be parsed: No closing quotation',
+        ),
         ("--socket /s --on-exec # 0", "argument --on-exec: expected 3 arguments"),
-        ("--socket /s --fault fire=1", "argument --fault: fault must be one of unavailable, "),
-        ("--socket /s --fault drop", "argument --fault: no probability, 0 to 1: ''"),
-        ("--socket /s --fault skip=2", "argument --fault: no probability, 0 to 1: '2'"),
-        ("--socket /s --fault skip=nan", "argument --fault: no probability, 0 to 1: 'nan'"),
-        ("--socket /s --fault delay=1", "argument --fault: not delay=PROBABILITY:TIME: 'delay=1'"),
-        ("--socket /s --fault delay=1:x", "argument --fault: no time: 'x'"),
+        ("--socket /s --fault fire=1", "argument --fault: KIND must be one of unavailable, "),
+        ("--socket /s --fault drop", "argument --fault: PROBABILITY must be from 0 to 1, not ''"),
+        ("--socket /s --fault skip=2", "PROBABILITY must be from 0 to 1, not '2'"),
+        ("--socket /s --fault skip=nan", "PROBABILITY must be from 0 to 1, not 'nan'"),
+        ("--socket /s --fault delay=1", "expected delay=PROBABILITY:TIME, not 'delay=1'"),
+        ("--socket /s --fault delay=1:x", "argument --fault: TIME must be seconds or a Go "),
         ("--socket /s --fault-method Pong", "argument --fault-method: 'Pong' is not one of the "),
-        ("--socket /s --fault-method Ping", "--fault-method needs a --fault"),
+        ("--socket /s --fault-method Ping", "--fault-method requires --fault"),
     ],
 )
 def test_bad_arguments(arguments: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -266,11 +268,11 @@ def test_bad_arguments(arguments: str, message: str, capsys: pytest.CaptureFixtu
 
 def test_an_empty_command_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     shown = complaint(["--socket", "/s", "--on-exec", "", "0", ""], capsys)
-    assert "argument --on-exec: the command must not be empty" in shown
+    assert "argument --on-exec: COMMAND must not be empty" in shown
 
 
 def complaint(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    """What the program says to a wrong command line: one line, that leads on."""
+    """Run the program with a wrong command line; return its one line of error."""
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert caught.value.code == 2
@@ -298,7 +300,7 @@ def test_unusable_path(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert path.read_text() == "data"
 
 
-def test_failed_stop_is_not_taken_for_a_failed_start(
+def test_failed_stop_is_not_reported_as_a_failed_start(
     path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stop = FakeDaemon.stop

@@ -1,7 +1,6 @@
 """A fake daemon for tests: real gRPC on a real Unix socket, no Docker.
 
-Run it inside a test process with `FakeDaemon`, or beside it with
-`python -m agents_sandbox.testing`.
+Use `FakeDaemon` in a test process, or run `python -m agents_sandbox.testing` as a program.
 """
 
 from ._commands.handlers import ExecContext, ExecHandler

@@ -17,26 +17,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Serve until SIGINT or SIGTERM.
 
     Args:
-        argv: The command line without the program's name; by default the process's own.
+        argv: The command line without the program's name; by default that of this process.
 
     Returns:
         The exit code: 0 after a signal, 1 if the socket cannot be used.
 
     Raises:
-        SystemExit: With code 2: the command line is wrong.
+        SystemExit: The command line is wrong (code 2), or it was `--help` (code 0).
     """
     parser = make_parser()
     options = parser.parse_args(argv)
     if options.fault_method and not options.fault:
-        parser.error("--fault-method needs a --fault")
+        parser.error("--fault-method requires --fault")
     try:
         daemon = _make_daemon(options)
     except ValueError as error:
         parser.error(str(error))
     faults = dict(options.fault)
-    # Without faults no dice: they would be thrown for each call and each event.
+    # Without faults there is no chaos: it draws random numbers for each call and each event.
     chaos = daemon.faults.chaos(options.seed, method=options.fault_method, **faults)
-    with _caught_signals() as signals, chaos if faults else nullcontext():
+    with _catch_signals() as signals, chaos if faults else nullcontext():
         return _serve(daemon, signals)
 
 
@@ -56,7 +56,7 @@ def _make_daemon(options: argparse.Namespace) -> FakeDaemon:
         containers=dict(options.container),
         host_paths=options.host_path,
         docker=docker_host(options),
-        max_calls=0,  # nobody can read them
+        max_calls=0,  # no other process can read them
     )
     for script in options.on_exec:
         daemon.on_exec(script.argv).stdout(script.stdout).exit(script.exit_code)
@@ -64,12 +64,12 @@ def _make_daemon(options: argparse.Namespace) -> FakeDaemon:
 
 
 @contextmanager
-def _caught_signals() -> Iterator[socket.socket]:
+def _catch_signals() -> Iterator[socket.socket]:
     reader, writer = socket.socketpair()
     with reader, writer:
         writer.setblocking(False)
-        # Locks and events lose a signal that comes just before they block, or deadlock in
-        # its handler; a byte sent by the interpreter itself stays until it is read.
+        # Locks and events lose a signal that arrives just before they block, or deadlock in
+        # its handler. A byte that the interpreter itself sends remains until it is read.
         wakeup_fd = signal.set_wakeup_fd(writer.fileno())
         previous = {
             number: signal.signal(number, lambda *_: None)

@@ -1,4 +1,4 @@
-"""The command line of `python -m agents_sandbox.testing`: its options and what they mean."""
+"""The command line of `python -m agents_sandbox.testing`: its options and their parsers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from .._facts import MAX_PORT
 from .._go_durations import parse_nanoseconds
+from ._checks import shown
 from ._commands.handlers import checked_exit_code
 from ._faults.rules import check_method
 from ._host.declared import ContainerBehavior, DockerHost
@@ -22,26 +23,26 @@ FAULTS = ("unavailable", "lose-answer", "delay", "drop", "duplicate", "skip")
 _EPILOG = """\
 TIME is a number of seconds, or a Go duration such as 500ms or 1m30s.
 
---container NAME=KIND says what the containers of a service or companion
-do, those of an image, or the primary container of the sandbox with that id:
-  healthy         runs, and its health check passes; so do all that are not named
+--container NAME=KIND sets what a container does. NAME is the name of a service
+or companion, the sandbox id of a primary container, or an image:
+  healthy         runs, and its health check passes; the default
   unhealthy       runs, and its health check never passes
-  slow:TIME       its health check passes after that time
-  crashing:TIME   exits by itself after that time; at once without it
-  error:MESSAGE   cannot be created, for Docker says so
+  slow:TIME       runs, and its health check passes after this time
+  crashing:TIME   exits by itself after this time; without a time, immediately
+  error:MESSAGE   cannot be created; Docker reports this message
 
---fault KIND=PROBABILITY lets calls go wrong at random:
-  unavailable=P   a call fails UNAVAILABLE and does nothing
-  lose-answer=P   a call is done, and fails UNAVAILABLE
-  delay=P:TIME    an answer is held back for that time at most
-  drop=P          an event is the last of its stream
+--fault KIND=PROBABILITY injects faults at random, P from 0 to 1:
+  unavailable=P   a call fails with UNAVAILABLE and has no effect
+  lose-answer=P   a call takes effect, but fails with UNAVAILABLE
+  delay=P:TIME    an answer is delayed by up to this time
+  drop=P          a stream breaks after an event
   duplicate=P     an event is sent twice
   skip=P          an event is never sent
 """
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line; the usage of that many options would bury it."""
+    """Reports errors in one line, which the usage text of so many options would hide."""
 
     def error(self, message: str) -> NoReturn:
         """Exit with code 2."""
@@ -50,7 +51,7 @@ class Parser(argparse.ArgumentParser):
 
 @dataclass(frozen=True)
 class Script:
-    """What a command does that is not run."""
+    """What a scripted command does."""
 
     argv: tuple[str, ...]
     exit_code: int
@@ -58,27 +59,31 @@ class Script:
 
 
 class AppendScript(argparse.Action):
-    """Reads the three words of `--on-exec`."""
+    """Parses the three arguments of `--on-exec`."""
 
     def __call__(
         self,
         parser: argparse.ArgumentParser,  # noqa: ARG002 - argparse's signature
         namespace: argparse.Namespace,
-        values: Any,  # three words, by `nargs`
+        values: Any,  # three strings, because of `nargs`
         option_string: str | None = None,  # noqa: ARG002 - argparse's signature
     ) -> None:
-        """Add one script to those that came before."""
+        """Add a script to the previous ones."""
         command, code, stdout = values
         try:
             argv = tuple(shlex.split(command))
         except ValueError as error:
-            raise argparse.ArgumentError(self, f"command {command!r}: {error}") from error
+            raise argparse.ArgumentError(
+                self, f"COMMAND {shown(command)} cannot be parsed: {error}"
+            ) from error
         if not argv:
-            raise argparse.ArgumentError(self, "the command must not be empty")
+            raise argparse.ArgumentError(self, "COMMAND must not be empty")
         try:
             exit_code = checked_exit_code(int(code))
         except ValueError as error:
-            raise argparse.ArgumentError(self, f"no exit code, 0 to 255: {code!r}") from error
+            raise argparse.ArgumentError(
+                self, f"CODE must be an exit code from 0 to 255, not {shown(code)}"
+            ) from error
         scripts = [*getattr(namespace, self.dest), Script(argv, exit_code, stdout)]
         setattr(namespace, self.dest, scripts)
 
@@ -88,8 +93,8 @@ def make_parser() -> Parser:
     parser = Parser(
         prog="python -m agents_sandbox.testing",
         usage="%(prog)s --socket PATH [OPTION ...]",
-        description="A fake agents-sandbox daemon on a Unix socket. It prints one line when it is "
-        "ready, and serves until SIGINT or SIGTERM.",
+        description="A fake agents-sandbox daemon on a Unix socket. It prints one line when it is\n"
+        "ready and serves until SIGINT or SIGTERM.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -98,7 +103,7 @@ def make_parser() -> Parser:
     _add_commands(parser.add_argument_group("commands"))
     _add_times(parser.add_argument_group("times"))
     _add_host(parser.add_argument_group("host"))
-    _add_trouble(parser.add_argument_group("trouble"))
+    _add_faults(parser.add_argument_group("faults"))
     return parser
 
 
@@ -106,17 +111,19 @@ def make_parser() -> Parser:
 
 
 def _add_daemon(group: Any) -> None:
-    group.add_argument("--socket", required=True, metavar="PATH", help="where to listen")
+    group.add_argument(
+        "--socket", required=True, metavar="PATH", help="the path of the socket to listen on"
+    )
     group.add_argument(
         "--daemon-version",
         default="0.2.1",
         metavar="VERSION",
-        help=f"the release to stand for: {', '.join(PROFILES)} (default: %(default)s)",
+        help=f"the release to imitate: {', '.join(PROFILES)} (default: %(default)s)",
     )
     group.add_argument(
         "--reported-version",
         metavar="TEXT",
-        help="the version that Ping tells (default: the release)",
+        help="the version that the daemon reports (default: the release)",
     )
 
 
@@ -125,8 +132,8 @@ def _add_commands(group: Any) -> None:
         "--exec",
         choices=("scripted", "passthrough"),
         default="scripted",
-        help="what commands do that no --on-exec names: nothing, or they really run on this host, "
-        "unprotected (default: %(default)s)",
+        help="what commands without an --on-exec do: print nothing and exit with 0 (scripted), or "
+        "really run on this host, unprotected (passthrough) (default: %(default)s)",
     )
     group.add_argument(
         "--on-exec",
@@ -134,13 +141,14 @@ def _add_commands(group: Any) -> None:
         nargs=3,
         default=[],
         metavar=("COMMAND", "CODE", "STDOUT"),
-        help="a command that is not run but writes this and exits with this code; the last one "
-        "that matches counts; can be repeated",
+        help="script a command: it writes STDOUT and exits with CODE; can be repeated; if "
+        "several match, the last one applies",
     )
     group.add_argument(
         "--exec-log-root",
         metavar="DIR",
-        help="where exec logs go and stay (default: a private folder, removed in the end)",
+        help="the folder of exec logs, which remain there (default: a private folder, removed "
+        "at exit)",
     )
 
 
@@ -148,11 +156,11 @@ def _add_times(group: Any) -> None:
     for option, default, what in (
         ("--ready-delay", "0", "how long a create or a resume takes"),
         ("--stop-delay", "0", "how long a stop takes"),
-        ("--idle-ttl", "10m", "how long without an exec until a sandbox is stopped; 0 is never"),
+        ("--idle-ttl", "10m", "time without an exec until a sandbox is stopped; 0: never"),
         (
             "--cleanup-ttl",
             f"{CLEANUP_TTL / 3600:g}h",
-            "how long until a stopped sandbox is deleted, and a deleted one forgotten",
+            "time until a stopped sandbox is deleted and a deleted one is purged",
         ),
     ):
         group.add_argument(
@@ -170,7 +178,7 @@ def _add_host(group: Any) -> None:
         action="extend",
         nargs="+",
         metavar="IMAGE",
-        help="the only images that can be had (default: all can)",
+        help="the only images that exist (default: every image exists)",
     )
     group.add_argument(
         "--missing-image",
@@ -186,7 +194,7 @@ def _add_host(group: Any) -> None:
         type=container,
         default=[],
         metavar="NAME=KIND",
-        help="what certain containers do, see below; can be repeated",
+        help="what a container does, see below; can be repeated",
     )
     group.add_argument(
         "--host-path",
@@ -194,7 +202,7 @@ def _add_host(group: Any) -> None:
         nargs="+",
         default=[],
         metavar="PATH",
-        help="folders that count as there, for mounts and copies",
+        help="folders that mounts and copies find on the host; all other paths must really exist",
     )
     group.add_argument(
         "--docker-without",
@@ -202,7 +210,7 @@ def _add_host(group: Any) -> None:
         nargs="+",
         choices=("gpus", "disk-quota"),
         default=[],
-        help="what the Docker engine cannot do",
+        help="what the Docker engine does not support",
     )
     group.add_argument(
         "--docker-api",
@@ -218,35 +226,34 @@ def _add_host(group: Any) -> None:
         type=port,
         default=[],
         metavar="PORT",
-        help="ports of the host that others hold",
+        help="ports of the host that are in use",
     )
 
 
-def _add_trouble(group: Any) -> None:
+def _add_faults(group: Any) -> None:
     group.add_argument(
         "--fault",
         action="append",
         type=fault,
         default=[],
         metavar="KIND=PROBABILITY",
-        help="what goes wrong at random, see below; can be repeated",
+        help="inject a fault at random, see below; can be repeated",
     )
     group.add_argument(
         "--fault-method",
         type=method,
         metavar="RPC",
-        help="the only RPC that faults act on, such as CreateExec (default: all)",
+        help="the only RPC that faults affect, such as CreateExec (default: all)",
     )
     group.add_argument(
         "--seed",
         default="0",
-        help="what the dice of the faults are made of: the same seed, the same faults "
-        "(default: %(default)s)",
+        help="the seed of the faults: the same seed gives the same faults (default: %(default)s)",
     )
 
 
 def docker_host(options: argparse.Namespace) -> DockerHost:
-    """Make the Docker engine that the options describe."""
+    """Return the Docker engine that the options describe."""
     return DockerHost(
         api_version=options.docker_api,
         gpus="gpus" not in options.docker_without,
@@ -255,11 +262,11 @@ def docker_host(options: argparse.Namespace) -> DockerHost:
     )
 
 
-# What follows reads one word each, for argparse.
+# Each of the following functions parses one argument for argparse.
 
 
 def seconds(text: str) -> float:
-    """Read a time; all that is written with a unit is a Go duration."""
+    """Parse a time; text with a unit is a Go duration."""
     try:
         value = float(text)
     except ValueError:
@@ -267,30 +274,30 @@ def seconds(text: str) -> float:
             value = float(parse_nanoseconds(text) / 1_000_000_000)
         except (ValueError, OverflowError) as error:
             raise argparse.ArgumentTypeError(
-                f"no time: {text!r}; write seconds, or a Go duration such as 1m30s"
+                f"TIME must be seconds or a Go duration such as 1m30s, not {shown(text)}"
             ) from error
     if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"time must be finite and not negative: {text!r}")
+        raise argparse.ArgumentTypeError(f"TIME must be finite and not negative: {shown(text)}")
     return value
 
 
 def probability(text: str) -> float:
-    """Read a probability."""
+    """Parse a probability."""
     try:
         value = float(text)
     except ValueError:
         value = math.nan
     if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"no probability, 0 to 1: {text!r}")
+        raise argparse.ArgumentTypeError(f"PROBABILITY must be from 0 to 1, not {shown(text)}")
     return value
 
 
 def container(text: str) -> tuple[str, ContainerBehavior]:
-    """Read `NAME=KIND`."""
+    """Parse `NAME=KIND`."""
     name, equals, value = text.partition("=")
     kind, colon, detail = value.partition(":")
     if not (name and equals):
-        raise argparse.ArgumentTypeError(f"not NAME=KIND: {text!r}")
+        raise argparse.ArgumentTypeError(f"expected NAME=KIND, not {shown(text)}")
     if kind == "crashing":
         return name, ContainerBehavior(exits_after=seconds(detail) if colon else 0.0)
     if kind == "slow" and colon:
@@ -299,39 +306,41 @@ def container(text: str) -> tuple[str, ContainerBehavior]:
         return name, ContainerBehavior(error=detail)
     if value in ("healthy", "unhealthy"):
         return name, ContainerBehavior(healthy=value == "healthy")
-    raise argparse.ArgumentTypeError(f"kind must be one of {_CONTAINERS}: {value!r}")
+    raise argparse.ArgumentTypeError(f"KIND must be one of {_CONTAINERS}, not {shown(value)}")
 
 
 def fault(text: str) -> tuple[str, float | tuple[float, float]]:
-    """Read `KIND=PROBABILITY` into an argument of `Faults.chaos()`."""
+    """Parse `KIND=PROBABILITY` into an argument of `Faults.chaos()`."""
     kind, _, value = text.partition("=")
     if kind not in FAULTS:
-        raise argparse.ArgumentTypeError(f"fault must be one of {', '.join(FAULTS)}: {kind!r}")
+        raise argparse.ArgumentTypeError(
+            f"KIND must be one of {', '.join(FAULTS)}, not {shown(kind)}"
+        )
     if kind != "delay":
         return kind.replace("-", "_"), probability(value)
     odds, colon, longest = value.partition(":")
     if not colon:
-        raise argparse.ArgumentTypeError(f"not delay=PROBABILITY:TIME: {text!r}")
+        raise argparse.ArgumentTypeError(f"expected delay=PROBABILITY:TIME, not {shown(text)}")
     return kind, (probability(odds), seconds(longest))
 
 
 def api_version(text: str) -> tuple[int, int]:
-    """Read a version of Docker's API."""
+    """Parse a version of Docker's API."""
     found = re.fullmatch(r"([0-9]+)\.([0-9]+)", text)
     if found is None:
-        raise argparse.ArgumentTypeError(f"no version such as 1.44: {text!r}")
+        raise argparse.ArgumentTypeError(f"VERSION must be like 1.44, not {shown(text)}")
     return int(found[1]), int(found[2])
 
 
 def port(text: str) -> int:
-    """Read a port."""
+    """Parse a port."""
     if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) not in range(1, MAX_PORT + 1):
-        raise argparse.ArgumentTypeError(f"no port, 1 to {MAX_PORT}: {text!r}")
+        raise argparse.ArgumentTypeError(f"PORT must be from 1 to {MAX_PORT}, not {shown(text)}")
     return int(text)
 
 
 def method(text: str) -> str:
-    """Read the name of an RPC."""
+    """Check the name of an RPC."""
     try:
         check_method(text)
     except ValueError as error:

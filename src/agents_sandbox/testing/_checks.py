@@ -1,4 +1,4 @@
-"""Checks of what tests hand in; whoever fails one is told the argument and its value."""
+"""Checks of arguments; every error names the argument and its value."""
 
 from __future__ import annotations
 
@@ -8,37 +8,48 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+# A message has to fit a line of a log, whatever was passed.
+_SHOWN_CHARACTERS = 60
+
+
+def shown(value: object) -> str:
+    """Quote a value for a message; long ones are shortened."""
+    text = repr(value)
+    if len(text) <= _SHOWN_CHARACTERS:
+        return text
+    return f"{text[:_SHOWN_CHARACTERS]}... ({len(text)} characters)"
+
 
 def check_type(name: str, value: object, kind: type, wanted: str) -> None:
-    """Refuse a value of another type.
+    """Check the type of a value.
 
     Args:
         name: The argument.
-        value: What was given for it.
-        kind: The type that it must have; for `int`, a `bool` is of another type.
-        wanted: The type in words.
+        value: Its value.
+        kind: The required type; for `int`, a `bool` is refused.
+        wanted: The required type in words.
 
     Raises:
         TypeError: It has another type.
     """
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise TypeError(f"{name} must be {wanted}, not {value!r}")
+        raise TypeError(f"{name} must be {wanted}, not {shown(value)}")
 
 
 def check_flag(name: str, value: object) -> None:
-    """Refuse what is neither True nor False.
+    """Check a flag. Only True and False are accepted, because `"no"` is truthy.
 
     Raises:
-        TypeError: It is something else, be it truthy.
+        TypeError: It is something else.
     """
     check_type(name, value, bool, "True or False")
 
 
 def check_count(name: str, value: int, *, least: int = 1) -> None:
-    """Refuse what is no integer, and one that is too small.
+    """Check an integer that has a minimum.
 
     Raises:
-        TypeError: It is no integer.
+        TypeError: It is not an integer.
         ValueError: It is less than `least`.
     """
     check_type(name, value, int, "an integer")
@@ -47,23 +58,23 @@ def check_count(name: str, value: int, *, least: int = 1) -> None:
 
 
 def check_number(name: str, value: float) -> None:
-    """Refuse what is no number; infinity is one.
+    """Check a number, which may be infinite.
 
     Raises:
-        TypeError: It has another type than a number has.
+        TypeError: It is neither an int nor a float.
         ValueError: It is NaN.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{name} must be a number, not {value!r}")
+        raise TypeError(f"{name} must be a number, not {shown(value)}")
     if math.isnan(value):
         raise ValueError(f"{name} must be a number: {value!r}")
 
 
 def check_seconds(name: str, value: float) -> None:
-    """Refuse what nobody can wait for.
+    """Check a time to wait.
 
     Raises:
-        TypeError: It is no number.
+        TypeError: It is not a number.
         ValueError: It is negative, infinite or NaN.
     """
     check_number(name, value)
@@ -72,19 +83,19 @@ def check_seconds(name: str, value: float) -> None:
 
 
 def checked_set(name: str, values: Collection[T], kind: type[T], wanted: str) -> frozenset[T]:
-    """Return a collection of values of one type as a set.
+    """Check a collection of values of one type and return it as a set.
 
     Args:
         name: The argument.
-        values: What was given for it.
-        kind: The type that each of them must have.
+        values: Its value.
+        kind: The required type of each item.
         wanted: That type in words.
 
     Raises:
-        TypeError: It is a plain string, or no collection, or holds something else.
+        TypeError: It is a string or not a collection, or an item has another type.
     """
     if isinstance(values, (str, bytes)) or not isinstance(values, Collection):
-        raise TypeError(f"{name} must be a collection, each of it {wanted}, not {values!r}")
+        raise TypeError(f"{name} must be a collection of {kind.__name__}, not {shown(values)}")
     for value in values:
-        check_type(f"each of {name}", value, kind, wanted)
+        check_type(f"each item of {name}", value, kind, wanted)
     return frozenset(values)

@@ -1,4 +1,4 @@
-"""What a test has planned: where it said so, and what was never used."""
+"""What a test has planned: which line planned it, and what was never used."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Protocol
 
 
 class Expecting(Protocol):
-    """Whatever a test can plan something with."""
+    """Something that holds the plans of a test."""
 
     def unused(self) -> list[str]:
-        """One line for each plan that never came to pass, with the place of its making."""
+        """One line for each plan that was never used, with the place that planned it."""
         ...
 
 
 def assert_all_used(*sources: Expecting) -> None:
-    """Check the plans of all sources.
+    """Check that all plans of all sources were used.
 
     Raises:
         AssertionError: Some were never used.
@@ -27,7 +27,7 @@ def assert_all_used(*sources: Expecting) -> None:
 
 
 def place_of_caller() -> str:
-    """Where this package was called from, as `file:line`."""
+    """The line that called this package, as `file:line`."""
     inside = f"{__package__}."
     return next(
         f"{frame.f_code.co_filename}:{line}"

@@ -1,4 +1,4 @@
-"""What the user of the fake daemon chose, checked."""
+"""The settings of a fake daemon, checked."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ._checks import check_flag, check_number, check_seconds, check_type, checked_set
+from ._checks import check_flag, check_number, check_seconds, check_type, checked_set, shown
 from ._host.declared import ContainerBehavior, DockerHost, Host
 from ._protocol.profile import Profile
 
@@ -16,10 +16,10 @@ CLEANUP_TTL = 360 * 3600.0
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that stays the same while the daemon lives; times are in seconds.
+    """Everything that stays the same over all runs of the daemon; times are in seconds.
 
     Raises:
-        TypeError: One of them has another type than it must have.
+        TypeError: A setting has the wrong type.
         ValueError: A delay is negative or infinite, or a time is NaN.
     """
 
@@ -33,7 +33,7 @@ class Settings:
     cleanup_ttl: float
 
     def __post_init__(self) -> None:
-        """Check all that is not checked where it was made."""
+        """Check what nothing else has checked."""
         check_flag("virtual_time", self.virtual_time)
         check_seconds("ready_delay", self.ready_delay)
         check_seconds("stop_delay", self.stop_delay)
@@ -51,10 +51,10 @@ def declared_host(
     paths: Collection[str],
     docker: DockerHost | None,
 ) -> Host:
-    """Make the host that a test declares.
+    """Check the host that a test declares and return it.
 
     Raises:
-        TypeError: One of them has another type than it must have.
+        TypeError: An argument has the wrong type.
         ValueError: A path is not absolute.
     """
     docker = DockerHost() if docker is None else docker
@@ -76,7 +76,7 @@ def _absolute(argument: str, values: Collection[str]) -> frozenset[str]:
     paths = _strings(argument, values)
     for path in paths:
         if not path.startswith("/"):
-            raise ValueError(f"{argument} must be absolute: {path!r}")
+            raise ValueError(f"{argument} must be absolute: {shown(path)}")
     return paths
 
 
@@ -84,5 +84,5 @@ def _behaviors(containers: Mapping[str, ContainerBehavior]) -> dict[str, Contain
     check_type("containers", containers, Mapping, "a mapping")
     for name, behavior in containers.items():
         check_type("each key of containers", name, str, "a string")
-        check_type(f"containers[{name!r}]", behavior, ContainerBehavior, "a ContainerBehavior")
+        check_type(f"containers[{shown(name)}]", behavior, ContainerBehavior, "a ContainerBehavior")
     return dict(containers)
