@@ -1,4 +1,4 @@
-"""Fixtures for tests of the fake daemon."""
+"""Fixtures that call the fake daemon without the SDK's client."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from .raw import Raw, connected
 
 @pytest.fixture
 def raw(daemon: FakeDaemon) -> Iterator[Raw]:
-    """Bare calls to the fake daemon of this test."""
+    """A bare client of this test's fake daemon."""
     with connected(daemon) as client:
         yield client
 
 
 @pytest.fixture
 def elsewhere() -> Iterator[ThreadPoolExecutor]:
-    """Makes calls in other threads while the test continues."""
+    """Runs calls in other threads."""
     with ThreadPoolExecutor() as executor:
         yield executor

@@ -23,7 +23,7 @@ TIMEOUT = 10.0
 
 @dataclass(frozen=True)
 class Refusal:
-    """How a failed RPC ended."""
+    """How an RPC failed."""
 
     code: str
     message: str
@@ -51,7 +51,7 @@ def refusal(error: grpc.RpcError) -> Refusal:
 
 
 def not_found(sandbox_id: str) -> Refusal:
-    """Make the refusal of any RPC about an unknown sandbox."""
+    """How every RPC answers for an unknown sandbox."""
     return Refusal(
         "NOT_FOUND",
         f"sandbox {sandbox_id} was not found",
@@ -62,7 +62,7 @@ def not_found(sandbox_id: str) -> Refusal:
 
 
 def name(event: pb.SandboxEvent) -> str:
-    """Return the event's type, with its state if it has one."""
+    """The event's type, with its state if it has one."""
     kind = pb.EventType.Name(event.event_type)
     if not event.sandbox_state:
         return kind
@@ -79,11 +79,11 @@ class Raw:
         self._methods = {method.name: method for method in dialect.methods}
 
     def __call__(self, method: Method[Any, Any], **fields: Any) -> Any:
-        """Make a unary call, in the daemon's dialect whichever dialect the method has."""
+        """Make a unary call in the daemon's dialect, whatever the method's dialect is."""
         return self._call(TIMEOUT, method, fields)
 
     def begin(self, method: Method[Any, Any], **fields: Any) -> Any:
-        """Begin a unary call; returns it while it is under way."""
+        """Begin a unary call and return it while it is in progress."""
         return self._stub(method).future(self._request(method, fields), timeout=TIMEOUT)
 
     def _call(self, timeout: float, method: Method[Any, Any], fields: dict[str, Any]) -> Any:
@@ -101,7 +101,7 @@ class Raw:
         )
 
     def refused_in(self, timeout: float, method: Method[Any, Any], **fields: Any) -> str:
-        """Make a unary call that must fail within a timeout, and return the code."""
+        """Make a unary call that must fail within a timeout; return the code."""
         with pytest.raises(grpc.RpcError) as caught:
             self._call(timeout, method, fields)
         return refusal(caught.value).code
@@ -124,12 +124,12 @@ class Raw:
         return refused.message
 
     def create(self, sandbox_id: str = "box-1", **spec: Any) -> Any:
-        """Request a sandbox."""
+        """Create a sandbox."""
         create_spec = {"image": IMAGE, **spec}
         return self(methods.CREATE_SANDBOX, sandbox_id=sandbox_id, create_spec=create_spec).sandbox
 
     def ready(self, sandbox_id: str = "box-1", **spec: Any) -> Any:
-        """Request a sandbox and wait until it is ready."""
+        """Create a sandbox and wait until it is ready."""
         self.create(sandbox_id, **spec)
         self.wait_for(pb.SANDBOX_READY, sandbox_id)
         return self.get(sandbox_id)
@@ -139,7 +139,7 @@ class Raw:
         return self(methods.GET_SANDBOX, sandbox_id=sandbox_id).sandbox
 
     def start(self, *command: str, exec_id: str = "exec-1", **fields: Any) -> Any:
-        """Request an exec in the default sandbox."""
+        """Create an exec in the default sandbox."""
         fields = {"sandbox_id": "box-1", "command": command or ("true",), **fields}
         return self(methods.CREATE_EXEC, exec_id=exec_id, **fields)
 
@@ -148,7 +148,7 @@ class Raw:
         return self(methods.GET_EXEC, exec_id=exec_id).exec
 
     def finished(self, exec_id: str = "exec-1", sandbox_id: str = "box-1") -> Any:
-        """Wait for the end of an exec and read it."""
+        """Wait until an exec has ended."""
         ends = (pb.EXEC_FINISHED, pb.EXEC_FAILED, pb.EXEC_CANCELLED)
         self._follow(
             sandbox_id, lambda event: event.event_type in ends and event.exec.exec_id == exec_id
@@ -157,7 +157,7 @@ class Raw:
 
     @contextmanager
     def stream(self, sandbox_id: str = "box-1", **fields: Any) -> Iterator[Any]:
-        """Open an event stream for a block."""
+        """Open an event stream and close it when the block ends."""
         method = methods.SUBSCRIBE_SANDBOX_EVENTS
         call = self._channel.unary_stream(
             method.path,
@@ -172,7 +172,7 @@ class Raw:
     def wait_for(
         self, event_type: pb.EventType, sandbox_id: str = "box-1", *, count: int = 1
     ) -> list[pb.SandboxEvent]:
-        """Wait for the n-th event of a type, and return all events up to it."""
+        """Wait for the n-th event of a type; return all events up to it."""
         seen = 0
 
         def enough(event: pb.SandboxEvent) -> bool:

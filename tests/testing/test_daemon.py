@@ -1,4 +1,4 @@
-"""The daemon as a whole: its socket, its thread, its beginning and its end."""
+"""The daemon as a whole: its socket, thread, start and stop."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def mode(path: str | Path) -> int:
 
 @pytest.fixture
 def open_umask() -> Iterator[None]:
-    """Lets others in, unless the code under test does not."""
+    """Let other users in, unless the code under test keeps them out."""
     before = os.umask(0)
     yield
     os.umask(before)
@@ -54,7 +54,7 @@ def test_public_names() -> None:
     assert FakeDaemon.__module__ == "agents_sandbox.testing"
 
 
-def test_socket_is_private_and_removed_in_the_end() -> None:
+def test_socket_is_private_and_removed_by_stop() -> None:
     daemon = FakeDaemon()
     path = Path(daemon.socket_path)
     assert not path.exists()
@@ -80,7 +80,7 @@ def test_everything_can_be_prepared_before_the_start() -> None:
             daemon.stop()
 
 
-def test_calls_can_be_read_after_the_end() -> None:
+def test_calls_can_be_read_after_stop() -> None:
     with FakeDaemon() as daemon, connected(daemon) as raw:
         raw(methods.PING)
     assert [call.method for call in daemon.calls] == ["Ping"]
@@ -93,7 +93,7 @@ def test_stop_is_idempotent_and_final() -> None:
     with pytest.raises(RuntimeError, match="was stopped"):
         daemon.start()
     with FakeDaemon() as other:
-        with pytest.raises(RuntimeError, match="is running"):
+        with pytest.raises(RuntimeError, match="is already running"):
             other.start()
         other.stop()
         other.stop()
@@ -113,7 +113,7 @@ def test_stop_ends_open_streams_and_background_work(capfd: pytest.CaptureFixture
             assert refusal(caught.value).code == "UNAVAILABLE"
             assert daemon.open_streams == 0
         assert raw.refused(methods.PING).code == "UNAVAILABLE"
-    # Not all threads: gRPC's own end when it likes.
+    # Not all threads: gRPC's own threads end later.
     assert "fake-agboxd" not in {thread.name for thread in threading.enumerate()}
     assert "Traceback" not in capfd.readouterr().err
 
@@ -182,12 +182,12 @@ def test_socket_is_never_open_to_others(folder: Path) -> None:
             server.bind(bound)
             seen.append((mode(Path(bound).parent), path.exists()))
 
-        place = socket_file.SocketFile(path)
-        place.listen(bind)
+        file = socket_file.SocketFile(path)
+        file.listen(bind)
         assert seen == [(0o700, False)]
         assert mode(path) == 0o600
         assert list(folder.iterdir()) == [path]
-        place.close()
+        file.close()
     assert list(folder.iterdir()) == []
 
 
@@ -195,7 +195,7 @@ def test_socket_path_that_is_too_long(folder: Path) -> None:
     room = MAX_PATH_BYTES - len(os.fsencode(folder)) - 1
     with FakeDaemon(socket_path=folder / ("x" * room)) as daemon, connected(daemon) as raw:
         raw(methods.PING)
-    long = f"socket path is {MAX_PATH_BYTES + 1} bytes long, the limit is {MAX_PATH_BYTES}"
+    long = f"socket path is {MAX_PATH_BYTES + 1} bytes long, the limit is {MAX_PATH_BYTES}: '/"
     with pytest.raises(ValueError, match=long):
         FakeDaemon(socket_path=folder / ("x" * (room + 1)))
 
@@ -235,7 +235,7 @@ def test_live_daemon_is_left_alone(folder: Path) -> None:
     path = folder / "agboxd.sock"
     with FakeDaemon(socket_path=path) as daemon, connected(daemon) as raw:
         second = FakeDaemon(socket_path=path)
-        with pytest.raises(OSError, match="a daemon is listening already") as caught:
+        with pytest.raises(OSError, match="a daemon is already listening") as caught:
             second.start()
         assert caught.value.errno == errno.EADDRINUSE
         assert caught.value.filename == str(path)
@@ -280,7 +280,7 @@ def test_failed_bind_is_raised_in_the_callers_thread(
     assert list(folder.iterdir()) == []
 
 
-def test_failed_end_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_stop_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     failures: list[Any] = []
     monkeypatch.setattr(threading, "excepthook", lambda args: failures.append(args.exc_type))
 
@@ -362,7 +362,7 @@ def test_oversized_request_is_refused(raw: Raw) -> None:
     assert refused.code == "RESOURCE_EXHAUSTED"
 
 
-def test_facade_may_be_used_from_a_script(raw: Raw) -> None:
+def test_daemon_can_be_used_from_a_match_function(raw: Raw) -> None:
     raw.ready()
 
     def match(_: object) -> bool:

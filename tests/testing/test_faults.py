@@ -114,7 +114,7 @@ def test_waiting_for_calls(raw: Raw) -> None:
     caller.join()
     assert len(raw.daemon.calls) == 3
     raw.daemon.wait_for_call("Ping")
-    with pytest.raises(TimeoutError, match=r"after 0\.01 s Ping was called 3 of 4 times"):
+    with pytest.raises(TimeoutError, match=r"after 0\.01 s: Ping was called 3 of 4 times"):
         raw.daemon.wait_for_call("Ping", count=4, timeout=0.01)
     with pytest.raises(ValueError, match="'Pong' is not one of the RPCs"):
         raw.daemon.wait_for_call("Pong")
@@ -122,7 +122,7 @@ def test_waiting_for_calls(raw: Raw) -> None:
 
 def test_waiting_for_streams(raw: Raw) -> None:
     raw.daemon.wait_for_streams(0)
-    with pytest.raises(TimeoutError, match=r"after 0\.01 s 0 event streams are open, not 1"):
+    with pytest.raises(TimeoutError, match=r"after 0\.01 s: 0 event streams are open, not 1"):
         raw.daemon.wait_for_streams(1, timeout=0.01)
 
 

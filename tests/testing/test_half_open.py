@@ -1,4 +1,4 @@
-"""A daemon that accepts connections and does not answer."""
+"""A daemon that accepts connections and never answers."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def test_half_open_stalls_calls_and_events(raw: Raw, elsewhere: ThreadPoolExecut
         assert event.result(TIMEOUT).sequence == 4
 
 
-def test_half_open_accepts_new_connections_without_answering(raw: Raw) -> None:
+def test_half_open_accepts_new_connections_and_never_answers(raw: Raw) -> None:
     with socket.socket(socket.AF_UNIX) as peer:
         peer.settimeout(TIMEOUT)
         with raw.daemon.faults.half_open():
             peer.connect(raw.daemon.socket_path)
-        # A gRPC server speaks first on a new connection; this one did not.
+        # gRPC's server greets every new connection; this socket does not.
         with pytest.raises(ConnectionResetError):
             peer.recv(1)
     with socket.socket(socket.AF_UNIX) as peer:
@@ -49,7 +49,7 @@ def test_half_open_accepts_new_connections_without_answering(raw: Raw) -> None:
         assert peer.recv(1)
 
 
-def test_client_that_connects_to_a_half_open_daemon_is_served_after_the_block(
+def test_client_that_connects_to_a_half_open_daemon_is_served_later(
     daemon: FakeDaemon,
 ) -> None:
     options = [("grpc.use_local_subchannel_pool", 1), ("grpc.initial_reconnect_backoff_ms", 100)]
@@ -82,7 +82,7 @@ def test_socket_of_a_half_open_daemon_cannot_be_taken(raw: Raw) -> None:
     second = FakeDaemon(socket_path=raw.daemon.socket_path)
     with (
         raw.daemon.faults.half_open(),
-        pytest.raises(OSError, match="a daemon is listening already"),
+        pytest.raises(OSError, match="a daemon is already listening"),
     ):
         second.start()
     raw(methods.PING)
@@ -90,7 +90,7 @@ def test_socket_of_a_half_open_daemon_cannot_be_taken(raw: Raw) -> None:
 
 def test_half_open_needs_a_running_daemon() -> None:
     daemon = FakeDaemon()
-    with pytest.raises(RuntimeError, match="the fake daemon does not listen at"):
+    with pytest.raises(RuntimeError, match="the fake daemon is not listening on"):
         daemon.faults.half_open().__enter__()
     with daemon:
         pass

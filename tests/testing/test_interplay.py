@@ -1,4 +1,4 @@
-"""Operations that overlap: stops, deletes, kills, pauses and time."""
+"""Operations that overlap: stops, deletes, kills, pauses and virtual time."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def virtual(version: str = "0.2.1", **options: Any) -> Iterator[Raw]:
 
 
 def call(raw: Raw, method: Any, seconds: float = 0) -> None:
-    """Make a call about `box-1` and advance the time."""
+    """Make a call for `box-1`, then advance the clock."""
     raw(method, sandbox_id="box-1")
     raw.daemon.advance(seconds)
 
@@ -45,7 +45,7 @@ def state(raw: Raw, sandbox_id: str = "box-1") -> str:
 
 
 @pytest.mark.parametrize("version", ["0.2.1", "0.4.3"])
-def test_exits_after_counts_from_the_last_start(version: str) -> None:
+def test_a_restarted_container_runs_for_its_full_time(version: str) -> None:
     with virtual(version, containers={"box-1": ContainerBehavior(exits_after=100)}) as raw:
         raw.daemon.on_exec(("x",)).never()
         raw.create()
@@ -56,7 +56,7 @@ def test_exits_after_counts_from_the_last_start(version: str) -> None:
         raw.daemon.advance(99)
         assert (state(raw), raw.exec().state) == ("READY", pb.EXEC_STATE_RUNNING)
         raw.daemon.advance(1)
-        # The exec in it has ended with it.
+        # The exec ended with its container.
         assert raw.exec().exit_code == 137
         assert state(raw) == ("FAILED" if version == "0.2.1" else "READY")
 
@@ -106,7 +106,7 @@ def test_a_service_that_is_killed_before_it_is_healthy_fails_the_create(
         )
 
 
-def test_checks_and_sweeps_are_not_steps_of_a_pause() -> None:
+def test_a_pause_does_not_step_through_periodic_checks() -> None:
     with virtual() as raw, raw.daemon.paused() as pause:
         raw.daemon.advance(130)
         raw.create()
@@ -122,7 +122,7 @@ def test_concurrent_advances_add_up(elsewhere: ThreadPoolExecutor) -> None:
         assert raw.history()[-1] == "SANDBOX_SERVICE_READY:READY"
 
 
-def test_a_create_that_continues_after_a_delete_keeps_its_name() -> None:
+def test_a_create_that_completes_after_its_delete_keeps_its_container_name() -> None:
     with virtual(ready_delay=10) as raw:
         raw.create("a_b-c")
         raw.daemon.advance(9)
@@ -152,13 +152,11 @@ def test_long_times_pass_quickly() -> None:
         assert state(raw) == "READY"
 
 
-def test_a_call_that_waits_for_the_daemon_fails_when_it_stops(
-    elsewhere: ThreadPoolExecutor,
-) -> None:
-    began = threading.Event()
+def test_a_call_that_waits_for_the_daemon_fails_at_its_stop(elsewhere: ThreadPoolExecutor) -> None:
+    begun = threading.Event()
 
     async def forever() -> None:
-        began.set()
+        begun.set()
         await asyncio.Event().wait()
 
     @asynccontextmanager
@@ -168,13 +166,13 @@ def test_a_call_that_waits_for_the_daemon_fails_when_it_stops(
     thread = LoopThread(nothing)
     thread.start()
     waiting = elsewhere.submit(thread.run, forever(), 60.0)
-    began.wait()
+    begun.wait()
     thread.stop()
-    with pytest.raises(RuntimeError, match="was stopped meanwhile"):
+    with pytest.raises(RuntimeError, match="was stopped during the call"):
         waiting.result()
 
 
-async def test_work_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_work_that_does_not_end_is_abandoned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(background, "_CANCEL_TIMEOUT", 0.0)
     made = background.Background()
     release = asyncio.Event()

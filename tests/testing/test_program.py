@@ -290,7 +290,7 @@ def test_path_in_use(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert shown.out == ""
     assert len(shown.err.splitlines()) == 1
     assert f"cannot listen on {path}: " in shown.err
-    assert "a daemon is listening already" in shown.err
+    assert "a daemon is already listening" in shown.err
 
 
 def test_unusable_path(path: Path, capsys: pytest.CaptureFixture[str]) -> None:

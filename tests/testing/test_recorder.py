@@ -1,4 +1,4 @@
-"""What is remembered of the calls, and what is only counted."""
+"""Which calls are kept, and which are only counted."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from agents_sandbox.testing import FakeDaemon
 from .raw import Raw, connected
 
 
-def test_all_calls_are_remembered(raw: Raw) -> None:
+def test_all_calls_are_kept(raw: Raw) -> None:
     for _ in range(3):
         raw(methods.PING)
     assert [call.method for call in raw.daemon.calls] == ["Ping"] * 3
 
 
 @pytest.mark.parametrize("max_calls", [0, 2])
-def test_only_the_newest_are_remembered_and_all_are_counted(max_calls: int) -> None:
+def test_only_the_newest_are_kept_and_all_are_counted(max_calls: int) -> None:
     with FakeDaemon(max_calls=max_calls) as daemon, connected(daemon) as raw:
         for number in range(5):
             raw.refused(methods.GET_SANDBOX, sandbox_id=f"ghost-{number}")
@@ -37,7 +37,7 @@ def test_streams_are_counted_by_sandbox(raw: Raw) -> None:
         raw.daemon.wait_for_streams(2)
         with raw.stream("box-2"):
             raw.daemon.wait_for_streams(3)
-            assert raw.daemon._recorder.streams_left(0) == {"box-1": 1, "box-2": 2}
+            assert raw.daemon._recorder.remaining_streams(0) == {"box-1": 1, "box-2": 2}
         raw.daemon.wait_for_streams(2)
-        assert raw.daemon._recorder.streams_left(0) == {"box-1": 1, "box-2": 1}
-    assert raw.daemon._recorder.streams_left(10) == {}
+        assert raw.daemon._recorder.remaining_streams(0) == {"box-1": 1, "box-2": 1}
+    assert raw.daemon._recorder.remaining_streams(10) == {}

@@ -1,4 +1,4 @@
-"""A daemon that ends and starts again: what it has stored, and how it recovers."""
+"""A daemon that restarts: what it has stored, and how it recovers."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def daemon_of(version: str) -> Iterator[FakeDaemon]:
         yield daemon
 
 
-def call_and_settle(raw: Raw, method: Any) -> None:
-    """Make a call about `box-1`, and wait for its background work."""
+def complete(raw: Raw, method: Any) -> None:
+    """Make a call for `box-1` and complete its operation."""
     raw(method, sandbox_id="box-1")
     raw.daemon.advance(0)
 
@@ -42,11 +42,11 @@ def before_restart(raw: Raw, state: str) -> None:
     raw.create()
     raw.daemon.advance(0 if state == "PENDING" else CREATE)
     if state == "STOPPED":
-        call_and_settle(raw, methods.STOP_SANDBOX)
+        complete(raw, methods.STOP_SANDBOX)
     elif state == "FAILED":
         raw.daemon.remove_container("box-1")
     elif state == "DELETED":
-        call_and_settle(raw, methods.DELETE_SANDBOX)
+        complete(raw, methods.DELETE_SANDBOX)
 
 
 def after_restart(raw: Raw) -> tuple[str, str, str]:
@@ -75,7 +75,7 @@ MISSING = "primary container missing after daemon restart"
         ("DELETED", None, ("DELETED", "delete_requested", "")),
     ],
 )
-def test_recovery_of_each_state(
+def test_how_each_state_recovers(
     version: str, state: str, while_down: str | None, expected: tuple[str, str, str]
 ) -> None:
     with daemon_of(version) as daemon:
@@ -162,7 +162,7 @@ def test_an_interrupted_delete_leaves_no_files() -> None:
         assert not folder.exists()
 
 
-def test_everything_but_created_at_survives_a_restart() -> None:
+def test_everything_else_is_stored() -> None:
     with daemon_of("0.2.1") as daemon:
         with connected(daemon) as raw:
             before_restart(raw, "READY")
@@ -187,7 +187,7 @@ def test_everything_but_created_at_survives_a_restart() -> None:
                 methods.CREATE_EXEC, sandbox_id="box-1", command=["x"], exec_id="exec-1"
             )
             assert again.reason == "EXEC_ID_ALREADY_EXISTS"
-            call_and_settle(raw, methods.STOP_SANDBOX)
+            complete(raw, methods.STOP_SANDBOX)
             assert raw.get().last_event_sequence == before.last_event_sequence + 3
 
 
@@ -212,11 +212,11 @@ def test_a_daemon_that_is_down_cannot_be_ended(daemon: FakeDaemon) -> None:
         with pytest.raises(RuntimeError, match="the fake daemon is not running"):
             end()
     daemon.start()
-    with pytest.raises(RuntimeError, match="the fake daemon is running"):
+    with pytest.raises(RuntimeError, match="the fake daemon is already running"):
         daemon.start()
 
 
-def test_down_starts_again_after_a_failed_test(daemon: FakeDaemon) -> None:
+def test_down_restarts_after_an_exception(daemon: FakeDaemon) -> None:
     with pytest.raises(ZeroDivisionError), daemon.down():
         raise ZeroDivisionError
     assert daemon.running
@@ -227,7 +227,7 @@ def test_a_start_that_fails_leaves_no_socket(
 ) -> None:
     daemon.kill()
     with monkeypatch.context() as patch:
-        patch.setattr(Service, "wake_up", raise_zero_division)
+        patch.setattr(Service, "start", raise_zero_division)
         with pytest.raises(ZeroDivisionError):
             daemon.start()
     assert not Path(daemon.socket_path).exists()
@@ -237,7 +237,7 @@ async def raise_zero_division(_: Service) -> None:
     raise ZeroDivisionError
 
 
-def test_containers_continue_while_the_daemon_is_down() -> None:
+def test_the_host_continues_while_the_daemon_is_down() -> None:
     containers = {"box-1": ContainerBehavior(exits_after=100)}
     with FakeDaemon(virtual_time=True, containers=containers) as daemon:
         with connected(daemon) as raw:
@@ -249,7 +249,7 @@ def test_containers_continue_while_the_daemon_is_down() -> None:
             assert after_restart(raw) == ("FAILED", "CONTAINER_NOT_RUNNING", NOT_RUNNING)
 
 
-def test_a_companion_that_is_down_is_reported_after_the_restart() -> None:
+def test_a_companion_that_went_down_is_reported_after_the_restart() -> None:
     with FakeDaemon(version="0.4.3", virtual_time=True) as daemon:
         with connected(daemon) as raw:
             raw.create(companion_containers=[{"name": "side", "image": "redis:7"}])
@@ -261,7 +261,7 @@ def test_a_companion_that_is_down_is_reported_after_the_restart() -> None:
             assert raw.history()[4:] == ["SANDBOX_SERVICE_FAILED:READY"]
 
 
-def test_a_stalled_call_is_not_executed_after_a_kill(
+def test_a_delayed_call_has_no_effect_after_a_kill(
     daemon: FakeDaemon, elsewhere: ThreadPoolExecutor
 ) -> None:
     with connected(daemon) as raw:
@@ -278,7 +278,7 @@ def test_a_stalled_call_is_not_executed_after_a_kill(
         assert raw.refused(methods.GET_SANDBOX, sandbox_id="box-1") == not_found("box-1")
 
 
-def test_a_start_that_failed_can_be_tried_again(daemon: FakeDaemon) -> None:
+def test_a_failed_start_can_be_retried(daemon: FakeDaemon) -> None:
     with connected(daemon) as raw:
         raw.ready()
     daemon.kill(stale_socket=False)
@@ -295,11 +295,11 @@ def test_down_does_not_restart_a_stopped_daemon() -> None:
     with FakeDaemon() as daemon:
         with daemon.down():
             daemon.stop()
-        with pytest.raises(RuntimeError, match="look for leaks before"):
+        with pytest.raises(RuntimeError, match=r"call assert_no_leaks\(\) before stop\(\)"):
             daemon.assert_no_leaks()
 
 
-async def test_a_cancelled_async_with_leaves_no_daemon() -> None:
+async def test_a_cancelled_async_with_leaves_nothing() -> None:
     daemon = FakeDaemon()
     entering = asyncio.ensure_future(daemon.__aenter__())
     await asyncio.sleep(0)  # a turn of the loop, not time
@@ -324,7 +324,7 @@ def test_a_handler_on_the_loop_must_not_wait_for_the_daemon() -> None:
             raw.finished()
 
 
-def test_error_of_background_work_is_raised_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_in_background_work_is_raised_by_stop(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: object) -> None:
         raise ZeroDivisionError
 

@@ -1,4 +1,4 @@
-"""A daemon that is told to end: what it still does, what it refuses, and when it is gone."""
+"""A daemon that shuts down: what it completes, what it refuses, and when it ends."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from .raw import TIMEOUT, Raw, connected
 
 OK, UNAVAILABLE = grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE
 MANY = 100
-"""Calls at once: more than a daemon serves until it is told to end."""
+"""Concurrent calls: more than a daemon answers before its shutdown begins."""
 
-Hold = Callable[[FakeDaemon], AbstractContextManager[Any]]
-HOLDS: list[Hold] = [
+Delay = Callable[[FakeDaemon], AbstractContextManager[Any]]
+DELAYS: list[Delay] = [
     lambda daemon: daemon.faults.delaying(60, method="ListSandboxes"),
     lambda daemon: daemon.faults.half_open(),
 ]
 
 
 @pytest.mark.parametrize("end", [FakeDaemon.kill, FakeDaemon.terminate, FakeDaemon.stop])
-def test_who_calls_meanwhile_is_answered_or_finds_the_daemon_unavailable(
+def test_concurrent_calls_are_answered_or_unavailable(
     raw: Raw, daemon: FakeDaemon, end: Callable[[FakeDaemon], None]
 ) -> None:
     raw(methods.PING)
@@ -52,9 +52,9 @@ def test_terminate_waits_for_open_streams(raw: Raw, daemon: FakeDaemon) -> None:
         assert {call.code() for call in before} <= {OK, UNAVAILABLE}
         assert {call.code() for call in after} == {UNAVAILABLE}
         daemon.terminate()
-        with pytest.raises(TimeoutError, match="1 event streams keep the daemon alive"):
+        with pytest.raises(TimeoutError, match=r"within 0\.01 s: 1 event streams are open"):
             daemon.wait_until_ended(timeout=0.01)
-        with pytest.raises(RuntimeError, match="the fake daemon is running"):
+        with pytest.raises(RuntimeError, match="the fake daemon is already running"):
             daemon.start()
         assert other.refused(methods.PING).code == "UNAVAILABLE"
         assert next(stream).sequence == 2
@@ -86,7 +86,7 @@ async def test_terminate_with_an_asynchronous_client(daemon: FakeDaemon) -> None
         daemon.wait_until_ended()
 
 
-def test_a_daemon_without_streams_ends_at_once(raw: Raw, daemon: FakeDaemon) -> None:
+def test_a_daemon_without_streams_ends_immediately(raw: Raw, daemon: FakeDaemon) -> None:
     raw(methods.PING)
     daemon.terminate()
     assert not Path(daemon.socket_path).exists()
@@ -94,31 +94,31 @@ def test_a_daemon_without_streams_ends_at_once(raw: Raw, daemon: FakeDaemon) -> 
     assert not daemon.running
 
 
-def test_clients_connect_anew_and_keep_their_streams(daemon: FakeDaemon) -> None:
-    left = threading.Event()
+def test_clients_reconnect_and_keep_their_streams(daemon: FakeDaemon) -> None:
+    idle = threading.Event()
 
-    def look(state: grpc.ChannelConnectivity) -> None:
+    def observe(state: grpc.ChannelConnectivity) -> None:
         if state is grpc.ChannelConnectivity.IDLE:
-            left.set()
+            idle.set()
 
     with grpc.insecure_channel(f"unix:{daemon.socket_path}") as channel:
         raw = Raw(daemon, channel)
         raw.ready()
         with raw.stream() as stream:
             next(stream)
-            channel.subscribe(look)
+            channel.subscribe(observe)
             daemon.terminate()
-            assert left.wait(TIMEOUT)
+            assert idle.wait(TIMEOUT)
             with FakeDaemon(version="0.2.0", socket_path=daemon.socket_path):
                 assert raw(methods.PING).version == "0.2.0"
                 assert [next(stream).sequence for _ in range(2)] == [2, 3]
-            channel.unsubscribe(look)
+            channel.unsubscribe(observe)
 
 
-@pytest.mark.parametrize("hold", HOLDS, ids=["delaying", "half_open"])
-def test_what_came_before_is_answered(raw: Raw, daemon: FakeDaemon, hold: Hold) -> None:
+@pytest.mark.parametrize("delay", DELAYS, ids=["delaying", "half_open"])
+def test_calls_in_progress_are_answered(raw: Raw, daemon: FakeDaemon, delay: Delay) -> None:
     raw(methods.PING)
-    with hold(daemon):
+    with delay(daemon):
         call = raw.begin(methods.LIST_SANDBOXES)
         daemon.wait_for_call("ListSandboxes")
         daemon.terminate()
@@ -128,16 +128,16 @@ def test_what_came_before_is_answered(raw: Raw, daemon: FakeDaemon, hold: Hold) 
     daemon.wait_until_ended()
 
 
-@pytest.mark.parametrize("hold", HOLDS, ids=["delaying", "half_open"])
+@pytest.mark.parametrize("delay", DELAYS, ids=["delaying", "half_open"])
 @pytest.mark.parametrize("end", [FakeDaemon.kill, FakeDaemon.stop])
-def test_a_terminating_daemon_can_be_ended_at_once(
-    raw: Raw, daemon: FakeDaemon, hold: Hold, end: Callable[[FakeDaemon], None]
+def test_a_terminating_daemon_can_be_ended_immediately(
+    raw: Raw, daemon: FakeDaemon, delay: Delay, end: Callable[[FakeDaemon], None]
 ) -> None:
     raw.ready()
-    with raw.stream() as stream, ExitStack() as held:
+    with raw.stream() as stream, ExitStack() as delays:
         for _ in range(3):
             next(stream)
-        held.enter_context(hold(daemon))
+        delays.enter_context(delay(daemon))
         call = raw.begin(methods.LIST_SANDBOXES)
         daemon.wait_for_call("ListSandboxes")
         daemon.terminate()
@@ -149,21 +149,21 @@ def test_a_terminating_daemon_can_be_ended_at_once(
 
 
 @pytest.mark.parametrize(
-    ("hold", "outcome"),
-    [(HOLDS[0], (OK, "")), (HOLDS[1], (UNAVAILABLE, "shutting down"))],
+    ("delay", "outcome"),
+    [(DELAYS[0], (OK, "")), (DELAYS[1], (UNAVAILABLE, "shutting down"))],
     ids=["delaying", "half_open"],
 )
-def test_stop_answers_what_faults_hold_back(
-    raw: Raw, daemon: FakeDaemon, hold: Hold, outcome: tuple[grpc.StatusCode, str]
+def test_stop_answers_delayed_calls(
+    raw: Raw, daemon: FakeDaemon, delay: Delay, outcome: tuple[grpc.StatusCode, str]
 ) -> None:
     raw(methods.PING)
-    with hold(daemon):
+    with delay(daemon):
         call = raw.begin(methods.LIST_SANDBOXES)
         daemon.wait_for_call("ListSandboxes")
         daemon.stop()
         assert (call.code(), call.details()) == outcome
 
 
-def test_only_who_was_asked_to_end_can_be_waited_for(daemon: FakeDaemon) -> None:
+def test_waiting_for_the_end_needs_a_shutdown(daemon: FakeDaemon) -> None:
     with pytest.raises(RuntimeError, match=r"call terminate\(\) first"):
         daemon.wait_until_ended()

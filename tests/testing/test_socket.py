@@ -1,4 +1,4 @@
-"""The place of the socket: taken, left, left stale, taken again, muted; and its connections."""
+"""The socket file: created, removed, left stale, reused, muted; and its connections."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def path() -> Iterator[Path]:
 
 
 class Server:
-    """Listens where it is told to, as gRPC does, until it is ended."""
+    """Listens on an address, as gRPC does, until it is ended."""
 
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
@@ -59,13 +59,13 @@ def server() -> Iterator[Server]:
 
 
 def connect(path: Path) -> int:
-    """Try to connect; the error number, 0 if somebody took the connection."""
+    """Try to connect; return the error number, 0 for success."""
     with socket.socket(socket.AF_UNIX) as peer:
         return peer.connect_ex(str(path))
 
 
 def greeting(path: Path, server: Server) -> bytes:
-    """What the server says to one who connects."""
+    """Connect, and return the server's greeting."""
     with socket.socket(socket.AF_UNIX) as peer:
         peer.settimeout(10)
         peer.connect(str(path))
@@ -73,142 +73,142 @@ def greeting(path: Path, server: Server) -> bytes:
         return peer.recv(5)
 
 
-def test_closed_place_is_empty(path: Path, server: Server) -> None:
-    place = SocketFile(path)
-    place.close()
-    place.listen(server.bind)
+def test_closed_path_is_empty(path: Path, server: Server) -> None:
+    file = SocketFile(path)
+    file.close()
+    file.listen(server.bind)
     assert greeting(path, server) == b"hello"
-    place.close()
+    file.close()
     assert list(path.parent.iterdir()) == []
-    place.close()
+    file.close()
 
 
-def test_place_can_be_taken_again(path: Path) -> None:
-    place = SocketFile(path)
+def test_path_can_be_reused(path: Path) -> None:
+    file = SocketFile(path)
     for leave_stale in (False, True, False):
         server = Server()
-        place.listen(server.bind)
+        file.listen(server.bind)
         assert greeting(path, server) == b"hello"
-        place.close(leave_stale=leave_stale)
+        file.close(leave_stale=leave_stale)
         server.end()
         assert path.exists() is leave_stale
 
 
-def test_stale_socket_refuses_and_is_removed_in_the_end(path: Path, server: Server) -> None:
-    place = SocketFile(path)
-    place.listen(server.bind)
+def test_stale_socket_refuses_and_is_removed_by_close(path: Path, server: Server) -> None:
+    file = SocketFile(path)
+    file.listen(server.bind)
     for _ in range(2):
-        place.close(leave_stale=True)
+        file.close(leave_stale=True)
     server.end()
     assert connect(path) == errno.ECONNREFUSED
-    place.close()
+    file.close()
     assert list(path.parent.iterdir()) == []
 
 
-def test_nothing_is_stale_that_never_was_there(path: Path) -> None:
-    place = SocketFile(path)
-    place.close(leave_stale=True)
-    place.close()
+def test_close_without_a_socket_does_nothing(path: Path) -> None:
+    file = SocketFile(path)
+    file.close(leave_stale=True)
+    file.close()
     assert list(path.parent.iterdir()) == []
 
 
-def test_stale_socket_of_another_is_replaced(path: Path, server: Server) -> None:
+def test_stale_socket_of_another_daemon_is_replaced(path: Path, server: Server) -> None:
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(str(path))
-    place = SocketFile(path)
-    place.listen(server.bind)
+    file = SocketFile(path)
+    file.listen(server.bind)
     assert greeting(path, server) == b"hello"
-    place.close()
+    file.close()
 
 
 def test_successor_is_left_alone(path: Path, server: Server) -> None:
-    place, successor = SocketFile(path), SocketFile(path)
+    file, successor = SocketFile(path), SocketFile(path)
     first = Server()
-    place.listen(first.bind)
-    place.close(leave_stale=True)
+    file.listen(first.bind)
+    file.close(leave_stale=True)
     first.end()
     successor.listen(server.bind)
-    place.close()
+    file.close()
     assert greeting(path, server) == b"hello"
     successor.close()
 
 
-def test_successor_is_left_alone_even_in_the_inode_of_the_stale_one(
+def test_successor_is_left_alone_even_with_the_inode_of_the_stale_socket(
     path: Path, server: Server
 ) -> None:
-    place = SocketFile(path)
+    file = SocketFile(path)
     first = Server()
-    place.listen(first.bind)
-    place.close(leave_stale=True)
+    file.listen(first.bind)
+    file.close(leave_stale=True)
     first.end()
     server.bind(str(path.with_name("other")))
-    place._stale = path.with_name("other").lstat()
+    file._stale = path.with_name("other").lstat()
     path.with_name("other").replace(path)
-    place.close()
+    file.close()
     assert connect(path) == 0
 
 
 def test_file_that_is_gone_already(path: Path, server: Server) -> None:
-    place = SocketFile(path)
-    place.listen(server.bind)
+    file = SocketFile(path)
+    file.listen(server.bind)
     path.unlink()
-    place.close()
+    file.close()
     assert list(path.parent.iterdir()) == []
 
 
-def test_mute_takes_connections_and_never_speaks(path: Path, server: Server) -> None:
-    place = SocketFile(path)
-    place.listen(server.bind)
-    place.mute()
+def test_mute_accepts_connections_and_never_answers(path: Path, server: Server) -> None:
+    file = SocketFile(path)
+    file.listen(server.bind)
+    file.mute()
     with socket.socket(socket.AF_UNIX) as peer:
         peer.connect(str(path))
         assert stat.S_IMODE(path.lstat().st_mode) == 0o600
-        place.unmute()
+        file.unmute()
         with pytest.raises(ConnectionResetError):
             peer.recv(1)
     assert greeting(path, server) == b"hello"
     assert list(path.parent.iterdir()) == [path]
-    place.unmute()
-    place.close()
+    file.unmute()
+    file.close()
     assert list(path.parent.iterdir()) == []
 
 
 @pytest.mark.parametrize("leave_stale", [False, True])
 def test_mute_ends_with_the_server(path: Path, server: Server, leave_stale: bool) -> None:
-    place = SocketFile(path)
-    place.listen(server.bind)
-    place.mute()
-    place.close(leave_stale=leave_stale)
+    file = SocketFile(path)
+    file.listen(server.bind)
+    file.mute()
+    file.close(leave_stale=leave_stale)
     server.end()
-    place.unmute()
+    file.unmute()
     assert list(path.parent.iterdir()) == [path] * leave_stale
     assert connect(path) == (errno.ECONNREFUSED if leave_stale else errno.ENOENT)
-    place.close()
+    file.close()
 
 
 def test_mute_needs_a_server(path: Path, server: Server) -> None:
-    place = SocketFile(path)
-    with pytest.raises(RuntimeError, match=f"the fake daemon does not listen at {path}"):
-        place.mute()
-    place.listen(server.bind)
+    file = SocketFile(path)
+    with pytest.raises(RuntimeError, match=f"the fake daemon is not listening on {path}"):
+        file.mute()
+    file.listen(server.bind)
     path.unlink()
-    with pytest.raises(RuntimeError, match="does not listen"):
-        place.mute()
-    place.close()
-    with pytest.raises(RuntimeError, match="does not listen"):
-        place.mute()
+    with pytest.raises(RuntimeError, match="is not listening"):
+        file.mute()
+    file.close()
+    with pytest.raises(RuntimeError, match="is not listening"):
+        file.mute()
 
 
 def test_unmute_leaves_a_successor_alone(path: Path) -> None:
-    place, successor = SocketFile(path), SocketFile(path)
+    file, successor = SocketFile(path), SocketFile(path)
     first, second = Server(), Server()
-    place.listen(first.bind)
-    place.mute()
+    file.listen(first.bind)
+    file.mute()
     path.unlink()
     successor.listen(second.bind)
-    place.unmute()
+    file.unmute()
     assert greeting(path, second) == b"hello"
-    place.close()
+    file.close()
     assert greeting(path, second) == b"hello"
     successor.close()
     for server in (first, second):
@@ -219,36 +219,36 @@ def test_unmute_leaves_a_successor_alone(path: Path) -> None:
 GOAWAY = bytes.fromhex("0000080700000000007fffffff00000000")
 
 
-def test_dismissal_follows_what_was_sent_before(path: Path, server: Server) -> None:
-    place = SocketFile(path)
-    place.listen(server.bind)
+def test_goaway_follows_earlier_data(path: Path, server: Server) -> None:
+    file = SocketFile(path)
+    file.listen(server.bind)
     with server.connected(path) as (peer, connection):
         connection.send(b"hello")
-        place.dismiss()
+        file.send_goaway()
         connection.send(b"bye")
         connection.close()
         assert received(peer) == b"hello" + GOAWAY + b"bye"
     assert greeting(path, server) == b"hello"
-    place.close()
+    file.close()
 
 
-def test_dismissal_gets_between_no_halves(path: Path, server: Server) -> None:
-    place = SocketFile(path)
-    place.listen(server.bind)
+def test_goaway_does_not_split_a_frame(path: Path, server: Server) -> None:
+    file = SocketFile(path)
+    file.listen(server.bind)
     with server.connected(path) as (peer, connection):
         connection.setblocking(False)
         sent = 0
         with suppress(BlockingIOError):
             while True:
                 sent += connection.send(bytes(1000))
-        # Now there is room for a dismissal, but not for the rest of a large answer.
+        # Now there is room for a GOAWAY, but not for the rest of a large answer.
         sent -= len(peer.recv(1000))
-        place.dismiss()
+        file.send_goaway()
         connection.close()
         assert received(peer) == bytes(sent)
-    place.close()
+    file.close()
 
 
 def received(peer: socket.socket) -> bytes:
-    """All that was sent to one whose other end is closed."""
+    """Read all data of a connection whose other end is closed."""
     return b"".join(iter(lambda: peer.recv(65536), b""))

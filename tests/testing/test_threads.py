@@ -1,4 +1,4 @@
-"""Blocking functions next to an event loop."""
+"""Blocking functions in threads beside an event loop."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from agents_sandbox.testing._commands.threads import in_thread
 from .raw import TIMEOUT
 
 
-async def test_result_of_a_cancelled_call_is_dropped() -> None:
+async def test_result_after_a_cancel_is_dropped() -> None:
     errors: list[object] = []
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: errors.append(context))
-    started, proceed = threading.Event(), threading.Event()
+    started, release = threading.Event(), threading.Event()
     threads: list[threading.Thread] = []
 
     def work() -> int:
         threads.append(threading.current_thread())
         started.set()
-        proceed.wait(TIMEOUT)
+        release.wait(TIMEOUT)
         return 1
 
     def join() -> bool:
@@ -28,9 +28,9 @@ async def test_result_of_a_cancelled_call_is_dropped() -> None:
         threads[0].join(TIMEOUT)
         return not threads[0].is_alive()
 
-    cancelled = in_thread(work, "worker")
-    cancelled.cancel()
-    proceed.set()
+    unwanted = in_thread(work, "worker")
+    unwanted.cancel()
+    release.set()
     assert await in_thread(join, "joiner")
     assert threads[0].name == "worker"
     assert errors == []

@@ -1,4 +1,4 @@
-"""`FakeDaemon`: the fake as its users see it."""
+"""`FakeDaemon`: the public face of the fake daemon."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ._protocol.profile import profile_for
 from ._protocol.wire_message import WireMessage, wire_bytes
 from ._sandboxes.sandbox import PRIMARY
 from ._server.engine import Engine
-from ._server.leaks import streams_left
+from ._server.leaks import leaked_streams
 from ._server.recorder import RecordedCall, Recorder
 from ._server.socket_file import SocketFile, checked_path, private_folder
 from ._settings import CLEANUP_TTL, Settings, declared_host
@@ -39,43 +39,43 @@ if TYPE_CHECKING:
 
 
 class FakeDaemon:
-    """A daemon that keeps its sandboxes in memory, on a real Unix socket.
+    """A daemon on a real Unix socket that keeps its sandboxes in memory.
 
-    It serves from a thread of its own, so blocking and asynchronous clients of this and
-    of other processes can use it. Use it as a context manager.
+    It serves from its own thread, so blocking and asynchronous clients of this and other
+    processes can use it. Use it as a context manager.
 
     Args:
-        version: The daemon release to stand for; `dev` is a local build of the newest.
-        reported_version: What `Ping` tells instead of the release, such as `dev`.
-        socket_path: Where to listen; by default in a new private folder. The socket and
-            the folders that are missing above it are made private.
-        exec_mode: What execs do that no `on_exec()` matches. `scripted`: nothing at all.
-            `passthrough`: the commands really run on this host, as this user and
-            unprotected. A folder per sandbox stands for its file system: `/workspace`, the
-            home and the targets of mounts and copies are in it, and where a command names
-            these paths it is given the folder's. What ends a sandbox's processes kills
-            their process groups, on Linux also those that left their group.
-        exec_log_root: Where exec logs go. They stay there, and missing folders are made
-            private; by default they go to a private folder and are removed by `stop()`.
-        virtual_time: Whether the daemon's time stands still until `advance()` moves it.
+        version: The daemon release to imitate; `dev` is a local build of the newest one.
+        reported_version: The version that `ping()` returns; by default the release.
+        socket_path: The path of the socket; by default in a new private folder. The socket
+            and missing folders are created private.
+        exec_mode: What execs that match no `on_exec()` do. `scripted`: nothing.
+            `passthrough`: they really run on this host, as this user and unprotected. A
+            folder stands in for the file system of each sandbox: `/workspace`, the home and
+            the targets of mounts and copies are in that folder, and its path is substituted
+            for these paths in commands. Stopping or deleting the sandbox and stopping the
+            daemon kill the process groups, on Linux also processes that left them.
+        exec_log_root: The folder of exec logs. They remain there, and missing folders are
+            created private; by default a private folder that `stop()` removes.
+        virtual_time: Whether the daemon's clock stands still until `advance()` moves it.
         ready_delay: Seconds that a create or a resume takes.
-        stop_delay: Seconds that a stop takes; the real one takes about 5.
-        idle_ttl: Seconds without an exec after which a sandbox is stopped; 0 is never.
-        cleanup_ttl: Seconds until a stopped sandbox is deleted, and a deleted one forgotten;
-            0 is the daemon's default of 15 days.
-        known_images: The only images that can be had; by default all can.
+        stop_delay: Seconds that a stop takes; about 5 on a real daemon.
+        idle_ttl: Seconds without an exec until a sandbox is stopped; 0: never.
+        cleanup_ttl: Seconds until a stopped sandbox is deleted and a deleted one is purged;
+            0: the daemon's default of 15 days.
+        known_images: The only images that exist; None: every image exists.
         missing_images: Images that cannot be pulled.
-        containers: What certain containers do, by the name of a service or companion, by the
-            id of a sandbox (for its primary container) or by image.
-        host_paths: Paths that count as folders of the daemon's host, so that they can be
-            mounted and copied although they are not there; others are really looked up.
-        docker: What the Docker engine has to offer; by default all.
-        max_calls: How many calls `calls` remembers, the newest; None is all.
+        containers: What containers do. The key is the name of a service or companion, the
+            sandbox id of a primary container, or an image.
+        host_paths: Folders that mounts and copies find on the host; all other paths must
+            really exist.
+        docker: What the Docker engine supports; by default everything.
+        max_calls: How many calls `calls` keeps, the newest ones; None: all.
 
     Raises:
         ValueError: An argument is out of range.
-        TypeError: An argument has another type than it must have, such as a plain string for
-            a collection of strings.
+        TypeError: An argument has the wrong type, such as a string instead of a collection
+            of strings.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class FakeDaemon:
         checked = None if socket_path is None else checked_path(socket_path)
         self._recorder = Recorder(max_calls)
         folder = private_folder()
-        # For a daemon that is never stopped. A forked child must not clean up for us.
+        # For a daemon that is never stopped. A forked child must not remove our folder.
         self._remove_folder = weakref.finalize(self, _remove_folder, folder, os.getpid())
         self._socket = SocketFile(checked or folder / "agboxd.sock")
         self._settings = Settings(
@@ -127,12 +127,12 @@ class FakeDaemon:
         background = Background(virtual_time=self._settings.virtual_time)
         self._scripts = Scripts()
         scripted = exec_mode == "scripted"
-        rest = (
+        unscripted = (
             SilentRunner()
             if scripted
             else (PassThroughRunner(folder / "sandboxes", background.clock, host.paths))
         )
-        self._runner = ScriptedRunner(self._scripts, rest, background.clock.sleep)
+        self._runner = ScriptedRunner(self._scripts, unscripted, background.clock.sleep)
         self._engine = Engine(
             self._settings, self._socket, self._runner, self._recorder, background
         )
@@ -141,37 +141,40 @@ class FakeDaemon:
 
     @property
     def version(self) -> str:
-        """The daemon version that this one stands for."""
+        """The daemon version that `ping()` returns."""
         return self._settings.profile.version
 
     @property
     def socket_path(self) -> str:
-        """Where the daemon listens, or will."""
+        """The path of the socket that the daemon listens on once it has started."""
         return str(self._socket.path)
 
     @property
     def exec_log_root(self) -> Path:
-        """The folder of all exec logs, one folder per sandbox in it."""
+        """The folder of all exec logs, with a folder for each sandbox."""
         return self._settings.log_root
 
     @property
     def running(self) -> bool:
-        """Whether the daemon is up, if only to wait for its last event streams to end."""
+        """Whether the daemon is running, including a shutdown that waits for event streams."""
         return self._engine.running
 
     def start(self) -> Self:
-        """Listen on the socket; ready when this returns.
+        """Start the daemon; when this returns, it listens on the socket.
 
-        After `kill()` or `terminate()` the daemon starts again, with all that it had stored.
+        After `kill()` or `terminate()` the daemon restarts with everything it had stored.
+
+        Returns:
+            The daemon itself.
 
         Raises:
-            OSError: The socket path is in use, or cannot be used.
-            RuntimeError: The daemon is running, or was stopped.
+            OSError: The socket path is in use or cannot be used.
+            RuntimeError: The daemon is running or was stopped.
         """
-        if self._stopped or self.running:
-            raise RuntimeError(
-                f"the fake daemon {'was stopped' if self._stopped else 'is running'}"
-            )
+        if self._stopped:
+            raise RuntimeError("the fake daemon was stopped: create a new one")
+        if self.running:
+            raise RuntimeError("the fake daemon is already running")
         atexit.register(self._shut_down)
         first = not self._engine.started
         try:
@@ -183,14 +186,15 @@ class FakeDaemon:
         return self
 
     def stop(self) -> None:
-        """End all calls, streams and process groups and remove the daemon's files, for good.
+        """End all calls, streams and process groups and remove the daemon's files.
 
-        What was recorded can still be read. Repeated calls do nothing.
+        The daemon cannot be started again, but `calls` can still be read. Repeated calls do
+        nothing.
 
         Raises:
-            BaseException: What a handler of `on_exec()` raised, the first of them all, or
-                else what made background work end. A context that another exception leaves
-                does not raise it.
+            BaseException: The first error that a function of `on_exec()` raised, or else the
+                error that ended background work. A `with` block that an exception leaves does
+                not raise it.
         """
         self._shut_down()
         self._scripts.raise_error()
@@ -203,12 +207,12 @@ class FakeDaemon:
         atexit.unregister(self._shut_down)
 
     def kill(self, *, stale_socket: bool = True) -> None:
-        """Kill the daemon, as SIGKILL does: streams break, containers and processes go on.
+        """Kill the daemon as SIGKILL does: streams break, containers and processes continue.
 
-        Scripts of `on_exec()` end with the daemon, for it plays them itself.
+        Scripts of `on_exec()` end, because the daemon itself runs them.
 
         Args:
-            stale_socket: Leave the socket file behind, to which nobody can connect.
+            stale_socket: Whether to leave the socket file behind; it refuses connections.
 
         Raises:
             RuntimeError: The daemon is not running.
@@ -217,11 +221,11 @@ class FakeDaemon:
         self._engine.kill(stale_socket=stale_socket)
 
     def terminate(self) -> None:
-        """Ask the daemon to end, as SIGTERM does; returns at once.
+        """Shut the daemon down as SIGTERM does; return immediately.
 
         The socket file is removed and new calls fail with UNAVAILABLE. Calls in progress and
-        background work continue. The daemon ends once its clients have ended their event
-        streams, for which it waits without limit; see `wait_until_ended()`.
+        background work continue. The daemon waits without limit until its clients have closed
+        their event streams, and then ends; see `wait_until_ended()`.
 
         Raises:
             RuntimeError: The daemon is not running.
@@ -236,14 +240,14 @@ class FakeDaemon:
             timeout: Seconds to wait at most.
 
         Raises:
-            TimeoutError: Event streams were open all the time.
-            RuntimeError: Nobody asked it to end.
+            TimeoutError: Event streams are still open.
+            RuntimeError: The daemon is running and `terminate()` was not called.
         """
         self._engine.wait_until_ended(timeout)
 
     @contextmanager
     def down(self, *, stale_socket: bool = True) -> Iterator[None]:
-        """Kill the daemon, and start it again when the context is left.
+        """Kill the daemon and restart it when the `with` block ends.
 
         Args:
             stale_socket: As for `kill()`.
@@ -260,7 +264,7 @@ class FakeDaemon:
 
     def _require_running(self) -> None:
         if not self.running:
-            raise RuntimeError("the fake daemon is not running")
+            raise RuntimeError("the fake daemon is not running: call start() first")
 
     def __enter__(self) -> Self:
         return self.start()
@@ -298,29 +302,29 @@ class FakeDaemon:
 
     @property
     def faults(self) -> Faults:
-        """What can be made to go wrong."""
+        """The faults to inject."""
         return self._faults
 
     @property
     def calls(self) -> tuple[RecordedCall, ...]:
-        """The calls so far, in order of arrival; those that were refused, too."""
+        """The calls so far in order of arrival, including refused calls."""
         return self._recorder.calls
 
     @property
     def open_streams(self) -> int:
-        """How many event streams are open now."""
+        """The number of event streams that are open now."""
         return self._recorder.open_streams
 
     def wait_for_call(self, method: str, *, count: int = 1, timeout: float = 10.0) -> None:
-        """Block the calling thread until `count` calls of an RPC have arrived in all.
+        """Block the calling thread until an RPC has been called `count` times in total.
 
         Args:
-            method: The plain RPC name, such as `CreateSandbox`.
-            count: How many calls.
+            method: The RPC's name, such as `CreateSandbox`.
+            count: How many calls, counted from the daemon's creation.
             timeout: Seconds to wait at most.
 
         Raises:
-            TimeoutError: They did not arrive in time.
+            TimeoutError: Fewer calls arrived in time.
             ValueError: There is no such RPC.
         """
         check_method(method)
@@ -338,7 +342,7 @@ class FakeDaemon:
             timeout: Seconds to wait at most.
 
         Raises:
-            TimeoutError: The number was another one all the time.
+            TimeoutError: The number did not become `count` in time.
         """
         self._recorder.wait_until(
             lambda: self._recorder.open_streams == count,
@@ -347,31 +351,32 @@ class FakeDaemon:
         )
 
     def on_exec(self, match: ExecMatch) -> ExecScript:
-        """Say what certain execs do; the last registration that matches counts.
+        """Script a command; if several scripts match, the last one registered applies.
 
-        Execs created before are not affected. One that nothing matches does what the
-        `exec_mode` says. Hooks are matched too: as `("sh", "-lc", <hook>)`.
+        Existing execs are not affected. Unscripted commands follow the `exec_mode`. Hooks
+        are matched, too, as `("sh", "-lc", <hook>)`.
 
         Args:
-            match: The exact argv, or a function that is given the argv. What the function
-                raises counts as a no, and `stop()` raises it again.
+            match: The exact argv, or a function that takes the argv and returns whether it
+                matches. If the function raises, it counts as no match, and `stop()` raises
+                the error again.
 
         Returns:
-            The script, to be filled in.
+            The script, which its methods fill in.
 
         Raises:
-            TypeError: `match` is neither a function nor an argv; a plain string is none.
+            TypeError: `match` is neither a function nor an argv; a string is not an argv.
             ValueError: The argv is empty.
         """
         return self._scripts.on_exec(match, place_of_caller())
 
     @contextmanager
     def paused(self) -> Iterator[Pause]:
-        """Freeze all background progress until the context is left.
+        """Freeze all background progress until the `with` block ends.
 
-        Answers to RPCs, and the changes they make at once, are not affected. What is
-        frozen: the progress of creates, resumes, stops and deletes, and the start and
-        the end of execs.
+        This freezes the progress of creates, resumes, stops and deletes, and the start and
+        the end of execs. Answers to RPCs, and the changes that an RPC makes immediately, are
+        not affected.
         """
         self._engine.hold()
         try:
@@ -380,29 +385,30 @@ class FakeDaemon:
             self._engine.release()
 
     def advance(self, seconds: float, *, timeout: float = 60.0) -> None:
-        """Let virtual time pass, and all happen that is due by then.
+        """Move the virtual clock; when this returns, everything that was due has happened.
 
         Args:
-            seconds: How much time passes for the daemon.
-            timeout: Seconds of real time that it may take at most.
+            seconds: Seconds that pass for the daemon.
+            timeout: Seconds of real time to wait at most.
 
         Raises:
-            RuntimeError: The daemon was not made with `virtual_time=True`, or is not running.
-            ValueError: The time is negative.
-            TimeoutError: It took too long.
+            RuntimeError: The daemon is not running or was created without `virtual_time=True`.
+            ValueError: `seconds` is negative, infinite or NaN.
+            TimeoutError: It took longer than `timeout`.
         """
         if not 0 <= seconds < math.inf:
             raise ValueError(f"seconds must be finite and not negative: {seconds!r}")
         self._engine.advance(seconds, timeout)
 
     def assert_all_used(self) -> None:
-        """Check that whatever the test has planned came to pass.
+        """Check that all planned faults and scripts were used.
 
-        That is: the calls of `faults.fail_next()` and `faults.answer_next()` and the
-        scripts of `on_exec()`, but those that are `optional`.
+        That is: every `faults.fail_next()`, `faults.answer_next()` and `on_exec()` that is
+        not `optional`.
 
         Raises:
-            AssertionError: Something was never used; it says where it was planned.
+            AssertionError: Some were never used; the message names the lines that planned
+                them.
         """
         self._engine.call(lambda: assert_all_used(self._engine.faults.planned, self._scripts))
 
@@ -415,32 +421,32 @@ class FakeDaemon:
         processes: bool = True,
         timeout: float = 10.0,
     ) -> None:
-        """Check that nothing is left behind; must be called before `stop()`.
+        """Check that nothing is left behind; call it before `stop()`.
 
         Args:
-            streams: Look for open event streams.
-            sandboxes: Look for sandboxes that are not DELETED.
-            execs: Look for running execs.
-            processes: Look for process groups that commands of `passthrough` left running.
-            timeout: Seconds that streams which their clients have cancelled get to end.
+            streams: Check for open event streams.
+            sandboxes: Check for sandboxes that are not DELETED.
+            execs: Check for running execs.
+            processes: Check for process groups that `passthrough` commands left running.
+            timeout: Seconds to wait at most until streams that clients cancelled have ended.
 
         Raises:
-            AssertionError: Something is left; it says what.
-            RuntimeError: The daemon was stopped, which left nothing.
+            AssertionError: Something is left behind; the message lists it.
+            RuntimeError: The daemon was stopped, which removed everything.
         """
         if self._stopped:
-            raise RuntimeError("the fake daemon was stopped: look for leaks before")
-        left = streams_left(self._recorder.streams_left(timeout)) if streams else []
-        left += self._engine.leftovers(sandboxes=sandboxes, execs=execs, processes=processes)
-        if left:
-            raise AssertionError("\n  ".join(["left behind:", *left]))
+            raise RuntimeError("the fake daemon was stopped: call assert_no_leaks() before stop()")
+        leaks = leaked_streams(self._recorder.remaining_streams(timeout)) if streams else []
+        leaks += self._engine.leaks(sandboxes=sandboxes, execs=execs, processes=processes)
+        if leaks:
+            raise AssertionError("\n  ".join(["left behind:", *leaks]))
 
     def emit(self, sandbox_id: str, event: WireMessage) -> None:
-        """Append an event of any kind to a sandbox's log; its state does not change.
+        """Append any event to a sandbox's event stream; its state does not change.
 
         Args:
             sandbox_id: The sandbox.
-            event: The event. Sequence, ids and time are filled in where unset.
+            event: The event. Sequence, ids and time are filled in if they are unset.
 
         Raises:
             LookupError: There is no such sandbox.
@@ -448,40 +454,43 @@ class FakeDaemon:
         self._engine.emit(sandbox_id, pb.SandboxEvent.FromString(wire_bytes(event)))
 
     def kill_container(self, sandbox_id: str, name: str = PRIMARY, *, oom: bool = False) -> None:
-        """Kill a container behind the daemon's back, so that Docker does not restart it.
+        """Kill a container without the daemon's knowledge; Docker does not restart it.
 
         Args:
             sandbox_id: The sandbox.
-            name: The name of a service or companion; without it, the primary container.
-            oom: Whether it ran out of memory.
+            name: The name of a service or companion; by default the primary container.
+            oom: Whether the container ran out of memory.
 
         Raises:
             LookupError: There is no such sandbox.
-            ValueError: It has no such container, or it is not running.
+            ValueError: The sandbox has no such container, or the container is not running.
         """
         self._engine.kill_container(sandbox_id, name, oom=oom)
 
     def remove_container(self, sandbox_id: str, name: str = PRIMARY) -> None:
-        """Remove a container behind the daemon's back, running or not.
+        """Remove a container, running or not, without the daemon's knowledge.
 
         Args:
             sandbox_id: The sandbox.
-            name: The name of a service or companion; without it, the primary container.
+            name: The name of a service or companion; by default the primary container.
 
         Raises:
             LookupError: There is no such sandbox.
-            ValueError: It has no such container.
+            ValueError: The sandbox has no such container.
         """
         self._engine.remove_container(sandbox_id, name)
 
     def purge(self, sandbox_id: str) -> None:
-        """Drop the record of a deleted sandbox, as retention does in the end.
+        """Drop the record of a deleted sandbox, as at the end of its retention.
 
-        Its ids stay taken; its event streams end as those of an unknown sandbox.
+        Its ids cannot be used again, and its event streams end.
+
+        Args:
+            sandbox_id: The sandbox.
 
         Raises:
             LookupError: There is no such sandbox.
-            ValueError: It is not DELETED.
+            ValueError: The sandbox is not DELETED.
         """
         self._engine.purge(sandbox_id)
 

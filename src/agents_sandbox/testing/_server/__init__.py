@@ -1,1 +1,1 @@
-"""The daemon as a server: the 13 RPCs, gRPC around them, its socket, its thread and its calls."""
+"""The daemon as a server: its 13 RPCs, gRPC, socket, thread and recorded calls."""

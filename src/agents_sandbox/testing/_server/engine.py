@@ -1,4 +1,4 @@
-"""Everything behind the facade: the service, its server and the thread they live in."""
+"""Everything behind the facade: the service, its server and their thread."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .._sandboxes.sandbox import Sandbox
 from .._settings import Settings
 from .._time.background import Background
 from .handlers import OPTIONS, Handlers
-from .leaks import execs_left, sandboxes_left
+from .leaks import leaked_execs, leaked_sandboxes
 from .loop_thread import LoopThread
 from .recorder import Recorder
 from .service import Service
@@ -28,13 +28,13 @@ from .socket_file import SocketFile
 T = TypeVar("T")
 
 _GRACE = 0.5
-"""Seconds that calls get to end at a stop; only a stream that nobody reads needs them."""
-_PATIENCE = 10.0
-"""Seconds after which a start or an end is given up."""
+"""Seconds that calls have to end at a stop; only a stream that no client reads needs them."""
+_TIMEOUT = 10.0
+"""Seconds that a restart or a kill may take."""
 
 
 class Engine:
-    """One daemon on one host, over all its lives; methods may be called from any thread."""
+    """One daemon on one host, over all its restarts; thread-safe."""
 
     def __init__(
         self,
@@ -50,15 +50,15 @@ class Engine:
         self._runner = runner
         self._background = background
         self._service = Service(background, runner, settings)
-        self._thread = LoopThread(self._live)
+        self._thread = LoopThread(self._run)
         self._server: grpc.aio.Server | None = None
         self._handlers: Handlers | None = None
-        self._ending: asyncio.Task[None] | None = None
+        self._shutdown: asyncio.Task[None] | None = None
         self._ended = threading.Event()
 
     @property
     def started(self) -> bool:
-        """Whether it was ever started."""
+        """Whether `start()` was ever called."""
         return self._thread.started
 
     def raise_error(self) -> None:
@@ -68,52 +68,54 @@ class Engine:
 
     @property
     def running(self) -> bool:
-        """Whether the daemon is up, if only to wait for its last streams."""
+        """Whether the daemon is running, including a shutdown that waits for streams."""
         return self._server is not None
 
     def start(self) -> None:
-        """Return once the server listens; what keeps it from that is raised here."""
+        """Start or restart; return once the server listens, or raise why it cannot."""
         if self._thread.started:
-            self._thread.run(self._open(), _PATIENCE)
+            self._thread.run(self._open(), _TIMEOUT)
         else:
             self._thread.start()
 
     def stop(self) -> None:
-        """Return once nothing of the daemon and its host runs any more."""
+        """Stop the daemon and its host; return once nothing of them runs."""
         self._thread.stop()
 
     def kill(self, *, stale_socket: bool) -> None:
-        """End the daemon at once; its host goes on."""
-        self._thread.run(self._kill(stale_socket=stale_socket), _PATIENCE)
+        """End the daemon immediately; its host continues."""
+        self._thread.run(self._kill(stale_socket=stale_socket), _TIMEOUT)
 
     def terminate(self) -> None:
-        """Ask the daemon to end, which it does when its last stream is gone."""
+        """Begin a shutdown, which ends with the last stream."""
         self._thread.call(self._terminate)
 
     def wait_until_ended(self, timeout: float) -> None:
         """Block until the daemon has ended.
 
         Raises:
-            RuntimeError: Nobody asked it to.
-            TimeoutError: It did not, in `timeout` seconds.
+            RuntimeError: It is running, and no shutdown has begun.
+            TimeoutError: It did not end in `timeout` seconds.
         """
-        # Read in this order: the end clears `running` before `_ending`.
-        if not self._ending and self.running:
-            raise RuntimeError("nobody asked the fake daemon to end: call terminate() first")
+        # Read in this order: the end of a shutdown clears `running` before `_shutdown`.
+        if not self._shutdown and self.running:
+            raise RuntimeError("the fake daemon is not shutting down: call terminate() first")
         if not self._ended.wait(timeout):
-            streams = self.recorder.open_streams
-            raise TimeoutError(f"after {timeout} s {streams} event streams keep the daemon alive")
+            raise TimeoutError(
+                f"the fake daemon did not end within {timeout} s: "
+                f"{self.recorder.open_streams} event streams are open"
+            )
 
     @asynccontextmanager
-    async def _live(self) -> AsyncIterator[None]:
+    async def _run(self) -> AsyncIterator[None]:
         try:
             await self._open()
             yield
         finally:
-            await self._shut("shutting down", leave_stale=False)
+            await self._close("shutting down", leave_stale=False)
             await self._background.aclose()
             await self._runner.aclose()
-            await _settle()
+            await _finish_late_calls()
             self._ended.set()
 
     async def _open(self) -> None:
@@ -122,7 +124,7 @@ class Engine:
         server.add_generic_rpc_handlers((handlers.generic(),))
         self.socket.listen(server.add_insecure_port)
         try:
-            await self._service.wake_up()
+            await self._service.start()
             await server.start()
         except BaseException:
             self.socket.close()
@@ -130,45 +132,45 @@ class Engine:
         self._server, self._handlers = server, handlers
         self._ended.clear()
 
-    async def _shut(self, why: str, *, leave_stale: bool) -> None:
+    async def _close(self, why: str, *, leave_stale: bool) -> None:
         server, self._server = self._server, None
         handlers, self._handlers = self._handlers, None
-        if self._ending:
-            self._ending.cancel()
-            self._ending = None
-        # Streams would use up the grace, and cancelled handlers print tracebacks.
+        if self._shutdown:
+            self._shutdown.cancel()
+            self._shutdown = None
+        # Open streams would use up the grace, and cancelled handlers print tracebacks.
         self._service.end_streams(StatusError(grpc.StatusCode.UNAVAILABLE, why))
         if server and handlers:
             handlers.close()
-            await handlers.finish(_GRACE)
-            await self._disconnect(server)
+            await handlers.drain(_GRACE)
+            await self._stop_server(server)
         self.socket.close(leave_stale=leave_stale)
 
-    async def _disconnect(self, server: grpc.aio.Server) -> None:
-        # First the connections: gRPC's stop cancels calls that arrive meanwhile, and real
-        # daemons refuse them.
-        self.socket.cut()
+    async def _stop_server(self, server: grpc.aio.Server) -> None:
+        # Break the connections first: a stop of gRPC's server cancels calls that arrive during
+        # it, but real daemons refuse them.
+        self.socket.disconnect()
         await server.stop(_GRACE)
 
     async def _kill(self, *, stale_socket: bool) -> None:
-        self.socket.cut()
-        await self._shut("Socket closed", leave_stale=stale_socket)
-        await self._service.die()
+        self.socket.disconnect()
+        await self._close("Socket closed", leave_stale=stale_socket)
+        await self._service.stop()
         self._ended.set()
 
     def _terminate(self) -> None:
-        if self._server and self._handlers and not self._ending:
+        if self._server and self._handlers and not self._shutdown:
             self.socket.close()
-            self._handlers.refuse()
-            self.socket.dismiss()
-            end = self._end(self._server, self._handlers)
-            self._ending = asyncio.get_running_loop().create_task(end)
+            self._handlers.refuse_calls()
+            self.socket.send_goaway()
+            shutdown = self._shut_down(self._server, self._handlers)
+            self._shutdown = asyncio.get_running_loop().create_task(shutdown)
 
-    async def _end(self, server: grpc.aio.Server, handlers: Handlers) -> None:
-        await handlers.finish()
-        await self._disconnect(server)
-        await self._service.die()
-        self._server = self._handlers = self._ending = None
+    async def _shut_down(self, server: grpc.aio.Server, handlers: Handlers) -> None:
+        await handlers.drain()
+        await self._stop_server(server)
+        await self._service.stop()
+        self._server = self._handlers = self._shutdown = None
         self._ended.set()
 
     def call(self, function: Callable[[], T]) -> T:
@@ -176,40 +178,40 @@ class Engine:
         return self._thread.call(function)
 
     def hold(self) -> None:
-        """Freeze background progress; each hold needs a `release()`."""
+        """Freeze background progress; each call needs a `release()`."""
         self._thread.call(self._background.hold)
 
     def release(self) -> None:
-        """Take back one hold."""
+        """Undo one `hold()`."""
         self._thread.call(self._background.release)
 
     def step(self, count: int, timeout: float) -> None:
-        """Let `count` frozen steps happen, waiting for them for `timeout` seconds."""
+        """Let `count` frozen steps happen; wait up to `timeout` seconds for them."""
         self._thread.run(self._background.advance(count), timeout)
 
     def advance(self, seconds: float, timeout: float) -> None:
-        """Move the virtual clock, for which the host may take `timeout` seconds."""
+        """Move the virtual clock, within `timeout` seconds of real time."""
         self._thread.run(self._background.advance_clock(seconds), timeout)
 
     def end_streams(self, failure: StatusError | None) -> None:
         """End all open event streams: with a failure, or cleanly."""
         self._thread.call(lambda: self._service.end_streams(failure))
 
-    def leftovers(self, *, sandboxes: bool, execs: bool, processes: bool) -> list[str]:
-        """Name what is left: sandboxes, running execs, processes; each if asked for."""
+    def leaks(self, *, sandboxes: bool, execs: bool, processes: bool) -> list[str]:
+        """List the sandboxes, running execs and processes that are left behind."""
 
-        def look() -> list[str]:
+        def list_leaks() -> list[str]:
             return [
-                *(sandboxes_left(self._service.sandboxes) if sandboxes else ()),
-                *(execs_left(self._service.execs) if execs else ()),
+                *(leaked_sandboxes(self._service.sandboxes) if sandboxes else ()),
+                *(leaked_execs(self._service.execs) if execs else ()),
                 *(self._runner.running() if processes else ()),
             ]
 
-        return self._thread.call(look)
+        return self._thread.call(list_leaks)
 
     def emit(self, sandbox_id: str, event: pb.SandboxEvent) -> None:
         """Append an event to a sandbox's log."""
-        self._with(sandbox_id, lambda sandbox: sandbox.log.append(event))
+        self._with_sandbox(sandbox_id, lambda sandbox: sandbox.log.append(event))
 
     def kill_container(self, sandbox_id: str, name: str, *, oom: bool) -> None:
         """Kill a container that is running."""
@@ -220,7 +222,7 @@ class Engine:
                 raise ValueError(f"container {container.name} is not running")
             self._service.watch.kill(sandbox, name, oom=oom)
 
-        self._with(sandbox_id, kill)
+        self._with_sandbox(sandbox_id, kill)
 
     def remove_container(self, sandbox_id: str, name: str) -> None:
         """Remove a container."""
@@ -229,19 +231,19 @@ class Engine:
             sandbox.container(name)
             self._service.watch.remove(sandbox, name)
 
-        self._with(sandbox_id, remove)
+        self._with_sandbox(sandbox_id, remove)
 
     def purge(self, sandbox_id: str) -> None:
         """Drop the record of a DELETED sandbox."""
 
         def purge(sandbox: Sandbox) -> None:
             if sandbox.state != pb.SANDBOX_STATE_DELETED:
-                raise ValueError(f"sandbox {sandbox_id} is not DELETED")
+                raise ValueError(f"sandbox {sandbox_id} is not DELETED: delete it first")
             self._service.retention.purge([sandbox])
 
-        self._with(sandbox_id, purge)
+        self._with_sandbox(sandbox_id, purge)
 
-    def _with(self, sandbox_id: str, act: Callable[[Sandbox], T]) -> T:
+    def _with_sandbox(self, sandbox_id: str, act: Callable[[Sandbox], T]) -> T:
         def find_and_act() -> T:
             try:
                 sandbox = self._service.sandboxes.get(sandbox_id)
@@ -252,7 +254,7 @@ class Engine:
         return self._thread.call(find_and_act)
 
 
-async def _settle() -> None:
-    # A call may have arrived at the last moment. gRPC prints tracebacks if its loop closes first.
+async def _finish_late_calls() -> None:
+    # A call may have arrived at the last moment. gRPC prints tracebacks if the loop closes first.
     others = asyncio.all_tasks() - {asyncio.current_task()}
     await asyncio.wait({asyncio.gather(*others, return_exceptions=True)}, timeout=_GRACE)

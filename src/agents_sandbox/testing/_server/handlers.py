@@ -1,4 +1,4 @@
-"""The gRPC side: generic handlers made from the method table, around the service."""
+"""The gRPC handlers of the service, made from the method table."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ OPTIONS = (
     # The daemon's own limit.
     ("grpc.max_receive_message_length", 4 * 1024 * 1024),
     ("grpc.max_send_message_length", -1),
-    # Else the C core sheds calls once about a thousand wait.
+    # By default the C core sheds calls once about a thousand are waiting.
     ("grpc.server.max_pending_requests", _MANY),
     ("grpc.server.max_pending_requests_hard_limit", _MANY),
-    # Else, on a busy host, it cancels those that have waited for 30 seconds.
+    # By default, on a busy host, it cancels calls that have waited for 30 seconds.
     ("grpc.server_max_unrequested_time_in_server", _MANY),
 )
 
@@ -38,7 +38,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class Handlers:
-    """Puts recording and faults around each RPC."""
+    """Serves the RPCs, records each call and applies the faults."""
 
     def __init__(self, service: Service, recorder: Recorder, faults: FaultStack) -> None:
         self._service = service
@@ -46,38 +46,38 @@ class Handlers:
         self._faults = faults
         self._refusing = False
         self._closed = False
-        self._served: set[asyncio.Future[None]] = set()
+        self._in_progress: set[asyncio.Future[None]] = set()
 
     def generic(self) -> grpc.GenericRpcHandler:
-        """One handler for all RPCs of the service; others are UNIMPLEMENTED."""
+        """Return one handler for all RPCs of the service; others are UNIMPLEMENTED."""
         handlers = {method.name: self._handler(method) for method in self._service.methods}
         return grpc.method_handlers_generic_handler(SERVICE, handlers)
 
-    def refuse(self) -> None:
-        """Refuse further calls; those that are served go on."""
+    def refuse_calls(self) -> None:
+        """Refuse new calls; calls in progress continue."""
         self._refusing = True
 
     def close(self) -> None:
-        """Refuse further calls, and those that a fault has kept from being carried out.
+        """Refuse new calls, and calls that a fault delays before they take effect.
 
-        What faults hold back is let go: it would be cancelled, and gRPC prints tracebacks.
+        Faults release the calls that they delay: gRPC would cancel them and print tracebacks.
         """
-        self.refuse()
+        self.refuse_calls()
         self._closed = True
         self._faults.release()
 
-    async def finish(self, timeout: float | None = None) -> None:
-        """Wait, for `timeout` seconds at most, until the calls so far have their answers."""
-        if self._served:
-            await asyncio.wait(self._served, timeout=timeout)
+    async def drain(self, timeout: float | None = None) -> None:
+        """Wait up to `timeout` seconds until all calls in progress are answered."""
+        if self._in_progress:
+            await asyncio.wait(self._in_progress, timeout=timeout)
 
-    # Any: the stubs of gRPC accept no function as a callback.
-    def _follow(self, context: Any) -> None:
-        served = asyncio.get_running_loop().create_future()
-        self._served.add(served)
-        served.add_done_callback(self._served.discard)
-        # Called when the answer is sent, not only made.
-        context.add_done_callback(lambda _: served.set_result(None))
+    # Any: gRPC's type stubs accept no function as a callback.
+    def _track(self, context: Any) -> None:
+        answered = asyncio.get_running_loop().create_future()
+        self._in_progress.add(answered)
+        answered.add_done_callback(self._in_progress.discard)
+        # gRPC calls this once the answer is sent, which is after the handler returns.
+        context.add_done_callback(lambda _: answered.set_result(None))
 
     def _handler(self, method: Method[Any, Any]) -> grpc.RpcMethodHandler[Any, Any]:
         rpc = getattr(self._service, _snake_case(method.name))
@@ -88,7 +88,7 @@ class Handlers:
         )
 
         async def serve(request: Message, context: Context) -> Answer:
-            self._follow(context)
+            self._track(context)
             self._recorder.add_call(_recorded(method, request, context))
             call = Call(method.name, request)
 

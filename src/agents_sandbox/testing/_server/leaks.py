@@ -1,4 +1,4 @@
-"""What a test has left behind."""
+"""Lists what a test has left behind."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from ..._wire import v02_pb2 as pb
 from .._sandboxes.execs import Execs
 from .._sandboxes.sandbox import Sandbox
 
+_STATE = "SANDBOX_STATE_"
 
-def streams_left(streams: Mapping[str, int]) -> list[str]:
-    """Name the event streams that are open, counted by sandbox."""
+
+def leaked_streams(streams: Mapping[str, int]) -> list[str]:
+    """List the sandboxes that have open event streams."""
     return [f"event streams of sandbox {name}: {count}" for name, count in sorted(streams.items())]
 
 
-def sandboxes_left(sandboxes: Iterable[Sandbox]) -> list[str]:
-    """Name the sandboxes that are not deleted."""
+def leaked_sandboxes(sandboxes: Iterable[Sandbox]) -> list[str]:
+    """List the sandboxes that are not deleted."""
     return [
         f"sandbox {sandbox.id}: {pb.SandboxState.Name(sandbox.state).removeprefix(_STATE)}"
         for sandbox in sandboxes
@@ -23,9 +25,6 @@ def sandboxes_left(sandboxes: Iterable[Sandbox]) -> list[str]:
     ]
 
 
-_STATE = "SANDBOX_STATE_"
-
-
-def execs_left(execs: Execs) -> list[str]:
-    """Name the execs that are running."""
+def leaked_execs(execs: Execs) -> list[str]:
+    """List the execs that are running."""
     return [f"{item.command}: RUNNING" for item in execs.active(None)]

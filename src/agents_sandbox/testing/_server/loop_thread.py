@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own, and the way in for other threads."""
+"""An event loop in its own thread, and the calls that other threads make to it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-_PATIENCE = 10.0
-"""Seconds before a function called on the loop is given up; it takes no time at all."""
+_TIMEOUT = 10.0
+"""Seconds to wait for a function on the loop; such functions do not block."""
 
 
 class LoopThread:
-    """Keeps an async context open in a thread, from `start()` to `stop()`, once."""
+    """Keeps an async context open in a thread from `start()` to `stop()`; used once."""
 
     def __init__(self, serve: Callable[[], AbstractAsyncContextManager[None]]) -> None:
         self._serve = serve
@@ -27,11 +27,11 @@ class LoopThread:
 
     @property
     def started(self) -> bool:
-        """Whether the context was entered, or that was tried."""
+        """Whether `start()` was called."""
         return self._thread.ident is not None
 
     def start(self) -> None:
-        """Return once the context is entered; what it raises is raised here."""
+        """Return once the context is entered; raise what it raises."""
         self._thread.start()
         self._ready.result()
 
@@ -62,7 +62,7 @@ class LoopThread:
     def call(self, function: Callable[[], T]) -> T:
         """Run a function on the loop and return its result.
 
-        While there is no loop nobody can be disturbed: the function runs right here.
+        Without a loop nothing else runs: the calling thread runs the function itself.
         """
         loop = self._loop
         if loop is None or threading.current_thread() is self._thread:
@@ -72,26 +72,27 @@ class LoopThread:
         def run() -> None:
             try:
                 result.set_result(function())
-            except Exception as error:  # noqa: BLE001 - it belongs to the caller
+            except Exception as error:  # noqa: BLE001 - raised in the caller's thread
                 result.set_exception(error)
 
         loop.call_soon_threadsafe(run)
-        return result.result(_PATIENCE)
+        return result.result(_TIMEOUT)
 
     def run(self, work: Coroutine[Any, Any, T], timeout: float) -> T:
         """Run a coroutine on the loop and return its result.
 
         Raises:
-            TimeoutError: It took longer than `timeout` seconds, and was cancelled.
-            RuntimeError: There is no loop, or this is its own thread.
+            TimeoutError: It took longer than `timeout` seconds and was cancelled.
+            RuntimeError: There is no loop, it ended, or this is its own thread.
         """
         loop = self._loop
         if loop is None or threading.current_thread() is self._thread:
             work.close()
             raise RuntimeError(
-                "the fake daemon is not running"
+                "the fake daemon is not running: call start() first"
                 if loop is None
-                else "a coroutine on the fake daemon's event loop must not wait for the daemon"
+                else "a coroutine on the fake daemon's event loop must not wait for the daemon: "
+                "use a plain function, which runs in its own thread"
             )
         future = asyncio.run_coroutine_threadsafe(asyncio.wait_for(work, timeout), loop)
         try:
@@ -99,4 +100,4 @@ class LoopThread:
         except asyncio.TimeoutError as error:
             raise TimeoutError(f"nothing more happened within {timeout} s") from error
         except concurrent.futures.CancelledError as error:
-            raise RuntimeError("the fake daemon was stopped meanwhile") from error
+            raise RuntimeError("the fake daemon was stopped during the call") from error

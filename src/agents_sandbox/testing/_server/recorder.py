@@ -1,6 +1,6 @@
-"""What the daemon was asked: the calls it got and the streams that are open.
+"""Records the calls that arrived and counts open streams.
 
-This is where the server's thread and the test's threads meet.
+The server's thread writes here, and the test's threads read.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ class RecordedCall:
     """One RPC as it arrived."""
 
     method: str
-    """The plain method name, such as `CreateSandbox`."""
+    """The RPC's name, such as `CreateSandbox`."""
     request: Any
-    """The request's message; its fields are those of the protocol, such as `sandbox_id`."""
+    """The request message, with the fields of the protocol, such as `sandbox_id`."""
     metadata: tuple[tuple[str, str | bytes], ...]
-    """What the client sent along, lower-case keys first to last."""
+    """The metadata that the client sent, in order; keys are lower-case."""
     time_remaining: float | None
-    """Seconds that were left until the client's deadline; None without a deadline."""
+    """Seconds until the client's deadline when the call arrived; None: no deadline."""
 
 
 class Recorder:
-    """Remembers and counts; lets other threads wait for what is to come.
+    """Records calls, counts streams, and lets other threads wait for both.
 
     Args:
-        max_calls: How many calls to remember, the newest; None is all. All are counted.
+        max_calls: How many calls to keep, the newest ones; None: all. All calls are counted.
 
     Raises:
-        TypeError: The number is no integer.
-        ValueError: It is negative.
+        TypeError: `max_calls` is not an integer.
+        ValueError: `max_calls` is negative.
     """
 
     def __init__(self, max_calls: int | None = None) -> None:
@@ -50,32 +50,32 @@ class Recorder:
 
     @property
     def calls(self) -> tuple[RecordedCall, ...]:
-        """The calls that are remembered, in order of arrival."""
+        """The calls that are kept, in order of arrival."""
         with self._changed:
             return tuple(self._calls)
 
     @property
     def open_streams(self) -> int:
-        """Event streams that are open now."""
+        """The number of event streams that are open now."""
         with self._changed:
             return self._open_streams
 
     def add_call(self, call: RecordedCall) -> None:
-        """Remember a call."""
+        """Record a call."""
         with self._changed:
             self._calls.append(call)
             self._counts[call.method] += 1
             self._changed.notify_all()
 
     def stream_opened(self, sandbox_id: str) -> None:
-        """Count an event stream of a sandbox."""
+        """Count a new event stream of a sandbox."""
         with self._changed:
             self._streams[sandbox_id] += 1
             self._open_streams += 1
             self._changed.notify_all()
 
     def stream_closed(self, sandbox_id: str) -> None:
-        """Count one event stream less."""
+        """Stop counting an event stream of a sandbox."""
         with self._changed:
             self._streams[sandbox_id] -= 1
             if not self._streams[sandbox_id]:
@@ -84,27 +84,32 @@ class Recorder:
             self._changed.notify_all()
 
     def count(self, method: str) -> int:
-        """How many calls of a method arrived, remembered or not."""
+        """The number of calls of a method that arrived, kept or not."""
         with self._changed:
             return self._counts[method]
 
-    def streams_left(self, timeout: float) -> dict[str, int]:
-        """Give streams `timeout` seconds to end, then tell how many each sandbox still has.
+    def remaining_streams(self, timeout: float) -> dict[str, int]:
+        """Wait up to `timeout` seconds for all streams to end; count the rest by sandbox.
 
-        One that its client has cancelled ends here a moment later.
+        A stream that its client has cancelled ends here a moment later.
         """
         with self._changed:
             self._changed.wait_for(lambda: not self._open_streams, timeout)
             return dict(self._streams)
 
     def wait_until(
-        self, condition: Callable[[], bool], timeout: float, complaint: Callable[[], str]
+        self, condition: Callable[[], bool], timeout: float, describe: Callable[[], str]
     ) -> None:
         """Block until the condition holds.
 
+        Args:
+            condition: Called after each change.
+            timeout: Seconds to wait at most.
+            describe: Describes the present state, for the error.
+
         Raises:
-            TimeoutError: It did not hold in `timeout` seconds.
+            TimeoutError: It did not hold in time.
         """
         with self._changed:
             if not self._changed.wait_for(condition, timeout):
-                raise TimeoutError(f"after {timeout} s {complaint()}")
+                raise TimeoutError(f"timed out after {timeout} s: {describe()}")

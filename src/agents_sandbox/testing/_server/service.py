@@ -1,4 +1,4 @@
-"""The thirteen RPCs: from request message to answer message."""
+"""The 13 RPCs: from request message to answer message."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _ACCEPTED = pb.AcceptedResponse(accepted=True)
 
 
 class Service:
-    """The daemon without its server; lives on one event loop.
+    """The daemon without its server; runs on one event loop.
 
-    Each RPC is a plain function: it answers at once, and what takes time goes on in the
-    background. Functions that refuse raise `StatusError`.
+    Each RPC is a plain function: it answers immediately, and slow work continues in the
+    background. An RPC that is refused raises `StatusError`.
     """
 
     def __init__(self, background: Background, runner: Runner, settings: Settings) -> None:
@@ -45,15 +45,15 @@ class Service:
         self._host_paths = settings.host.paths
         self._answers = {method.name: method.response_type for method in self.methods}
 
-    async def wake_up(self) -> None:
-        """Begin to live, with what an earlier life left behind."""
+    async def start(self) -> None:
+        """Start or restart with the stored sandboxes."""
         self.watch.start()
         for sandbox in self.sandboxes:
             await self._recovery.recover(sandbox)
         self._background.spawn(self.retention.run())
 
-    async def die(self) -> None:
-        """Drop all work; what is on the disk of a real daemon stays."""
+    async def stop(self) -> None:
+        """Cancel all background work; what a real daemon stores on disk remains."""
         await self._background.cancel_daemon_work()
         self.watch.stop()
 
@@ -63,23 +63,23 @@ class Service:
             sandbox.log.end_streams(failure)
 
     def ping(self, _: pb.PingRequest) -> pb.PingResponse:
-        """Name the daemon and its version."""
+        """Return the daemon's name and version."""
         return pb.PingResponse(version=self._profile.version, daemon="agboxd")
 
     def create_sandbox(self, request: Any) -> Any:
-        """Accept a sandbox; a bad spec is reported before a bad id."""
+        """Accept a create; a bad spec is reported before a bad id."""
         spec = check_create(request, self._profile, self._host_paths)
         sandbox = self.sandboxes.add(request.sandbox_id, spec)
         self.lifecycle.create(sandbox)
         return self._answers["CreateSandbox"](sandbox=sandbox.handle())
 
     def get_sandbox(self, request: pb.GetSandboxRequest) -> Any:
-        """Show a sandbox, also a deleted one."""
+        """Return a sandbox, also if it is deleted."""
         sandbox = self.sandboxes.get(request.sandbox_id)
         return self._answers["GetSandbox"](sandbox=sandbox.handle())
 
     def list_sandboxes(self, request: pb.ListSandboxesRequest) -> Any:
-        """Show all sandboxes with the given labels."""
+        """Return all sandboxes with the given labels."""
         selector = dict(request.label_selector)
         return self._answers["ListSandboxes"](
             sandboxes=[
@@ -106,7 +106,7 @@ class Service:
         return _ACCEPTED
 
     def delete_sandboxes(self, request: pb.DeleteSandboxesRequest) -> pb.DeleteSandboxesResponse:
-        """Start to delete all sandboxes with the given labels."""
+        """Accept a delete of all sandboxes with the given labels."""
         selector = dict(request.label_selector)
         if not selector:
             raise invalid_argument("label_selector must not be empty")
@@ -140,11 +140,11 @@ class Service:
         return _ACCEPTED
 
     def get_exec(self, request: pb.GetExecRequest) -> pb.GetExecResponse:
-        """Show an exec."""
+        """Return an exec."""
         return pb.GetExecResponse(exec=self.execs.get(request.exec_id).status())
 
     def list_active_execs(self, request: pb.ListActiveExecsRequest) -> pb.ListActiveExecsResponse:
-        """Show the running execs; a sandbox id that is set but unknown has none."""
+        """Return the running execs; an unknown sandbox id has none."""
         sandbox_id = request.sandbox_id if request.HasField("sandbox_id") else None
         active = self.execs.active(sandbox_id)
         return pb.ListActiveExecsResponse(execs=[item.status() for item in active])
