@@ -8,16 +8,11 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-# A message has to fit a line of a log, whatever was passed.
-_SHOWN_CHARACTERS = 60
 
-
-def shown(value: object) -> str:
-    """Quote a value for a message; long ones are shortened."""
+def shown(value: object, limit: int = 60) -> str:
+    """Quote a value for a message; one of over `limit` characters is shortened."""
     text = repr(value)
-    if len(text) <= _SHOWN_CHARACTERS:
-        return text
-    return f"{text[:_SHOWN_CHARACTERS]}... ({len(text)} characters)"
+    return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"
 
 
 def check_type(name: str, value: object, kind: type, wanted: str) -> None:

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .._checks import shown
 from .._protocol.spec import Spec
+
+ARGV_LIMIT = 300
+"""How much of an argv a message shows, in characters."""
 
 KILLED = 128 + 9
 """The exit code of a command that a stop or a delete killed."""
-
-# A message has to stay readable, whatever the test passed.
-_SHOWN_CHARACTERS = 300
 
 
 class CommandError(Exception):
@@ -58,15 +59,7 @@ class Command:
 def describe_command(sandbox_id: str, exec_id: str, argv: tuple[str, ...]) -> str:
     """Describe a command in one line, for reports of leaks."""
     kind = f"exec {exec_id}" if exec_id else "hook"
-    return f"{kind} in sandbox {sandbox_id}: {shown(argv)}"
-
-
-def shown(value: object) -> str:
-    """Quote a value for a message; long ones are shortened."""
-    quoted = repr(value)
-    if len(quoted) <= _SHOWN_CHARACTERS:
-        return quoted
-    return f"{quoted[:_SHOWN_CHARACTERS]}... ({len(quoted)} characters)"
+    return f"{kind} in sandbox {sandbox_id}: {shown(argv, ARGV_LIMIT)}"
 
 
 class Process(ABC):

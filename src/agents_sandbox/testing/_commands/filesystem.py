@@ -9,9 +9,10 @@ from functools import cached_property
 from pathlib import Path
 
 from ..._wire import v02_pb2 as pb
+from .._checks import shown
 from .._host.folders import make_folders
 from .._protocol.spec import HOME, WORKSPACE, Spec
-from .command import CannotPrepareError, shown
+from .command import CannotPrepareError
 from .copying import bind_read_only, clear, copy_into, is_within, write_protect
 
 

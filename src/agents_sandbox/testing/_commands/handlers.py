@@ -7,10 +7,10 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Literal, TypeAlias
 
-from .._checks import check_type
+from .._checks import check_type, shown
 from .._protocol.spec import WORKSPACE
 from .._time.clock import Sleep
-from .command import Command, CommandError, shown
+from .command import ARGV_LIMIT, Command, CommandError
 from .logs import append_to_log, open_log
 from .threads import in_thread
 
@@ -113,7 +113,9 @@ async def run_handler(handler: ExecHandler, context: ExecContext) -> int:
         raise
     except BaseException as error:  # pytest.fail() raises no Exception
         what = f"{type(error).__name__}: {error}"
-        raise HandlerError(f"the handler of {shown(context.argv)} raised {what}") from error
+        raise HandlerError(
+            f"the handler of {shown(context.argv, ARGV_LIMIT)} raised {what}"
+        ) from error
 
 
 async def _result(handler: ExecHandler, context: ExecContext) -> object:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from .._checks import check_count, check_seconds, check_type
-from .command import shown
+from .._checks import check_count, check_seconds, check_type, shown
+from .command import ARGV_LIMIT
 from .handlers import ExecHandler, as_bytes, checked_exit_code
 
 ExecMatch = Sequence[str] | Callable[[Sequence[str]], bool]
@@ -86,7 +86,7 @@ class Rule:
 
     def __str__(self) -> str:
         wanted = "never used" if self.times is None else f"used {self.used} of {self.times} times"
-        return f"on_exec({shown(self.match)}) at {self.place}: {wanted}"
+        return f"on_exec({shown(self.match, ARGV_LIMIT)}) at {self.place}: {wanted}"
 
 
 class ExecScript:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import grpc
 
-from .._checks import check_count
+from .._checks import check_count, shown
 from .._protocol.refusals import StatusError, status_details
 from .rules import STREAMS, Answer, Call, Fault, MakeFailure, Proceed, check_method
 
@@ -48,8 +47,9 @@ def failure_maker(
         ValueError: The code is not a gRPC status, or is OK.
     """
     if code == "OK" or code not in grpc.StatusCode.__members__:
-        shown = reprlib.repr(code)
-        raise ValueError(f"{shown} is not the name of a gRPC error status, such as UNAVAILABLE")
+        raise ValueError(
+            f"{shown(code)} is not the name of a gRPC error status, such as UNAVAILABLE"
+        )
     status = grpc.StatusCode[code]
     if details is None and reason is not None:
         details = status_details(

@@ -7,7 +7,6 @@ when and how often to run that function. Active faults wrap one another, the new
 from __future__ import annotations
 
 import asyncio
-import reprlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -16,7 +15,7 @@ from google.protobuf.message import Message
 
 from ..._wire import v02_pb2 as pb
 from ..._wire.methods import METHODS_V02
-from .._checks import check_count, check_seconds
+from .._checks import check_count, check_seconds, shown
 from .._protocol.refusals import StatusError
 from .._time.clock import Sleep
 from .garbage import GARBAGE
@@ -43,7 +42,7 @@ def check_method(method: str) -> None:
         ValueError: There is no such RPC.
     """
     if method not in STREAMS:
-        raise ValueError(f"{reprlib.repr(method)} is not one of the RPCs: {', '.join(STREAMS)}")
+        raise ValueError(f"{shown(method)} is not one of the RPCs: {', '.join(STREAMS)}")
 
 
 @dataclass(eq=False)
@@ -257,7 +256,7 @@ class MalformedDetails(Fault):
     def __init__(self, kind: str, method: str | None, times: int | None) -> None:
         super().__init__(method, times)
         if kind not in GARBAGE:
-            raise ValueError(f"kind must be one of {', '.join(GARBAGE)}, not {reprlib.repr(kind)}")
+            raise ValueError(f"kind must be one of {', '.join(GARBAGE)}, not {shown(kind)}")
         self._make_details = GARBAGE[kind]
 
     async def on_call(self, call: Call, proceed: Proceed) -> Answer:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import reprlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ..._wire import v02_pb2 as pb
+from .._checks import shown
 from .._host.containers import Container, ContainerState
 from .._protocol.profile import Profile
 from .._protocol.spec import Spec
@@ -100,7 +100,7 @@ class Sandbox:
         """
         container = self.containers.get(name)
         if container is None or container.state is ContainerState.GONE:
-            what = f"container {reprlib.repr(name)}" if name else "primary container"
+            what = f"container {shown(name)}" if name else "primary container"
             raise ValueError(f"sandbox {self.id} has no {what}")
         return container
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from contextlib import aclosing
 from typing import Any
 
@@ -80,7 +79,7 @@ class Handlers:
         context.add_done_callback(lambda _: answered.set_result(None))
 
     def _handler(self, method: Method[Any, Any]) -> grpc.RpcMethodHandler[Any, Any]:
-        rpc = getattr(self._service, _snake_case(method.name))
+        rpc = getattr(self._service, method.call)
         make = (
             grpc.unary_stream_rpc_method_handler
             if method.streams
@@ -127,10 +126,6 @@ class Handlers:
         finally:
             stream.close()
             self._recorder.stream_closed(call.request.sandbox_id)
-
-
-def _snake_case(name: str) -> str:
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
 def _recorded(method: Method[Any, Any], request: Message, context: Context) -> RecordedCall:
