@@ -45,7 +45,7 @@ def test_a_blocking_client_works_in_both_processes(daemon: FakeDaemon, how: str)
     client.close()
     """
     assert run(program, daemon.socket_path, how) == [
-        "('FINISHED', 1, 'ClientClosedError: the client is closed: make a new one')",
+        "('FINISHED', 1, 'ClientClosedError: the client is closed: create a new one')",
         "FINISHED",
     ]
 

@@ -39,7 +39,7 @@ RENAMED = {
 }
 NOT_AWAITED = {
     *("__init__", "__del__", "__aiter__", "subscribe_sandbox_events"),
-    *("stream", "usable", "cancel", "closing_is_not_cancelling", "held"),
+    *("stream", "usable", "cancel", "report_closing", "held"),
     *("alive", "stop", "put"),
 }
 

@@ -1,7 +1,7 @@
-"""The async half of the primitive pair; `_blocking` is the other.
+"""The async half of the primitive pair; `_blocking` is the other half.
 
-All that differs between the flavours is here, under the same names with the
-same contracts. `_async` is written against these names alone.
+The two halves contain everything that differs between the flavours, under the same names and
+with the same contracts. `_async` uses only these names.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from weakref import WeakSet
 
 import grpc.aio
 
-from ._forks import leave_alone
+from ._forks import keep_unfinalized
 from ._rpc import CHANNEL_OPTIONS
 from .errors import ClientClosedError, ClientLoopError
 
 _ItemT = TypeVar("_ItemT")
 
 Call: TypeAlias = Callable[[], Coroutine[Any, Any, _ItemT]]
-"""A call that is still to be made, of a method or function of the flavour."""
+"""A call that has not been made yet, of a method or function of this flavour."""
 
 
 class Channel:
     """One gRPC channel, opened by the first call and bound to its event loop.
 
-    gRPC's own channel fails at its first use when it was made outside of a
-    running loop, and silently hangs when it is used from another one.
+    gRPC's own channel fails at its first use if it was made outside a running loop, and hangs
+    without an error if it is used from another loop.
 
     Args:
-        target: Gives the address; asked when the channel is opened.
+        target: Returns the address; called when the channel is opened.
     """
 
     def __init__(self, target: Callable[[], str]) -> None:
@@ -47,11 +47,11 @@ class Channel:
         self._calls: WeakSet[grpc.aio.Call] = WeakSet()
 
     async def unary(self, path: str, request: bytes, timeout: float | None) -> bytes:
-        """Send one request and return the answer; raises `grpc.RpcError`."""
+        """Send one request and return the answer; raise `grpc.RpcError` if the call fails."""
         method: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self._open().unary_unary(path)
         call = method(request, timeout=timeout)
         self._calls.add(call)
-        with self.closing_is_not_cancelling():
+        with self.report_closing():
             return await call
 
     def stream(self, path: str, request: bytes, timeout: float | None) -> Stream:
@@ -62,7 +62,7 @@ class Channel:
         return Stream(self, call)
 
     async def pause(self, seconds: float) -> None:
-        """Let the given time pass, or less if the channel is closed meanwhile."""
+        """Wait for the given time, or until the channel is closed."""
         await self._closing.wait(seconds)
 
     async def aclose(self) -> None:
@@ -71,8 +71,8 @@ class Channel:
         self._closed, self._channel = True, None
         self._closing.open()
         if channel is not None:
-            # gRPC looks for calls to end in the frames of all tasks, and finds
-            # only those that a task awaits directly.
+            # gRPC looks for open calls in the frames of all tasks, and finds only those that a
+            # task awaits directly.
             for call in tuple(self._calls):
                 call.cancel()
             await channel.close()
@@ -80,15 +80,16 @@ class Channel:
             self._abandon_calls()
 
     def _abandon_calls(self) -> None:
-        """Let go of what a closed loop has left under way."""
-        if self._home is not None and self._home.loop.is_closed() and self._home.is_of_process():
+        """Drop all calls; first cancel those that a closed loop left unfinished."""
+        home = self._home
+        if home is not None and home.loop.is_closed() and home.is_in_this_process():
             for call in tuple(self._calls):
                 _cancel_on_closed_loop(call)
         self._calls.clear()
 
     def _open(self) -> grpc.aio.Channel:
         if self._closed:
-            raise ClientClosedError("the client is closed: make a new one")
+            raise ClientClosedError("the client is closed: create a new one")
         if self._channel is None or not _usable_here(self._home):
             _refuse_after_fork()
             self._abandon_calls()
@@ -98,10 +99,10 @@ class Channel:
         return self._channel
 
     @contextmanager
-    def closing_is_not_cancelling(self) -> Iterator[None]:
-        """Tell a call that ended with the channel from a task that is cancelled.
+    def report_closing(self) -> Iterator[None]:
+        """Raise `ClientClosedError` if a call ended because the channel was closed.
 
-        gRPC says CancelledError for both; only the second is the task's.
+        gRPC raises CancelledError for that and for a cancelled task. Only the latter is passed on.
         """
         before = _cancellations()
         try:
@@ -112,28 +113,28 @@ class Channel:
             raise
 
     def __del__(self) -> None:
-        if self._channel is not None and self._home is not None and self._home.is_of_process():
+        if self._channel is not None and self._home is not None and self._home.is_in_this_process():
             warnings.warn(
-                "an AgentsSandboxClient was not closed: use it in an async with, or call aclose()",
+                "an AgentsSandboxClient was not closed: use async with, or call aclose()",
                 ResourceWarning,
                 source=self,
                 stacklevel=2,
             )
 
-    def _left_in_child(self) -> None:
-        """Forget, in a forked child, what belongs to the parent."""
+    def _drop_in_child(self) -> None:
+        """In a forked child, drop what belongs to the parent."""
         channel, self._channel = self._channel, None
-        leave_alone((channel, tuple(self._calls)))
+        keep_unfinalized((channel, tuple(self._calls)))
 
 
-# gRPC ends the call itself, before it finds that it cannot tell its own tasks.
+# gRPC cancels the call first. Then it raises, because it cannot reach its own tasks.
 def _cancel_on_closed_loop(call: grpc.aio.Call) -> None:
     with suppress(RuntimeError):
         call.cancel()
 
 
 class Stream:
-    """The answers to one streaming call. Whoever opens one cancels it."""
+    """The answers to one streaming call. The code that opens a stream must cancel it."""
 
     def __init__(self, channel: Channel, call: grpc.aio.UnaryStreamCall[bytes, bytes]) -> None:
         self._channel = channel
@@ -142,14 +143,14 @@ class Stream:
         self._home = _Home()
 
     def usable(self) -> bool:
-        """Whether the stream can be read from here; if not, it is gone for good."""
+        """Whether the stream can be read from here; if not, it can never be read again."""
         return _usable_here(self._home)
 
     async def read(self) -> bytes | None:
-        """Return the next answer; None after the peer's end or our own cancel."""
+        """Return the next answer; None if the peer ended the stream or we cancelled it."""
         before = _cancellations()
         try:
-            with self._channel.closing_is_not_cancelling():
+            with self._channel.report_closing():
                 answer = await self._call.read()
         except asyncio.CancelledError:
             if self._cancelled and _cancellations() == before:
@@ -158,10 +159,10 @@ class Stream:
         return answer if isinstance(answer, bytes) else None
 
     def cancel(self) -> None:
-        """End the call. Safe to repeat, at any time and from anywhere."""
+        """Cancel the call. Safe to repeat, at any time and from anywhere."""
         self._cancelled = True
-        if not self._home.is_of_process():
-            return  # its end is the parent's to decide
+        if not self._home.is_in_this_process():
+            return  # only the parent may cancel it
         loop = self._home.loop
         if _running_loop() is loop:
             self._call.cancel()
@@ -170,36 +171,35 @@ class Stream:
         else:
             loop.call_soon_threadsafe(self._call.cancel)
 
-    # gRPC's call is held by its own tasks and would live on until a garbage
-    # collection.
+    # gRPC's own tasks refer to the call, so it would continue until the next garbage collection.
     def __del__(self) -> None:
         self.cancel()
 
 
 class Reader:
-    """A function that goes on beside its caller, and ends by itself.
+    """Runs a function in the background until it returns.
 
     Args:
-        function: What goes on; it must not raise.
-        ended: Called when it has ended, or was stopped before it began.
+        function: The function; it must not raise.
+        on_end: Called when the function has ended, or was stopped before it started.
     """
 
-    def __init__(self, function: Call[None], ended: Callable[[], None]) -> None:
+    def __init__(self, function: Call[None], on_end: Callable[[], None]) -> None:
         self._home = _Home()
         self._task = asyncio.ensure_future(function())
-        self._task.add_done_callback(lambda _: ended())
+        self._task.add_done_callback(lambda _: on_end())
 
     def alive(self) -> bool:
-        """Whether it still goes on, and here."""
+        """Whether the function is still running, and in this process and loop."""
         return not self._task.done() and _usable_here(self._home)
 
     def stop(self) -> None:
-        """Do not let it wait any longer for what it waits for."""
+        """Interrupt the function where it waits."""
         self._task.cancel()
 
 
 class Mailbox(Generic[_ItemT]):
-    """Items for one taker, first in, first out."""
+    """A queue of items for one consumer."""
 
     def __init__(self) -> None:
         self._items: deque[_ItemT] = deque()
@@ -212,7 +212,7 @@ class Mailbox(Generic[_ItemT]):
             _wake(self._arrival)
 
     async def take(self, timeout: float | None) -> _ItemT | None:
-        """Take the next item; None if none came within `timeout` seconds."""
+        """Take the next item; None if none arrives within `timeout` seconds."""
         if not self._items:
             self._arrival = asyncio.get_running_loop().create_future()
             await asyncio.wait((self._arrival,), timeout=timeout)
@@ -220,7 +220,7 @@ class Mailbox(Generic[_ItemT]):
 
 
 class TimedLock:
-    """Lets one in at a time, and nobody wait for too long."""
+    """A lock that can be acquired with a timeout."""
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
@@ -228,7 +228,7 @@ class TimedLock:
 
     @asynccontextmanager
     async def held(self, timeout: float | None) -> AsyncIterator[bool]:
-        """Hold the lock, or do not (False) if that would take longer than `timeout` seconds."""
+        """Hold the lock; yield False if it could not be acquired within `timeout` seconds."""
         if not _usable_here(self._home):
             self._lock, self._home = asyncio.Lock(), _Home()
         lock = self._lock
@@ -240,7 +240,7 @@ class TimedLock:
                 lock.release()
 
 
-# Before Python 3.12 wait_for() can lose a lock that comes with the cancellation.
+# Before Python 3.12, wait_for() can lose a lock that is acquired just when the task is cancelled.
 async def _acquire(lock: asyncio.Lock, timeout: float | None) -> bool:
     if timeout is None:
         return await lock.acquire()
@@ -254,26 +254,26 @@ async def _acquire(lock: asyncio.Lock, timeout: float | None) -> bool:
     return _acquired(acquiring)
 
 
-# An ending loop cancels all its tasks, this one on its own.
+# A loop that shuts down cancels all its tasks, so `acquiring` may be cancelled without our doing.
 def _acquired(acquiring: asyncio.Future[Literal[True]]) -> bool:
     return not acquiring.cancel() and not acquiring.cancelled()
 
 
 class _Latch:
-    """Opens once, and then lets everybody through."""
+    """A flag that is set once and can be waited for."""
 
     def __init__(self) -> None:
         self._opened = False
         self._waiting: set[asyncio.Future[None]] = set()
 
     def open(self) -> None:
-        """Open it, from the event loop on which it is waited for."""
+        """Open it; call this on the event loop of the waiting tasks."""
         self._opened = True
         for waiting in self._waiting:
             _wake(waiting)
 
     async def wait(self, timeout: float) -> None:
-        """Wait until it opens, but no longer than `timeout` seconds."""
+        """Wait until it is open, but no longer than `timeout` seconds."""
         if self._opened:
             return
         opening = asyncio.get_running_loop().create_future()
@@ -284,21 +284,21 @@ class _Latch:
             self._waiting.discard(opening)
 
 
-# Whoever waits may have been left in a loop that was closed since.
+# The waiting task may belong to a loop that has been closed since.
 def _wake(waiting: asyncio.Future[None]) -> None:
     if not (waiting.done() or waiting.get_loop().is_closed()):
         waiting.set_result(None)
 
 
 class _Home:
-    """The event loop and the process in which something was made, and can be used."""
+    """The event loop and the process in which something was made and can be used."""
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
         self._process = os.getpid()
 
-    def is_of_process(self) -> bool:
-        """Whether this process is the one, and no child that it has forked."""
+    def is_in_this_process(self) -> bool:
+        """Whether this is still that process, not a forked child."""
         return self._process == os.getpid()
 
 
@@ -309,29 +309,28 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-# False when the loop is closed, or was left behind in the parent process:
-# whatever it had died with it.
+# False if the loop is closed or belongs to the parent process: nothing of it can be used any more.
 def _usable_here(home: _Home | None) -> bool:
-    if home is None or home.loop.is_closed() or not home.is_of_process():
+    if home is None or home.loop.is_closed() or not home.is_in_this_process():
         return False
     if home.loop is asyncio.get_running_loop():
         return True
     raise ClientLoopError(
         "the client is bound to another event loop that is still open: "
-        "make one client for each loop, or use the blocking client across threads"
+        "create one client for each loop, or share a blocking client among threads"
     )
 
 
-# How often the task was told to end; some that were go on. Python 3.10 cannot tell. There a task
-# that is cancelled at the very moment in which its call is closed sees the closing.
+# How often the task was cancelled; a task may continue after that. Python 3.10 does not count. If
+# a task is cancelled there just when the client is closed, it gets ClientClosedError.
 def _cancellations() -> int:
     cancelling = getattr(asyncio.current_task(), "cancelling", None)
     return 0 if cancelling is None else int(cancelling())
 
 
-# gRPC has one poller for all event loops of a process, a thread that ends some time after the
-# last client was closed: when all of its calls are collected. A child that is forked before has
-# none, and does not start one: calls would hang, or end the process.
+# gRPC has one poller thread for all event loops of a process. It ends some time after the last
+# client was closed, when all its calls have been collected. A child that is forked before that has
+# no poller and does not start one: its calls would hang or end the process.
 _open_channels: WeakSet[Channel] = WeakSet()
 _poller_lives = False
 _without_poller = False
@@ -345,11 +344,11 @@ def _before_fork() -> None:
 def _after_fork_in_child() -> None:
     global _without_poller  # noqa: PLW0603 - it is a state of the process
     for channel in tuple(_open_channels):
-        channel._left_in_child()  # noqa: SLF001 - ours
+        channel._drop_in_child()  # noqa: SLF001 - ours
     if _poller_lives:
         _without_poller = True
-        # Counts as a use that never ends: else gRPC would wait for its poller to end as soon as
-        # what the parent has left is collected here.
+        # This counts as a use that never ends. Without it, gRPC would wait for its poller to end
+        # as soon as the parent's objects are collected here.
         grpc.aio.init_grpc_aio()
 
 
@@ -359,7 +358,7 @@ os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
 def _refuse_after_fork() -> None:
     if _without_poller:
         raise ClientLoopError(
-            "this process was forked while an async client was open, or before gRPC had cleaned up "
-            "after it, and gRPC's asyncio does not survive that: start processes with 'spawn' or "
+            "this process was forked while an async client was open or before gRPC had cleaned up "
+            "after it, which gRPC's asyncio does not support: start processes with 'spawn' or "
             "'forkserver', or use the blocking client in the child"
         )

@@ -1,7 +1,7 @@
-"""The blocking half of the primitive pair; `_aio` is the other.
+"""The blocking half of the primitive pair; `_aio` is the other half.
 
-All that differs between the flavours is here, under the same names with the
-same contracts.
+The two halves contain everything that differs between the flavours, under the same names and
+with the same contracts.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from typing import Generic, TypeAlias, TypeVar
 import grpc
 
 from ._deadline import Deadline
-from ._forks import MUTEX, leave_alone
+from ._forks import MUTEX, keep_unfinalized
 from ._rpc import CHANNEL_OPTIONS
 from .errors import ClientClosedError
 
 _ItemT = TypeVar("_ItemT")
 
 Call: TypeAlias = Callable[[], _ItemT]
-"""A call that is still to be made, of a method or function of the flavour."""
+"""A call that has not been made yet, of a method or function of this flavour."""
 
 
 class Channel:
-    """One gRPC channel, opened by the first call. May be shared by threads.
+    """One gRPC channel, opened by the first call. Threads may share it.
 
     Args:
-        target: Gives the address; asked when the channel is opened.
+        target: Returns the address; called when the channel is opened.
     """
 
     def __init__(self, target: Callable[[], str]) -> None:
@@ -43,31 +43,31 @@ class Channel:
         self._closing = _Latch()
 
     def unary(self, path: str, request: bytes, timeout: float | None) -> bytes:
-        """Send one request and return the answer; raises `grpc.RpcError`."""
-        with self.closing_is_not_cancelling():
+        """Send one request and return the answer; raise `grpc.RpcError` if the call fails."""
+        with self.report_closing():
             method: grpc.UnaryUnaryMultiCallable[bytes, bytes] = self._open().unary_unary(path)
             if threading.current_thread() is not threading.main_thread():
                 return method(request, timeout=timeout)
-            # Ctrl-C comes to the main thread only, and would leave a plain call behind.
+            # Ctrl-C reaches only the main thread, and would leave a plain call running.
             call = method.future(request, timeout=timeout)
             try:
                 return call.result()
             finally:
-                call.cancel()  # does nothing to a call that has ended
+                call.cancel()  # no effect if the call has ended
 
     def stream(self, path: str, request: bytes, timeout: float | None) -> Stream:
         """Send one request and return the stream of answers."""
-        with self.closing_is_not_cancelling():
+        with self.report_closing():
             method: grpc.UnaryStreamMultiCallable[bytes, bytes] = self._open().unary_stream(path)
             call = method(request, timeout=timeout)
             try:
                 return Stream(self, call, iter(call))
-            except BaseException:  # Ctrl-C, before there was anything that ends it
+            except BaseException:  # Ctrl-C before the Stream that would cancel the call exists
                 call.cancel()
                 raise
 
     def pause(self, seconds: float) -> None:
-        """Let the given time pass, or less if the channel is closed meanwhile."""
+        """Wait for the given time, or until the channel is closed."""
         self._closing.wait(seconds)
 
     def close(self) -> None:
@@ -78,14 +78,14 @@ class Channel:
         self._closing.open()
         if channel is not None:
             self._close(channel)
-            self._channel = None  # last, so that who was interrupted can close again
+            self._channel = None  # last, so that an interrupted close can be repeated
 
     def _open(self) -> grpc.Channel:
         with MUTEX:
             if self._closed:
-                raise ClientClosedError("the client is closed: make a new one")
+                raise ClientClosedError("the client is closed: create a new one")
             if self._channel is not None and self._process != os.getpid():
-                leave_alone(self._channel)
+                keep_unfinalized(self._channel)
                 self._channel = None
             if self._channel is None:
                 self._process = os.getpid()
@@ -96,14 +96,14 @@ class Channel:
         if self._process == os.getpid():
             channel.close()
         else:
-            leave_alone(channel)
+            keep_unfinalized(channel)
 
     @contextmanager
-    def closing_is_not_cancelling(self) -> Iterator[None]:
-        """Tell a call that ended with the channel from one that failed.
+    def report_closing(self) -> Iterator[None]:
+        """Raise `ClientClosedError` if a call ended because the channel was closed.
 
-        gRPC says CANCELLED to calls under way, and ValueError to one that
-        begins while another thread closes.
+        gRPC ends calls in progress with CANCELLED, and raises ValueError for a call that begins
+        while another thread closes the channel.
         """
         try:
             yield
@@ -115,7 +115,7 @@ class Channel:
     def __del__(self) -> None:
         if self._channel is not None and self._process == os.getpid():
             warnings.warn(
-                "a SyncAgentsSandboxClient was not closed: use it in a with, or call close()",
+                "a SyncAgentsSandboxClient was not closed: use with, or call close()",
                 ResourceWarning,
                 source=self,
                 stacklevel=2,
@@ -123,7 +123,7 @@ class Channel:
 
 
 class Stream:
-    """The answers to one streaming call. Whoever opens one cancels it."""
+    """The answers to one streaming call. The code that opens a stream must cancel it."""
 
     def __init__(self, channel: Channel, call: grpc.Call, answers: Iterator[bytes]) -> None:
         self._channel = channel
@@ -133,13 +133,13 @@ class Stream:
         self._process = os.getpid()
 
     def usable(self) -> bool:
-        """Whether the stream can be read from here; if not, it is gone for good."""
+        """Whether the stream can be read from here; if not, it can never be read again."""
         return self._process == os.getpid()
 
     def read(self) -> bytes | None:
-        """Return the next answer; None after the peer's end or our own cancel."""
+        """Return the next answer; None if the peer ended the stream or we cancelled it."""
         try:
-            with self._channel.closing_is_not_cancelling():
+            with self._channel.report_closing():
                 return next(self._answers, None)
         except grpc.RpcError:
             if self._cancelled:
@@ -147,49 +147,49 @@ class Stream:
             raise
 
     def cancel(self) -> None:
-        """End the call. Safe to repeat, at any time and from anywhere."""
+        """Cancel the call. Safe to repeat, at any time and from anywhere."""
         self._cancelled = True
         if self._process == os.getpid():
             self._call.cancel()
         else:
-            leave_alone((self._call, self._answers))  # its end is the parent's to decide
+            keep_unfinalized((self._call, self._answers))  # only the parent may cancel it
 
-    # gRPC's call is held by a thread of its own and would live on for ever.
+    # gRPC's own thread refers to the call, so it would continue forever.
     def __del__(self) -> None:
-        if hasattr(self, "_process"):  # else Ctrl-C came while it was made
+        if hasattr(self, "_process"):  # not set if Ctrl-C interrupted the constructor
             self.cancel()
 
 
 class Reader:
-    """A function that goes on beside its caller, and ends by itself.
+    """Runs a function in the background until it returns.
 
     Args:
-        function: What goes on; it must not raise.
-        ended: Called when it has ended, or was stopped before it began.
+        function: The function; it must not raise.
+        on_end: Called when the function has ended, or was stopped before it started.
     """
 
-    def __init__(self, function: Call[None], ended: Callable[[], None]) -> None:
+    def __init__(self, function: Call[None], on_end: Callable[[], None]) -> None:
         def read() -> None:
             try:
                 function()
             finally:
-                ended()
+                on_end()
 
         self._process = os.getpid()
-        # No interpreter waits at its exit for what the daemon may never send.
+        # A daemon thread: the interpreter must not wait at exit for events that may never come.
         self._thread = threading.Thread(target=read, name="agents-sandbox-events", daemon=True)
         self._thread.start()
 
     def alive(self) -> bool:
-        """Whether it still goes on, and here."""
+        """Whether the function is still running, and in this process."""
         return self._thread.is_alive() and self._process == os.getpid()
 
     def stop(self) -> None:
-        """Do not let it wait any longer for what it waits for: the end of its stream does."""
+        """Do nothing: the end of its stream interrupts the function where it waits."""
 
 
 class Mailbox(Generic[_ItemT]):
-    """Items for one taker, first in, first out."""
+    """A queue of items for one consumer."""
 
     def __init__(self) -> None:
         self._items: deque[_ItemT] = deque()
@@ -201,27 +201,27 @@ class Mailbox(Generic[_ItemT]):
         _open_gate(self._arrival)
 
     def take(self, timeout: float | None) -> _ItemT | None:
-        """Take the next item; None if none came within `timeout` seconds."""
+        """Take the next item; None if none arrives within `timeout` seconds."""
         deadline = _deadline_of(timeout)
         while not self._items:
-            # The gate may stand open since an arrival that was taken without a wait.
+            # The gate may still be open after an item that was taken without a wait.
             if not _acquire(self._arrival, deadline.remaining()):
                 break
         return self._items.popleft() if self._items else None
 
 
 class TimedLock:
-    """Lets one in at a time, and nobody wait for too long."""
+    """A lock that can be acquired with a timeout."""
 
     def __init__(self) -> None:
-        # It knows its owner, so that whoever was interrupted may release it in any case.
+        # An RLock knows its owner: an interrupted caller can safely release it in any case.
         self._lock = threading.RLock()
         self._process = os.getpid()
 
     @contextmanager
     def held(self, timeout: float | None) -> Iterator[bool]:
-        """Hold the lock, or do not (False) if that would take longer than `timeout` seconds."""
-        if self._process != os.getpid():  # who held it in the parent is not here to let it go
+        """Hold the lock; yield False if it could not be acquired within `timeout` seconds."""
+        if self._process != os.getpid():  # the parent's thread that held it does not exist here
             self._lock, self._process = threading.RLock(), os.getpid()
         lock = self._lock
 
@@ -235,11 +235,11 @@ class TimedLock:
             try:
                 release()
             finally:
-                release()  # an interruption from outside may come at any line
+                release()  # an interruption can come at any line
 
 
 class _Latch:
-    """Opens once, and then lets everybody through."""
+    """A flag that is set once and can be waited for."""
 
     def __init__(self) -> None:
         self._gate = _closed_gate()
@@ -249,14 +249,14 @@ class _Latch:
         _open_gate(self._gate)
 
     def wait(self, timeout: float) -> None:
-        """Wait until it opens, but no longer than `timeout` seconds."""
+        """Wait until it is open, but no longer than `timeout` seconds."""
         if _acquire(self._gate, timeout):
-            _open_gate(self._gate)  # for the next one
+            _open_gate(self._gate)  # for the next waiting thread
 
 
-# Waits are made of bare locks. Ctrl-C at the wrong moment leaves a Condition, and so an Event and
-# a Queue, in disorder; and `SimpleQueue.get(timeout=)` waits for ever when its time runs out before
-# it begins to wait (seen in Python 3.10 to 3.13).
+# Waits use bare locks. Ctrl-C at the wrong moment corrupts a Condition, and so an Event and a
+# Queue. `SimpleQueue.get(timeout=)` waits forever if its time runs out before it begins to wait
+# (observed in Python 3.10 to 3.13).
 def _closed_gate() -> threading.Lock:
     gate = threading.Lock()
     gate.acquire()
@@ -264,17 +264,17 @@ def _closed_gate() -> threading.Lock:
 
 
 def _open_gate(gate: threading.Lock) -> None:
-    with suppress(RuntimeError):  # it was open
+    with suppress(RuntimeError):  # it was already open
         gate.release()
 
 
-# A signal that comes just before a wait begins is seen only when the wait is over: in the main
-# thread, where Ctrl-C comes, none lasts longer than this. gRPC waits likewise.
+# A signal that arrives just before a wait begins is handled only after the wait. The main thread
+# receives Ctrl-C, so it never waits longer than this in one go. gRPC does the same.
 _INTERRUPTIBLE_SECONDS = 0.2
 
 
 def _acquire(lock: threading.Lock | threading.RLock, timeout: float | None) -> bool:
-    """Acquire a lock, or do not (False) if that would take longer than `timeout` seconds."""
+    """Acquire a lock; return False if that is not possible within `timeout` seconds."""
     if threading.current_thread() is not threading.main_thread():
         return lock.acquire(timeout=-1 if timeout is None else timeout)
     deadline = _deadline_of(timeout)
