@@ -1,7 +1,7 @@
 """Python SDK for the agents-sandbox daemon.
 
-`AgentsSandboxClient` is the async client, `SyncAgentsSandboxClient` its
-blocking twin. Models, enums and errors are shared by both.
+`AgentsSandboxClient` is the async client, `SyncAgentsSandboxClient` the blocking one. They share
+all models, enums and errors.
 """
 
 from ._async import AgentsSandboxClient, AsyncSandboxEventStream
@@ -98,8 +98,8 @@ __all__ = [
     "__version__",
 ]
 
-# Users meet these classes under the package's name, in tracebacks, reprs and
-# pickles, not under the private modules that happen to hold them.
+# Tracebacks, reprs and pickles show these classes under the package's name, not under the private
+# modules that define them.
 for _public in [globals()[_name] for _name in __all__]:
     if isinstance(_public, type):
         _public.__module__ = __name__

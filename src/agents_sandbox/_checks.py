@@ -15,7 +15,7 @@ from .errors import InvalidArgumentError
 
 ItemT = TypeVar("ItemT")
 
-# A message has to fit a line of a log, whatever was passed.
+# A message must fit on one line of a log, whatever was passed.
 _SHOWN_CHARACTERS = 60
 
 
@@ -38,7 +38,7 @@ def text(name: str, value: object) -> str:
 
 
 def optional_text(name: str, value: object) -> str | None:
-    """Check an optional string; None and the empty one count as unset."""
+    """Check an optional string; None and the empty string count as unset."""
     return None if value is None else text(name, value) or None
 
 
@@ -60,8 +60,8 @@ def boolean(name: str, value: object) -> bool:
 def texts(name: str, values: object) -> tuple[str, ...]:
     """Check a sequence of strings.
 
-    A bare string is refused rather than split into letters, and so are sets and mappings,
-    which have no order of their own.
+    A bare string is refused because it would be split into letters; sets and mappings are refused
+    because their order has no meaning.
     """
     if isinstance(values, (str, bytes, Mapping, AbstractSet)) or not isinstance(values, Iterable):
         raise InvalidArgumentError(
@@ -85,12 +85,12 @@ def text_mapping(name: str, values: object) -> FrozenMapping[str]:
 
 
 def optional_mapping(name: str, values: object) -> FrozenMapping[str]:
-    """Check a mapping of strings to strings; None is the empty one."""
+    """Check a mapping of strings to strings; None means an empty one."""
     return text_mapping(name, {} if values is None else values)
 
 
 def label_selector(values: object) -> FrozenMapping[str]:
-    """Check the selector of a delete. The empty one would match every sandbox."""
+    """Check the selector of a delete. An empty one would match every sandbox."""
     selector = text_mapping("label_selector", values)
     if not selector:
         raise InvalidArgumentError("label_selector must not be empty: name at least one label")

@@ -1,4 +1,4 @@
-"""The arguments of creates, checked; no protobuf in here."""
+"""The checked arguments of creates, without protobuf."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _HEALTHCHECK_DURATIONS = ("interval", "timeout", "start_period", "start_interval
 
 @dataclass(frozen=True, init=False)
 class NewSandbox:
-    """The arguments of `create_sandbox`. Without an id it makes one, so that errors can name it.
+    """The arguments of `create_sandbox`. It makes an id if there is none: errors can then name it.
 
     Raises:
         InvalidArgumentError: An argument is not acceptable.
@@ -109,7 +109,7 @@ class NewSandbox:
         self._check_durations()
 
     def newer_fields(self) -> Iterator[tuple[str, str]]:
-        """Each field that is set but not known to every release: as shown, and by name."""
+        """Yield the fields that not every release knows: the name for messages and for `SINCE`."""
         for companion in self.companion_containers:
             yield "companion_containers", "companion_containers"
             for name in ("command", *_LIMITS):
@@ -131,7 +131,7 @@ class NewSandbox:
                     _check_healthcheck(container.healthcheck)
 
 
-# Not in its constructor: a handle shows whatever durations the daemon reports.
+# Not checked by its constructor, because a handle contains whatever the daemon reports.
 def _check_healthcheck(check: HealthcheckConfig) -> None:
     for name in _HEALTHCHECK_DURATIONS:
         check_range(f"HealthcheckConfig.{name}", getattr(check, name))
@@ -153,7 +153,7 @@ def _new_id(name: str, value: str | None) -> str:
 
 @dataclass(frozen=True, init=False)
 class NewExec:
-    """The arguments of `create_exec`. Without an id it makes one, so that errors can name it.
+    """The arguments of `create_exec`. It makes an id if there is none: errors can then name it.
 
     Raises:
         InvalidArgumentError: An argument is not acceptable.

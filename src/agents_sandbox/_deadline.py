@@ -5,25 +5,25 @@ from __future__ import annotations
 import random
 import time
 
-# gRPC counts 64-bit nanoseconds since 1970, so a deadline some 240 years ahead has already passed
-# for it. Ten years stand for no bound.
+# gRPC counts nanoseconds since 1970 in 64 bits: a deadline about 240 years ahead overflows and has
+# already passed. More than ten years therefore count as no bound.
 _LONGEST = 10 * 365 * 24 * 3600.0
 
 SILENCE_SECONDS = 60.0
-"""A stream without an event for so long makes the client ping the daemon.
+"""After this time without an event on a stream, the client pings the daemon.
 
-The daemon forbids keepalive pings, so nothing else shows that the far end of a forwarded socket is
-gone.
+The daemon forbids keepalive pings, so nothing else shows that the far end of a forwarded socket has
+disappeared.
 """
 
 ANSWER_SECONDS = 5.0
-"""How long the daemon then has to answer, at most. No call of the daemon is slow."""
+"""The longest time that the daemon then has to answer. No call of the daemon is slow."""
 
 STEADY_SECONDS = 1.0
-"""A stream that lasted so long was connected: its loss begins a new outage."""
+"""A stream that lasted this long was connected: losing it begins a new outage."""
 
 GRACE_SECONDS = 2.0
-"""How long an exec's end may follow the end of its sandbox, and a resume's end a deletion.
+"""How long to wait for an exec's end after its sandbox has ended, or for a resume's after a delete.
 
 Recorded: well under 0.1 s.
 """
@@ -122,7 +122,7 @@ class Patience:
     """How long to keep reconnecting during one outage, with growing pauses.
 
     Args:
-        seconds: The longest outage to sit out; `math.inf` for no bound.
+        seconds: The longest outage to tolerate; `math.inf` for no bound.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -139,7 +139,7 @@ class Patience:
         """Return the pause before the next attempt, in seconds; None: the outage is too long.
 
         Args:
-            deadline: No pause goes beyond it.
+            deadline: No pause ends after it.
         """
         if self._outage is None:
             self._outage = Deadline(self._seconds)

@@ -26,8 +26,8 @@ def parse_duration(text: str) -> timedelta:
         The same duration.
 
     Raises:
-        InvalidArgumentError: Not such a string, or finer than a microsecond,
-            the resolution of `timedelta`.
+        InvalidArgumentError: It is not such a string, or is finer than a
+            microsecond, the resolution of `timedelta`.
     """
     try:
         microseconds = parse_nanoseconds(text) / 1000
@@ -55,8 +55,8 @@ def to_timedelta(name: str, value: DurationLike) -> timedelta:
         The duration; numbers are rounded to the microsecond.
 
     Raises:
-        InvalidArgumentError: Of another type, not finite, too long, or not a
-            Go duration string.
+        InvalidArgumentError: It has another type, is not finite, is too long,
+            or is not a Go duration string.
     """
     if isinstance(value, timedelta):
         return value
@@ -79,10 +79,10 @@ def to_timedelta(name: str, value: DurationLike) -> timedelta:
 
 
 def check_range(name: str, value: timedelta | None) -> None:
-    """Refuse what the wire cannot carry; None is unset.
+    """Refuse a duration that the protocol cannot carry; None is accepted.
 
     Raises:
-        InvalidArgumentError: Negative or over 10,000 years.
+        InvalidArgumentError: It is negative or over 10,000 years.
     """
     if value is not None and not timedelta(0) <= value <= _MAX_DURATION:
         raise InvalidArgumentError(f"{name} must be from 0 to 10,000 years: {value!r}")

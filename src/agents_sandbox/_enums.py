@@ -1,14 +1,14 @@
-"""The enums of the models. A newer daemon's values are kept, never an error."""
+"""The enums of the models. Unknown values of a newer daemon are kept and raise no error."""
 
 import enum
 from typing import Any
 
 
 class _OpenEnum(enum.Enum):
-    """An enum that keeps values a newer daemon may send, as `UNKNOWN_<number>`.
+    """An enum that keeps unknown values of a newer daemon as `UNKNOWN_<number>`.
 
-    Unknown members are not cached, so a peer cannot grow the process; they
-    compare by value instead of by identity.
+    Unknown members are not cached, so a peer cannot use up memory. Members therefore compare by
+    value instead of by identity.
     """
 
     @classmethod
@@ -26,7 +26,7 @@ class _OpenEnum(enum.Enum):
     def __hash__(self) -> int:
         return hash((type(self).__name__, self._value_))
 
-    # By value: some Python versions pickle members by name, which the unknown lack.
+    # By value: some Python versions pickle members by name, and unknown members have none.
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         return type(self), (self._value_,)
 
@@ -44,7 +44,7 @@ class SandboxState(_OpenEnum):
 
 
 class ExecState(_OpenEnum):
-    """The state of an exec. `FINISHED` means exit code 0 only; others are `FAILED`."""
+    """The state of an exec. `FINISHED` means exit code 0; any other code means `FAILED`."""
 
     UNSPECIFIED = 0
     RUNNING = 1
@@ -54,14 +54,14 @@ class ExecState(_OpenEnum):
 
     @property
     def is_terminal(self) -> bool:
-        """Whether the exec has ended for the daemon: finished, failed or cancelled."""
+        """Whether the exec has ended for the daemon: `FINISHED`, `FAILED` or `CANCELLED`."""
         return self in (ExecState.FINISHED, ExecState.FAILED, ExecState.CANCELLED)
 
 
 class SandboxEventType(_OpenEnum):
     """The type of an event.
 
-    Events of services and of companion containers are the same; each has a name for both.
+    Services and companion containers share their events; each event has a name for both.
     """
 
     UNSPECIFIED = 0

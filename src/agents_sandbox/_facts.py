@@ -1,17 +1,17 @@
-"""Facts of the daemon's protocol beyond its messages, which client and fake daemon share."""
+"""Facts of the protocol, beyond its messages, that the client and the fake daemon share."""
 
 from __future__ import annotations
 
 import re
 
 ID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]{2,198}[a-zA-Z0-9]")
-"""The ids that a caller may give to something new."""
+"""Ids that a caller may choose for a new sandbox or exec."""
 
 MAX_PORT = 65535
 
 
 class Reason:
-    """The reasons of the daemon's `ErrorInfo`: why a call failed, for programs."""
+    """The reasons in the daemon's `ErrorInfo`: why a call failed, in machine-readable form."""
 
     SANDBOX_NOT_FOUND = "SANDBOX_NOT_FOUND"
     SANDBOX_ID_ALREADY_EXISTS = "SANDBOX_ID_ALREADY_EXISTS"

@@ -1,6 +1,6 @@
 """An immutable, hashable, picklable mapping for the models.
 
-`types.MappingProxyType` is none of these but a view of a dict that others may
+`types.MappingProxyType` cannot be pickled or hashed, and is a view of a dict that other code can
 still change.
 """
 
@@ -13,7 +13,7 @@ ValueT_co = TypeVar("ValueT_co", covariant=True)
 
 
 class FrozenMapping(Mapping[str, ValueT_co]):
-    """An immutable copy of a mapping with string keys; equal to an equal dict."""
+    """An immutable copy of a mapping with string keys; equal to a dict with the same items."""
 
     __slots__ = ("_items",)
     _items: dict[str, ValueT_co]

@@ -1,4 +1,4 @@
-"""The grammar of Go's `time.ParseDuration`, which the client and the fake daemon both read."""
+"""A parser for Go's `time.ParseDuration`, shared by the client and the fake daemon."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _PART = re.compile(r"(?P<number>[0-9]+\.?[0-9]*|\.[0-9]+)(?P<unit>[^0-9.]*)")
 
 
 def parse_nanoseconds(text: str) -> Fraction:
-    """Read a duration such as `1h30m`, `500ms` or `-1.5s`; a plain `0` needs no unit.
+    """Parse a duration such as `1h30m`, `500ms` or `-1.5s`; a plain `0` needs no unit.
 
     Args:
         text: The duration.
 
     Returns:
-        Its nanoseconds, exactly: how long and how fine it may be, callers decide.
+        Its exact nanoseconds. Callers decide which range and resolution they accept.
 
     Raises:
-        ValueError: The text is no duration, with Go's own words.
+        ValueError: The text is not a duration; with Go's own message.
         OverflowError: A number in it has thousands of digits.
     """
     unsigned = text[1:] if text[:1] in ("+", "-") else text

@@ -1,8 +1,7 @@
-"""The models for input: what a caller can ask of a sandbox.
+"""The models of input: what a caller can request for a sandbox.
 
-Their constructors are written out because they accept more types than their
-attributes have (paths, any iterable, any form of a duration). Type checkers
-see both.
+Their constructors are written out because they accept more types than the attributes have (paths,
+any iterable, any form of a duration). Type checkers know both.
 """
 
 import os
@@ -26,7 +25,7 @@ def fill(model: object, **values: object) -> None:
 
 @dataclass(frozen=True, slots=True, init=False)
 class MountSpec:
-    """A host file or folder that appears inside of the sandbox.
+    """A file or folder of the host that appears in the sandbox.
 
     Args:
         source: Absolute path on the daemon's host; must exist.
@@ -54,12 +53,12 @@ class MountSpec:
 
 @dataclass(frozen=True, slots=True, init=False)
 class CopySpec:
-    """A host file or folder that is copied into the sandbox when it is created.
+    """A file or folder of the host that is copied into the sandbox when it is created.
 
     Args:
         source: Absolute path on the daemon's host; must exist.
         target: Absolute path in the sandbox.
-        exclude_patterns: What to leave out of a folder.
+        exclude_patterns: Patterns of paths in a folder that are not copied.
     """
 
     source: str
@@ -82,18 +81,19 @@ class CopySpec:
 
 @dataclass(frozen=True, slots=True, init=False)
 class HealthcheckConfig:
-    """How a service's health is checked, in Docker's terms.
+    """How the health of a service or companion is checked, in Docker's terms.
 
-    Durations are given as `timedelta`, as a number of seconds, or as a Go
-    duration string (`"5s"`), and are `timedelta` attributes afterwards.
+    Pass durations as `timedelta`, as a number of seconds, or as a Go duration string (`"5s"`). The
+    attributes are always `timedelta`.
 
     Args:
         test: The command: `("CMD", "pg_isready")` or `("CMD-SHELL", "...")`.
-        interval: Time between two checks; None: the daemon's 30 s.
-        timeout: Time one check may take; None: the daemon's 30 s.
-        retries: Failures in a row until unhealthy; None or 0: the daemon's 3.
+        interval: Time between two checks; None: the daemon's default, 30 s.
+        timeout: How long one check may take; None: the daemon's default, 30 s.
+        retries: Consecutive failures before the container is unhealthy; None or 0: the daemon's
+            default, 3.
         start_period: Time in which failures do not count.
-        start_interval: Time between two checks within the start period.
+        start_interval: Time between two checks in the start period.
     """
 
     test: tuple[str, ...]
@@ -139,9 +139,9 @@ class ServiceSpec:
         name: The service's name and host name in the sandbox's network.
         image: The service's image.
         envs: The service's own environment variables.
-        healthcheck: How its health is checked; for required services daemons before 0.3.0
-            insist on one.
-        post_start_on_primary: Shell commands run in the primary container once
+        healthcheck: How its health is checked. Daemons before 0.3.0 require one for required
+            services.
+        post_start_on_primary: Shell commands to run in the primary container once
             the service is healthy.
     """
 
@@ -177,16 +177,16 @@ class ServiceSpec:
 class CompanionContainerSpec:
     """A container beside the primary one, reachable under its name; since daemon 0.3.0.
 
-    READY never waits for companions. Limits that are None are not set.
+    READY never waits for companions. A limit that is None is not set.
 
     Args:
         name: The companion's name and host name in the sandbox's network.
         image: The companion's image.
         envs: The companion's own environment variables.
-        healthcheck: How its health is checked; needed where there are hooks.
-        post_start_on_primary: Shell commands run in the primary container once
+        healthcheck: How its health is checked; required with `post_start_on_primary`.
+        post_start_on_primary: Shell commands to run in the primary container once
             the companion is healthy.
-        command: Its command, in place of the image's own. Since daemon 0.4.0.
+        command: Its command; empty: the image's own. Since daemon 0.4.0.
         cpu_limit: CPUs it may use, e.g. `"0.5"`. Since daemon 0.4.1.
         memory_limit: Memory it may use, e.g. `"512m"`. Since daemon 0.4.1.
         disk_limit: Disk space it may use, e.g. `"10g"`. Since daemon 0.4.1.
@@ -255,7 +255,8 @@ class PortMapping:
     def __init__(self, container_port: int, host_port: int, protocol: str = "tcp") -> None:
         if protocol not in _PROTOCOLS:
             raise InvalidArgumentError(
-                f"PortMapping.protocol must be one of {', '.join(_PROTOCOLS)}: {protocol!r}"
+                f"PortMapping.protocol must be one of {', '.join(_PROTOCOLS)}: "
+                f"{_checks.shown(str(protocol))}"
             )
         fill(
             self,

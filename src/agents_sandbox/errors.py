@@ -58,7 +58,7 @@ class SandboxClientError(Exception):
     Attributes:
         sandbox_id: The sandbox concerned, or None.
         exec_id: The exec concerned, or None.
-        code: Name of the gRPC status code, e.g. `"NOT_FOUND"`; None when the
+        code: The name of the gRPC status code, e.g. `"NOT_FOUND"`; None if the
             error did not come from an RPC.
         reason: The daemon's own reason, e.g. `"SANDBOX_NOT_FOUND"`, or None.
         metadata: The daemon's structured details, unchanged.
@@ -89,7 +89,7 @@ class SandboxClientError(Exception):
 
 
 class ClientClosedError(SandboxClientError, RuntimeError):
-    """The client was closed, before the call or while it was under way."""
+    """The client was closed before or during the call."""
 
 
 class ClientLoopError(SandboxClientError, RuntimeError):
@@ -133,8 +133,8 @@ class DaemonUnavailableError(SandboxClientError, ConnectionError):
     """No daemon answers at the socket; the message says what is wrong with it.
 
     Attributes:
-        socket_path: The path that was tried; None when none could be derived.
-        retryable: False where only a change helps, such as another path or user.
+        socket_path: The path that was tried; None if none could be derived.
+        retryable: False if only a change helps, such as another path or user.
     """
 
     retryable = True
@@ -196,15 +196,15 @@ class DaemonError(SandboxClientError):
 
 
 class SandboxNotFoundError(SandboxClientError):
-    """Sandbox does not exist, or was purged after its deletion."""
+    """The sandbox does not exist, or was purged after its deletion."""
 
 
 class SandboxConflictError(SandboxClientError):
-    """Caller-provided id already exists. An id that was accepted once can never be reused."""
+    """The id that the caller chose already exists. An accepted id can never be used again."""
 
 
 class ExecConflictError(SandboxConflictError):
-    """Caller-provided exec id already exists, in this sandbox or in any other."""
+    """The exec id that the caller chose already exists, in this or any other sandbox."""
 
 
 class SandboxInvalidStateError(SandboxClientError):
@@ -212,7 +212,7 @@ class SandboxInvalidStateError(SandboxClientError):
 
 
 class SandboxNotReadyError(SandboxInvalidStateError):
-    """Sandbox not in READY state."""
+    """The sandbox is not READY."""
 
 
 class SandboxFailedError(SandboxClientError):
@@ -222,8 +222,8 @@ class SandboxFailedError(SandboxClientError):
     the sandbox is READY without that service and runs until it is deleted.
 
     Attributes:
-        error_code: The daemon's code, e.g. `"SANDBOX_CREATE_FAILED"`; None
-            where only a handle of daemon 0.2.0 was seen, which has no codes.
+        error_code: The daemon's code, e.g. `"SANDBOX_CREATE_FAILED"`; None if the failure is
+            known only from a handle of daemon 0.2.0, which has no codes.
         error_message: The daemon's explanation; None in the same case.
     """
 
@@ -246,7 +246,7 @@ class SandboxSequenceExpiredError(SandboxClientError):
     Attributes:
         from_sequence: The requested sequence, or the last one delivered before a gap.
         oldest_sequence: The first sequence after the gap, or the oldest that the daemon
-            retains; None where the daemon does not report it, as no released one does.
+            retains; None if the daemon does not report it. Released daemons never do.
     """
 
     def __init__(
@@ -263,15 +263,15 @@ class SandboxSequenceExpiredError(SandboxClientError):
 
 
 class ExecNotFoundError(SandboxClientError):
-    """Exec does not exist."""
+    """The exec does not exist."""
 
 
 class ExecNotRunningError(SandboxClientError):
-    """Cancel called on non-running exec."""
+    """The exec cannot be cancelled because it is not running."""
 
 
 class ExecAlreadyTerminalError(ExecNotRunningError):
-    """Exec already in terminal state."""
+    """The exec has already ended."""
 
 
 # Source: the daemon's table of ErrorInfo reasons. It has SANDBOX_CONFLICT and

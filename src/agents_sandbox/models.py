@@ -1,7 +1,7 @@
-"""The models that come out: the daemon's snapshots, events and answers.
+"""The models of output: the daemon's snapshots, events and answers.
 
-No protobuf and no I/O in here. Mappings are immutable copies, sequences are
-tuples, times are aware datetimes in UTC.
+There is no protobuf and no I/O here. Mappings are immutable copies, sequences are tuples, times are
+aware datetimes in UTC.
 """
 
 from collections.abc import Mapping
@@ -20,19 +20,20 @@ class SandboxHandle:
     Attributes:
         sandbox_id: The sandbox's id.
         state: Its state.
-        last_event_sequence: Sequence of its newest event.
-        required_services: Services that READY waits for, as accepted. Daemons
-            since 0.3.0 know companions only, and report none here.
-        optional_services: Services that READY does not wait for, likewise.
-        labels: Its labels, as accepted.
-        created_at: When it was accepted; None if not set by the daemon.
-        image: The primary container's image, as accepted.
-        error_code: Why it is FAILED, e.g. `"CONTAINER_DIED"`; else None.
-            Daemon 0.2.0 never sets it.
-        error_message: The same in words; else None.
+        last_event_sequence: The sequence of its newest event.
+        required_services: Accepted services that READY waits for. Empty since daemon 0.3.0,
+            which has only companions.
+        optional_services: Accepted services that READY does not wait for. Empty since daemon
+            0.3.0.
+        labels: Its accepted labels.
+        created_at: When it was accepted; None if the daemon did not set it.
+        image: The accepted image of the primary container.
+        error_code: Why it is FAILED, e.g. `"CONTAINER_DIED"`; None in other states and from
+            daemon 0.2.0.
+        error_message: The same in words, or None.
         state_changed_at: When it entered its state; None from daemon 0.2.0.
-        companion_containers: Companions as accepted by a daemon since 0.3.0,
-            services that were sent to it among them; READY waits for none.
+        companion_containers: Accepted companions, since daemon 0.3.0. Services are also sent as
+            companions there. READY waits for none of them.
     """
 
     sandbox_id: str
@@ -61,15 +62,15 @@ class ExecHandle:
         sandbox_id: Its sandbox.
         state: Its state.
         command: The command, as an argv.
-        cwd: Working directory as asked for; empty: the container's own.
-        env_overrides: Environment variables as asked for.
-        exit_code: The command's exit code; None while it runs, when it was
-            cancelled, or when it could not be run at all.
-        error: Why it failed, in the daemon's words; else None.
+        cwd: The requested working directory; empty: the container's own.
+        env_overrides: The requested environment variables.
+        exit_code: The command's exit code; None while it runs, if it was cancelled, or if it
+            could not be run.
+        error: Why it failed, in the daemon's words; None otherwise.
         last_event_sequence: The **sandbox's** newest event at the time of this
             snapshot: subscribe from here to see what happens to the exec next.
-        stdout_log_path: File on the daemon's host that collects the standard
-            output; None on handles read back later, which do not tell.
+        stdout_log_path: The file on the daemon's host that collects the standard output. None on
+            handles that were read later: only `create_exec` and `run` return the paths.
         stderr_log_path: The same for standard error.
     """
 
@@ -91,10 +92,10 @@ class ExecHandle:
 
 @dataclass(frozen=True, slots=True)
 class SandboxPhaseDetails:
-    """Details of an event of the sandbox itself; what does not apply is None.
+    """Details of an event of the sandbox itself; attributes that do not apply are None.
 
     Attributes:
-        phase: Stage of a create, e.g. `"materialize"`.
+        phase: The stage of a create, e.g. `"materialize"`.
         error_code: Why the sandbox failed, e.g. `"SANDBOX_CREATE_FAILED"`.
         error_message: The same in words.
         reason: What caused a stop or delete, e.g. `"idle_ttl"`.
@@ -114,8 +115,8 @@ class ExecEventDetails:
         exec_id: The exec.
         exit_code: As in `ExecHandle`.
         exec_state: The exec's state after the event.
-        error_code: Why it failed, e.g. `"EXEC_RUN_FAILED"`; else None.
-        error_message: The same in words.
+        error_code: Why it failed, e.g. `"EXEC_RUN_FAILED"`; None otherwise.
+        error_message: The same in words, or None.
     """
 
     exec_id: str
@@ -131,8 +132,8 @@ class ServiceEventDetails:
 
     Attributes:
         service_name: The service.
-        error_code: Why it failed, e.g. `"CONTAINER_DIED"`; else None.
-        error_message: The same in words.
+        error_code: Why it failed, e.g. `"CONTAINER_DIED"`; None otherwise.
+        error_message: The same in words, or None.
     """
 
     service_name: str
@@ -146,8 +147,8 @@ class CompanionContainerEventDetails:
 
     Attributes:
         name: The companion.
-        error_code: Why it failed, e.g. `"CONTAINER_CRASHLOOP"`; else None.
-        error_message: The same in words.
+        error_code: Why it failed, e.g. `"CONTAINER_CRASHLOOP"`; None otherwise.
+        error_message: The same in words, or None.
     """
 
     name: str
@@ -157,19 +158,19 @@ class CompanionContainerEventDetails:
 
 @dataclass(frozen=True, slots=True)
 class SandboxEvent:
-    """One event of a sandbox. At most one of the three details is set.
+    """One event of a sandbox. At most one of its three kinds of details is set.
 
     Attributes:
         event_id: `<sandbox_id>-<sequence>`.
-        sequence: Position in the sandbox's stream: 1, 2, 3, ... with no gap.
+        sequence: Its position in the sandbox's stream: 1, 2, 3, ... without gaps.
         sandbox_id: The sandbox.
         event_type: What happened.
-        occurred_at: When, or None if not set by the daemon.
-        replay: Set on every event a released daemon sends, live ones too: it
-            cannot tell history from news.
-        snapshot: Whether this repeats the present state, not something new.
-        sandbox_state: The sandbox's state after the event; UNSPECIFIED where
-            the event does not change it, as for all execs.
+        occurred_at: When it happened; None if the daemon did not set it.
+        replay: Released daemons set it on every event, even on new ones, so it does not tell
+            history from news.
+        snapshot: Whether this repeats the current state and reports nothing new.
+        sandbox_state: The sandbox's state after the event; UNSPECIFIED if
+            the event does not change it, as with all events of execs.
         sandbox_phase: Details of a sandbox event, or None.
         exec: Details of an exec event, or None.
         service: Details of an event of a service or companion, or None.
@@ -189,7 +190,7 @@ class SandboxEvent:
 
     @property
     def companion_container(self) -> CompanionContainerEventDetails | None:
-        """Details of an event of a companion or service, or None: `service` by its new name."""
+        """The same details as `service`, under the new name; None for other events."""
         details = self.service
         if details is None:
             return None
@@ -200,11 +201,11 @@ class SandboxEvent:
 
 @dataclass(frozen=True, slots=True)
 class PingInfo:
-    """Who answers at the socket.
+    """What answers at the socket.
 
     Attributes:
         version: The daemon's release, e.g. `"0.2.1"`; `"dev"` for local builds.
-        daemon: The program, `"agboxd"`.
+        daemon: The name of the program, `"agboxd"`.
     """
 
     version: str
@@ -216,8 +217,8 @@ class DeleteSandboxesResult:
     """Which sandboxes a label selector deleted.
 
     Attributes:
-        deleted_sandbox_ids: Their ids, ascending.
-        deleted_count: How many they are.
+        deleted_sandbox_ids: Their ids, in ascending order.
+        deleted_count: The number of these sandboxes.
     """
 
     deleted_sandbox_ids: tuple[str, ...]

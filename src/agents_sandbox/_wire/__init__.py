@@ -1,4 +1,4 @@
-"""What travels: messages, the method table, the codec and the error details.
+"""The wire format: messages, the method table, the codec and the error details.
 
-Everything in here is pure: no I/O, no clock, no gRPC.
+Everything here is pure: no I/O, no clock, no gRPC.
 """

@@ -274,7 +274,7 @@ def _time(
     return decode_timestamp(getattr(message, name)) if message.HasField(name) else None
 
 
-# On the wire 0 also means "none yet", "cancelled" and "could not be run". Only a command that
+# On the wire, 0 also means "none yet", "cancelled" and "could not be run". Only a command that
 # ended with 0 is FINISHED, so the state decides.
 def _exit_code(state: int, exit_code: int) -> int | None:
     ran = state == pb.EXEC_STATE_FINISHED or (state == pb.EXEC_STATE_FAILED and exit_code != 0)

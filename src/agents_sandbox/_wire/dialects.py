@@ -16,9 +16,9 @@ from .creates import encode_v02, encode_v04
 
 @dataclass(frozen=True)
 class Dialect:
-    """The methods whose messages carry a create or a handle, and what reads and writes these.
+    """The methods whose messages contain a create or a handle, and the codecs of these.
 
-    All else is equal in both dialects, event streams included.
+    Everything else is equal in both dialects, including event streams.
     """
 
     create_sandbox: methods.Method[Any, Any]

@@ -1,7 +1,7 @@
 """The daemon's structured error details, from the trailer `grpc-status-details-bin`.
 
-`grpcio-status` does this too but pins grpcio and protobuf in lock-step and may
-raise inside of error handling.
+`grpcio-status` decodes them too, but it ties grpcio and protobuf to matching versions and may
+raise during error handling.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from google.protobuf.message import DecodeError
 from . import status_pb2 as pb
 
 DOMAIN = "agents-sandbox"
-"""Domain of every ErrorInfo of the daemon."""
+"""The domain of every ErrorInfo of the daemon."""
 
 TRAILER = "grpc-status-details-bin"
-"""Trailing metadata key that carries the details."""
+"""The key of the trailing metadata that carries the details."""
 
 ERROR_INFO_TYPE = "type.googleapis.com/google.rpc.ErrorInfo"
-"""Type of the detail that holds one."""
+"""The type URL of a detail that contains an ErrorInfo."""
 
 
 @dataclass(frozen=True)
 class ErrorInfo:
-    """What the daemon says about an error, for programs."""
+    """The daemon's machine-readable reason of an error."""
 
     reason: str
     metadata: Mapping[str, str] = field(default_factory=dict)
@@ -34,11 +34,11 @@ class ErrorInfo:
 def decode_error_info(details: bytes | None) -> ErrorInfo | None:
     """Find the daemon's ErrorInfo in a trailer.
 
-    Total: whatever is missing, foreign or garbage gives None, and the status
-    code alone speaks.
+    It never raises: None means that the details are missing, foreign or malformed, and that only
+    the status code says what went wrong.
 
     Args:
-        details: Content of the trailer, or None without one.
+        details: The content of the trailer; None if there is no trailer.
     """
     if details is None:
         return None
