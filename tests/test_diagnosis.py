@@ -148,18 +148,18 @@ def test_a_socket_that_lets_nobody_in(
 
 
 @pytest.mark.parametrize("listening", [True, False])
-def test_whether_somebody_listens(folder: Path, listening: bool) -> None:
+def test_whether_the_socket_accepts_connections(folder: Path, listening: bool) -> None:
     address = DaemonAddress(folder / "agboxd.sock")
     with listen(folder / "agboxd.sock") as bound:
         if not listening:
             bound.close()
-        assert address.somebody_listens() is listening
+        assert address.accepts_connections() is listening
 
 
 def test_nobody_listens_where_no_path_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
-    assert not DaemonAddress(None).somebody_listens()
+    assert not DaemonAddress(None).accepts_connections()
 
 
 def test_no_descriptor_left_to_look_with(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:

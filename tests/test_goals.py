@@ -225,7 +225,7 @@ def test_deleted_is_meant_for_good(
     for sequence, (kind, after) in enumerate(steps, 1):
         goal.see(dataclasses.replace(event(after, kind), sequence=sequence))
     # None: it must be asked for again.
-    assert goal.must_ask_again(sandbox(state), restarted=False) is (expected is None)
+    assert goal.detect_loss(sandbox(state), restarted=False) is (expected is None)
     assert goal.judge(sandbox(state)) is (expected is True)
 
 
@@ -245,7 +245,7 @@ def test_a_restart_ends_the_create_that_could_bring_a_sandbox_back() -> None:
     for kind, state in (PREPARING, DELETING, DELETED):
         goal.see(event(state, kind))
     assert not goal.judge(sandbox(S.DELETED))
-    assert not goal.must_ask_again(sandbox(S.DELETED), restarted=True)
+    assert not goal.detect_loss(sandbox(S.DELETED), restarted=True)
     assert goal.judge(sandbox(S.DELETED))
 
 
@@ -254,8 +254,8 @@ def test_a_delete_that_a_restart_has_swallowed_is_asked_for_again(state: Sandbox
     goal = BecomeDeleted()
     for kind, new in (DELETING, STOPPED):
         goal.see(event(new, kind))
-    assert not goal.must_ask_again(sandbox(state), restarted=False)
-    assert goal.must_ask_again(sandbox(state), restarted=True)
+    assert not goal.detect_loss(sandbox(state), restarted=False)
+    assert goal.detect_loss(sandbox(state), restarted=True)
 
 
 def test_a_purged_sandbox_is_deleted_for_good() -> None:
@@ -384,27 +384,27 @@ def test_a_stop_that_was_followed_by_a_resume_is_not_waited_for(
         with pytest.raises(SandboxInvalidStateError, match="another caller resumed it"):
             goal.judge(sandbox(state))
         # It is not for this one to stop it once more.
-        assert not goal.must_ask_again(sandbox(S.READY), restarted=True)
+        assert not goal.detect_loss(sandbox(S.READY), restarted=True)
     else:
         assert goal.judge(sandbox(state)) is expected
-        assert goal.must_ask_again(sandbox(S.READY), restarted=True)
+        assert goal.detect_loss(sandbox(S.READY), restarted=True)
 
 
 def test_a_failure_that_a_restart_has_made_final_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     unbound = Deadline(math.inf)
     dying = sandbox(S.FAILED, "CONTAINER_DIED", "primary container die")
     goal = BecomeStopped()
-    assert not goal.must_ask_again(dying, restarted=False)
+    assert not goal.detect_loss(dying, restarted=False)
     assert goal.snapshot_due(unbound) is unbound
     # The daemon that was asked may have been the restarted one, and on its way.
-    assert not goal.must_ask_again(dying, restarted=True)
+    assert not goal.detect_loss(dying, restarted=True)
     assert goal.snapshot_due(unbound).bound == 5.0
-    assert not goal.must_ask_again(sandbox(S.STOPPED), restarted=True)
+    assert not goal.detect_loss(sandbox(S.STOPPED), restarted=True)
     assert goal.snapshot_due(unbound) is unbound
-    assert not goal.must_ask_again(dying, restarted=True)
+    assert not goal.detect_loss(dying, restarted=True)
     monkeypatch.setattr(goal, "dying", Deadline(0.0))
     with pytest.raises(SandboxFailedError) as caught:
-        goal.must_ask_again(dying, restarted=True)
+        goal.detect_loss(dying, restarted=True)
     assert caught.value.error_code == "CONTAINER_DIED"
 
 
@@ -580,7 +580,7 @@ def test_an_exec_may_end_until_shortly_after_its_sandbox(monkeypatch: pytest.Mon
     assert not goal.judge(an_exec())
     monkeypatch.setattr(goal, "grace", Deadline(0.0))
     assert goal.judge(an_exec(ExecState.FAILED))
-    with pytest.raises(SandboxNotReadyError, match="is STOPPED and exec exec-1 never reported"):
+    with pytest.raises(SandboxNotReadyError, match="is STOPPED, and the daemon never rep"):
         goal.judge(an_exec())
 
 
@@ -608,7 +608,9 @@ def test_an_exec_lost_with_an_ended_sandbox_tells_how_it_ended(state: SandboxSta
     error = goal.timeout_error("box-1", an_exec(), 2.0)
     assert isinstance(error, SandboxNotReadyError)
     assert (error.sandbox_id, error.exec_id) == ("box-1", "exec-1")
-    assert str(error) == f"sandbox box-1 is {state.name} and exec exec-1 never reported its end"
+    assert str(error) == (
+        f"sandbox box-1 is {state.name}, and the daemon never reported the end of exec exec-1"
+    )
 
 
 def test_the_last_end_of_a_sandbox_counts() -> None:

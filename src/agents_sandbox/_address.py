@@ -1,4 +1,4 @@
-"""Where the daemon listens, and a diagnosis for when it does not answer."""
+"""Where the daemon listens, and a diagnosis if it does not answer."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class DaemonAddress:
                 )
 
     def resolve(self) -> tuple[str, str]:
-        """Return the path and a word for where it comes from.
+        """Return the path and where it comes from, for messages.
 
         Raises:
             DaemonUnavailableError: No default can be derived from the
@@ -66,8 +66,8 @@ class DaemonAddress:
     def target(self) -> str:
         """The address in gRPC's syntax, which percent-decodes what follows the scheme."""
         self._opened = self.resolve()
-        # With both slashes: else gRPC takes the first part of a path that
-        # begins with `//` for a host.
+        # Without the two slashes, gRPC would take the first part of a path that begins with `//`
+        # for a host.
         return "unix://" + quote(os.fsencode(self._opened[0]))
 
     def socket_identity(self) -> tuple[int, ...] | None:
@@ -84,7 +84,7 @@ class DaemonAddress:
         """Inspect the socket now and make the error that says why no daemon answers.
 
         Args:
-            detail: What gRPC said; shown where the socket explains nothing.
+            detail: gRPC's message; shown if the socket does not explain the failure.
             facts: Further facts of the error.
         """
         # The path that was opened, even if the environment has changed since.
@@ -92,10 +92,10 @@ class DaemonAddress:
         what, may_change = _diagnose(path, detail)
         return _unavailable(path, f"{what} (path from {origin})", may_change, **facts)
 
-    def somebody_listens(self) -> bool:
+    def accepts_connections(self) -> bool:
         """Whether the socket accepts connections now."""
         try:
-            return _knock((self._opened or self.resolve())[0]) is None
+            return _try_to_connect((self._opened or self.resolve())[0]) is None
         except DaemonUnavailableError:
             return False
 
@@ -122,8 +122,8 @@ def _unavailable(
     )
 
 
-# Source: the daemon's socket rules. Linux has no fallback. On macOS releases use different
-# paths; the first one that exists is taken.
+# Source: the daemon's socket rules. Linux has no fallback. On macOS the releases use different
+# paths; the first one that exists applies.
 def _default_path() -> tuple[str, str]:
     runtime_dir = os.environ.get("XDG_RUNTIME_DIR")
     candidates: list[tuple[str, str]] = []
@@ -139,7 +139,7 @@ def _default_path() -> tuple[str, str]:
             "the daemon's socket cannot be located: XDG_RUNTIME_DIR is not set. "
             "Set it to the daemon's value or pass socket_path=",
         )
-    # Unlike Path.exists(), this does not raise where a folder cannot be read.
+    # Unlike Path.exists(), this does not raise if a folder cannot be read.
     path, origin = next((c for c in candidates if os.path.lexists(c[0])), candidates[0])
     return _absolute(path), origin
 
@@ -162,10 +162,10 @@ def _diagnose(path: str, detail: str) -> tuple[str, bool]:
         f"the socket accepts connections, but the call failed ({detail}). "
         "The daemon may be shutting down, or the peer is not a daemon"
     )
-    return _knock(path) or (unclear, True)
+    return _try_to_connect(path) or (unclear, True)
 
 
-def _knock(path: str) -> tuple[str, bool] | None:
+def _try_to_connect(path: str) -> tuple[str, bool] | None:
     """Try to connect without waiting; return what is wrong, or None if the socket accepts."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:

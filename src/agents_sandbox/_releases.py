@@ -20,7 +20,7 @@ class Release:
     minor: int
     patch: int
     reported: str = field(default="", compare=False)
-    """The version that the daemon reports, where that names no release."""
+    """The version that the daemon reports, if that is not the name of a release."""
 
     def __str__(self) -> str:
         number = f"{self.major}.{self.minor}.{self.patch}"
@@ -64,10 +64,10 @@ PROBES = (
 
 
 def parse_release(version: str) -> Release | None:
-    """Parse the version that Ping reports; None unless it names a release.
+    """Parse the version that Ping reports; None if it is not the name of a release.
 
-    `dev` builds name none. Pre-releases count as none: the name does not say which of the new
-    fields they have.
+    A `dev` build has no such name. A pre-release gives None too, because its name does not tell
+    which of the new fields it has.
     """
     match = _VERSION.fullmatch(version)
     if match is None:
@@ -77,7 +77,7 @@ def parse_release(version: str) -> Release | None:
 
 
 def base_release(version: str) -> Release | None:
-    """Parse the release that a version belongs or leads to; None if it names none."""
+    """Parse a version without its pre-release or build suffix; None if that names no release."""
     return parse_release(version.partition("-")[0])
 
 
@@ -98,7 +98,7 @@ def chosen_release(version: str) -> Release:
 
 
 def check_supported(release: Release, version: str = "") -> None:
-    """Refuse a release about which nothing is known.
+    """Refuse a release that this SDK does not support.
 
     Args:
         release: The daemon's release.
@@ -112,7 +112,7 @@ def check_supported(release: Release, version: str = "") -> None:
 
 
 def unsupported(version: str) -> UnsupportedDaemonError:
-    """Make the error for a daemon about which nothing is known."""
+    """Make the error of a daemon that this SDK does not support."""
     return UnsupportedDaemonError(
         f"daemon {shown(version)} is not supported: this SDK supports {OLDEST} up to "
         f"{NEWEST.major}.x. Use a release of the SDK that supports it",

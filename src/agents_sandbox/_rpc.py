@@ -1,4 +1,4 @@
-"""What both halves of the primitive pair share of gRPC: options and errors."""
+"""gRPC's options and errors, for both halves of the primitive pair."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ CHANNEL_OPTIONS: tuple[tuple[str, str | int], ...] = (
     # A proxy from the environment must not be used for a local socket.
     ("grpc.enable_http_proxy", 0),
     # gRPC's own 1 s to 120 s would outlast a daemon's restart by far. Do not set
-    # min_reconnect_backoff_ms: in fact it limits how long a connection attempt may take, and a
-    # busy daemon needs more than some ms.
+    # min_reconnect_backoff_ms: it limits how long a connection attempt may take, and a busy daemon
+    # needs more than a few ms.
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 1000),
     ("grpc.max_receive_message_length", MAX_ANSWER_BYTES),
@@ -49,8 +49,8 @@ CHANNEL_OPTIONS: tuple[tuple[str, str | int], ...] = (
     ("grpc.use_local_subchannel_pool", 1),
 )
 
-# gRPC marks its own refusal only by the text, which ends in the size and the limit in every
-# release. The limit tells it from the daemon's refusal of a request that is too large.
+# Only the text identifies gRPC's own refusal: in every release it ends in the size and the limit.
+# The limit distinguishes it from the daemon's refusal of a request that is too large.
 _OVER_LIMIT = f" vs. {MAX_ANSWER_BYTES})"
 
 _UINT64 = re.compile("[0-9]{1,20}")
@@ -76,7 +76,7 @@ _LOST = ("UNAVAILABLE", "CANCELLED")
 def rpc_errors(
     method: Method[Any, Any], request: Message, address: DaemonAddress, deadline: Deadline
 ) -> Iterator[None]:
-    """Turn whatever goes wrong in an RPC into an error of the SDK.
+    """Turn every failure of an RPC into an error of this SDK.
 
     Args:
         method: The RPC.

@@ -15,10 +15,10 @@ _MAX_REPEATS = 1000
 class EventSequence:
     """Decides which events of a sandbox are new, and where to resume.
 
-    Streams end and are resumed, and a stream that is resumed may begin with events that were
-    already read. Every event counts twice: when it is read from a stream (`accept`) and when it
-    has reached the caller (`deliver`). An interruption can come between the two; `rewind` then
-    goes back to the last delivered event.
+    Streams end and are resumed, and a resumed stream may begin with events that were already read.
+    Every event is noted twice: when it is read from a stream (`accept`) and when it reaches the
+    caller (`deliver`). An interruption can come between the two; `rewind` then goes back to the
+    last delivered event.
 
     Args:
         sandbox_id: The sandbox.
@@ -56,11 +56,13 @@ class EventSequence:
             ProtocolError: It is not a possible next event of this stream.
         """
         if event.sandbox_id != self.sandbox_id:
-            raise self.misled(f"an event of sandbox {_checks.shown(event.sandbox_id)}")
+            raise self.protocol_error(f"sent an event of sandbox {_checks.shown(event.sandbox_id)}")
         if event.snapshot:
             return self._accept_snapshot(event)
         if event.sequence < max(self._newest_in_stream, 1):
-            raise self.misled(f"event {event.sequence} after event {self._newest_in_stream}")
+            raise self.protocol_error(
+                f"sent event {event.sequence} after event {self._newest_in_stream}"
+            )
         if event.sequence == self._newest_in_stream:
             return self._skip_repeat(event)
         self._newest_in_stream = event.sequence
@@ -104,16 +106,17 @@ class EventSequence:
         self.position, self._last_snapshot = self._delivered, None
         return True
 
-    def misled(self, by: str) -> ProtocolError:
-        """Make the error of a daemon that sends something impossible."""
+    def protocol_error(self, what: str) -> ProtocolError:
+        """Make the error of a daemon that violates the protocol; `what` says how, as a verb."""
         return ProtocolError(
-            f"the daemon sent {by} on the event stream of sandbox {self.sandbox_id}",
+            f"the daemon {what} (events of sandbox {_checks.shown(self.sandbox_id)}). It is broken "
+            "or not a daemon",
             sandbox_id=self.sandbox_id,
         )
 
     def _accept_snapshot(self, event: SandboxEvent) -> bool:
         if not self.wants_snapshot:
-            raise self.misled("a snapshot that was not requested")
+            raise self.protocol_error("sent a snapshot that was not requested")
         if event.event_id in self._delivered_snapshots:
             return self._skip_repeat(event)
         self._last_snapshot = event.event_id
@@ -122,5 +125,5 @@ class EventSequence:
     def _skip_repeat(self, event: SandboxEvent) -> bool:
         self._repeats += 1
         if self._repeats > _MAX_REPEATS:
-            raise self.misled(f"event {event.sequence} again and again")
+            raise self.protocol_error(f"sent event {event.sequence} over {_MAX_REPEATS} times")
         return False

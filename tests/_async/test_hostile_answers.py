@@ -241,27 +241,29 @@ READERS = {rpc: CALLS[rpc] for rpc in ("CreateSandbox", "CreateExec", EVENTS)}
 LIES: Mapping[str, tuple[Answer, str]] = {
     "of another sandbox": (
         streaming(an_event(1), an_event(2, sandbox_id="other")),
-        "an event of sandbox 'other'",
+        "sent an event of sandbox 'other'",
     ),
-    "of no sandbox": (streaming(an_event(1, sandbox_id="")), "an event of sandbox ''"),
-    "without a sequence": (streaming(an_event(1), an_event(0)), "event 0 after event 1"),
+    "of no sandbox": (streaming(an_event(1, sandbox_id="")), "sent an event of sandbox ''"),
+    "without a sequence": (streaming(an_event(1), an_event(0)), "sent event 0 after event 1"),
     "backwards": (
         streaming(an_event(1), an_event(2), an_event(3), an_event(2)),
-        "event 2 after event 3",
+        "sent event 2 after event 3",
     ),
-    "again and again": (repeating(an_event(1)), "event 1 again and again"),
-    "snapshots": (repeating(an_event(1, snapshot=True)), "a snapshot that was not requested"),
+    "one event": (repeating(an_event(1)), "sent event 1 over 1000 times"),
+    "snapshots": (repeating(an_event(1, snapshot=True)), "sent a snapshot that was not requested"),
 }
 
 
 @pytest.mark.parametrize("rpc", READERS)
 @pytest.mark.parametrize("lie", LIES)
 async def test_events_that_cannot_be_are_refused(tmp_path: Path, lie: str, rpc: str) -> None:
-    answer, told = LIES[lie]
+    answer, reported = LIES[lie]
     with lying(tmp_path, {EVENTS: answer}) as path:
         error = await error_of(path, CALLS[rpc], timeout_seconds=30)
     assert type(error) is ProtocolError
-    assert str(error) == f"the daemon sent {told} on the event stream of sandbox box-1"
+    assert str(error) == (
+        f"the daemon {reported} (events of sandbox 'box-1'). It is broken or not a daemon"
+    )
     check_ids(rpc, error)
 
 
@@ -289,7 +291,7 @@ async def test_streams_that_end_at_once_are_given_up(tmp_path: Path, end: Answer
     with lying(tmp_path, {EVENTS: end}) as path:
         error = await error_of(path, follow, **short)
         assert type(error) is ProtocolError
-        assert "sent nothing but its end, again and again," in str(error)
+        assert "kept ending the stream without an event" in str(error)
         assert error.sandbox_id == "box-1"
         for rpc in ("CreateSandbox", "CreateExec"):
             late = await error_of(path, CALLS[rpc], **short)

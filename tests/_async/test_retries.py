@@ -127,7 +127,7 @@ async def test_a_repeat_that_runs_out_of_time_tells_of_the_loss(
     await client.run(ID, ("true",), exec_id="my-exec")
     late = daemon.faults.delaying(60, method=RPC[read])
     with late as delaying, daemon.faults.failing(method=RPC[read], times=1):
-        with pytest.raises(DaemonUnavailableError, match="no retry ended within") as caught:
+        with pytest.raises(DaemonUnavailableError, match="no retry succeeded within") as caught:
             await getattr(client, read)(*READS[read], timeout_seconds=0.5)
         assert delaying.hits == 1
     assert isinstance(caught.value.__cause__, DaemonUnavailableError)

@@ -1,4 +1,4 @@
-"""The public client: each method makes one call of the daemon and, if asked to, waits."""
+"""The public client: each method makes one call to the daemon and, on request, waits."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ class AgentsSandboxClient:
         operation_timeout_seconds: How long a slow operation may take with its
             wait, and how long an event stream keeps reconnecting, in seconds;
             `math.inf` for no bound.
-        daemon_version: The daemon's release, e.g. `"0.4.3"`, which decides how
-            to talk to it. None: the client asks the daemon, which is safer.
+        daemon_version: The daemon's release, e.g. `"0.4.3"`, which determines
+            its protocol. None: the client asks the daemon, which is safer.
 
     Raises:
         InvalidArgumentError: An argument is not acceptable.
@@ -131,9 +131,9 @@ class AgentsSandboxClient:
         Args:
             image: The primary container's image. Pass it on every call; only a
                 `config_yaml` that names one can replace it.
-            sandbox_id: 4 to 200 ASCII letters, digits, `-` and `_`, beginning
-                and ending with a letter or digit, that was never used before.
-                None: a new UUID.
+            sandbox_id: An id that was never used before: 4 to 200 ASCII
+                letters, digits, `-` and `_`, beginning and ending with a
+                letter or digit. None: a new UUID.
             config_yaml: Declarative configuration; the other arguments
                 override it.
             mounts: Host paths that appear in the sandbox.
@@ -147,8 +147,8 @@ class AgentsSandboxClient:
                 does not wait for. Since daemon 0.3.0.
             labels: Labels to find the sandbox by.
             envs: Environment variables of the primary container.
-            idle_ttl: The daemon stops the sandbox after so long without a
-                running exec; 0 for never, None for the daemon's own setting.
+            idle_ttl: The daemon stops the sandbox after this time without a
+                running exec; 0: never, None: the daemon's own setting.
             ports: Ports to publish on the host. Since daemon 0.4.0.
             command: The primary container's command; by default it only waits
                 for execs. Since daemon 0.4.0.
@@ -202,7 +202,7 @@ class AgentsSandboxClient:
             return await self._daemon.get_sandbox(new.sandbox_id, budget.rpc())
         goal = become_ready(accepted, new.required_services)
         wait_for = SandboxWait(self._daemon, self._feeds, goal, new.sandbox_id, budget)
-        # From the acceptance on, even if its answer was lost and the handle read back later.
+        # From event 1: if the answer was lost, `accepted` is a later snapshot.
         return await wait_for.until_reached(accepted, after=1)
 
     async def get_sandbox(
@@ -252,7 +252,7 @@ class AgentsSandboxClient:
     async def resume_sandbox(
         self, sandbox_id: str, *, wait: bool = True, timeout_seconds: float | None = None
     ) -> SandboxHandle:
-        """Start a STOPPED sandbox again, with its files as they were.
+        """Start a STOPPED sandbox again. Its files are unchanged.
 
         Args:
             sandbox_id: The sandbox.
@@ -311,7 +311,7 @@ class AgentsSandboxClient:
     async def delete_sandbox(
         self, sandbox_id: str, *, wait: bool = True, timeout_seconds: float | None = None
     ) -> SandboxHandle:
-        """Delete a sandbox in any state. It is idempotent.
+        """Delete a sandbox in any state. The call is idempotent.
 
         A delete does not stop a create that is in progress: the sandbox can reappear. With `wait`
         it is then deleted again.
@@ -360,8 +360,8 @@ class AgentsSandboxClient:
 
         Raises:
             InvalidArgumentError: The selector is empty.
-            SandboxFailedError: One could not be removed; the wait for the others
-                was completed first.
+            SandboxFailedError: One could not be removed; raised after the wait
+                for the others.
             OperationTimeoutError: Not all were DELETED in time; the daemon
                 continues.
             DaemonUnavailableError: No daemon answers at the socket.
@@ -369,15 +369,15 @@ class AgentsSandboxClient:
         budget = self._budget(timeout_seconds)
         selector = _checks.label_selector(label_selector)
         before = await self._before_delete(selector, budget) if wait else {}
-        asked_of = self._daemon.socket_identity()
+        socket_at_request = self._daemon.socket_identity()
         result = await self._daemon.delete_sandboxes(selector, budget.rpc())
-        # One after the other takes no longer than the slowest: the daemon deletes them all at
-        # once.
+        # Waiting for one after the other takes no longer than the slowest delete, because the
+        # daemon deletes them in parallel.
         failures: list[SandboxClientError] = []
         for sandbox_id in result.deleted_sandbox_ids if wait else ():
             try:
                 wait_for = DeleteWait(self._daemon, self._feeds, sandbox_id, budget)
-                await wait_for.follow_delete(before.get(sandbox_id), asked_of)
+                await wait_for.follow_delete(before.get(sandbox_id), socket_at_request)
             except SandboxClientError as error:
                 failures.append(error)
         if failures:
@@ -461,7 +461,8 @@ class AgentsSandboxClient:
             cwd: As in `create_exec`.
             env_overrides: As in `create_exec`.
             timeout_seconds: Timeout of this call, in seconds; None: the client's
-                `operation_timeout_seconds`. It does not end the command.
+                `operation_timeout_seconds`. The timeout does not end the
+                command.
 
         Returns:
             The ended exec, with its `exit_code` and the paths of its logs. A
@@ -483,7 +484,7 @@ class AgentsSandboxClient:
     async def cancel_exec(
         self, exec_id: str, *, wait: bool = True, timeout_seconds: float | None = None
     ) -> ExecHandle:
-        """Give up a running exec. The daemon does not kill its process.
+        """Cancel a running exec. The daemon does not kill its process.
 
         Args:
             exec_id: The exec.
@@ -496,7 +497,7 @@ class AgentsSandboxClient:
 
         Raises:
             ExecNotFoundError: It does not exist.
-            ExecAlreadyTerminalError: It has already ended; a kind of
+            ExecAlreadyTerminalError: It has already ended; a subclass of
                 `ExecNotRunningError`.
             OperationTimeoutError: It did not end in time.
             DaemonUnavailableError: No daemon answers at the socket.
@@ -532,8 +533,8 @@ class AgentsSandboxClient:
         """List running execs, by id.
 
         Args:
-            sandbox_id: Only those of this sandbox, of which there are none if
-                it does not exist. None: those of all sandboxes.
+            sandbox_id: List only the execs of this sandbox; an unknown sandbox
+                has none. None: list those of all sandboxes.
             timeout_seconds: Timeout of this call, in seconds; None: the client's.
 
         Returns:
@@ -556,8 +557,8 @@ class AgentsSandboxClient:
     ) -> AsyncSandboxEventStream:
         """Follow the events of a sandbox, each once and in order.
 
-        The stream stays open after the sandbox's end; leave it when you have
-        seen what you need.
+        The stream stays open even after the sandbox is DELETED; close it when
+        you have seen what you need.
 
         Args:
             sandbox_id: The sandbox.
@@ -579,7 +580,7 @@ class AgentsSandboxClient:
             event, or events are missing; `OperationTimeoutError`:
             `timeout_seconds` have passed; `DaemonUnavailableError`: the daemon
             is unavailable; `ProtocolError`: the daemon sends events of another
-            sandbox or out of order, or only ends streams.
+            sandbox or out of order, or keeps ending streams without an event.
 
         Raises:
             InvalidArgumentError: An argument is not acceptable.

@@ -65,10 +65,10 @@ class Daemon:
         return decode_ping(await self._transport.unary(methods.PING, requests.ping(), deadline))
 
     async def create_sandbox(self, new: NewSandbox, deadline: Deadline) -> SandboxHandle:
-        """Request a sandbox. It is idempotent where the id is ours, and then retried.
+        """Request a sandbox. With an id of ours the call is idempotent and is retried.
 
         Raises:
-            UnsupportedByDaemonError: It asks for what the daemon would ignore.
+            UnsupportedByDaemonError: The daemon would ignore an argument.
         """
 
         async def create() -> SandboxHandle:
@@ -145,7 +145,7 @@ class Daemon:
     def subscribe_sandbox_events(
         self, sequence: EventSequence, deadline: Deadline
     ) -> ResponseStream[SandboxEvent]:
-        """Open one stream of a sandbox's events, from where the sequence stands."""
+        """Open one stream of a sandbox's events, from the position of the sequence."""
         request = requests.subscribe_sandbox_events(
             sequence.sandbox_id, sequence.position, sequence.wants_snapshot
         )
@@ -154,10 +154,10 @@ class Daemon:
         )
 
     async def create_exec(self, new: NewExec, deadline: Deadline) -> LogPaths:
-        """Request an exec. It is idempotent where the id is ours, and then retried.
+        """Request an exec. With an id of ours the call is idempotent and is retried.
 
         Returns:
-            Its log paths; none where the answer was lost and the exec read back.
+            Its log paths; `NO_LOGS` if the answer was lost and the exec was read back.
         """
         request = requests.create_exec(new)
 
@@ -222,7 +222,7 @@ class Daemon:
         return self._transport.unavailable(detail)
 
     def socket_identity(self) -> object:
-        """What changes when the daemon restarts; None while there is no socket file."""
+        """A value that changes when the daemon restarts; None while there is no socket file."""
         return self._transport.socket_identity()
 
     async def pause(self, seconds: float) -> None:
@@ -277,7 +277,7 @@ def _check_id(method: methods.Method[Any, Any], requested: str, answered: str) -
         )
 
 
-# Besides a conflict of ids: the sandbox or a file of the host may have changed since the first
+# Not only conflicts of ids: the sandbox or a file of the host may have changed since the first
 # attempt, so that a retry is refused for another reason.
 _REFUSALS = (
     SandboxConflictError,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class AsyncSandboxEventStream(AsyncIterator[SandboxEvent]):
-    """The events of one sandbox, in order and each once, as they happen.
+    """The events of one sandbox as they happen, each once and in order.
 
     The subscription starts with the first step. It ends when the stream is
     closed, left as a context manager, or no longer referenced. An interrupted
@@ -26,7 +26,7 @@ class AsyncSandboxEventStream(AsyncIterator[SandboxEvent]):
     def __init__(self, events: Subscription) -> None:
         self._events = events
         self._ended = False
-        # Concurrent steps get an event each, one after the other.
+        # Concurrent steps take turns; each gets one event.
         self._turn = TimedLock()
 
     def __aiter__(self) -> Self:

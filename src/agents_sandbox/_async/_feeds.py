@@ -42,14 +42,14 @@ class Feeds:
             sandbox_id: The sandbox.
             after: Deliver the events after this sequence.
         """
-        # In one step: others that join meanwhile find a feed that is being read.
+        # Hold the mutex throughout, so that other followers find only feeds that are being read.
         with MUTEX:
             feed = self._feeds.get(sandbox_id)
             if feed is not None and feed.alive() and feed.covers(after):
                 feed.add(follower, after)
                 return
             fresh = self._feed(sandbox_id, after)
-            # Add it first: if we are interrupted from here on, its leaving closes the feed.
+            # Add the follower first: if we are interrupted after this, its `leave` closes the feed.
             fresh.add(follower, after)
             self._feeds[sandbox_id] = fresh
             fresh.start()
@@ -85,7 +85,8 @@ class Follower:
         self.feed: _Feed | None = None
         """The feed that it follows; None before it joins and after the feed has ended."""
         self.after: int | None = None
-        """It has received all events that it needs up to here; None before it joins."""
+        """The sequence up to which it has received all events that it needs; None before it joins.
+        """
 
     @property
     def trouble(self) -> DaemonUnavailableError | None:
@@ -106,7 +107,7 @@ class Follower:
     def leave(self) -> None:
         """Stop following. The last follower to leave closes the stream. Safe to repeat.
 
-        If it is interrupted it has to be repeated.
+        If it is interrupted, it has to be repeated.
         """
         with MUTEX:
             feed = self.feed
@@ -127,7 +128,7 @@ class Follower:
 
 
 class _Feed:
-    """A stream of events that is passed on to all followers.
+    """A stream of events for all its followers.
 
     Args:
         events: The source of the events.
@@ -140,7 +141,7 @@ class _Feed:
         self._position = self._begin = events.position
         self._recent: deque[SandboxEvent] = deque(maxlen=_REMEMBERED)
         self._followers: set[Follower] = set()
-        self._readers: list[Reader] = []  # none yet, or the one
+        self._readers: list[Reader] = []  # empty before start(), one after
 
     @property
     def trouble(self) -> DaemonUnavailableError | None:
@@ -149,7 +150,7 @@ class _Feed:
 
     def start(self) -> None:
         """Start reading."""
-        self._readers.append(Reader(self._read, self._ended))
+        self._readers.append(Reader(self._read, self._on_end))
 
     def alive(self) -> bool:
         """Whether it is being read in this process and loop."""
@@ -168,7 +169,7 @@ class _Feed:
 
     def hand_over(self, to: _Feed) -> None:
         """Move all followers to another feed, which begins earlier; with the mutex held."""
-        # Close it first: if we are interrupted, the remaining followers are told and join again.
+        # Close it first: if we are interrupted, the remaining followers see its end and join again.
         self.close()
         for follower in tuple(self._followers):
             to.add(follower, follower.after or 0)
@@ -183,7 +184,7 @@ class _Feed:
         return True
 
     def close(self) -> None:
-        """Close the stream; it has no followers any more."""
+        """Close the stream, once it has no followers any more or another feed replaces it."""
         self._events.cancel()
         for reader in self._readers:
             reader.stop()
@@ -191,31 +192,31 @@ class _Feed:
     async def _read(self) -> None:
         try:
             while (item := await self._events.read()) is not Break.END:
-                self._hand_on(item)
+                self._publish(item)
         except SandboxClientError as error:
             self._end(error)
 
-    def _ended(self) -> None:
+    def _on_end(self) -> None:
         self._events.cancel()
         self._end(Break.END)
 
-    def _hand_on(self, item: SandboxEvent | Break) -> None:
+    def _publish(self, item: SandboxEvent | Break) -> None:
         with MUTEX:
             if isinstance(item, SandboxEvent):
                 if item.sequence != self._position + 1:
-                    self._tell(Break.UNSURE)
+                    self._broadcast(Break.UNSURE)
                 self._position = item.sequence
                 self._recent.append(item)
-            self._tell(item)
+            self._broadcast(item)
 
     def _end(self, end: Break | SandboxClientError) -> None:
         with MUTEX:
             self._forget(self)
-            self._tell(end)
+            self._broadcast(end)
             for follower in self._followers:
                 follower.feed = None
             self._followers.clear()
 
-    def _tell(self, item: SandboxEvent | Break | SandboxClientError) -> None:
+    def _broadcast(self, item: SandboxEvent | Break | SandboxClientError) -> None:
         for follower in self._followers:
             follower.put(item)

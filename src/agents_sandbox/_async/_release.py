@@ -24,10 +24,10 @@ _UNKNOWN = "field {} not found"
 class DaemonRelease:
     """The release of the daemon behind a transport.
 
-    The first call that depends on it asks the daemon. It is asked again when the daemon may have
-    been replaced: when the socket file is new, when a call did not reach it or its answer was not
-    understood, and after some seconds without an answer, because a forwarded socket hides that
-    the daemon was replaced.
+    The first call that depends on it asks the daemon. Later calls ask again when the daemon may
+    have been replaced: when the socket file is new, when a call did not reach the daemon or its
+    answer was not understood, and after some seconds without an answer, because a forwarded socket
+    hides that the daemon was replaced.
 
     Args:
         transport: The connection to the daemon.
@@ -57,12 +57,12 @@ class DaemonRelease:
             return release
         return await self._transport.retrying(lambda: self._ask_in_turn(deadline), deadline)
 
-    # One attempt a turn: each of the waiting calls has its own deadline and its own retries.
+    # One attempt per turn, because each waiting call has its own deadline and its own retries.
     async def _ask_in_turn(self, deadline: Deadline) -> Release:
         async with self._turn.held(deadline.remaining()) as entered:
             if not entered:
                 raise _too_slow(deadline)
-            # The daemon that gave the last answer may be gone by now.
+            # The daemon may have been replaced since the last answer.
             while (release := self._remembered()) is None:
                 identity = self._transport.peer_identity()
                 self._known = identity, await self._ask(deadline)
@@ -111,7 +111,7 @@ class DaemonRelease:
                 break
             found = release
         # A daemon that does not know the newer keys is not always an old one: a future release may
-        # drop them.
+        # have dropped them.
         if found is OLDEST and not await self._knows(OLD_PROBE, deadline):
             raise _releases.unsupported(version)
         return replace(found, reported=version)

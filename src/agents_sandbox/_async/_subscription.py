@@ -19,7 +19,7 @@ from ..models import SandboxEvent
 from ._daemon import Daemon
 from ._transport import ResponseStream
 
-_NOTHING = "nothing but its end, again and again,"
+_NO_EVENTS = "kept ending the stream without an event"
 
 
 class Break(Enum):
@@ -69,7 +69,7 @@ class Subscription:
         return self._sequence.position
 
     def rewind(self) -> None:
-        """Read again what was read but not delivered, because of an interruption."""
+        """Read events again that an interruption kept from being delivered."""
         if self._sequence.rewind():
             self._drop()
 
@@ -134,7 +134,7 @@ class Subscription:
             # stream or is seen here.
             event = None if self._cancelled else await stream.read()
         except BaseException:
-            # After an interruption gRPC has given up the call as well.
+            # An interruption has ended gRPC's call as well.
             self._drop()
             raise
         if event is None:
@@ -177,15 +177,15 @@ class Subscription:
         if self._steady.expired():
             self._note_recovery()
         self._ended_by_daemon = True
-        await self._wait_to_reconnect(self._sequence.misled(_NOTHING))
+        await self._wait_to_reconnect(self._sequence.protocol_error(_NO_EVENTS))
         return Break.UNSURE
 
     async def _check_silence(self) -> None:
         if self._steady.expired():
-            self._sequence.skip_snapshot()  # it came long ago, if there was one
+            self._sequence.skip_snapshot()  # if there was one, it arrived long ago
             self._note_recovery()
         else:
-            await self._wait_to_reconnect(self._sequence.misled(_NOTHING))
+            await self._wait_to_reconnect(self._sequence.protocol_error(_NO_EVENTS))
         error = await self._ping()
         if error is not None:
             await self._find_daemon(error)
@@ -198,7 +198,7 @@ class Subscription:
         await self._daemon.pause(pause)
 
     async def _find_daemon(self, error: DaemonUnavailableError) -> None:
-        """Wait until the daemon answers again; raise why it does not."""
+        """Wait until the daemon answers again; raise the error once the outage is too long."""
         if self._patience is None or not self._daemon.may_recover(error):
             raise error
         if self._steady.expired():

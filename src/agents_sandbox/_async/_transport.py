@@ -74,10 +74,10 @@ class Transport:
         return ResponseStream(stream, lambda: self._errors(method, request, deadline), parse)
 
     async def retrying(self, call: Call[ItemT], deadline: Deadline) -> ItemT:
-        """Repeat an idempotent call until its connection is not lost.
+        """Make an idempotent call, and retry it while its connection is lost.
 
         Raises:
-            DaemonUnavailableError: No attempt ended in time.
+            DaemonUnavailableError: No attempt succeeded in time.
         """
         backoff = Backoff()
         lost: DaemonUnavailableError | None = None
@@ -87,7 +87,8 @@ class Transport:
             except DaemonUnavailableError as error:
                 if not await self._wait_to_retry(error, backoff, deadline):
                     raise
-                lost = error.with_traceback(None)  # it would keep this frame, and so the error
+                # Its traceback would keep this frame alive, and so the error itself.
+                lost = error.with_traceback(None)
             except OperationTimeoutError:
                 if lost is None or not deadline.expired():
                     raise
@@ -104,7 +105,7 @@ class Transport:
 
     def _still_lost(self, lost: DaemonUnavailableError, deadline: Deadline) -> SandboxClientError:
         return self._address.unavailable(
-            f"no retry ended within {deadline.bound} s",
+            f"no retry succeeded within {deadline.bound:g} s",
             code=lost.code,
             sandbox_id=lost.sandbox_id,
             exec_id=lost.exec_id,
@@ -113,10 +114,10 @@ class Transport:
     def may_recover(self, error: DaemonUnavailableError) -> bool:
         """Whether a retry could find the daemon.
 
-        If the client never met the daemon and nothing listens at its socket, it was probably not
-        started: its users should know at once.
+        If the client never met the daemon and its socket accepts no connections, the daemon was
+        probably not started. The caller should get that error immediately.
         """
-        return error.retryable and (self._met or self._address.somebody_listens())
+        return error.retryable and (self._met or self._address.accepts_connections())
 
     def unavailable(self, detail: str) -> DaemonUnavailableError:
         """Make the error of an unavailable daemon for a reason that gRPC does not know."""
@@ -139,9 +140,10 @@ class Transport:
         return self._address.socket_identity()
 
     def peer_identity(self) -> object:
-        """What changes whenever the peer may have become another one.
+        """A value that changes whenever the peer may have been replaced.
 
-        Besides a new socket file, that is a call that did not reach it or was not understood.
+        It changes with the socket file, and after a call that did not reach the peer or was not
+        understood.
         """
         return self._losses, self._address.socket_identity()
 
@@ -165,7 +167,7 @@ class Transport:
 
 
 class ResponseStream(Generic[ItemT]):
-    """The answers to one streaming call. Whoever opens one cancels it.
+    """The answers to one streaming call. The code that opens a stream must cancel it.
 
     Args:
         stream: The call.
@@ -184,15 +186,15 @@ class ResponseStream(Generic[ItemT]):
         self._parse = parse
 
     def usable(self) -> bool:
-        """Whether the stream can be read from here; if not, it is gone for good."""
+        """Whether the stream can be read from here; if not, it can never be read again."""
         return self._stream.usable()
 
     async def read(self) -> ItemT | None:
-        """Return the next item; None after the daemon's end or our own cancel."""
+        """Return the next item; None if the daemon ended the stream or we cancelled it."""
         with self._errors():
             answer = await self._stream.read()
             return None if answer is None else self._parse(answer)
 
     def cancel(self) -> None:
-        """End the call. Safe to repeat, at any time and from anywhere."""
+        """Cancel the call. Safe to repeat, at any time and from anywhere."""
         self._stream.cancel()

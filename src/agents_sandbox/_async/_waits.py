@@ -69,7 +69,7 @@ class _Wait(ABC, Generic[HandleT]):
                     if stale or handle is None:
                         handle, self._trouble = await self._read(), None
                     stale = True
-                    if await self._ask_again_if_lost(handle):
+                    if await self._repeat_if_lost(handle):
                         continue
                     if self._goal.judge(handle):
                         return handle
@@ -91,8 +91,8 @@ class _Wait(ABC, Generic[HandleT]):
     async def _read(self) -> HandleT:
         """Read a fresh snapshot."""
 
-    async def _ask_again_if_lost(self, handle: HandleT) -> bool:  # noqa: ARG002 - for subclasses
-        """Request the operation again if a snapshot shows that it was lost; return whether."""
+    async def _repeat_if_lost(self, handle: HandleT) -> bool:  # noqa: ARG002 - for subclasses
+        """Request the operation again if a snapshot shows that it was lost; return if it was."""
         return False
 
     def _may_be_another_daemon(self) -> bool:
@@ -161,27 +161,28 @@ class _PersistentWait(SandboxWait):
     ) -> None:
         super().__init__(daemon, feeds, goal, sandbox_id, budget)
         self._persistent = goal
-        self._asked_of: object = None
-        self._looked_at: object = None
+        self._socket_at_request: object = None
+        self._socket_at_snapshot: object = None
 
     @abstractmethod
-    async def _ask(self) -> None:
+    async def _request(self) -> None:
         """Request the operation."""
 
-    async def _ask_again_if_lost(self, handle: SandboxHandle) -> bool:
-        self._looked_at = identity = self._daemon.socket_identity()
+    async def _repeat_if_lost(self, handle: SandboxHandle) -> bool:
+        self._socket_at_snapshot = identity = self._daemon.socket_identity()
+        before = self._socket_at_request
         # None: there is no socket file, which says nothing about the daemon.
-        restarted = None not in (identity, self._asked_of) and identity != self._asked_of
-        if not self._persistent.must_ask_again(handle, restarted):
+        restarted = None not in (identity, before) and identity != before
+        if not self._persistent.detect_loss(handle, restarted):
             return False
-        await self._ask()
-        self._asked_of = identity
+        await self._request()
+        self._socket_at_request = identity
         return True
 
-    # A restart breaks the stream and is noticed by that. A restart just before the stream was
+    # Most restarts are noticed because they break the stream. A restart just before the stream is
     # opened breaks nothing, because gRPC reconnects by itself.
     def _may_be_another_daemon(self) -> bool:
-        return self._daemon.socket_identity() != self._looked_at
+        return self._daemon.socket_identity() != self._socket_at_snapshot
 
 
 class StopWait(_PersistentWait):
@@ -193,12 +194,12 @@ class StopWait(_PersistentWait):
     async def stop(self) -> SandboxHandle:
         """Stop the sandbox and wait."""
         before = (await self._read()).last_event_sequence
-        self._asked_of = self._daemon.socket_identity()
-        # If the answer is lost the caller is told. Only a restart makes us ask again.
+        self._socket_at_request = self._daemon.socket_identity()
+        # If the answer is lost, the caller gets the error. Only a restart makes us repeat it.
         await self._daemon.stop_sandbox(self._id, self._rpc())
         return await self.until_reached(after=before)
 
-    async def _ask(self) -> None:
+    async def _request(self) -> None:
         try:
             await self._daemon.stop_sandbox(self._id, self._rpc())
         except SandboxInvalidStateError:
@@ -217,20 +218,22 @@ class DeleteWait(_PersistentWait):
     async def delete(self) -> SandboxHandle:
         """Delete the sandbox and wait."""
         self._seen = await super()._read()
-        asked_of = self._daemon.socket_identity()
-        await self._ask()
+        socket_at_request = self._daemon.socket_identity()
+        await self._request()
         if self._becoming.purged:
             return self._note_purge()
-        return await self.follow_delete(self._seen, asked_of)
+        return await self.follow_delete(self._seen, socket_at_request)
 
-    async def follow_delete(self, before: SandboxHandle | None, asked_of: object) -> SandboxHandle:
+    async def follow_delete(
+        self, before: SandboxHandle | None, socket_at_request: object
+    ) -> SandboxHandle:
         """Wait for a delete that was requested.
 
         Args:
             before: A snapshot from before the request, or None.
-            asked_of: The identity of the socket just before the request.
+            socket_at_request: The identity of the socket just before the request was sent.
         """
-        self._seen, self._asked_of = before or self._seen, asked_of
+        self._seen, self._socket_at_request = before or self._seen, socket_at_request
         # Replay from event 1 unless the sandbox was at rest: a create or a resume may still be
         # running.
         at_rest = before is not None and before.state in _AT_REST
@@ -245,7 +248,7 @@ class DeleteWait(_PersistentWait):
             return self._note_purge()
         return self._seen
 
-    async def _ask(self) -> None:
+    async def _request(self) -> None:
         try:
             await self._daemon.delete_sandbox(self._id, self._rpc())
         except SandboxNotFoundError:
@@ -263,7 +266,7 @@ class ExecWait(_Wait[ExecHandle]):
         daemon: The daemon.
         feeds: The event streams to share.
         exec_id: The exec.
-        budget: The time.
+        budget: How long the wait may take.
         sandbox_id: Its sandbox, if known.
         logs: Its log paths, if known.
     """

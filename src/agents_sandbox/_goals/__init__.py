@@ -1,8 +1,8 @@
-"""What waits wait for: each goal decides from events and snapshots; pure.
+"""The goals of waits: each decides from events and snapshots whether it is reached; pure.
 
 A goal sees every event that concerns it, in order, from the moment its operation was requested.
-An event that seems to settle the matter is confirmed by a fresh snapshot before the wait succeeds:
-events say what happened, the snapshot says what is true now.
+When an event suggests that the goal is reached, a fresh snapshot must confirm it before the wait
+succeeds: events report what happened, the snapshot shows what is true now.
 """
 
 from .deleted import BecomeDeleted

@@ -24,10 +24,10 @@ class BecomeDeleted:
     """DELETED for good.
 
     A delete does not stop a create that is in progress in Docker: the sandbox reappears, READY or
-    FAILED, and has to be deleted again. This is recorded for creates. What a resume does then is
-    not recorded: its end is awaited for a short time.
+    FAILED, and has to be deleted again. Recordings show this for creates. They do not show what a
+    resume does, so the wait for its end is short.
 
-    It must see the events of both, however long ago they began.
+    The goal must see all events of a create or resume, even of one that began long ago.
 
     Attributes:
         creating: Whether a create is in progress in Docker.
@@ -84,25 +84,26 @@ class BecomeDeleted:
         accepted_at = self.accepted_at
         if self.creating and accepted_at is not None and accepted_at == handle.created_at:
             # A restarted daemon reports the time of the first event as created_at; the true time
-            # is some microseconds earlier. Equal times hardly ever occur by chance, and then a
-            # short wait is enough.
+            # is some microseconds earlier. Equal times are very unlikely without a restart, and
+            # then the short wait of a resume applies.
             self.creating, self.resuming = False, True
         in_progress = self.creating or (self.resuming and not self.grace.expired())
         for_good = self.purged or (self.deleted and not in_progress)
         return for_good and handle.state is SandboxState.DELETED
 
-    def must_ask_again(self, handle: SandboxHandle, restarted: bool) -> bool:
+    def detect_loss(self, handle: SandboxHandle, restarted: bool) -> bool:
         """Return whether the sandbox reappeared or a restart lost the delete.
 
-        A restart also ends a create or resume. The restarted daemon continues deletes by the
-        stored state; if a stop ended during the delete that is STOPPED, and then FAILED.
+        A restart also ends a create or resume. The restarted daemon continues a delete only if
+        the stored state is DELETING. If a stop ended during the delete, the stored state is
+        STOPPED, and later FAILED.
         """
         if restarted:
             self.creating = self.resuming = False
         return (self.reappeared or restarted) and handle.state not in _BEING_DELETED
 
     def snapshot_due(self, deadline: Deadline) -> Deadline:
-        """Wait only shortly for a resume."""
+        """Wait only briefly for a resume."""
         waiting = self.deleted and self.resuming and not self.grace.expired()
         return deadline.earlier(self.grace) if waiting else deadline
 

@@ -21,9 +21,9 @@ class ExecEnd:
 
     Attributes:
         exec_id: The exec.
-        lost_sandbox: How its sandbox ended, once that was seen. The exec's own
-            end then follows at once or never.
-        grace: How long to wait for it after that.
+        lost_sandbox: How its sandbox ended, once an event reported it. The exec's own end then
+            follows immediately or never.
+        grace: How long to wait for the exec's end after that.
     """
 
     exec_id: str
@@ -51,13 +51,13 @@ class ExecEnd:
         return handle.state.is_terminal
 
     def snapshot_due(self, deadline: Deadline) -> Deadline:
-        """Wait only shortly for the exec once its sandbox is lost."""
+        """Wait only briefly for the exec once its sandbox has ended."""
         return deadline.earlier(self.grace)
 
     def timeout_error(
         self, sandbox_id: str | None, handle: ExecHandle | None, seconds: float | None
     ) -> SandboxClientError:
-        """Make the error of a wait that took too long or lost its sandbox."""
+        """Make the error of a wait that took too long or whose sandbox ended."""
         if self.lost_sandbox is not None:
             return self.lost_sandbox
         return operation_timeout(
@@ -78,8 +78,8 @@ def _lost_sandbox(event: SandboxEvent, exec_id: str) -> SandboxClientError:
             event.sandbox_id, phase.error_code, phase.error_message, exec_id=exec_id
         )
     return SandboxNotReadyError(
-        f"sandbox {event.sandbox_id} is {event.sandbox_state.name} and exec {exec_id} "
-        "never reported its end",
+        f"sandbox {event.sandbox_id} is {event.sandbox_state.name}, and the daemon never reported "
+        f"the end of exec {exec_id}",
         sandbox_id=event.sandbox_id,
         exec_id=exec_id,
     )

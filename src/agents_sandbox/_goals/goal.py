@@ -28,7 +28,7 @@ class Goal(Protocol[HandleT_contra]):
         ...
 
     def snapshot_due(self, deadline: Deadline) -> Deadline:
-        """When the next snapshot is due if no event calls for one; at the latest `deadline`."""
+        """Return when the next snapshot is due if no event calls for one, at latest `deadline`."""
         ...
 
     def timeout_error(
@@ -47,7 +47,7 @@ class Goal(Protocol[HandleT_contra]):
 class PersistentGoal(Goal[SandboxHandle], Protocol):
     """A goal whose operation can get lost when the daemon restarts."""
 
-    def must_ask_again(self, handle: SandboxHandle, restarted: bool) -> bool:
+    def detect_loss(self, handle: SandboxHandle, restarted: bool) -> bool:
         """Return whether the operation was lost and has to be requested again.
 
         Args:
@@ -76,12 +76,12 @@ def operation_timeout(
 
 
 def within(seconds: float | None) -> str:
-    """Say a timeout in words."""
+    """Format a timeout for a message."""
     return "in time" if seconds is None else f"within {seconds:g} s"
 
 
 def last_seen(handle: SandboxHandle | None) -> str:
-    """Say the newest known state in words."""
+    """Format the newest known state for a message."""
     return f"last seen {handle.state.name}" if handle else "never seen"
 
 

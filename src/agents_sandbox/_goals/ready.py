@@ -21,14 +21,15 @@ BECOME_READY = SandboxGoal(
 
 @dataclass
 class ReadyWithCompanions:
-    """READY, and companions started: the required services of daemons since 0.3.0.
+    """READY, and required services have started; for daemons since 0.3.0.
 
-    There READY does not wait for companions, and no event reports that one is healthy.
+    There, services are companions. READY does not wait for companions, and no event reports that
+    one is healthy.
 
     Attributes:
         missing: The companions that have not started yet.
-        failure: Why one of them never will. It is raised once the sandbox is READY, because a
-            sandbox that is deleted before would reappear.
+        failure: Why one of them will never start. It is raised only once the sandbox is READY,
+            because a sandbox that is deleted before that would reappear.
         ready: Whether an event reported that the sandbox is READY.
     """
 
@@ -41,7 +42,7 @@ class ReadyWithCompanions:
         return event.service is not None or BECOME_READY.concerns(event)
 
     def judge(self, handle: SandboxHandle) -> bool:
-        """Judge a snapshot, which does not show the state of companions."""
+        """Judge a snapshot; it does not contain the state of companions."""
         ready = BECOME_READY.judge(handle)
         if ready and self.failure:
             raise self.failure

@@ -1,4 +1,4 @@
-"""A state that a sandbox is to reach."""
+"""A state that a sandbox should reach."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from .goal import last_seen, operation_timeout, sandbox_failed, within
 
 @dataclass(frozen=True)
 class SandboxGoal:
-    """A state that a sandbox is to reach.
+    """A state that a sandbox should reach.
 
     Attributes:
         target: The state.
-        dead_ends: States from which it can no longer be reached. Only other callers, or the
-            sandbox's idle_ttl, lead there.
-        passing: Error codes of FAILED states that pass by themselves.
+        dead_ends: States from which it can no longer be reached. Only other callers or the
+            sandbox's idle_ttl cause them.
+        passing: Error codes of FAILED states that are only temporary.
     """
 
     target: SandboxState

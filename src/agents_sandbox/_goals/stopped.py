@@ -23,10 +23,11 @@ _STOPPED = SandboxGoal(SandboxState.STOPPED, frozenset({SandboxState.DELETED}), 
 class BecomeStopped:
     """STOPPED, unless another caller resumes the sandbox before that is seen.
 
-    It must see all events since before the stop was requested.
+    The goal must see all events from before the stop request on.
 
     Attributes:
-        asked_by: The newest event of the first snapshot after the request.
+        requested_by: The newest event in the first snapshot after the request: the stop was
+            requested by then.
         stopped: Whether the sandbox was STOPPED after the newest stop request.
         resumed: Whether it was resumed after that.
         overtaken: Whether that stop was this one or a later one.
@@ -34,7 +35,7 @@ class BecomeStopped:
             daemon that accepted the stop may already have been the restarted one.
     """
 
-    asked_by: int | None = field(default=None, init=False)
+    requested_by: int | None = field(default=None, init=False)
     stopped: bool = field(default=False, init=False)
     resumed: bool = field(default=False, init=False)
     overtaken: bool = field(default=False, init=False)
@@ -53,14 +54,14 @@ class BecomeStopped:
             self.stopped = True
         elif kind is SandboxEventType.SANDBOX_ACCEPTED:
             self.resumed |= self.stopped
-        # Events before `asked_by` can belong to an earlier stop.
-        self.overtaken = self.resumed and event.sequence >= (self.asked_by or 0)
+        # Events before `requested_by` can belong to an earlier stop.
+        self.overtaken = self.resumed and event.sequence >= (self.requested_by or 0)
         return _STOPPED.see(event) or self.overtaken
 
     def judge(self, handle: SandboxHandle) -> bool:
         """Judge a snapshot."""
-        if self.asked_by is None:
-            self.asked_by = handle.last_event_sequence
+        if self.requested_by is None:
+            self.requested_by = handle.last_event_sequence
         if _STOPPED.judge(handle):
             return True
         if self.overtaken:
@@ -71,7 +72,7 @@ class BecomeStopped:
             )
         return False
 
-    def must_ask_again(self, handle: SandboxHandle, restarted: bool) -> bool:
+    def detect_loss(self, handle: SandboxHandle, restarted: bool) -> bool:
         """Return whether a restart lost the stop; raise if it made the stop impossible."""
         if not restarted or handle.state is not SandboxState.FAILED:
             self.dying = None
@@ -84,7 +85,7 @@ class BecomeStopped:
         return False
 
     def snapshot_due(self, deadline: Deadline) -> Deadline:
-        """Wait only shortly for a failure to pass after a restart."""
+        """Wait only briefly for a failure to pass after a restart."""
         return deadline if self.dying is None else deadline.earlier(self.dying)
 
     def timeout_error(
