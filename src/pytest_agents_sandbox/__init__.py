@@ -1,7 +1,7 @@
-"""The pytest plugin of agents-sandbox: a fake daemon and clients of it as fixtures.
+"""The pytest plugin of agents-sandbox: fixtures for a fake daemon and its clients.
 
-It is a package beside `agents_sandbox` because pytest imports every installed plugin at its
-start, and with a plugin all packages above it: gRPC and protobuf load with the first fixture.
+pytest imports every installed plugin at startup, together with the plugin's parent packages. This
+package is therefore not part of `agents_sandbox`: gRPC and protobuf load with the first fixture.
 """
 
 from ._fixtures import (

@@ -1,4 +1,4 @@
-"""Closes an async client from where no event loop runs."""
+"""Closes an async client from code that runs outside any event loop."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from contextlib import closing
 
 from agents_sandbox import AgentsSandboxClient
 
-# Seconds that a loop which another thread runs may take.
+# How long a loop that runs in another thread may take, in seconds.
 TIMEOUT = 10.0
 
 
 def close(client: AgentsSandboxClient) -> None:
     """Close a client on its own event loop.
 
-    That loop is the test's, and only the client knows it. Where it is closed by now, or never
-    was, any loop will do. A current loop is neither used nor set: it is other fixtures'.
+    That loop belongs to the test, and only the client knows it. If it is closed or there never was
+    one, any loop will do. The current loop is neither used nor set, because it belongs to other
+    fixtures.
 
     Raises:
-        TimeoutError: Another thread runs the loop, and does not get to it.
+        TimeoutError: The loop runs in another thread and did not close the client in time.
     """
     home = client._daemon._transport._channel._home  # noqa: SLF001 - of this distribution
     loop = None if home is None else home.loop

@@ -1,4 +1,4 @@
-"""The fake daemon of one test, from its marker to what the test left behind."""
+"""The fake daemon of one test, from its marker to the checks after the test."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from agents_sandbox.testing import FakeDaemon
 from ._hooks import fail, fake_version, passed
 from ._marker import DaemonSetup, refuse
 
-# Seconds that the ends of streams may take to arrive at the daemon.
+# How long the ends of streams may take to arrive at the daemon, in seconds.
 LEAK_TIMEOUT = 10.0
 
 
 @contextmanager
 def running_daemon(item: pytest.Item, setup: DaemonSetup) -> Iterator[FakeDaemon]:
-    """Run the daemon that a test wants; in the end, fail the test for what it left behind."""
+    """Run the daemon of a test; afterwards, fail the test if it left something behind."""
     with make_daemon(item, setup) as daemon:
         for fault in setup.faults:
             fault(daemon)
         yield daemon
-        # A test that failed had no chance to clean up, and has its own story to tell.
+        # A failed test had no chance to clean up, and its own error is what matters.
         if passed(item):
             check_left_behind(daemon, setup)
 
 
 def make_daemon(item: pytest.Item, setup: DaemonSetup) -> FakeDaemon:
-    """Make the daemon that the marker and the command line ask for; fail the test if they err."""
+    """Make the daemon from the marker and the command line; fail the test if they are wrong."""
     version = fake_version(item.config)
     default = {} if version is None else {"version": version}
     try:
@@ -39,14 +39,16 @@ def make_daemon(item: pytest.Item, setup: DaemonSetup) -> FakeDaemon:
 
 
 def check_left_behind(daemon: FakeDaemon, setup: DaemonSetup) -> None:
-    """Fail the test for what is left at its daemon after its clients were closed."""
+    """Fail the test if something is left at its daemon after its clients were closed."""
     try:
         if setup.leaks:
             daemon.assert_no_leaks(timeout=LEAK_TIMEOUT)
     except AssertionError as error:
-        fail(f"{error}\nEnd it, or allow it with @pytest.mark.agents_sandbox(leaks=False)")
+        fail(
+            f"{error}\nEnd what is left, or allow it with @pytest.mark.agents_sandbox(leaks=False)"
+        )
     try:
         if setup.all_used:
             daemon.assert_all_used()
     except AssertionError as error:
-        fail(f"{error}\nDrop it, or allow it with @pytest.mark.agents_sandbox(all_used=False)")
+        fail(f"{error}\nRemove it, or allow it with @pytest.mark.agents_sandbox(all_used=False)")

@@ -1,4 +1,4 @@
-"""The fixtures. What they need is imported when they run: see the package."""
+"""The fixtures. They import what they need only when they run: see the package."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def agents_sandbox_daemon(request: pytest.FixtureRequest) -> Iterator[FakeDaemon]:
-    """A running fake daemon of the test's own, an `agents_sandbox.testing.FakeDaemon`.
+    """A running `agents_sandbox.testing.FakeDaemon` for this test alone.
 
-    `@pytest.mark.agents_sandbox(version="0.2.0", ...)` sets its arguments. A test that passes
-    and leaves event streams or processes behind, or planned what it never used, fails in the
-    end; the plugin's clients close their streams before.
+    `@pytest.mark.agents_sandbox(version="0.2.0", ...)` sets its arguments. After a test that
+    passed, event streams or processes that it left behind and faults or scripts that it never used
+    make it fail. The plugin's clients close their streams before that.
     """
     from ._daemon import running_daemon
     from ._marker import DaemonSetup
 
     setup = DaemonSetup.of(request.node)
     if live_socket(request.config) is not None:
-        skip_live(request, "the fixture agents_sandbox_daemon")
+        skip_live(request, "uses the fixture agents_sandbox_daemon")
     with running_daemon(request.node, setup) as daemon:
         yield daemon
 
 
 @pytest.fixture
 def agents_sandbox_socket(request: pytest.FixtureRequest) -> str:
-    """The path of the daemon's socket, for programs and for clients of the test's own.
+    """The path of the daemon's socket, for programs and for the test's own clients.
 
-    That of `agents_sandbox_daemon`, or of the live daemon (--agents-sandbox-socket).
+    The daemon is `agents_sandbox_daemon`, or the live daemon of --agents-sandbox-socket.
     """
     from ._marker import DaemonSetup
 
@@ -44,8 +44,8 @@ def agents_sandbox_socket(request: pytest.FixtureRequest) -> str:
     if socket_path is None:
         daemon: FakeDaemon = request.getfixturevalue("agents_sandbox_daemon")
         return daemon.socket_path
-    if keywords := DaemonSetup.of(request.node).only_of_the_fake:
-        skip_live(request, f"what the marker asks for: {', '.join(keywords)}")
+    if keywords := DaemonSetup.of(request.node).fake_only:
+        skip_live(request, f"sets {', '.join(keywords)} in its marker")
     return socket_path
 
 
@@ -55,7 +55,7 @@ def agents_sandbox_client(
 ) -> Iterator[AgentsSandboxClient]:
     """An `agents_sandbox.AgentsSandboxClient` of the test's daemon, closed after the test.
 
-    For async tests, whatever plugin runs them, and for `asyncio.run()` in plain ones.
+    It is for async tests, with any plugin that runs them, and for `asyncio.run()` in plain tests.
     """
     from agents_sandbox import AgentsSandboxClient
 
@@ -63,7 +63,7 @@ def agents_sandbox_client(
 
     by_pytest_asyncio = request.node.get_closest_marker("asyncio") is not None
     if by_pytest_asyncio and request.config.pluginmanager.hasplugin("asyncio"):
-        # What is set up before the client outlives it.
+        # A fixture that is set up before the client outlives it.
         request.getfixturevalue("_agents_sandbox_loop")
     client = AgentsSandboxClient(agents_sandbox_socket)
     yield client
@@ -79,9 +79,9 @@ def sync_agents_sandbox_client(agents_sandbox_socket: str) -> Iterator[SyncAgent
         yield client
 
 
-def skip_live(request: pytest.FixtureRequest, what: str) -> None:
-    """Skip a test that a live daemon cannot serve."""
+def skip_live(request: pytest.FixtureRequest, reason: str) -> None:
+    """Skip a test that cannot run against a live daemon."""
     pytest.skip(
-        f"only the fake daemon has {what}. "
-        f"--agents-sandbox-socket leads to a live one at {live_socket(request.config)}"
+        f"the test {reason}, so it needs the fake daemon; --agents-sandbox-socket selects the "
+        f"live daemon at {live_socket(request.config)}"
     )

@@ -1,4 +1,4 @@
-"""The plugin's side of pytest: its options, its marker, and how a test went or has to go."""
+"""The plugin's interface to pytest: options, the marker, and the outcome of tests."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import NoReturn
 import pytest
 
 MARKER = (
-    "agents_sandbox(*, faults=(), leaks=True, all_used=True, **options): a test's fake daemon. "
-    "Options go to agents_sandbox.testing.FakeDaemon, such as version= and exec_mode=; "
-    "faults: a function, or a list of them, each given the running daemon before the test; "
-    "leaks=False: do not fail the test for event streams and processes that it leaves; "
-    "all_used=False: nor for faults and scripts that it planned and never used. "
-    "Each keyword counts that stands closest to the test."
+    "agents_sandbox(*, faults=(), leaks=True, all_used=True, **options): configure the test's fake "
+    "daemon. Options such as version= and exec_mode= are passed to "
+    "agents_sandbox.testing.FakeDaemon; "
+    "faults: a function or a list of functions, called with the running daemon before the test; "
+    "leaks=False: do not fail a test that leaves event streams or processes behind; "
+    "all_used=False: do not fail a test that leaves planned faults or scripts unused. "
+    "If a keyword is set more than once, the setting closest to the test applies."
 )
 
 _PASSED = pytest.StashKey[bool]()
@@ -25,25 +26,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--agents-sandbox-socket",
         metavar="PATH",
-        # Tests may change the folder.
+        # Absolute, because tests may change the working folder.
         type=lambda path: str(Path(path).absolute()),
-        help="run the tests against the live daemon at this socket; those that need the fake "
-        "one are skipped",
+        help="run the tests against the live daemon at this socket; skip those that need the fake "
+        "daemon",
     )
     group.addoption(
         "--agents-sandbox-version",
         metavar="VERSION",
-        help="the fake daemon's version for tests whose marker names none",
+        help="the fake daemon's version for tests whose marker does not set one",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker, and the fixture that needs pytest-asyncio where that is."""
+    """Register the marker and, if pytest-asyncio is installed, the fixture that needs it."""
     config.addinivalue_line("markers", MARKER)
     if live_socket(config) is not None and fake_version(config) is not None:
         raise pytest.UsageError(
-            "--agents-sandbox-version is of the fake daemon, --agents-sandbox-socket leads to "
-            "a live one: give only one of them"
+            "--agents-sandbox-version sets the version of the fake daemon, but "
+            "--agents-sandbox-socket selects a live daemon: pass only one of them"
         )
     if config.pluginmanager.hasplugin("asyncio"):
         from . import _loop  # noqa: PLC0415 - imports pytest-asyncio
@@ -52,7 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
-    """Say which daemon the tests meet, where that is not the usual one."""
+    """Report which daemon the tests use, if it is not the default one."""
     if (socket_path := live_socket(config)) is not None:
         return f"agents-sandbox: live daemon at {socket_path}"
     if (version := fake_version(config)) is not None:
@@ -68,22 +69,22 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 def live_socket(config: pytest.Config) -> str | None:
-    """Return the socket of the live daemon to test against; None: the fake one."""
+    """Return the socket of the live daemon to test against; None: use the fake daemon."""
     path: str | None = config.getoption("agents_sandbox_socket")
     return path
 
 
 def fake_version(config: pytest.Config) -> str | None:
-    """Return the version that the fake daemon has by default; None: its own."""
+    """Return the version from the command line; None: the fake daemon's own default."""
     version: str | None = config.getoption("agents_sandbox_version")
     return version
 
 
 def passed(item: pytest.Item) -> bool:
-    """Return whether a test ran to its end without failing or skipping."""
+    """Return whether a test ran to its end without a failure or a skip."""
     return item.stash.get(_PASSED, False)
 
 
 def fail(message: str) -> NoReturn:
-    """Fail the test with a message alone: a traceback would lead into the plugin."""
+    """Fail the test with only a message: a traceback would show the plugin's code."""
     raise pytest.fail.Exception(message, pytrace=False) from None

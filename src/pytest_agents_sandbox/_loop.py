@@ -1,4 +1,4 @@
-"""A plugin of its own, registered where pytest-asyncio is."""
+"""A separate plugin, registered only if pytest-asyncio is installed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest_asyncio
 
 @pytest_asyncio.fixture
 async def _agents_sandbox_loop() -> None:
-    """Makes pytest-asyncio set up the event loop of a test before the client of the test.
+    """Make pytest-asyncio set up the test's event loop before the test's client.
 
-    pytest tears down in reverse, so the client is closed while its loop is still there.
+    pytest tears down in reverse order, so the client is closed while its loop still exists.
     """

@@ -1,4 +1,4 @@
-"""What the markers of a test say about its fake daemon."""
+"""The settings of a test's fake daemon, read from its markers."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ Fault = Callable[[FakeDaemon], object]
 
 @dataclass(frozen=True)
 class DaemonSetup:
-    """The fake daemon that a test wants."""
+    """The settings of a test's fake daemon."""
 
     options: Mapping[str, Any]
     """Arguments of `FakeDaemon`."""
     faults: tuple[Fault, ...]
-    """What is done to the running daemon before the test."""
+    """Functions to call with the running daemon before the test."""
     leaks: bool
     """Whether a leak fails the test."""
     all_used: bool
-    """Whether a plan that never came to pass fails the test."""
+    """Whether a planned fault or script that was never used fails the test."""
 
     @classmethod
     def of(cls, item: pytest.Item) -> DaemonSetup:
-        """Read the markers of a test; fails it where they make no sense."""
+        """Read the markers of a test; fail the test if they are wrong."""
         options: dict[str, Any] = {}
         for mark in reversed(list(item.iter_markers("agents_sandbox"))):
             if mark.args:
-                refuse(item, f"takes keyword arguments only, not {mark.args[0]!r}")
+                refuse(item, f"accepts only keyword arguments, not {mark.args[0]!r}")
             options |= mark.kwargs
         faults = options.pop("faults", ())
         if callable(faults):
@@ -45,13 +45,13 @@ class DaemonSetup:
         leaks, all_used = (_flag(item, options, name) for name in ("leaks", "all_used"))
         known = inspect.signature(FakeDaemon).parameters
         if unknown := sorted(options.keys() - known.keys()):
-            takes = ", ".join(("faults", "leaks", "all_used", *known))
-            refuse(item, f"knows no {', '.join(unknown)}; it takes {takes}")
+            accepted = ", ".join(("faults", "leaks", "all_used", *known))
+            refuse(item, f"does not accept {', '.join(unknown)}; it accepts {accepted}")
         return cls(options, tuple(faults), leaks, all_used)
 
     @property
-    def only_of_the_fake(self) -> list[str]:
-        """The keywords that no live daemon can honour."""
+    def fake_only(self) -> list[str]:
+        """The keywords that only a fake daemon supports."""
         return sorted(self.options) + ["faults"] * bool(self.faults)
 
 
@@ -63,5 +63,5 @@ def _flag(item: pytest.Item, options: dict[str, Any], name: str) -> bool:
 
 
 def refuse(item: pytest.Item, problem: str) -> NoReturn:
-    """Fail a test for what its marker says."""
+    """Fail a test because its marker is wrong."""
     fail(f"{item.nodeid}: @pytest.mark.agents_sandbox {problem}")

@@ -48,11 +48,11 @@ def test_what_needs_the_fake_one_is_skipped_with_the_reason(
         daemon.socket_path,
     )
     result.assert_outcomes(skipped=2)
-    reason = "only the fake daemon has {}. *leads to a live one at " + daemon.socket_path
+    reason = "the test {}, so it needs the fake daemon; *" + daemon.socket_path
     result.stdout.fnmatch_lines(
         [
-            "SKIPPED * " + reason.format("the fixture agents_sandbox_daemon"),
-            "SKIPPED * " + reason.format("what the marker asks for: exec_mode, version, faults"),
+            "SKIPPED * " + reason.format("uses the fixture agents_sandbox_daemon"),
+            "SKIPPED * " + reason.format("sets exec_mode, version, faults in its marker"),
         ]
     )
     assert daemon.calls == ()
@@ -70,7 +70,7 @@ def test_a_mark_that_errs_is_told_here_too(run_pytest: RunPytest, daemon: FakeDa
         f"{OPTION}={daemon.socket_path}",
     )
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*knows no exec_node*"])
+    result.stdout.fnmatch_lines(["*does not accept exec_node*"])
 
 
 def test_a_relative_path_starts_where_pytest_did(run_pytest: RunPytest) -> None:
@@ -96,4 +96,4 @@ def test_a_relative_path_starts_where_pytest_did(run_pytest: RunPytest) -> None:
 def test_one_cannot_choose_the_version_of_a_live_daemon(run_pytest: RunPytest) -> None:
     result = run_pytest("", f"{OPTION}=/tmp/agboxd.sock", "--agents-sandbox-version=0.2.0")
     assert result.ret == 4
-    result.stderr.fnmatch_lines(["ERROR: --agents-sandbox-version*give only one of them"])
+    result.stderr.fnmatch_lines(["ERROR: --agents-sandbox-version*pass only one of them"])

@@ -101,8 +101,11 @@ def test_a_fault_that_errs_is_the_tests_error(run_pytest: RunPytest) -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ("'0.2.0'", "takes keyword arguments only, not '0.2.0'"),
-        ("version='0.2.0', exec_node=1", "knows no exec_node; it takes *version*exec_mode*"),
+        ("'0.2.0'", "accepts only keyword arguments, not '0.2.0'"),
+        (
+            "version='0.2.0', exec_node=1",
+            "does not accept exec_node; it accepts *version*exec_mode*",
+        ),
         ("version='9.9'", "*9.9*"),
         ("missing_images='a:1'", "*missing_images must be a collection*'a:1'"),
         ("faults='Ping'", "faults= must be a function or a list of functions: 'Ping'"),
