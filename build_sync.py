@@ -94,7 +94,7 @@ def twin_problems(twin: str) -> Iterator[tuple[int, str]]:
     """Yields the (line, problem) of each leftover of the async flavour in a twin."""
     for match in LEFTOVER.finditer(twin):
         fix = "use neutral words, use the primitive pair, or add a row to RENAMES"
-        yield line_of(match), f"{match[0]!r} would stand in the twin: {fix}"
+        yield line_of(match), f"{match[0]!r} would remain in the twin: {fix}"
     compile(twin, "twin", "exec", dont_inherit=True)
 
 

@@ -197,21 +197,21 @@ REFUSED = {
     "name without a row": (
         "x = 1\nfrom contextlib import AsyncExitStack",
         2,
-        "'SyncExitStack' would stand",
+        "'SyncExitStack' would remain",
     ),
-    "module": ("import asyncio", 1, "'async' would stand"),
-    "attribute": ("x = grpc.aio", 1, "'aio' would stand"),
-    "annotation": ("x: Awaitable[int]", 1, "'Await' would stand"),
-    "built-in": ("async def f(x): return await anext(x)", 1, "'anext' would stand"),
-    "method name in a string": ('x = "see __aenter__"', 1, "'__aenter__' would stand"),
+    "module": ("import asyncio", 1, "'async' would remain"),
+    "attribute": ("x = grpc.aio", 1, "'aio' would remain"),
+    "annotation": ("x: Awaitable[int]", 1, "'Await' would remain"),
+    "built-in": ("async def f(x): return await anext(x)", 1, "'anext' would remain"),
+    "method name in a string": ('x = "see __aenter__"', 1, "'__aenter__' would remain"),
     "class name within a string": (
         'x = "AgentsSandboxClient is closed"',
         1,
-        "'AgentsSandboxClient' would stand",
+        "'AgentsSandboxClient' would remain",
     ),
-    "quoted annotation": ('x: "AsyncIterator[int]"', 1, "'SyncIterator' would stand"),
-    "comment": ("x = 1\n\n# runs as a coroutine\n", 3, "'coroutine' would stand"),
-    "docstring": ('"""Runs.\n\nNeeds an event\nloop.\n"""', 3, "'event\\nloop' would stand"),
+    "quoted annotation": ('x: "AsyncIterator[int]"', 1, "'SyncIterator' would remain"),
+    "comment": ("x = 1\n\n# runs as a coroutine\n", 3, "'coroutine' would remain"),
+    "docstring": ('"""Runs.\n\nNeeds an event\nloop.\n"""', 3, "'event\\nloop' would remain"),
     "source that does not compile": ("x = 1\nx = = 2", 2, "invalid syntax"),
     "twin that does not compile": ("def aclose(close, aclose): ...", 1, "duplicate argument"),
 }
@@ -388,7 +388,7 @@ def test_the_command_tells_problems_and_fails(
     write(root / ORIGIN / "_trap.py", "import asyncio\n")
     done = run()
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith(f"{ORIGIN}/_trap.py:1: 'async' would stand in the twin")
+    assert done.stderr.startswith(f"{ORIGIN}/_trap.py:1: 'async' would remain in the twin")
 
 
 def test_check_passes_on_a_true_twin_and_writes_nothing(
