@@ -1,4 +1,4 @@
-"""What works with which daemon release: each cell of the documentation's table, seen to be so."""
+"""What works with which daemon release: each cell of the documentation's table is checked."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ ROWS: dict[str, Row] = {}
 
 
 def row(feature: str) -> Callable[[Row], Row]:
-    """Declare what finds out the cells of a feature's row."""
+    """Register the function that determines the cells of a feature's row."""
 
     def declare(find_out: Row) -> Row:
         ROWS[feature] = find_out
@@ -50,8 +50,9 @@ def row(feature: str) -> Callable[[Row], Row]:
 
 def table() -> dict[str, dict[str, str]]:
     """The documentation's table: for each feature its cells by release."""
-    section = DOCS.read_text("utf-8").partition("## Daemon Releases")[2]
-    lines = re.findall(r"^\|(.*)\|$", section.partition("\n## ")[0], re.MULTILINE)
+    section = DOCS.read_text("utf-8").partition("## Daemon releases")[2]
+    first_table = section.partition("\n|")[2].partition("\n\n")[0]
+    lines = re.findall(r"^\|?(.*)\|$", first_table, re.MULTILINE)
     (_, *releases), _, *rows = ([cell.strip() for cell in line.split("|")] for line in lines)
     return {feature: dict(zip(releases, cells, strict=True)) for feature, *cells in rows}
 
@@ -61,14 +62,14 @@ RELEASED = [version for version in PROFILES if version != "dev"]
 
 
 def documented(feature: str, release: str) -> str:
-    """The cell for a release; one that has no column does as the one before it."""
+    """The cell for a release; a release without a column is like the one before it."""
     listed = [name for name in TABLE[feature] if RELEASED.index(name) <= RELEASED.index(release)]
     return TABLE[feature][listed[-1]]
 
 
 @pytest.fixture
 def daemon(release: str) -> Iterator[FakeDaemon]:
-    """A daemon whose time stands still, some of whose images make bad containers."""
+    """A daemon with virtual time; some of its images make containers that fail."""
     bad = {
         "unhealthy:1": ContainerBehavior(healthy=False),
         "broken:1": ContainerBehavior(error="no such device"),
@@ -102,7 +103,7 @@ def test_the_table_has_all_rows() -> None:
 
 
 async def accepts(client: AgentsSandboxClient, daemon: FakeDaemon, *choices: dict[str, Any]) -> str:
-    """Whether creates with certain arguments are accepted; they must all fare alike."""
+    """Whether creates with these arguments are accepted; all must have the same outcome."""
     cells = set()
     for arguments in choices:
         before = len(daemon.calls)
@@ -118,7 +119,7 @@ async def accepts(client: AgentsSandboxClient, daemon: FakeDaemon, *choices: dic
 
 
 def on_both(**field: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The arguments that set a field of the primary container, and of a companion."""
+    """The arguments that set a field of the primary container and of a companion."""
     return field, {"companion_containers": [CompanionContainerSpec("cache", "redis:7", **field)]}
 
 
@@ -129,11 +130,11 @@ def required(image: str) -> list[ServiceSpec]:
 async def outcome(
     client: AgentsSandboxClient, daemon: FakeDaemon, image: str
 ) -> SandboxFailedError | None:
-    """How a create with a required service ends that has all the time it may take."""
+    """How a create with a required service ends if it has enough time."""
     method = "SubscribeSandboxEvents"
     before = [call.method for call in daemon.calls].count(method)
     create = Background(client.create_sandbox, image=IMAGE, required_services=required(image))
-    # Not the open streams: this one may be closed again before anyone looks.
+    # Do not count open streams: this one may close before we look.
     await off_loop(daemon.wait_for_call, method, count=before + 1)
     await off_loop(daemon.advance, 400)
     try:
@@ -177,7 +178,7 @@ async def ready(client: AgentsSandboxClient, daemon: FakeDaemon) -> str:
     return "healthy" if await outcome(client, daemon, "unhealthy:1") else "started"
 
 
-@row("`create_sandbox()` waits until they are")
+@row("`create_sandbox()` waits until required services are")
 async def wait_for_services(client: AgentsSandboxClient, daemon: FakeDaemon) -> str:
     assert await outcome(client, daemon, "late:1") is None
     error = await outcome(client, daemon, "broken:1")
@@ -243,7 +244,7 @@ async def failures_of_handles(client: AgentsSandboxClient, daemon: FakeDaemon) -
     return "None" if None in told else "set"
 
 
-@row("Order of `list_sandboxes()`")
+@row("`list_sandboxes()` sorts")
 async def order(client: AgentsSandboxClient, daemon: FakeDaemon) -> str:
     for name in ("list-2", "list-1", "list-3"):
         await client.create_sandbox(image=IMAGE, sandbox_id=name)
@@ -252,7 +253,7 @@ async def order(client: AgentsSandboxClient, daemon: FakeDaemon) -> str:
     return {"123": "by id", "312": "newest first"}[listed]
 
 
-@row("Events of a stop tell of a failure first")
+@row("A stop reports a failure event first")
 async def stop(client: AgentsSandboxClient, daemon: FakeDaemon) -> str:
     await client.create_sandbox(image=IMAGE, sandbox_id=NAME)
     last = (await client.stop_sandbox(NAME)).last_event_sequence
@@ -265,7 +266,7 @@ async def stop(client: AgentsSandboxClient, daemon: FakeDaemon) -> str:
     return "yes" if SandboxEventType.SANDBOX_FAILED in seen else "no"
 
 
-@row("A primary container that was killed fails its sandbox")
+@row("A killed primary container fails the sandbox")
 async def dead_primary(client: AgentsSandboxClient, daemon: FakeDaemon) -> str:
     async def state_after(seconds: float) -> SandboxState:
         await off_loop(daemon.advance, seconds)
@@ -300,7 +301,7 @@ async def purge(client: AgentsSandboxClient, daemon: FakeDaemon) -> str:
     return cell
 
 
-@row("Lists in `config_yaml` are, by lists in arguments")
+@row("What a list argument does to the list in `config_yaml`")
 async def lists(client: AgentsSandboxClient, daemon: FakeDaemon) -> str:
     key = "companion_containers" if has_companions(daemon.version) else "optional_services"
     handle = await client.create_sandbox(
@@ -310,4 +311,4 @@ async def lists(client: AgentsSandboxClient, daemon: FakeDaemon) -> str:
     )
     names = [item.name for item in handle.optional_services]
     names += [item.name for item in handle.companion_containers]
-    return {"second": "replaced", "first second": "extended"}[" ".join(names)]
+    return {"second": "replaces it", "first second": "extends it"}[" ".join(names)]
