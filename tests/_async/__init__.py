@@ -1,1 +1,1 @@
-"""Tests of the client, written once: those of its blocking twin are generated from here."""
+"""Tests of the client, written once; those of its blocking twin are generated from them."""

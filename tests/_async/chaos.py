@@ -1,4 +1,4 @@
-"""One run of the chaos suite: calls and followers under faults, then the truth without."""
+"""One run of the chaos suite: calls and followers under faults, then the truth without faults."""
 
 from __future__ import annotations
 
@@ -24,16 +24,15 @@ from ..chaos.truth import History, Restart, Truth, is_at_rest
 
 IMAGE = "ghcr.io/agents-sandbox/coding-runtime:latest"
 
-# Far more than any call takes: who is late hangs.
+# Far more than any call takes: a call that takes longer hangs.
 CALL_SECONDS = 20.0
 STREAM_SECONDS = 25.0
 
 
 class Life:
-    """What a program has to do with: calls that are noted down, and followers.
+    """What a program uses: calls that are recorded, and followers.
 
-    A program does not look at errors: it goes on, and whether they may be is for the
-    judge to say.
+    A program ignores errors and continues: the judge decides whether they are allowed.
     """
 
     def __init__(self, plan: Plan, daemon: FakeDaemon, client: AgentsSandboxClient) -> None:
@@ -48,12 +47,12 @@ class Life:
         self._tokens = 0
 
     def token(self) -> str:
-        """What tells one call from all others."""
+        """Return a token that is unique to one call."""
         self._tokens += 1
         return f"token-{self._tokens}"
 
     def new_id(self, kind: str) -> str | None:
-        """The id of something new, if the caller is to choose it."""
+        """Return an id for something new; None if the client chooses it."""
         return f"{kind}-{self.token()}" if self.plan.own_ids else None
 
     async def call(self, method: str, **arguments: Any) -> Any:
@@ -68,11 +67,11 @@ class Life:
         return record.result
 
     def begin(self, method: str, **arguments: Any) -> Background:
-        """Make a call beside others."""
+        """Start a call and do not wait for it."""
         return Background(self.call, method, **arguments)
 
     def follow(self, sandbox_id: str) -> None:
-        """Follow a sandbox from its first event on, in all manners of the plan."""
+        """Follow a sandbox from its first event, in all manners of the plan."""
         for manner in self.plan.followers:
             followed = Followed(sandbox_id, manner)
             dice = self.plan.dice(f"follower {len(self.followed)}")
@@ -80,12 +79,12 @@ class Life:
             self._followers.append(Background(self._follow, followed, dice))
 
     async def disturb(self) -> None:
-        """Close the streams of the followers that are to be disturbed, whatever they do."""
+        """Close the streams of the followers that the plan disturbs, whatever they are doing."""
         for stream in tuple(self._disturbed.values()):
             await stream.aclose()
 
     async def end(self) -> None:
-        """Let the followers read on to a last event."""
+        """Let the followers read up to a last event."""
         for sandbox_id in dict.fromkeys(item.sandbox_id for item in self.followed):
             await off_loop(self._daemon.emit, sandbox_id, pb.SandboxEvent(event_id=THE_END))
         for follower in self._followers:
@@ -99,7 +98,7 @@ class Life:
                 except DaemonUnavailableError:
                     if followed.manner != "manual":
                         raise
-                    await self._client.ping()  # which waits until it is there again
+                    await self._client.ping()  # waits until the daemon is available again
         except Exception as error:  # noqa: BLE001 - the judge looks at it
             followed.error = error
 
@@ -119,7 +118,7 @@ class Life:
                 if event is _ENDED and manner in ("disturbed", "manual"):
                     return
                 if event is _ENDED:
-                    raise AssertionError("the stream has ended by itself")
+                    raise AssertionError("the stream ended by itself")
                 if isinstance(event, SandboxEvent):
                     followed.events.append(event)
                 if followed.at_end:
@@ -142,7 +141,7 @@ async def _next(events: Any) -> Any:
 
 
 class Faults:
-    """All faults of a plan, each RPC with dice and counts of its own."""
+    """All faults of a plan; each RPC has its own dice and counts."""
 
     def __init__(self, plan: Plan, daemon: FakeDaemon) -> None:
         self._daemon = daemon
@@ -166,7 +165,7 @@ class Faults:
         with self._one_at_a_time:
             begun = now()
             with self._daemon.paused() as pause:
-                # Between any two changes, however quickly they follow one another.
+                # Between any two changes, however quickly they follow each other.
                 for _ in range(self._dice.randint(0, 3)):
                     with suppress(TimeoutError):
                         pause.step(timeout=0.01)
@@ -176,7 +175,7 @@ class Faults:
             self.restarts.append(Restart(begun, now(), killed))
 
     def end(self) -> None:
-        """Take all faults off, and wait for restarts that are going on."""
+        """Remove all faults and wait for restarts that are in progress."""
         self._on.close()
 
     @property
@@ -186,7 +185,7 @@ class Faults:
 
 
 async def read_truth(daemon: FakeDaemon, restarts: list[Restart]) -> Truth:
-    """Read what really happened, once nothing is at work any more."""
+    """Read what really happened, once nothing is in progress any more."""
     truth = Truth(restarts=restarts)
     last_restart = restarts[-1].killed if restarts else 0
     async with AgentsSandboxClient(daemon.socket_path) as client:

@@ -1,4 +1,4 @@
-"""The programs of the chaos suite: lives of sandboxes, in all orders that may go wrong."""
+"""The programs of the chaos suite: lives of sandboxes, in all orders that can go wrong."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ async def _create(life: Life, **more: Any) -> SandboxHandle | None:
     handle: SandboxHandle | None = await life.call("create_sandbox", **arguments)
     own_id = arguments["sandbox_id"]
     if handle is None and own_id is not None:
-        # Whether it is there, only the caller's own look can tell.
+        # Only another read shows whether it exists.
         handle = await life.call("get_sandbox", sandbox_id=own_id)
     if handle is not None:
         life.follow(handle.sandbox_id)
@@ -26,7 +26,7 @@ async def _create(life: Life, **more: Any) -> SandboxHandle | None:
 
 
 async def _ready(life: Life) -> str:
-    """A sandbox to live in; READY, unless fate has it otherwise all the time."""
+    """A sandbox for a program; READY, unless faults prevent that every time."""
     for _ in range(_ENOUGH):
         handle = await _create(life)
         if handle is not None and handle.state is SandboxState.READY:
@@ -75,7 +75,7 @@ async def whole_life(life: Life) -> None:
 
 
 async def many_runs(life: Life) -> None:
-    """Several runs at once; in some lives the sandbox ends meanwhile."""
+    """Several runs at the same time; in some lives the sandbox ends during them."""
     sandbox_id = await _ready(life)
     runs = _running(life, sandbox_id, life.dice.randint(2, 6))
     end = life.dice.choice(("stop_sandbox", "delete_sandbox", None))
@@ -87,7 +87,7 @@ async def many_runs(life: Life) -> None:
 
 
 async def double_stop(life: Life) -> None:
-    """Two callers stop at once, then one resumes."""
+    """Two callers stop at the same time, then one resumes."""
     sandbox_id = await _ready(life)
     await _finish([life.begin("stop_sandbox", sandbox_id=sandbox_id) for _ in range(2)])
     await life.disturb()
@@ -97,7 +97,7 @@ async def double_stop(life: Life) -> None:
 
 
 async def delete_while_creating(life: Life) -> None:
-    """The create is inside its Docker work: it brings the sandbox back."""
+    """A delete while the create is in progress in Docker: the sandbox reappears."""
     sandbox_id = await _accepted(life)
     for _ in range(life.dice.randint(0, 2)):
         await life.call("get_sandbox", sandbox_id=sandbox_id)
@@ -110,7 +110,7 @@ async def delete_while_creating(life: Life) -> None:
 
 
 async def create_is_deleted(life: Life) -> None:
-    """Somebody deletes what another caller waits for."""
+    """One caller deletes the sandbox that another caller waits for."""
     labels = {"call": life.token()}
     own_id = f"sandbox-{life.token()}"
     create = life.begin("create_sandbox", sandbox_id=own_id, image=IMAGE, labels=labels)
@@ -124,7 +124,7 @@ async def create_is_deleted(life: Life) -> None:
 
 
 async def delete_while_stopping(life: Life) -> None:
-    """A stop that the delete cuts short, with something that runs."""
+    """A stop that a delete interrupts, with a command that runs."""
     sandbox_id = await _ready(life)
     runs = _running(life, sandbox_id, life.dice.randint(0, 2))
     stop = life.begin(
@@ -138,7 +138,7 @@ async def delete_while_stopping(life: Life) -> None:
 
 
 async def delete_while_resuming(life: Life) -> None:
-    """A resume that the delete cuts short."""
+    """A resume that a delete interrupts."""
     sandbox_id = await _ready(life)
     await life.call("stop_sandbox", sandbox_id=sandbox_id)
     resume = life.begin("resume_sandbox", sandbox_id=sandbox_id)
@@ -148,7 +148,7 @@ async def delete_while_resuming(life: Life) -> None:
 
 
 async def cancels(life: Life) -> None:
-    """Execs that are given up, by one caller or two, some when they have ended already."""
+    """Execs that one or two callers cancel, some after they have ended."""
     sandbox_id = await _ready(life)
     for _ in range(life.dice.randint(1, 3)):
         command = life.dice.choice((("hang", life.token()), _exit(life)))
@@ -164,7 +164,7 @@ async def cancels(life: Life) -> None:
 
 
 async def by_label(life: Life) -> None:
-    """Several sandboxes of one label, deleted together; some are being created still."""
+    """Several sandboxes with one label, deleted together; some are still being created."""
     mine = {"group": "mine"}
     count = life.dice.randint(1, 3)
     waits = [life.dice.random() < 0.7 for _ in range(count)]
@@ -181,7 +181,7 @@ async def by_label(life: Life) -> None:
 
 
 async def one_id_twice(life: Life) -> None:
-    """Two callers want the same id: one gets it."""
+    """Two callers request the same id: one gets it."""
     own_id = f"sandbox-{life.token()}"
     creates = [
         life.begin("create_sandbox", sandbox_id=own_id, image=IMAGE, labels={"call": life.token()})
@@ -202,7 +202,7 @@ async def one_id_twice(life: Life) -> None:
 
 
 async def anything(life: Life) -> None:
-    """Whatever comes to mind, in any order, some of it at once."""
+    """Any calls in any order, some of them at the same time."""
     sandbox_id = await _ready(life)
     going: list[Background] = []
     for _ in range(life.dice.randint(3, 9)):

@@ -17,14 +17,14 @@ IMAGE = "ghcr.io/agents-sandbox/coding-runtime:latest"
 
 @pytest.fixture
 async def client(daemon: FakeDaemon) -> AsyncIterator[AgentsSandboxClient]:
-    """A client of the test's daemon; no wait may outlast the test's patience."""
+    """A client of the test's daemon; its waits are short enough for a test."""
     async with AgentsSandboxClient(daemon.socket_path, operation_timeout_seconds=20) as opened:
         yield opened
 
 
 @pytest.fixture
 async def sandbox(client: AgentsSandboxClient, daemon: FakeDaemon) -> SandboxHandle:
-    """A READY sandbox, and no stream open that a test could take for its own."""
+    """A READY sandbox; no stream is open that a test could mistake for its own."""
     handle = await client.create_sandbox(image=IMAGE, sandbox_id="demo-sandbox")
     await off_loop(daemon.wait_for_streams, 0)
     return handle

@@ -42,7 +42,7 @@ async def restart(daemon: FakeDaemon) -> None:
 async def killed_under(
     daemon: FakeDaemon, function: Callable[..., Any], *args: Any, **kwargs: Any
 ) -> Background:
-    """Begin a call, and kill the daemon as soon as it follows the events."""
+    """Start a call and kill the daemon as soon as the call follows the events."""
     with daemon.paused():
         call = Background(function, *args, **kwargs)
         await off_loop(daemon.wait_for_streams, 1)
@@ -51,12 +51,12 @@ async def killed_under(
 
 
 async def polled(client: AgentsSandboxClient) -> AsyncIterator[SandboxHandle]:
-    """Snapshots of the sandbox, again and again."""
+    """Read snapshots of the sandbox repeatedly."""
     while True:
         yield await client.get_sandbox(ID)
 
 
 def subscriptions(daemon: FakeDaemon) -> list[int]:
-    """From which sequences the daemon was asked for events."""
+    """The sequences from which events were requested."""
     calls = [call for call in daemon.calls if call.method == "SubscribeSandboxEvents"]
     return [call.request.from_sequence for call in calls]

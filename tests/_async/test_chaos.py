@@ -1,7 +1,7 @@
-"""Lives of sandboxes under random faults: nothing is lost, doubled, wrong or left open.
+"""Lives of sandboxes under random faults: nothing is lost, duplicated, wrong or left open.
 
-To replay one run: `pytest <this file> --chaos-seed SEED --chaos-runs 1`. What happens at the
-same time may still come in another order.
+To replay one run: `pytest <this file> --chaos-seed SEED --chaos-runs 1`. Concurrent steps can still
+happen in another order.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .chaos_programs import PROGRAMS
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pauses and other patience as always, but shorter: thousands of runs take much of it."""
+    """Make pauses and other waiting times shorter, because thousands of runs add up."""
     monkeypatch.setattr(Backoff, "_FIRST", 0.002)
     monkeypatch.setattr(Backoff, "_LONGEST", 0.05)
     monkeypatch.setattr(_deadline, "GRACE_SECONDS", 1.0)
@@ -43,11 +43,11 @@ async def test_chaos(chaos_seed: int, chaos_accounts: dict[str, Account]) -> Non
 
 
 async def live(plan: Plan, daemon: FakeDaemon) -> tuple[Life, Truth]:
-    """Live through a plan: first under its faults, then without them for the truth."""
+    """Run a plan under its faults, then read the truth without them."""
     async with AgentsSandboxClient(
         daemon.socket_path, timeout_seconds=CALL_SECONDS, operation_timeout_seconds=CALL_SECONDS
     ) as client:
-        # A daemon that was never met, and is being restarted, counts as not started.
+        # A daemon that is restarting before the first contact counts as not started.
         await client.ping()
         faults = Faults(plan, daemon)
         life = Life(plan, daemon, client)
@@ -63,7 +63,7 @@ async def live(plan: Plan, daemon: FakeDaemon) -> tuple[Life, Truth]:
 
 
 def streams_left(daemon: FakeDaemon) -> int:
-    """How many event streams do not end although nobody reads them any more."""
+    """How many event streams stay open although nothing reads them any more."""
     try:
         daemon.wait_for_streams(0)
     except TimeoutError:

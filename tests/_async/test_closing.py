@@ -1,6 +1,6 @@
-"""Closing ends whatever the client does, and nothing begins after it.
+"""Closing ends everything that the client does, and nothing can begin after it.
 
-Nothing here ends by itself: no call, pause or wait of these tests has a bound that it could reach.
+Nothing here ends by itself: no call, pause or wait of these tests reaches a timeout.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NEVER = 3600.0
 
 @pytest.fixture
 async def client(daemon: FakeDaemon) -> AsyncIterator[AgentsSandboxClient]:
-    """A client with a sandbox, whose calls may take for ever."""
+    """A client with a sandbox, whose calls may take forever."""
     daemon.on_exec(("sleep",)).never()
     async with AgentsSandboxClient(
         daemon.socket_path, timeout_seconds=NEVER, operation_timeout_seconds=math.inf
@@ -39,7 +39,7 @@ async def client(daemon: FakeDaemon) -> AsyncIterator[AgentsSandboxClient]:
 
 @pytest.fixture
 def pausing(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """Pauses do not end by themselves; tells that there is one."""
+    """Make pauses endless; the event is set when one begins."""
     begun = threading.Event()
 
     def pause(backoff: Backoff, deadline: Deadline) -> float:
@@ -51,7 +51,7 @@ def pausing(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
 
 
 async def close(client: AgentsSandboxClient, daemon: FakeDaemon, *calls: Background) -> None:
-    """Close the client under calls, which must end and say so, and leave no stream behind."""
+    """Close the client during calls; they must report that and leave no stream behind."""
     await client.aclose()
     for call in calls:
         with pytest.raises(ClientClosedError, match="closed") as caught:
@@ -78,7 +78,7 @@ async def test_closing_ends_all_waits_that_share_a_stream(
     first = sleep(client)
     await off_loop(daemon.wait_for_streams, 1)
     others = [sleep(client) for _ in range(3)]
-    # Each has its first snapshot, or asks for it.
+    # Each has its first snapshot, or has requested it.
     await off_loop(daemon.wait_for_call, "GetExec", count=4)
     await close(client, daemon, first, *others)
 
@@ -118,7 +118,7 @@ async def test_closing_ends_a_call_that_is_not_answered(
         await close(client, daemon, call)
 
 
-async def test_closing_ends_a_call_to_a_daemon_that_is_mute(
+async def test_closing_ends_a_call_to_a_daemon_that_does_not_answer(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
     async with AgentsSandboxClient(daemon.socket_path, timeout_seconds=NEVER) as other:
@@ -128,7 +128,7 @@ async def test_closing_ends_a_call_to_a_daemon_that_is_mute(
             await close(other, daemon, calls[1])
 
 
-async def test_closing_ends_the_question_for_the_release_and_who_waits_for_it(
+async def test_closing_ends_the_detection_of_the_release_and_the_calls_that_wait_for_it(
     daemon: FakeDaemon,
 ) -> None:
     client = AgentsSandboxClient(daemon.socket_path, timeout_seconds=NEVER)
@@ -171,7 +171,7 @@ async def test_closing_ends_the_pause_before_a_stream_goes_on(
     await close(client, daemon, taken)
 
 
-async def test_closing_ends_the_pause_while_the_daemon_is_away(
+async def test_closing_ends_the_pause_while_the_daemon_is_unavailable(
     client: AgentsSandboxClient, daemon: FakeDaemon, pausing: threading.Event
 ) -> None:
     calls = [sleep(client)]

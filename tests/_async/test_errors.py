@@ -1,4 +1,4 @@
-"""What goes wrong between the client and the daemon is told in the SDK's own errors."""
+"""Every failure between the client and the daemon becomes an error of this SDK."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = each_dialect
 
 
 async def ping_error(path: Path | str | None) -> DaemonUnavailableError:
-    """The error of a ping to a socket at which no daemon answers."""
+    """The error of a ping to a socket where no daemon answers."""
     async with AgentsSandboxClient(path) as client:
         with pytest.raises(DaemonUnavailableError) as caught:
             await client.ping()
@@ -170,7 +170,7 @@ async def test_the_reason_decides_and_not_the_message(
 
 
 async def test_a_daemon_that_does_not_answer_is_timed_out(tmp_path: Path) -> None:
-    # A listener that accepts no connection and says nothing.
+    # A listener that accepts no connection and sends nothing.
     with socket.socket(socket.AF_UNIX) as mute:
         mute.bind(str(tmp_path / "mute"))
         mute.listen()

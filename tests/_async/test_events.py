@@ -33,7 +33,7 @@ pytestmark = every_release
 
 
 async def first(client: AgentsSandboxClient, count: int, **arguments: Any) -> list[SandboxEvent]:
-    """The first so many events of the test's sandbox."""
+    """The first `count` events of the test's sandbox."""
     seen: list[SandboxEvent] = []
     async with client.subscribe_sandbox_events("demo-sandbox", **arguments) as events:
         async for event in events:
@@ -44,7 +44,7 @@ async def first(client: AgentsSandboxClient, count: int, **arguments: Any) -> li
 
 
 async def lose_streams(daemon: FakeDaemon, how: str) -> None:
-    """Let the second to fourth streams that are opened be lost, and wait for the fifth."""
+    """Make the second to fourth opened streams get lost, and wait for the fifth."""
     for attempt in (2, 3, 4):
         await off_loop(daemon.wait_for_call, "SubscribeSandboxEvents", count=attempt)
         await off_loop(daemon.wait_for_streams, 1)
@@ -273,7 +273,7 @@ async def test_a_client_that_only_follows_events_survives_a_restart_of_the_daemo
 
 
 @each_dialect
-async def test_a_stream_does_not_wait_for_ever_for_a_daemon_that_stays_away(
+async def test_a_stream_does_not_wait_forever_for_a_daemon_that_stays_unavailable(
     daemon: FakeDaemon,
 ) -> None:
     async with AgentsSandboxClient(daemon.socket_path, operation_timeout_seconds=0.3) as client:
@@ -289,7 +289,7 @@ async def test_a_stream_does_not_wait_for_ever_for_a_daemon_that_stays_away(
 
 
 @each_dialect
-async def test_a_stream_gives_up_at_its_deadline_while_the_daemon_is_away(
+async def test_a_stream_gives_up_at_its_deadline_while_the_daemon_is_unavailable(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
     reading = Background(first, client, 99, timeout_seconds=0.5)
@@ -343,7 +343,7 @@ async def test_a_snapshot_is_delivered_once_and_is_no_news(
     daemon.on_exec(("sleep",)).never()
     for name in ("exec-1", "exec-2"):
         await client.create_exec(sandbox.sandbox_id, ("sleep",), exec_id=name)
-    # It is lost within the snapshot, after it, and then once more.
+    # It is lost within the snapshot, after it, and once more after that.
     with daemon.faults.dropping_streams(after=2, times=3) as fault:
         events = await first(client, 6, from_sequence=2, include_current_snapshot=True)
     assert fault.hits == 3
@@ -363,7 +363,7 @@ async def test_a_snapshot_is_delivered_once_and_is_no_news(
 
 
 @each_dialect
-async def test_a_snapshot_that_nobody_asked_for_is_refused(
+async def test_a_snapshot_that_was_not_requested_is_refused(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
     await off_loop(daemon.emit, sandbox.sandbox_id, pb.SandboxEvent(snapshot=True))
@@ -421,7 +421,7 @@ async def test_without_resume_the_end_of_the_daemon_s_stream_ends_the_iteration(
 
 
 @each_dialect
-async def test_a_silent_daemon_is_asked_whether_it_is_there(
+async def test_a_silent_daemon_is_pinged(
     client: AgentsSandboxClient,
     sandbox: SandboxHandle,
     daemon: FakeDaemon,
@@ -437,7 +437,7 @@ async def test_a_silent_daemon_is_asked_whether_it_is_there(
 
 
 @each_dialect
-async def test_a_daemon_that_turns_mute_is_noticed(
+async def test_a_daemon_that_stops_answering_is_noticed(
     daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_deadline, "SILENCE_SECONDS", 0.05)
@@ -457,7 +457,7 @@ async def test_a_daemon_that_turns_mute_is_noticed(
 
 
 @each_dialect
-async def test_a_stream_that_is_said_to_be_too_late_before_it_is(
+async def test_a_stream_that_times_out_before_its_deadline(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon, pauses: list[float]
 ) -> None:
     daemon.faults.fail_next("SubscribeSandboxEvents", code="DEADLINE_EXCEEDED", times=3)

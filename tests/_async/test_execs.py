@@ -32,7 +32,7 @@ pytestmark = every_release
 
 
 def methods(daemon: FakeDaemon) -> list[str]:
-    """Names of the RPCs that the daemon has recorded, after the create's four."""
+    """The names of the recorded RPCs, after the four of the create."""
     return [call.method for call in daemon.calls][4:]
 
 
@@ -105,7 +105,7 @@ async def test_a_wait_is_not_woken_by_other_execs(
     result = await slow.result()
     assert (result.exec_id, result.state) == ("slow-exec", ExecState.CANCELLED)
     assert result.exit_code is None
-    # One read at its start, one at its end: the other exec's events cost none.
+    # One read at its start, one at its end; the other exec's events cause none.
     assert (
         sum(c.method == "GetExec" and c.request.exec_id == "slow-exec" for c in daemon.calls) == 3
     )
@@ -123,7 +123,7 @@ async def test_cancel_returns_the_cancelled_exec(
     assert methods(daemon)[-3:] == ["CancelExec", "GetExec", "ListActiveExecs"]
 
 
-async def test_cancel_waits_for_a_terminal_state_unless_told_not_to(
+async def test_cancel_waits_for_a_terminal_state_unless_wait_is_false(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
     daemon.on_exec(("sleep",)).never()
@@ -205,7 +205,7 @@ async def test_list_active_execs_filters_by_sandbox(
 
 
 @each_dialect
-async def test_a_command_that_outlasts_the_wait_goes_on(
+async def test_a_command_that_outlasts_the_wait_continues(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
     daemon.on_exec(("sleep",)).never()

@@ -1,4 +1,4 @@
-"""What the client makes of the faults that the fake daemon can inject."""
+"""How the client handles the faults that the fake daemon can inject."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = every_release
 async def test_a_wait_survives_streams_that_drop_again_and_again(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
-    # A service has an event of its own, so that neither stream that drops is the last one.
+    # A service adds an event, so neither of the dropped streams is the last one.
     with daemon.faults.dropping_streams(after=1, times=2) as fault:
         sandbox = await client.create_sandbox(
             image=IMAGE, optional_services=[ServiceSpec("redis", "redis:7")]

@@ -1,4 +1,4 @@
-"""Who speaks gRPC like a daemon may still tell nonsense, too much of it, or lies."""
+"""A peer that speaks gRPC like a daemon can still send nonsense, too much data, or lies."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ EVENTS = "SubscribeSandboxEvents"
 
 @contextmanager
 def lying(folder: Path, lies: Mapping[str, Answer]) -> Iterator[Path]:
-    """A peer that passes for a daemon but for these answers."""
+    """Run a peer that looks like a daemon except for these answers."""
     with impostor(folder / "peer", {**PLAUSIBLE, **lies}) as path:
         yield path
 
@@ -55,7 +55,7 @@ async def follow(client: AgentsSandboxClient, **options: Any) -> list[int]:
 async def error_of(
     path: Path, call: Callable[[AgentsSandboxClient], Any], **options: Any
 ) -> SandboxClientError:
-    """The error of a call, of a client that it leaves usable."""
+    """The error of a call, which must leave its client usable."""
     async with AgentsSandboxClient(path, **options) as client:
         with pytest.raises(SandboxClientError) as caught:
             await call(client)
@@ -63,7 +63,7 @@ async def error_of(
     return caught.value
 
 
-# By the RPC whose answer they need.
+# Keyed by the RPC whose answer they need.
 CALLS: Mapping[str, Callable[[AgentsSandboxClient], Any]] = {
     "CreateSandbox": lambda client: client.create_sandbox(image="a:1", sandbox_id="box-1"),
     "GetSandbox": lambda client: client.get_sandbox("box-1"),
@@ -118,7 +118,7 @@ async def test_an_answer_that_is_no_message_is_refused(tmp_path: Path, rpc: str)
     check_ids(rpc, error)
 
 
-NO_TEXT = b"\x0a\x02\xff\xfe"  # field 1, in 2 bytes that no text in UTF-8 contains
+NO_TEXT = b"\x0a\x02\xff\xfe"  # field 1, with 2 bytes that are not valid UTF-8
 IN_FIRST_FIELD = b"\x0a\x04" + NO_TEXT
 
 
@@ -185,13 +185,13 @@ async def test_a_list_of_10_000_sandboxes_passes(tmp_path: Path) -> None:
     box.CopyFrom(PENDING)
     box.labels.update({f"label-{number}": "x" * 32 for number in range(10)})
     answer = v04.ListSandboxesResponse(sandboxes=[box] * 10_000)
-    assert answer.ByteSize() > 4 * 1024 * 1024  # the limit of gRPC itself
+    assert answer.ByteSize() > 4 * 1024 * 1024  # gRPC's own limit
     with lying(tmp_path, {"ListSandboxes": always(answer)}) as path:
         async with AgentsSandboxClient(path, timeout_seconds=30) as client:
             assert len(await client.list_sandboxes()) == 10_000
 
 
-# A google.rpc.Status that begins rightly: one detail, which says that it is an ErrorInfo.
+# A google.rpc.Status that starts correctly: one detail with the type of an ErrorInfo.
 TYPE_URL = b"type.googleapis.com/google.rpc.ErrorInfo"
 
 
@@ -210,7 +210,7 @@ def details(error_info: bytes) -> bytes:
         b"\x1a\x02\x0a\x00",  # a detail without a type
         details(b"\x08\x01"),  # the reason is a number
         details(b"\x1a\x02\x08\x01"),  # a key of the metadata is a number
-        details(b"\x1a\x04\x0a\x02\xff\xfe"),  # or no text
+        details(b"\x1a\x04\x0a\x02\xff\xfe"),  # or is not valid UTF-8
         details(b""),
         bytes(4000),
     ],
@@ -232,11 +232,11 @@ async def test_details_without_end_are_refused(
     daemon.faults.fail_next("GetSandbox", code="NOT_FOUND", details=bytes(100_000))
     with pytest.raises(DaemonError) as caught:
         await client.get_sandbox("box-1")
-    # More than gRPC takes of metadata.
+    # More metadata than gRPC accepts.
     assert (caught.value.code, caught.value.sandbox_id) == ("RESOURCE_EXHAUSTED", "box-1")
 
 
-# All that read the event stream, and the ids that they know.
+# All calls that read the event stream.
 READERS = {rpc: CALLS[rpc] for rpc in ("CreateSandbox", "CreateExec", EVENTS)}
 LIES: Mapping[str, tuple[Answer, str]] = {
     "of another sandbox": (
@@ -267,7 +267,7 @@ async def test_events_that_cannot_be_are_refused(tmp_path: Path, lie: str, rpc: 
     check_ids(rpc, error)
 
 
-async def test_a_gap_that_stays_is_told_to_who_follows(tmp_path: Path) -> None:
+async def test_a_permanent_gap_is_an_error_of_the_stream(tmp_path: Path) -> None:
     with lying(tmp_path, {EVENTS: streaming(an_event(1), an_event(4))}) as path:
         error = await error_of(path, follow)
     assert isinstance(error, SandboxSequenceExpiredError)
@@ -309,7 +309,7 @@ async def test_streams_that_are_lost_at_once_are_given_up(tmp_path: Path) -> Non
 
 @pytest.mark.usefixtures("pauses")
 @pytest.mark.parametrize("rpc", CALLS)
-async def test_a_peer_that_cancels_is_going_down(tmp_path: Path, rpc: str) -> None:
+async def test_a_peer_that_cancels_may_be_shutting_down(tmp_path: Path, rpc: str) -> None:
     with lying(tmp_path, {rpc: refusing("CANCELLED")}) as path:
         error = await error_of(path, CALLS[rpc], timeout_seconds=1, operation_timeout_seconds=1)
     assert isinstance(error, DaemonUnavailableError)

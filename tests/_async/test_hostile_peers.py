@@ -1,4 +1,4 @@
-"""Who listens at the socket need not be a daemon, nor speak its language."""
+"""A peer at the socket may be no daemon at all and may speak another protocol."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def error_of(call: Background) -> SandboxClientError:
 
 
 async def errors_at(path: Path, **options: Any) -> dict[str, SandboxClientError]:
-    """What becomes of each call, all of them at once; the client is closed after that."""
+    """The error of each call; all are made at the same time, then the client is closed."""
     async with AgentsSandboxClient(path, **options) as client:
         calls = {name: Background(call, client) for name, call in CALLS.items()}
         errors = {name: await error_of(call) for name, call in calls.items()}
@@ -67,13 +67,13 @@ IMPATIENT: Mapping[str, Any] = {"timeout_seconds": 0.06, "operation_timeout_seco
 
 @pytest.fixture
 def early_questions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A daemon that is silent is soon asked whether it is there."""
+    """Make the client ping a silent daemon soon."""
     monkeypatch.setattr(_deadline, "SILENCE_SECONDS", 0.05)
 
 
 @pytest.mark.usefixtures("early_questions")
 @pytest.mark.parametrize("peer", hostile.SILENT_PEERS)
-async def test_who_never_answers_is_timed_out(tmp_path: Path, peer: str) -> None:
+async def test_a_peer_that_never_answers_is_timed_out(tmp_path: Path, peer: str) -> None:
     with listening(tmp_path / "peer", hostile.SILENT_PEERS[peer]) as path:
         errors = await errors_at(path, **IMPATIENT)
     follower = errors.pop("follow")
@@ -89,17 +89,17 @@ async def test_who_never_answers_is_timed_out(tmp_path: Path, peer: str) -> None
 
 @pytest.mark.usefixtures("early_questions")
 @pytest.mark.parametrize("peer", hostile.LOST_PEERS)
-async def test_who_hangs_up_is_given_up(tmp_path: Path, peer: str) -> None:
+async def test_a_peer_that_hangs_up_is_given_up(tmp_path: Path, peer: str) -> None:
     with listening(tmp_path / "peer", hostile.LOST_PEERS[peer]) as path:
         errors = await errors_at(path, **IMPATIENT)
     assert isinstance(errors.pop("follow"), DaemonUnavailableError)
-    # The first attempt can have been under way at the deadline.
+    # The first attempt can still have been in progress at the deadline.
     for error in errors.values():
         assert isinstance(error, DaemonUnavailableError | OperationTimeoutError)
 
 
 @pytest.mark.parametrize("peer", hostile.LOST_PEERS)
-async def test_what_cannot_be_tried_again_tells_at_once(
+async def test_a_call_that_cannot_be_retried_fails_immediately(
     tmp_path: Path, pauses: list[float], peer: str
 ) -> None:
     with listening(tmp_path / "peer", hostile.LOST_PEERS[peer]) as path:
@@ -115,14 +115,14 @@ async def test_what_cannot_be_tried_again_tells_at_once(
 
 
 @pytest.mark.parametrize("peer", hostile.BROKEN_PEERS)
-async def test_answers_that_are_none_are_refused(tmp_path: Path, peer: str) -> None:
+async def test_malformed_answers_are_refused(tmp_path: Path, peer: str) -> None:
     with listening(tmp_path / "peer", hostile.BROKEN_PEERS[peer]) as path:
         async with AgentsSandboxClient(path, timeout_seconds=30) as client:
             with pytest.raises(DaemonError, match="ping: ") as caught:
                 await client.ping()
         assert caught.value.code in {"INTERNAL", "UNKNOWN"}
         errors = await errors_at(path, timeout_seconds=30, operation_timeout_seconds=30)
-    # What breaks a connection breaks it for all the calls that are on it.
+    # An answer that breaks the connection breaks it for all its calls.
     for error in errors.values():
         assert isinstance(error, DaemonError | ProtocolError | DaemonUnavailableError)
 
@@ -158,7 +158,7 @@ async def test_a_request_that_is_cancelled_is_lost(tmp_path: Path) -> None:
 
 @any_release
 @pytest.mark.parametrize("peer", [hostile.silent, hostile.closing, hostile.http1, hostile.http2()])
-async def test_a_daemon_that_takes_the_place_is_found(
+async def test_a_daemon_that_replaces_the_peer_is_found(
     tmp_path: Path, release: str, peer: hostile.Behaviour
 ) -> None:
     path = tmp_path / "agboxd.sock"
@@ -186,7 +186,7 @@ PLACES: Mapping[str, tuple[Callable[[Path], object], str, bool]] = {
 
 
 @pytest.mark.parametrize("place", PLACES)
-async def test_where_nobody_listens_nobody_is_waited_for(
+async def test_a_socket_without_a_listener_is_not_waited_for(
     tmp_path: Path, pauses: list[float], place: str
 ) -> None:
     make, told, retryable = PLACES[place]
@@ -200,8 +200,8 @@ async def test_where_nobody_listens_nobody_is_waited_for(
     assert pauses == []
 
 
-# The superuser, as whom tests may run, is denied nothing.
-async def test_where_one_may_not_go_nobody_is_waited_for(
+# The permissions are simulated, because tests may run as the superuser.
+async def test_a_forbidden_socket_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pauses: list[float]
 ) -> None:
     def deny(path: object, **kwargs: object) -> os.stat_result:
@@ -218,7 +218,7 @@ async def test_where_one_may_not_go_nobody_is_waited_for(
 
 
 @any_release
-async def test_a_daemon_is_not_waited_for_where_a_file_took_its_place(
+async def test_a_daemon_is_not_waited_for_if_a_file_replaced_its_socket(
     client: AgentsSandboxClient, daemon: FakeDaemon, pauses: list[float]
 ) -> None:
     await client.ping()

@@ -30,7 +30,7 @@ S = SandboxState
 
 
 async def running(client: AgentsSandboxClient, daemon: FakeDaemon) -> Background:
-    """An exec that never ends by itself, and somebody who waits for it."""
+    """Start an exec that never ends by itself, and a wait for it."""
     daemon.on_exec(("sleep",)).never()
     run = Background(client.run, ID, ("sleep",), exec_id="my-exec")
     await off_loop(daemon.wait_for_streams, 1)
@@ -60,7 +60,7 @@ async def test_an_exec_whose_sandbox_is_purged(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
     run = await running(client, daemon)
-    # The wait sees nothing of all that.
+    # The wait sees none of these events.
     with (
         daemon.faults.failing(method="SubscribeSandboxEvents"),
         daemon.faults.failing(method="GetExec"),
@@ -101,7 +101,7 @@ async def test_a_resume_that_fails(release: str) -> None:
                 with pytest.raises(SandboxFailedError, match="db is not running") as caught:
                     await client.resume_sandbox(ID)
                 assert caught.value.error_code == "SANDBOX_RESUME_FAILED"
-            else:  # no companion fails a sandbox
+            else:  # a companion never fails its sandbox
                 assert (await client.resume_sandbox(ID)).state is S.READY
             assert (await client.delete_sandbox(ID)).state is S.DELETED
 
@@ -142,7 +142,7 @@ async def test_a_resume_during_a_restart(
     assert caught.value.error_code == "INTERRUPTED_PENDING"
 
 
-async def test_a_stop_during_a_restart_is_asked_for_again(
+async def test_a_stop_during_a_restart_is_requested_again(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
     stop = await killed_under(daemon, client.stop_sandbox, ID)
@@ -181,11 +181,11 @@ async def test_an_exec_during_a_restart(
     result: ExecHandle = await run.result()
     assert (result.state, result.exit_code) == (ExecState.FAILED, None)
     assert result.error == "exec was running when daemon restarted"
-    # Sequences go on, and so does the sandbox.
+    # The sequence continues, and so does the sandbox.
     assert (await client.run(ID, ("true",))).last_event_sequence == 7
 
 
-async def test_an_idle_stop_that_an_exec_comes_too_late_for(release: str) -> None:
+async def test_an_exec_that_comes_too_late_to_prevent_an_idle_stop(release: str) -> None:
     with FakeDaemon(version=release, virtual_time=True, idle_ttl=60, stop_delay=5) as daemon:
         async with AgentsSandboxClient(daemon.socket_path, operation_timeout_seconds=20) as client:
             daemon.on_exec(("sleep",)).never()
@@ -202,7 +202,7 @@ async def test_an_idle_stop_that_an_exec_comes_too_late_for(release: str) -> Non
 
 
 @pytest.mark.parametrize("method", ["stop_sandbox", "delete_sandbox", "run"])
-async def test_a_wait_out_of_time_tells_what_goes_on(
+async def test_a_wait_that_times_out_says_what_continues(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon, method: str
 ) -> None:
     arguments = (ID, ("true",)) if method == "run" else (ID,)

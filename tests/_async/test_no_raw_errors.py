@@ -1,4 +1,4 @@
-"""Whatever goes wrong: a call ends with a result or with an error of the SDK, whole and in time."""
+"""Whatever fails, a call ends in time with a result or with a complete error of this SDK."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from ..troubles import REFUSALS, STREAM, TROUBLES, Trouble, kinds_of_chaos, kind
 
 pytestmark = any_release
 
-# Of one RPC, and of a call with its wait, in seconds: there is much to wait for in vain.
+# Timeouts of one RPC and of a call with its wait, in seconds; short, because many expire.
 ONE, ALL = 0.08, 0.16
 
 
 @dataclass(frozen=True)
 class Case:
-    """A call of a public method, and the ids that its errors have to tell."""
+    """A call of a public method, and the ids that its errors must carry."""
 
     method: str
     call: Callable[[AgentsSandboxClient], Any]
@@ -32,7 +32,7 @@ class Case:
     exec_id: str | None = None
 
 
-# The last event of a sandbox with three commands more than those of `prepare`, or after that.
+# No earlier than the last event of a sandbox with three more commands than `prepare` runs.
 _ENOUGH = 7
 
 
@@ -100,7 +100,7 @@ CLOSING = Case(AgentsSandboxClient.aclose.__name__, lambda client: client.aclose
 
 
 async def prepare(daemon: FakeDaemon) -> None:
-    """Make what the calls are about."""
+    """Create what the calls use."""
     daemon.on_exec(("sleep",)).never()
     async with AgentsSandboxClient(daemon.socket_path) as client:
         for name in ("reading", "resuming", "stopping", "deleting", "deleting-2", "deleting-3"):
@@ -114,12 +114,12 @@ async def prepare(daemon: FakeDaemon) -> None:
 async def outcome_of(call: Background) -> object:
     try:
         return await call.result()
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is looked at
+    except Exception as error:  # noqa: BLE001 - the test looks at every kind
         return error
 
 
 def fault_of(case: Case, outcome: object) -> str | None:
-    """What is wrong with how a call ended, if anything."""
+    """What is wrong with the outcome of a call; None: nothing."""
     if not isinstance(outcome, Exception):
         return None
     if not isinstance(outcome, SandboxClientError):
@@ -139,7 +139,7 @@ def fault_of(case: Case, outcome: object) -> str | None:
 async def outcomes(
     daemon: FakeDaemon, client: AgentsSandboxClient, trouble: Trouble
 ) -> Mapping[Case, object]:
-    """How all calls end in a trouble, made at once."""
+    """The outcomes of all calls, made at the same time under a trouble."""
     with trouble.begin(daemon):
         calls = {case: Background(case.call, client) for case in CASES}
         if trouble.strike is not None:
@@ -162,10 +162,10 @@ def client_of(daemon: FakeDaemon, release: str | None) -> AgentsSandboxClient:
     )
 
 
-# Nothing is changed by them, so that one daemon is enough.
-async def test_no_error_of_others_comes_through_where_nothing_goes(daemon: FakeDaemon) -> None:
+# They change nothing, so one daemon is enough.
+async def test_no_raw_error_gets_out_if_every_call_fails(daemon: FakeDaemon) -> None:
     await prepare(daemon)
-    # Else the first RPC of many a call is the question for it.
+    # Without a release, the first RPC of many calls would be its detection.
     async with client_of(daemon, daemon.version) as client:
         for trouble in REFUSALS.values():
             ends = await outcomes(daemon, client, trouble)
@@ -174,7 +174,7 @@ async def test_no_error_of_others_comes_through_where_nothing_goes(daemon: FakeD
 
 
 @pytest.mark.parametrize("name", TROUBLES)
-async def test_no_error_of_others_comes_through(daemon: FakeDaemon, name: str) -> None:
+async def test_no_raw_error_gets_out(daemon: FakeDaemon, name: str) -> None:
     trouble = TROUBLES[name]
     await prepare(daemon)
     async with client_of(daemon, None) as client:
@@ -184,9 +184,9 @@ async def test_no_error_of_others_comes_through(daemon: FakeDaemon, name: str) -
     check(ends)
 
 
-# They answer all, but not in time.
+# Each call is answered, but too late.
 @pytest.mark.parametrize("name", ["late answers", "half open"])
-async def test_what_is_too_late_is_a_timeout(daemon: FakeDaemon, name: str) -> None:
+async def test_a_late_answer_is_a_timeout(daemon: FakeDaemon, name: str) -> None:
     await prepare(daemon)
     async with client_of(daemon, daemon.version) as client:
         await client.ping(timeout_seconds=10)
@@ -198,17 +198,17 @@ async def test_what_is_too_late_is_a_timeout(daemon: FakeDaemon, name: str) -> N
         assert end.timeout_seconds <= ALL
 
 
-def test_every_public_method_is_met() -> None:
+def test_every_public_method_is_covered() -> None:
     public = {name for name in vars(AgentsSandboxClient) if not name.startswith("_")}
     assert {case.method for case in (*CASES, CLOSING)} == public
 
 
-def test_every_fault_is_met() -> None:
+def test_every_fault_is_covered() -> None:
     met = {trouble.kind for trouble in (*REFUSALS.values(), *TROUBLES.values())}
     assert kinds_of_faults() <= met
 
 
-def test_every_kind_of_chaos_is_met() -> None:
+def test_every_kind_of_chaos_is_covered() -> None:
     assert kinds_of_chaos() == {
         "unavailable",
         "lose_answer",

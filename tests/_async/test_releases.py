@@ -1,4 +1,4 @@
-"""One client for all releases: the daemon's is found out, and nothing is dropped in silence."""
+"""One client for all releases: it detects the daemon's release and drops nothing silently."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ async def first(events: AsyncSandboxEventStream) -> SandboxEvent:
 
 
 def methods(daemon: FakeDaemon) -> list[str]:
-    """The RPCs that the daemon was called with, in order."""
+    """The recorded RPCs, in order."""
     return [call.method for call in daemon.calls]
 
 
@@ -74,7 +74,7 @@ def pings(daemon: FakeDaemon) -> int:
 
 
 def last_spec(daemon: FakeDaemon) -> Any:
-    """What the newest create asked for, in the daemon's own words."""
+    """The spec of the newest create, as the daemon received it."""
     return [call for call in daemon.calls if call.method == "CreateSandbox"][-1].request.create_spec
 
 
@@ -124,7 +124,7 @@ async def test_calls_share_a_ping_each_for_as_long_as_it_has_time(
     assert methods(daemon) == ["Ping", *["ListSandboxes"] * 6]
 
 
-async def test_who_asks_first_and_runs_out_of_time_leaves_the_others_theirs(
+async def test_the_first_call_to_ask_can_time_out_without_affecting_the_others(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
     with daemon.faults.delaying(60, method="Ping", times=1):
@@ -136,7 +136,7 @@ async def test_who_asks_first_and_runs_out_of_time_leaves_the_others_theirs(
     assert methods(daemon) == ["Ping", "Ping", "ListSandboxes"]
 
 
-async def test_a_frozen_daemon_is_asked_again_when_it_thaws(
+async def test_a_frozen_daemon_is_asked_again_when_it_resumes(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
     await client.ping()
@@ -175,7 +175,7 @@ def stop(daemon: FakeDaemon) -> None:
 
 
 def go_down(daemon: FakeDaemon) -> None:
-    """Go on for as long as a client has a stream open."""
+    """Shut down, but continue while a client has a stream open."""
     daemon.terminate()
 
 
@@ -207,13 +207,13 @@ async def test_a_daemon_may_be_replaced_by_one_of_another_release(
     await off_loop(daemon.stop)
 
 
-async def test_an_answer_of_a_daemon_that_went_away_meanwhile_does_not_count(
+async def test_an_answer_of_a_daemon_that_was_replaced_since_does_not_count(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
     with daemon.faults.delaying(60, method="Ping", times=1):
         create = Background(client.create_sandbox, image=IMAGE, timeout_seconds=30)
         await off_loop(daemon.wait_for_call, "Ping")
-        # All that can be seen of a daemon's successor is another file.
+        # The only visible sign of a new daemon is another socket file.
         Path(daemon.socket_path).touch()
     assert (await create.result()).state is SandboxState.READY
     assert methods(daemon)[:3] == ["Ping", "Ping", "CreateSandbox"]
@@ -251,7 +251,7 @@ async def test_an_answer_in_another_dialect_makes_the_client_ask_again(
 
 
 @pytest.mark.parametrize("version", ["0.2.1", "0.4.3"])
-async def test_a_caller_who_knows_the_release_spares_the_question(version: str) -> None:
+async def test_a_given_release_is_not_asked_for(version: str) -> None:
     with FakeDaemon(version=version, reported_version="dev") as daemon:
         async with AgentsSandboxClient(daemon.socket_path, daemon_version=version) as client:
             handle = await client.create_sandbox(image=IMAGE, labels={"team": "core"})
@@ -260,7 +260,7 @@ async def test_a_caller_who_knows_the_release_spares_the_question(version: str) 
         assert methods(daemon).count("CreateSandbox") == 1
 
 
-async def test_a_caller_who_names_the_wrong_release_is_told() -> None:
+async def test_a_wrong_release_is_reported() -> None:
     with FakeDaemon(version="0.4.3") as daemon:
         async with AgentsSandboxClient(daemon.socket_path, daemon_version="0.2.1") as client:
             with pytest.raises(ProtocolError, match="speaks another wire dialect") as caught:
@@ -281,12 +281,12 @@ def test_a_bad_release_is_refused_at_once(version: str, error: type[SandboxClien
 
 
 TOLD = {"0.2.1": "0.2.0", "0.3.1": "0.3.0", "0.3.2": "0.3.0", "0.4.2": "0.4.1"}
-"""What the probe tells of a release that has nothing new to ask for."""
+"""The release that the probe finds for a release that has no new field."""
 
 
 @pytest.mark.parametrize("version", RELEASES)
 @pytest.mark.parametrize("reported", ["dev", "0.4.3-alpha.3", "v?"])
-async def test_a_daemon_that_does_not_tell_its_release_is_probed(
+async def test_a_daemon_that_does_not_report_its_release_is_probed(
     version: str, reported: str
 ) -> None:
     with FakeDaemon(version=version, reported_version=reported) as daemon:
@@ -387,7 +387,7 @@ async def test_a_daemon_of_another_name_is_refused(
 
 @contextmanager
 def another_server(path: Path) -> Iterator[None]:
-    """A gRPC server that knows none of the daemon's RPCs."""
+    """Run a gRPC server that does not know any of the daemon's RPCs."""
     server = grpc.server(ThreadPoolExecutor(1))
     server.add_insecure_port(f"unix:{path}")
     server.start()
@@ -423,7 +423,7 @@ COMPANION_FIELDS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def sent(value: Any) -> Any:
-    """What a daemon is to see of a value."""
+    """A value as the daemon should receive it."""
     if isinstance(value, PortMapping):
         return value.container_port, value.host_port, value.protocol
     if isinstance(value, CompanionContainerSpec):
@@ -564,7 +564,7 @@ def required(name: str) -> ServiceSpec:
 
 @pytest.fixture
 def slow() -> Iterator[FakeDaemon]:
-    """A daemon of dialect 0.4 whose companions take their time, which a test lets pass."""
+    """A daemon of dialect 0.4 with virtual time, whose companions start slowly."""
     with FakeDaemon(
         version="0.4.3",
         virtual_time=True,
@@ -579,13 +579,13 @@ def slow() -> Iterator[FakeDaemon]:
 
 
 def subscriptions(daemon: FakeDaemon) -> list[int]:
-    """From which sequences the daemon was asked for events."""
+    """The sequences from which events were requested."""
     calls = [call for call in daemon.calls if call.method == "SubscribeSandboxEvents"]
     return [call.request.from_sequence for call in calls]
 
 
 async def go_on(daemon: FakeDaemon, seconds: float, *, following: int) -> None:
-    """Let time pass once the wait follows its so-many-th stream."""
+    """Let time pass once the wait has opened `following` streams."""
     await off_loop(daemon.wait_for_call, "SubscribeSandboxEvents", count=following)
     await off_loop(daemon.wait_for_streams, 1)
     await off_loop(daemon.advance, seconds)
@@ -601,7 +601,7 @@ async def test_required_services_are_started_before_a_create_returns(slow: FakeD
         )
         for following, seconds in enumerate((1, 60), start=1):
             await go_on(slow, seconds, following=following)
-            # Ready for long, and the wait is still there to subscribe anew.
+            # It has long been READY, and the wait still subscribes again.
             assert (await client.get_sandbox("demo-sandbox")).state is SandboxState.READY
             await off_loop(slow.faults.drop_streams)
         await go_on(slow, 60, following=3)
@@ -771,7 +771,7 @@ async def test_a_required_service_that_fails_early_is_told_once_the_sandbox_is_r
                 await client.create_sandbox(
                     image=IMAGE, sandbox_id="demo-sandbox", required_services=[required("broken")]
                 )
-            # To delete it earlier would not have lasted.
+            # An earlier delete would not have lasted.
             assert (await client.get_sandbox("demo-sandbox")).state is SandboxState.READY
 
 
@@ -786,7 +786,7 @@ async def test_a_daemon_that_was_silent_for_a_while_is_asked_again(
     assert pings(daemon) == 2
 
 
-async def test_a_future_daemon_that_does_not_tell_its_release_is_refused(
+async def test_a_future_daemon_that_does_not_report_its_release_is_refused(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
     daemon.faults.answer_next("Ping", pb.PingResponse(version="dev", daemon="agboxd"))
@@ -797,7 +797,7 @@ async def test_a_future_daemon_that_does_not_tell_its_release_is_refused(
         await client.create_sandbox(image=IMAGE)
 
 
-async def test_a_create_that_was_not_understood_tells_to_look(
+async def test_a_create_with_an_unreadable_answer_says_what_to_do(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
     await client.list_sandboxes()

@@ -1,4 +1,4 @@
-"""Calls that are made again after a lost connection, and those that are not."""
+"""Calls that are retried after a lost connection, and calls that are not."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ RPC = {
 
 
 @pytest.mark.parametrize("read", READS)
-async def test_reads_are_repeated(
+async def test_reads_are_retried(
     client: AgentsSandboxClient,
     sandbox: SandboxHandle,
     daemon: FakeDaemon,
@@ -64,7 +64,7 @@ async def test_reads_are_repeated(
     daemon.faults.fail_next(RPC[read], code="CANCELLED")
     assert await getattr(client, read)(*READS[read]) is not None
     assert pauses == [0.05, 0.1, 0.2]
-    # A read of sandboxes asks for the release first, which is a ping.
+    # A read of sandboxes first asks for the release, with a ping.
     assert count(daemon, RPC[read]) == before + 4
 
 
@@ -81,7 +81,7 @@ async def test_reads_outlast_a_restart(
 
 @pytest.mark.usefixtures("pauses")
 @pytest.mark.parametrize("read", READS)
-async def test_reads_are_repeated_until_their_deadline(
+async def test_reads_are_retried_until_their_deadline(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon, read: str
 ) -> None:
     with daemon.faults.failing(method=RPC[read]) as failing:
@@ -98,7 +98,7 @@ async def test_a_read_gives_up_when_it_is_out_of_time(
         await client.get_sandbox(ID, timeout_seconds=0.5)
 
 
-async def test_a_daemon_that_was_never_there_is_told_at_once(
+async def test_a_daemon_that_was_never_available_is_an_immediate_error(
     tmp_path: Path, pauses: list[float]
 ) -> None:
     async with AgentsSandboxClient(tmp_path / "agboxd.sock") as client:
@@ -107,7 +107,7 @@ async def test_a_daemon_that_was_never_there_is_told_at_once(
     assert pauses == []
 
 
-async def test_a_daemon_that_has_refused_something_was_there(
+async def test_a_daemon_that_refused_a_call_was_available(
     daemon: FakeDaemon, pauses: list[float]
 ) -> None:
     async with AgentsSandboxClient(daemon.socket_path) as client:
@@ -121,7 +121,7 @@ async def test_a_daemon_that_has_refused_something_was_there(
 
 @pytest.mark.usefixtures("pauses")
 @pytest.mark.parametrize("read", READS)
-async def test_a_repeat_that_runs_out_of_time_tells_of_the_loss(
+async def test_a_retry_that_times_out_reports_the_lost_connection(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon, read: str
 ) -> None:
     await client.run(ID, ("true",), exec_id="my-exec")
@@ -135,7 +135,7 @@ async def test_a_repeat_that_runs_out_of_time_tells_of_the_loss(
     assert (caught.value.sandbox_id, caught.value.exec_id) == about
 
 
-async def test_a_repeat_that_runs_out_of_time_says_what_is_wrong_now(
+async def test_a_retry_that_times_out_reports_the_current_problem(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
     late = daemon.faults.delaying(60, method="GetExec")
@@ -149,7 +149,7 @@ async def test_a_repeat_that_runs_out_of_time_says_what_is_wrong_now(
 
 
 @pytest.mark.usefixtures("pauses")
-async def test_a_repeat_that_the_daemon_gives_up_is_no_loss(
+async def test_a_retry_that_the_daemon_times_out_is_no_lost_connection(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
     daemon.faults.fail_next("Ping", code="UNAVAILABLE")
@@ -160,8 +160,8 @@ async def test_a_repeat_that_the_daemon_gives_up_is_no_loss(
 
 @pytest.mark.usefixtures("pauses")
 @pytest.mark.parametrize("question", ["Ping", "CreateSandbox"])
-async def test_the_question_for_the_release_is_repeated(release: str, question: str) -> None:
-    # A build of no release is asked with creates, each of which is refused.
+async def test_the_detection_of_the_release_is_retried(release: str, question: str) -> None:
+    # A build without a release is probed with creates that are all refused.
     reported = "dev" if question == "CreateSandbox" else None
     with FakeDaemon(version=release, reported_version=reported) as daemon:
         async with AgentsSandboxClient(daemon.socket_path) as client:
@@ -173,7 +173,7 @@ async def test_the_question_for_the_release_is_repeated(release: str, question: 
 
 @pytest.mark.usefixtures("pauses")
 @pytest.mark.parametrize("wait", [True, False])
-async def test_a_delete_is_repeated(
+async def test_a_delete_is_retried(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon, wait: bool
 ) -> None:
     with daemon.faults.losing_answers(method="DeleteSandbox", times=2):
@@ -185,21 +185,21 @@ async def test_a_delete_is_repeated(
 @pytest.mark.usefixtures("pauses")
 @pytest.mark.parametrize("fault", ["losing_answers", "failing"])
 @pytest.mark.parametrize("wait", [True, False])
-async def test_a_create_with_an_id_of_ours_is_repeated(
+async def test_a_create_with_an_id_of_ours_is_retried(
     client: AgentsSandboxClient, daemon: FakeDaemon, fault: str, wait: bool
 ) -> None:
     with getattr(daemon.faults, fault)(method="CreateSandbox", times=2):
         sandbox = await client.create_sandbox(image=IMAGE, labels={"team": "core"}, wait=wait)
     assert sandbox.labels == {"team": "core"}
     ids = {c.request.sandbox_id for c in daemon.calls if c.method == "CreateSandbox"}
-    # Of one that was carried out the first repeat is refused, and read back.
+    # If the create took effect, its first retry is refused and the sandbox is read back.
     repeats = 1 if fault == "losing_answers" else 2
     assert (count(daemon, "CreateSandbox"), ids) == (1 + repeats, {sandbox.sandbox_id})
     assert len(await client.list_sandboxes()) == 1
 
 
 @pytest.mark.usefixtures("pauses")
-async def test_a_create_is_repeated_until_its_deadline(
+async def test_a_create_is_retried_until_its_deadline(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
     with daemon.faults.failing(method="CreateSandbox") as failing:
@@ -229,15 +229,15 @@ async def test_a_create_that_is_read_back_waits_for_its_services(release: str) -
 
 
 @pytest.mark.usefixtures("pauses")
-async def test_a_create_whose_repeat_is_refused_for_another_reason_is_read_back(
+async def test_a_create_whose_retry_is_refused_for_another_reason_is_read_back(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
-    # As when the source of a mount has gone after the first was accepted.
+    # As if the source of a mount was removed after the first attempt was accepted.
     with daemon.faults.losing_answers(method="CreateSandbox", times=1):
         daemon.faults.fail_next("CreateSandbox", code="INVALID_ARGUMENT", optional=True)
         with pytest.raises(InvalidArgumentError):
             await client.create_sandbox(image=IMAGE)
-        assert await client.list_sandboxes() == [], "there was no repeat, and nothing is there"
+        assert await client.list_sandboxes() == [], "it was not retried, and nothing exists"
     with daemon.faults.losing_answers(method="CreateSandbox", times=1):
         create = Background(client.create_sandbox, image=IMAGE)
         await off_loop(daemon.wait_for_call, "CreateSandbox", count=3)
@@ -245,7 +245,7 @@ async def test_a_create_whose_repeat_is_refused_for_another_reason_is_read_back(
 
 
 @pytest.mark.usefixtures("pauses")
-async def test_a_repeat_that_is_refused_and_has_nothing_to_read_back_is_refused(
+async def test_a_refused_retry_with_nothing_to_read_back_is_refused(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
     daemon.faults.fail_next("CreateSandbox", code="UNAVAILABLE")
@@ -255,7 +255,7 @@ async def test_a_repeat_that_is_refused_and_has_nothing_to_read_back_is_refused(
 
 
 @pytest.mark.parametrize("fault", ["losing_answers", "failing"])
-async def test_a_create_with_an_id_of_the_callers_is_not_repeated(
+async def test_a_create_with_an_id_of_the_callers_is_not_retried(
     client: AgentsSandboxClient, daemon: FakeDaemon, fault: str
 ) -> None:
     once = getattr(daemon.faults, fault)(method="CreateSandbox", times=1)
@@ -275,7 +275,7 @@ async def test_an_id_that_was_taken_before_is_a_conflict(
 
 
 @pytest.mark.usefixtures("pauses")
-async def test_a_run_is_repeated_and_runs_once(
+async def test_a_run_is_retried_and_runs_once(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
     daemon.on_exec(("once",)).exit(3).times(1)
@@ -284,14 +284,14 @@ async def test_a_run_is_repeated_and_runs_once(
     assert (result.exit_code, count(daemon, "CreateExec")) == (3, 2)
     events = 5  # three of the sandbox, two of the one exec
     assert (await client.get_sandbox(ID)).last_event_sequence == events
-    # Only the answer that was lost could tell.
+    # Only the lost answer contained them.
     assert (result.stdout_log_path, result.stderr_log_path) == (None, None)
     daemon.faults.fail_next("CreateExec", code="UNAVAILABLE")
     assert (await client.run(ID, ("once",))).stdout_log_path is not None
 
 
 @pytest.mark.usefixtures("pauses")
-async def test_an_exec_whose_sandbox_has_stopped_before_its_repeat_is_read_back(
+async def test_an_exec_whose_sandbox_stopped_before_its_retry_is_read_back(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
     daemon.on_exec(("sleep",)).never()
@@ -303,7 +303,7 @@ async def test_an_exec_whose_sandbox_has_stopped_before_its_repeat_is_read_back(
     assert (await run.result()).exit_code == 137
 
 
-async def test_an_exec_with_an_id_of_the_callers_is_not_repeated(
+async def test_an_exec_with_an_id_of_the_callers_is_not_retried(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
     daemon.faults.fail_next("CreateExec", code="UNAVAILABLE")
@@ -313,7 +313,7 @@ async def test_an_exec_with_an_id_of_the_callers_is_not_repeated(
 
 
 @pytest.mark.usefixtures("pauses")
-async def test_a_cancel_is_repeated(
+async def test_a_cancel_is_retried(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
     daemon.on_exec(("sleep",)).never()
@@ -324,7 +324,7 @@ async def test_a_cancel_is_repeated(
 
 
 @pytest.mark.usefixtures("pauses")
-async def test_a_cancel_that_came_too_late_says_so_though_it_was_repeated(
+async def test_a_cancel_that_came_too_late_says_so_although_it_was_retried(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
     await client.run(ID, ("true",), exec_id="my-exec")
@@ -346,7 +346,7 @@ async def test_a_cancel_that_is_refused_at_first_is_not_read_back(
 
 
 @pytest.mark.parametrize("method", ["stop_sandbox", "resume_sandbox", "delete_sandboxes"])
-async def test_what_could_act_twice_is_not_repeated(
+async def test_a_call_that_could_act_twice_is_not_retried(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon, method: str
 ) -> None:
     argument: Any = {"team": "core"} if method == "delete_sandboxes" else ID
@@ -356,7 +356,7 @@ async def test_what_could_act_twice_is_not_repeated(
     assert count(daemon, RPC[method]) == 1
 
 
-async def test_a_refusal_of_the_first_is_a_refusal(
+async def test_a_refused_first_attempt_is_a_refusal(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
     await client.stop_sandbox(ID)

@@ -46,11 +46,11 @@ CHECK = HealthcheckConfig(test=("CMD", "true"), interval=1, retries=2)
 
 
 def methods(daemon: FakeDaemon) -> list[str]:
-    """Names of the RPCs that the daemon has recorded."""
+    """The names of the recorded RPCs."""
     return [call.method for call in daemon.calls]
 
 
-async def test_ping_tells_who_answers(client: AgentsSandboxClient, release: str) -> None:
+async def test_ping_returns_the_version_and_name(client: AgentsSandboxClient, release: str) -> None:
     result = await client.ping()
     assert (result.version, result.daemon) == (release, "agboxd")
 
@@ -224,12 +224,12 @@ async def test_one_rpc_is_bounded_by_timeout_seconds(
     assert default < 6 < explicit < 31
 
 
-async def test_a_failed_create_tells_why(release: str) -> None:
+async def test_a_failed_create_says_why(release: str) -> None:
     with FakeDaemon(version=release, missing_images=["agbox.invalid/none:1"]) as daemon:
         async with AgentsSandboxClient(daemon.socket_path) as client:
             with pytest.raises(SandboxFailedError, match="SANDBOX_CREATE_FAILED") as caught:
                 await client.create_sandbox(image="agbox.invalid/none:1", sandbox_id="demo-1")
-            # Over although the error, and with it the frames of the wait, lives on.
+            # It ends although the error keeps the frames of the wait alive.
             await off_loop(daemon.wait_for_streams, 0)
             handle = await client.get_sandbox("demo-1")
     assert caught.value.sandbox_id == "demo-1"
@@ -252,7 +252,7 @@ async def test_a_create_whose_id_is_taken_conflicts(
     assert caught.value.code == "ALREADY_EXISTS"
 
 
-async def test_a_create_that_is_deleted_meanwhile_ends(
+async def test_a_create_ends_if_its_sandbox_is_deleted(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
     with daemon.paused():
@@ -329,7 +329,7 @@ async def test_stop_survives_the_transient_failure_of_older_daemons(
         if stop_shows_failure(release):
             await off_loop(pause.step)
             assert (await client.get_sandbox(sandbox.sandbox_id)).state is SandboxState.FAILED
-        # So that the wait looks at the sandbox, too.
+        # This makes the wait read the sandbox as well.
         looks = sum(call.method == "GetSandbox" for call in daemon.calls)
         await off_loop(daemon.faults.end_streams)
         await off_loop(daemon.wait_for_call, "GetSandbox", count=looks + 1)
@@ -395,7 +395,7 @@ async def test_delete_waits_until_deleted_and_may_be_repeated(
 
 
 async def purge(daemon: FakeDaemon, *methods: str) -> None:
-    """Let the next calls find no sandbox, as after its record was purged."""
+    """Make the next calls find no sandbox, as after a purge."""
     for method in methods:
         await off_loop(
             daemon.faults.fail_next, method, code="NOT_FOUND", reason="SANDBOX_NOT_FOUND"
@@ -429,7 +429,7 @@ async def test_a_sandbox_purged_while_its_stream_is_down_counts_as_deleted(
 
 
 @each_dialect
-async def test_a_sandbox_purged_before_its_delete_is_asked_for_counts_as_deleted(
+async def test_a_sandbox_purged_before_its_delete_is_requested_counts_as_deleted(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
     await purge(daemon, "DeleteSandbox")
@@ -439,7 +439,7 @@ async def test_a_sandbox_purged_before_its_delete_is_asked_for_counts_as_deleted
 
 
 @each_dialect
-async def test_a_sandbox_purged_before_it_is_looked_at_is_not_found(
+async def test_a_sandbox_purged_before_the_first_snapshot_is_not_found(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
     await purge(daemon, "GetSandbox")

@@ -1,4 +1,4 @@
-"""Every statement of the user's documentation, in its order; the statement is the docstring."""
+"""Each statement of the user's documentation, in its order; the docstring is the statement."""
 
 from __future__ import annotations
 
@@ -239,7 +239,7 @@ async def test_without_wait_one_command_and_one_snapshot(
 
 
 async def wait_for(client: AgentsSandboxClient, sandbox_id: str, kind: SandboxEventType) -> None:
-    """Follow a sandbox's events until one of the given type has come."""
+    """Follow a sandbox's events until one of the given type arrives."""
     async for event in client.subscribe_sandbox_events(sandbox_id):
         if event.event_type is kind:
             return
@@ -423,7 +423,7 @@ async def test_declarative_config(client: AgentsSandboxClient) -> None:
 
 
 async def users_script(client: AgentsSandboxClient, workspace: Path) -> list[str]:
-    """What a user of the documentation may write, with notes on what comes of it."""
+    """A script as a reader of the documentation might write it; returns notes on what happened."""
     sandbox = await client.create_sandbox(
         image=IMAGE,
         sandbox_id="demo-sandbox",

@@ -31,7 +31,7 @@ MANY = 30
 async def waiting(
     client: AgentsSandboxClient, daemon: FakeDaemon, number: int, **arguments: Any
 ) -> list[Background]:
-    """So many waits, each for an exec that never ends by itself, all of them under way."""
+    """Start `number` waits, each for an exec that never ends by itself."""
     daemon.on_exec(("sleep",)).never()
     before = count(daemon, "GetExec")
     calls = [
@@ -48,8 +48,8 @@ async def test_waits_on_one_sandbox_share_a_stream(
 ) -> None:
     before = count(daemon, "SubscribeSandboxEvents")
     daemon.on_exec(("sleep",)).never()
-    # The others' snapshots are newer than its. Of some that begin at once the oldest may be the
-    # last to join, for which the one stream would begin anew.
+    # The first wait must join first, because its snapshot is the oldest: of waits that begin at the
+    # same time, the oldest can be the last to join, and then the stream starts again for it.
     first = Background(client.run, ID, ("sleep",), exec_id="first-exec")
     await off_loop(daemon.wait_for_streams, 1)
     calls = [first, *await waiting(client, daemon, MANY)]
@@ -61,14 +61,14 @@ async def test_waits_on_one_sandbox_share_a_stream(
     await off_loop(daemon.wait_for_streams, 0)
 
 
-async def test_an_event_wakes_only_whom_it_concerns(
+async def test_an_event_wakes_only_the_waits_that_it_concerns(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
     calls = await waiting(client, daemon, MANY)
     reads = count(daemon, "GetExec")
     await client.cancel_exec("exec-7", wait=False)
     assert (await calls[7].result()).state is ExecState.CANCELLED
-    # One look of the cancel, one of the wait.
+    # One read by the cancel, one by the wait.
     assert count(daemon, "GetExec") == reads + 2
     await client.delete_sandbox(ID)
     for call in calls:
@@ -85,10 +85,10 @@ async def test_waits_on_two_sandboxes_have_a_stream_each(
     assert [(await stop.result()).sandbox_id for stop in stops] == [ID, "other-sandbox"]
 
 
-async def test_who_runs_out_of_time_disturbs_no_other(
+async def test_a_wait_that_times_out_does_not_disturb_the_others(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
-    # The first comes first, and so began the stream.
+    # The first wait joins first and so starts the stream.
     (hasty,) = await waiting(client, daemon, 1, timeout_seconds=0.5)
     patient = Background(client.run, ID, ("sleep",), exec_id="my-exec")
     with pytest.raises(OperationTimeoutError):
@@ -130,7 +130,7 @@ async def test_all_survive_the_loss_of_their_stream(
     assert {(await call.result()).exit_code for call in calls} == {137}
 
 
-async def test_all_are_told_what_ended_their_stream(
+async def test_all_waits_get_the_error_that_ended_their_stream(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
     calls = await waiting(client, daemon, 3)
@@ -141,7 +141,7 @@ async def test_all_are_told_what_ended_their_stream(
         with pytest.raises(ProtocolError, match="an event of sandbox 'other-sandbox'") as caught:
             await call.result()
         errors.append(caught.value)
-    assert len(set(map(id, errors))) == 3, "each has an error of its own"
+    assert len(set(map(id, errors))) == 3, "each has its own error"
     assert {error.sandbox_id for error in errors} == {ID}
 
 
@@ -156,7 +156,7 @@ async def test_a_stream_that_is_refused_ends_the_wait(
 
 
 def plan_old_snapshot(daemon: FakeDaemon, exec_id: str) -> None:
-    """Let the next cancel find its exec RUNNING, and nothing happened since it was READY."""
+    """Make the next cancel see its exec RUNNING, with no events since READY."""
     old = pb.ExecStatus(
         exec_id=exec_id, sandbox_id=ID, state=pb.EXEC_STATE_RUNNING, last_event_sequence=3
     )
@@ -164,7 +164,7 @@ def plan_old_snapshot(daemon: FakeDaemon, exec_id: str) -> None:
     daemon.faults.answer_next("GetExec", pb.GetExecResponse(exec=old))
 
 
-async def test_who_comes_with_an_old_snapshot_is_given_what_it_has_missed(
+async def test_a_wait_that_joins_with_an_old_snapshot_receives_what_it_missed(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
     await client.run(ID, ("true",), exec_id="my-exec")
@@ -172,7 +172,7 @@ async def test_who_comes_with_an_old_snapshot_is_given_what_it_has_missed(
     (other,) = await waiting(client, daemon, 1)
     streams = count(daemon, "SubscribeSandboxEvents")
     plan_old_snapshot(daemon, "my-exec")
-    # The shared stream has begun after the exec ended, so it begins anew, for both.
+    # The shared stream began after the exec ended, so it starts again earlier, for both.
     assert (await client.cancel_exec("my-exec")).state is ExecState.FINISHED
     assert subscriptions(daemon)[streams:] == [3]
     await off_loop(daemon.wait_for_streams, 1)
@@ -181,7 +181,7 @@ async def test_who_comes_with_an_old_snapshot_is_given_what_it_has_missed(
     assert count(daemon, "SubscribeSandboxEvents") == streams + 1
 
 
-async def test_what_was_missed_is_remembered_but_not_for_ever(
+async def test_past_events_are_remembered_but_not_forever(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
     await waiting(client, daemon, 1)
@@ -190,7 +190,7 @@ async def test_what_was_missed_is_remembered_but_not_for_ever(
         late = Background(client.run, ID, ("true",), exec_id="my-exec")
         await off_loop(daemon.wait_for_call, "GetExec", count=2)
     await late.result()
-    # That was on the shared stream, which began with the first wait.
+    # That was on the shared stream, which started with the first wait.
     assert subscriptions(daemon)[1:] == [from_sequence]
     for _ in range(1100):
         await off_loop(daemon.emit, ID, pb.SandboxEvent())

@@ -34,7 +34,7 @@ STATES = [S.PENDING, S.READY, S.STOPPED, S.FAILED, S.DELETING, S.DELETED, PURGED
 
 @pytest.fixture
 def daemon(release: str) -> Any:
-    """A daemon on which a certain image cannot be had."""
+    """A daemon that cannot pull a certain image."""
     with FakeDaemon(version=release, missing_images=["typo:1"]) as running:
         yield running
         running.assert_no_leaks()
@@ -44,7 +44,7 @@ def daemon(release: str) -> Any:
 async def in_state(
     client: AgentsSandboxClient, daemon: FakeDaemon, state: SandboxState | str
 ) -> AsyncIterator[None]:
-    """The sandbox is in a state, and stays there until the context is left."""
+    """Keep the sandbox in a state while the block lasts."""
     if state in (S.PENDING, UNKNOWN):
         with daemon.paused():
             if state is S.PENDING:
@@ -72,8 +72,8 @@ async def in_state(
         yield
 
 
-# Source: the daemon's table of states. What is not said is an error for who is unknown, and
-# works for all others.
+# Source: the daemon's table of states. Cases without a row fail for an unknown sandbox and succeed
+# in all other states.
 NOT_READY = dict.fromkeys(
     (S.PENDING, S.STOPPED, S.FAILED, S.DELETING, S.DELETED), SandboxNotReadyError
 )
@@ -95,7 +95,7 @@ ROWS: dict[str, dict[Any, type[Exception] | SandboxState]] = {
 
 
 async def call(client: AgentsSandboxClient, method: str) -> SandboxState | None:
-    """Make a call that does not wait; the state that it returns, if it returns one."""
+    """Make a call that does not wait; return the state in its result, or None."""
     if method == "subscribe_sandbox_events":
         async with client.subscribe_sandbox_events(ID) as events:
             assert (await step(events)).sequence == 1

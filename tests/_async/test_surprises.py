@@ -1,4 +1,4 @@
-"""The surprises of the daemon's life cycle, one test for each: every wait ends, and ends right."""
+"""Surprises of the daemon's life cycle, one test for each: every wait ends correctly."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def test_a_double_stop(
     assert (await history(client)).count("STOP_REQUESTED") == 2
 
 
-async def test_a_delete_while_a_stop_is_at_work(
+async def test_a_delete_while_a_stop_is_in_progress(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
     with daemon.paused():
@@ -57,7 +57,7 @@ async def test_a_delete_while_a_stop_is_at_work(
         delete = Background(client.delete_sandbox, ID)
         await off_loop(daemon.wait_for_call, "DeleteSandbox")
     assert (await delete.result()).state is S.DELETED
-    # STOPPED comes in between; it depends on when the wait looks whether it sees it.
+    # STOPPED comes in between; the wait may or may not see it.
     stopped = await outcome(stop)
     assert isinstance(stopped, SandboxInvalidStateError) or stopped.state is S.STOPPED
     assert (await history(client))[-2:] == ["STOPPED", "DELETED"]
@@ -77,14 +77,14 @@ async def test_a_delete_before_the_docker_work_of_a_create(
 
 
 class Creating:
-    """A create that is inside its Docker work until it is told to go on."""
+    """A create that is in progress in Docker until the test lets it continue."""
 
     def __init__(self, client: AgentsSandboxClient, daemon: FakeDaemon) -> None:
         self._client = client
         self._daemon = daemon
 
     async def begin(self, image: str = IMAGE) -> None:
-        """Bring a sandbox there."""
+        """Start the create and wait until it is in progress in Docker."""
         await self._client.create_sandbox(
             image=image, sandbox_id=ID, labels={"team": "core"}, wait=False
         )
@@ -108,7 +108,7 @@ DELETES: dict[str, tuple[Any, ...]] = {
 
 @pytest.fixture
 def slow(release: str) -> Any:
-    """A daemon whose creates take as long as a test wants."""
+    """A daemon whose creates take as long as the test wants."""
     with FakeDaemon(
         version=release, virtual_time=True, ready_delay=60, missing_images=["typo:1"]
     ) as running:
@@ -118,7 +118,7 @@ def slow(release: str) -> Any:
 
 @pytest.fixture
 async def slow_client(slow: FakeDaemon) -> Any:
-    """A client of it."""
+    """A client of the slow daemon."""
     async with AgentsSandboxClient(slow.socket_path, operation_timeout_seconds=20) as opened:
         yield opened
 
@@ -178,7 +178,7 @@ async def test_a_create_dies_with_the_daemon_and_outlives_no_delete(
     assert (await history(slow_client))[-1] == "DELETED"
 
 
-async def test_another_mode_of_the_socket_is_no_other_daemon(
+async def test_a_changed_mode_of_the_socket_is_no_restart(
     slow_client: AgentsSandboxClient, slow: FakeDaemon
 ) -> None:
     creating = Creating(slow_client, slow)
@@ -203,7 +203,7 @@ async def test_a_delete_repeated_after_a_restart_that_ended_its_create(
     assert (await slow_client.delete_sandbox(ID)).state is S.DELETED
 
 
-async def test_who_waits_for_a_create_that_is_deleted_is_told(
+async def test_a_wait_for_a_create_reports_that_its_sandbox_was_deleted(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
     with daemon.paused():
@@ -215,7 +215,7 @@ async def test_who_waits_for_a_create_that_is_deleted_is_told(
     assert caught.value.sandbox_id == ID
 
 
-async def test_a_delete_while_a_resume_is_at_work(
+async def test_a_delete_while_a_resume_is_in_progress(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
     await client.stop_sandbox(ID)

@@ -1,4 +1,4 @@
-"""Waits survive what happens to the connection, and end when they must."""
+"""Waits survive lost connections and end when they must."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ async def test_a_wait_survives_the_end_of_its_stream(
 
 
 def answer(daemon: FakeDaemon, method: str, last_event_sequence: int) -> None:
-    """Let the next call find the sandbox PENDING, with so many events.
+    """Make the next call see the sandbox PENDING, with this newest event.
 
-    In either dialect: the fields that are set here have the same numbers in both.
+    It works in both dialects: the fields that are set have the same numbers in both.
     """
     pending = pb.SandboxHandle(
         sandbox_id="demo-sandbox",
@@ -62,12 +62,12 @@ def answer(daemon: FakeDaemon, method: str, last_event_sequence: int) -> None:
     daemon.faults.answer_next(method, response[method](sandbox=pending))
 
 
-async def test_a_wait_whose_snapshot_does_not_confirm_an_event_follows_on(
+async def test_a_wait_continues_if_a_snapshot_does_not_confirm_an_event(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
     with daemon.paused():
         await client.create_sandbox(image=IMAGE, sandbox_id="demo-sandbox", wait=False)
-        # As after somebody's stop and resume.
+        # As after another caller's stop and resume.
         ready = pb.SandboxEvent(sandbox_state=pb.SANDBOX_STATE_READY)
         await off_loop(daemon.emit, "demo-sandbox", ready)
         answer(daemon, "CreateSandbox", 1)
@@ -78,7 +78,7 @@ async def test_a_wait_whose_snapshot_does_not_confirm_an_event_follows_on(
 
 
 @each_dialect
-async def test_a_wait_pauses_longer_and_longer_while_no_stream_can_be_had(
+async def test_a_wait_pauses_longer_and_longer_while_no_stream_can_be_opened(
     client: AgentsSandboxClient, daemon: FakeDaemon, pauses: list[float]
 ) -> None:
     daemon.faults.fail_next("SubscribeSandboxEvents", code="UNAVAILABLE", times=7)
@@ -90,7 +90,7 @@ async def test_a_wait_pauses_longer_and_longer_while_no_stream_can_be_had(
 
 
 @each_dialect
-async def test_a_wait_pauses_longer_and_longer_while_no_snapshot_can_be_had(
+async def test_a_wait_pauses_longer_and_longer_while_no_snapshot_can_be_read(
     client: AgentsSandboxClient, daemon: FakeDaemon, pauses: list[float]
 ) -> None:
     daemon.faults.fail_next("GetSandbox", code="UNAVAILABLE", times=7)
@@ -99,7 +99,7 @@ async def test_a_wait_pauses_longer_and_longer_while_no_snapshot_can_be_had(
 
 
 @each_dialect
-async def test_a_wait_pauses_before_it_follows_an_ended_stream_anew(
+async def test_a_wait_pauses_before_it_replaces_an_ended_stream(
     client: AgentsSandboxClient, daemon: FakeDaemon, pauses: list[float]
 ) -> None:
     with daemon.paused():
@@ -153,7 +153,7 @@ async def test_a_wait_passes_over_events_from_before_it_began(
 
 
 @pytest.mark.usefixtures("pauses")
-async def test_a_wait_survives_the_absence_of_the_daemon(
+async def test_a_wait_survives_while_the_daemon_is_unavailable(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
     with daemon.paused():
@@ -172,7 +172,9 @@ async def test_a_wait_survives_the_absence_of_the_daemon(
 
 
 @each_dialect
-async def test_a_daemon_that_stays_away_ends_the_wait_at_its_deadline(daemon: FakeDaemon) -> None:
+async def test_a_daemon_that_stays_unavailable_ends_the_wait_at_its_deadline(
+    daemon: FakeDaemon,
+) -> None:
     async with AgentsSandboxClient(daemon.socket_path, operation_timeout_seconds=0.5) as client:
         with daemon.paused():
             create = Background(client.create_sandbox, image=IMAGE, sandbox_id="demo-sandbox")
@@ -195,16 +197,16 @@ async def test_an_error_of_the_daemon_ends_the_wait(
 
 @pytest.fixture
 def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An exec whose sandbox is lost is waited for but shortly, though its wait has no bound."""
+    """Shorten the wait for an exec whose sandbox has ended."""
     monkeypatch.setattr("agents_sandbox._deadline.GRACE_SECONDS", 0.05)
 
 
 @pytest.mark.usefixtures("short_grace")
 @pytest.mark.parametrize("state", ["STOPPED", "DELETED"])
-async def test_an_exec_whose_sandbox_is_gone_does_not_wait_for_ever(
+async def test_an_exec_whose_sandbox_has_ended_is_not_waited_for_forever(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon, state: str
 ) -> None:
-    # The exec's own end, which the daemon announces around this time, is lost.
+    # The exec's own end, which the daemon reports around this time, is lost.
     daemon.on_exec(("sleep",)).never()
     running = Background(
         client.run, sandbox.sandbox_id, ("sleep",), exec_id="my-exec", timeout_seconds=math.inf
@@ -249,7 +251,7 @@ async def test_an_exec_whose_container_dies_ends_with_it(
 
 
 @pytest.mark.usefixtures("pauses")
-async def test_a_sandbox_that_only_its_stream_does_not_find_is_followed_on(
+async def test_a_sandbox_that_only_its_stream_does_not_find_is_still_followed(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
     daemon.faults.fail_next(
@@ -259,19 +261,19 @@ async def test_a_sandbox_that_only_its_stream_does_not_find_is_followed_on(
         stop = Background(client.stop_sandbox, sandbox.sandbox_id)
         await off_loop(daemon.wait_for_streams, 1)
     assert (await stop.result()).state is SandboxState.STOPPED
-    # After that of the create; each time from where the first began.
+    # After the subscription of the create; each one starts where the first one started.
     assert subscriptions(daemon)[1:] == [3, 3, 3]
 
 
 @each_dialect
 @pytest.mark.usefixtures("pauses")
-async def test_a_sandbox_that_its_stream_does_not_find_any_more_is_followed_on(
+async def test_a_sandbox_that_its_stream_no_longer_finds_is_still_followed(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
     with daemon.paused():
         stop = Background(client.stop_sandbox, sandbox.sandbox_id)
         await off_loop(daemon.wait_for_streams, 1)
-        # Ended, and then gone: so daemons since 0.4.3 tell of a purge.
+        # The stream ends, and then the sandbox is not found: daemons since 0.4.3 report a purge so.
         daemon.faults.fail_next(
             "SubscribeSandboxEvents", code="NOT_FOUND", reason="SANDBOX_NOT_FOUND"
         )
@@ -305,7 +307,7 @@ async def test_a_restart_that_broke_no_stream_shows_with_the_next_event(
 
 
 @each_dialect
-async def test_a_stop_that_cannot_be_asked_for_again_goes_on(
+async def test_a_stop_that_cannot_be_requested_again_continues(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
     with daemon.paused():
@@ -320,7 +322,7 @@ async def test_a_stop_that_cannot_be_asked_for_again_goes_on(
         )
         await off_loop(daemon.start)
         await off_loop(daemon.wait_for_call, "StopSandbox", count=2)
-    # As when somebody else has been quicker.
+    # As if another caller had been quicker.
     await client.stop_sandbox(sandbox.sandbox_id)
     assert (await stop.result()).state is SandboxState.STOPPED
 
@@ -336,7 +338,7 @@ async def test_a_stop_that_a_restart_has_left_failed_is_not_waited_for(
     with daemon.paused() as pause:
         stop = Background(client.stop_sandbox, sandbox.sandbox_id)
         await off_loop(daemon.wait_for_call, "StopSandbox")
-        await off_loop(pause.step)  # the container dies; that it is STOPPED would be the next
+        await off_loop(pause.step)  # the container dies; STOPPED would be the next step
         await off_loop(daemon.kill)
         await off_loop(daemon.start)
     with pytest.raises(SandboxFailedError) as caught:
@@ -345,7 +347,7 @@ async def test_a_stop_that_a_restart_has_left_failed_is_not_waited_for(
 
 
 @each_dialect
-async def test_a_stop_that_somebody_undoes_at_once_is_not_waited_for(
+async def test_a_stop_that_another_caller_undoes_immediately_is_not_waited_for(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
     with daemon.paused():
