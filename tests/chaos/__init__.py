@@ -1,4 +1,4 @@
-"""The parts of the chaos suite that are the same for both flavours: what a run does, and its judge.
+"""The parts of the chaos suite that both flavours share: what a run does, and its judge.
 
-`tests/_async/chaos.py` and `chaos_programs.py` are the other half: what needs the client.
+`tests/_async/chaos.py` and `chaos_programs.py` are the other half, which needs the client.
 """

@@ -1,4 +1,4 @@
-"""The account of all runs of a flavour, printed at the end."""
+"""A summary of all runs of a flavour, printed at the end."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from .truth import Truth
 
 @dataclass
 class Account:
-    """What became of the runs of one flavour."""
+    """The results of the runs of one flavour."""
 
     runs: int = 0
     calls: int = 0
     errors: int = 0
-    """Calls that raised, as they may."""
+    """Calls that raised an error, which is allowed."""
     events: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
     wrong_outcomes: int = 0
     leaked_streams: int = 0
     wrong_runs: list[int] = field(default_factory=list)
-    """By seed; one that is under way counts as wrong."""
+    """Their seeds; a run that is in progress counts as wrong."""
 
     def begin(self, seed: int) -> None:
         """Begin a run."""
@@ -31,11 +31,11 @@ class Account:
         self.wrong_runs.append(seed)
 
     def passed(self) -> None:
-        """End the run that was begun, as one with which nothing is wrong."""
+        """End the current run without complaints."""
         self.wrong_runs.pop()
 
     def add(self, calls: list[CallRecord], truth: Truth, wrong: list[str]) -> list[str]:
-        """Add what happened in a run; return all that is wrong with it."""
+        """Add the events of a run; return everything that is wrong with it."""
         self.calls += len(calls)
         self.errors += sum(call.error is not None for call in calls)
         for kinds in truth.hits.values():
@@ -57,7 +57,7 @@ class Account:
             yield f"{followed.manner} follower of {followed.sandbox_id}: {followed.error!r}"
 
     def lines(self, flavour: str) -> Iterator[str]:
-        """Tell it."""
+        """Format the summary."""
         seen = self.events
         yield (
             f"{flavour}: {self.runs} runs, {self.calls} calls, {self.errors} of them raised; "

@@ -31,7 +31,7 @@ _ENDS_OF_CONTAINER = (
 
 
 def judge_exec(call: CallRecord, case: Case) -> Complaints:
-    """Judge a `run`, or a `create_exec`."""
+    """Judge a `run` or a `create_exec`."""
     own_id = call.arguments.get("exec_id")
     made = [item for item in case.truth.execs.values() if item.command == call.arguments["command"]]
     if len(made) > 1:
@@ -51,7 +51,7 @@ def judge_exec(call: CallRecord, case: Case) -> Complaints:
 
 
 def _result(call: CallRecord, case: Case, handle: ExecHandle) -> Complaints:
-    """A snapshot of an exec tells what it was after some event during the call."""
+    """The snapshot must show the exec as it was after some event during the call."""
     history = case.history(handle.sandbox_id)
     if history is None:
         yield "there is no such sandbox"
@@ -70,14 +70,14 @@ def _result(call: CallRecord, case: Case, handle: ExecHandle) -> Complaints:
 
 
 def _logs(call: CallRecord, case: Case) -> Complaints:
-    """Only an answer that was lost leaves an exec without the paths of its logs."""
+    """Only a lost answer leaves an exec without log paths."""
     lost = case.truth.restarts or case.truth.hits["CreateExec"]["lose_answer"]
     if None in (call.result.stdout_log_path, call.result.stderr_log_path) and not lost:
         yield "the paths of the logs are missing"
 
 
 def _played(case: Case, truth: ExecHandle) -> Complaints:
-    """The exec has ended as its command says, or something happened to it."""
+    """The exec must have ended as its command says, unless something happened to it."""
     history = case.history(truth.sandbox_id)
     assert history is not None
     (*_, last) = history.of_exec(truth.exec_id)
@@ -92,9 +92,9 @@ def _played(case: Case, truth: ExecHandle) -> Complaints:
     elif truth.exit_code == 137:
         earlier = history.events[: last.sequence]
         if not any(event.event_type in _ENDS_OF_CONTAINER for event in earlier):
-            yield "nothing has killed it"
+            yield "nothing killed it"
     elif truth.state.is_terminal and truth.command[:2] != ("exit", str(truth.exit_code)):
-        yield "the command ends otherwise"
+        yield "the command ends with another code"
 
 
 def _error(call: CallRecord, case: Case, made: list[ExecHandle]) -> Complaints:
@@ -109,9 +109,9 @@ def _error(call: CallRecord, case: Case, made: list[ExecHandle]) -> Complaints:
         others = (other for other in case.calls if other is not call)
         own_id = call.arguments.get("exec_id")
         if own_id is None or all(other.arguments.get("exec_id") != own_id for other in others):
-            yield "nobody else has used the id"
+            yield "no other caller used the id"
     elif not isinstance(call.error, DaemonUnavailableError):
-        # Each exec of these runs reports its end, whatever becomes of its sandbox.
+        # Each exec of these runs reports its end, whatever happens to its sandbox.
         yield "not an error of this call"
 
 
@@ -122,7 +122,7 @@ def judge_cancel(call: CallRecord, case: Case) -> Complaints:
         if truth is None or truth.state is not ExecState.CANCELLED:
             yield "it was not cancelled"
         elif call.result.state is not ExecState.CANCELLED:
-            yield "it does not tell that it is cancelled"
+            yield "its handle is not CANCELLED"
         else:
             yield from _result(call, case, call.result)
     elif isinstance(call.error, ExecAlreadyTerminalError):
@@ -130,13 +130,13 @@ def judge_cancel(call: CallRecord, case: Case) -> Complaints:
             yield "it had not ended by itself"
     elif isinstance(call.error, ExecNotFoundError):
         if truth is not None:
-            yield "it is there"
+            yield "it exists"
     else:
         yield "not an error of this call"
 
 
 def _ended_before(case: Case, truth: ExecHandle, call: CallRecord) -> bool:
-    """Whether an exec had ended, and not by this very call."""
+    """Whether an exec had ended, and not because of this call."""
     history = case.history(truth.sandbox_id)
     if not truth.state.is_terminal or not isinstance(history, History):
         return False

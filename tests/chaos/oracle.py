@@ -1,4 +1,4 @@
-"""The judge: what each call of a run may have come to, given what really happened."""
+"""The judge: which outcomes each call of a run may have, given what really happened."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _GONE = {SandboxState.DELETING, SandboxState.DELETED}
 
 
 def judge(plan: Plan, calls: list[CallRecord], truth: Truth) -> list[str]:
-    """Say what is wrong with the outcomes of a run's calls."""
+    """Return what is wrong with the outcomes of a run's calls."""
     wrong = [
         f"{complaint}: {call}"
         for call in calls
@@ -39,7 +39,7 @@ def judge(plan: Plan, calls: list[CallRecord], truth: Truth) -> list[str]:
 
 
 class Case:
-    """A call's surroundings."""
+    """The context of a call."""
 
     def __init__(self, plan: Plan, calls: list[CallRecord], truth: Truth) -> None:
         self.plan = plan
@@ -47,17 +47,17 @@ class Case:
         self.truth = truth
 
     def history(self, sandbox_id: str | None) -> History | None:
-        """What happened to a sandbox; None if it never was."""
+        """What happened to a sandbox; None if it never existed."""
         return self.truth.histories.get(sandbox_id or "")
 
 
 def window_of(call: CallRecord) -> Window:
-    """When a call was under way."""
+    """The time during which a call was in progress."""
     return Window(call.begun, call.ended)
 
 
 def _done(call: CallRecord, case: Case, state: SandboxState, kind: SandboxEventType) -> Complaints:
-    """Judge the result of a call that has a sandbox become something."""
+    """Judge the result of a call that brings a sandbox into a state."""
     yield from _snapshot(call, case, call.result)
     if call.waits:
         yield from _reached(call, case, state, kind)
@@ -84,10 +84,10 @@ def _create(call: CallRecord, case: Case) -> Complaints:
 
 
 def _carried_out_by_another(call: CallRecord, case: Case) -> Complaints:
-    """Whose create was refused has not made the sandbox."""
+    """A create that was refused must not have made the sandbox."""
     history = case.history(call.arguments["sandbox_id"])
     if history is None or history.handle.labels == call.arguments["labels"]:
-        yield "refused, and nobody else made it"
+        yield "refused, and no other caller made it"
 
 
 def _resume(call: CallRecord, case: Case) -> Complaints:
@@ -100,7 +100,7 @@ def _resume(call: CallRecord, case: Case) -> Complaints:
 
 
 def _lifted(call: CallRecord, case: Case) -> Complaints:
-    """Judge the errors of whoever waits until a sandbox is READY."""
+    """Judge the errors of a wait until a sandbox is READY."""
     named = call.error.sandbox_id if isinstance(call.error, SandboxClientError) else None
     history = case.history(named)
     if isinstance(call.error, SandboxFailedError):
@@ -108,7 +108,7 @@ def _lifted(call: CallRecord, case: Case) -> Complaints:
     elif isinstance(call.error, SandboxNotReadyError) and not call.error.reason:
         states = set() if history is None else history.states_in(window_of(call))
         if not states & {SandboxState.STOPPED, *_GONE}:
-            yield "nobody has stopped or deleted it"
+            yield "no other caller stopped or deleted it"
     elif not isinstance(call.error, (DaemonUnavailableError, SandboxInvalidStateError)):
         yield "not an error of this call"
 
@@ -223,7 +223,7 @@ def _list(call: CallRecord, case: Case) -> Complaints:
 
 
 def _snapshot(call: CallRecord, case: Case, handle: SandboxHandle) -> Complaints:
-    """A snapshot tells what was after one event, and that one is no older than the call."""
+    """The snapshot must show the sandbox after one event that is no older than the call."""
     history = case.history(handle.sandbox_id)
     if history is None:
         yield "there is no such sandbox"
@@ -238,7 +238,7 @@ def _snapshot(call: CallRecord, case: Case, handle: SandboxHandle) -> Complaints
 def _reached(
     call: CallRecord, case: Case, state: SandboxState, kind: SandboxEventType
 ) -> Complaints:
-    """What was waited for has happened during the call, and is so at its end."""
+    """The sandbox must have reached the state during the call and be in it at the end."""
     history = case.history(call.result.sandbox_id)
     if call.result.state is not state:
         yield f"it is not {state.name}"
@@ -254,7 +254,7 @@ def _failed(call: CallRecord, history: History | None) -> Complaints:
     told = (call.error.error_code, call.error.error_message)
     phases = [event.sandbox_phase for event in events]
     if told not in [(phase.error_code, phase.error_message) for phase in phases if phase]:
-        yield "the sandbox did not fail so"
+        yield "the sandbox did not fail with that"
 
 
 def _refused(call: CallRecord, case: Case, *, needs: SandboxState) -> Complaints:

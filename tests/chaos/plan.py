@@ -1,4 +1,4 @@
-"""What one run does, all from its seed: the daemon, the faults, the program."""
+"""What one run does, all derived from its seed: the daemon, the faults, the program."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from agents_sandbox.testing import ExecContext, FakeDaemon
 
 METHODS = tuple(method.name for method in METHODS_V02)
 
-# By how a follower reads its stream, see `chaos.py` of the flavour.
+# How followers read their streams; see `chaos.py` of the flavour.
 FOLLOWERS = ("faithful", "leaving", "returning", "impatient", "disturbed", "manual")
 
 
@@ -24,7 +24,7 @@ class Plan:
     release: str
     program: str
     ready_delay: float
-    """Seconds that a create or a resume takes."""
+    """How long a create or a resume takes, in seconds."""
     stop_delay: float
     own_ids: bool
     """Whether the caller chooses the ids of sandboxes and execs."""
@@ -33,20 +33,20 @@ class Plan:
     odds: Mapping[str, float]
     """How likely each kind of fault is."""
     longest_delay: float
-    """Seconds by which an answer can be late."""
+    """How late an answer can be, in seconds."""
 
     def dice(self, purpose: str) -> Random:
-        """Dice of their own for everything that has to be decided."""
+        """Return separate dice for each purpose."""
         return Random(f"{self.seed}/{purpose}")
 
     def faults(self) -> dict[str, Any]:
-        """Give the arguments of `faults.chaos()`, but for the restart's function."""
+        """Return the arguments of `faults.chaos()`, except for the function that restarts."""
         odds = dict(self.odds)
         del odds["restart"]
         return {**odds, "delay": (odds["delay"], self.longest_delay)}
 
     def daemon(self) -> FakeDaemon:
-        """Make the daemon; it is not started."""
+        """Make the daemon without starting it."""
         daemon = FakeDaemon(
             version=self.release, ready_delay=self.ready_delay, stop_delay=self.stop_delay
         )
@@ -72,7 +72,7 @@ def make_plan(seed: int, programs: tuple[str, ...]) -> Plan:
             "delay": dice.choice((0.0, 0.3)),
             "drop": dice.choice((0.0, 0.1, 0.3)),
             "duplicate": dice.choice((0.0, 0.2, 0.5)),
-            # Without restarts it is known exactly which calls may fail.
+            # Without restarts it is exactly known which calls may fail.
             "restart": dice.choice((0.0, 0.0, 0.02, 0.05)),
         },
         longest_delay=0.02,
@@ -80,7 +80,7 @@ def make_plan(seed: int, programs: tuple[str, ...]) -> Plan:
 
 
 async def _exit(context: ExecContext) -> int:
-    """Stand for `exit CODE SECONDS TOKEN`."""
+    """Play the command `exit CODE SECONDS TOKEN`."""
     _, code, seconds, _ = context.argv
     await context.sleep(float(seconds))
     return int(code)

@@ -1,4 +1,4 @@
-"""What a run notes down for its judge: the calls it made, and the events it was given."""
+"""What a run records for its judge: the calls it made and the events it received."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ THE_END = "the-end"
 
 
 def now() -> int:
-    """The time in microseconds, by the clock that dates the events of the fake daemon.
+    """The time in microseconds, by the clock that timestamps the fake daemon's events.
 
-    Cut to the microsecond as those are: whatever happens after this was asked has a date
-    that is equal or later.
+    Like their times it is cut to the microsecond: everything that happens after this call has an
+    equal or later time.
     """
     return time.time_ns() // 1000
 
 
 @dataclass(eq=False)
 class CallRecord:
-    """A call of the client, and what became of it."""
+    """A call of the client and its outcome."""
 
     method: str
     arguments: Mapping[str, Any]
@@ -35,12 +35,12 @@ class CallRecord:
     error: Exception | None = None
 
     def end(self) -> None:
-        """Note that it has ended."""
+        """Note that the call has ended."""
         self.ended = now()
 
     @property
     def waits(self) -> bool:
-        """Whether it waits for the end of what it asks for."""
+        """Whether it waits for the operation that it requests."""
         return bool(self.arguments.get("wait", self.method != "create_exec"))
 
     def __str__(self) -> str:
@@ -51,13 +51,13 @@ class CallRecord:
 
 @dataclass(eq=False)
 class Followed:
-    """The events that one follower was given, over all its subscriptions."""
+    """The events that one follower received, over all its subscriptions."""
 
     sandbox_id: str
     manner: str
     events: list[SandboxEvent] = field(default_factory=list)
     left: bool = False
-    """Whether it went away before the end."""
+    """Whether it left before the end."""
     error: Exception | None = None
 
     @property
@@ -73,7 +73,7 @@ class Followed:
 
 @dataclass
 class Comparison:
-    """What was delivered against what happened."""
+    """The difference between the delivered and the true events."""
 
     delivered: int = 0
     lost: int = 0
@@ -90,7 +90,7 @@ class Comparison:
 def compare(followed: Followed, truth: Iterable[SandboxEvent]) -> Comparison:
     """Compare the events delivered with the true ones.
 
-    All up to the last one delivered must be there; up to the very end if it was not left.
+    All events up to the last delivered one must be there, and up to the end if the follower stayed.
     """
     true = {event.sequence: event for event in truth}
     given = [event.sequence for event in followed.events]

@@ -1,4 +1,4 @@
-"""What must add up over all calls of a run."""
+"""Sums that must be right over all calls of a run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from agents_sandbox import DaemonUnavailableError
 from .records import CallRecord
 from .truth import Truth
 
-# The RPC of each call that is sent once, and whose loss is the caller's to know.
+# The RPC of each call that is sent only once and whose loss the caller must learn.
 _SENT_ONCE = {
     "stop_sandbox": "StopSandbox",
     "resume_sandbox": "ResumeSandbox",
@@ -23,7 +23,7 @@ _SENT_ONCE_WITH_OWN_ID = {
 
 
 def sandboxes_made(calls: list[CallRecord], truth: Truth) -> Iterator[str]:
-    """No create may act twice, and none that has succeeded not at all."""
+    """No create may act twice, and every create that succeeded must have acted."""
     made = [history.handle.labels["call"] for history in truth.histories.values()]
     for token in set(made):
         if made.count(token) > 1:
@@ -35,9 +35,9 @@ def sandboxes_made(calls: list[CallRecord], truth: Truth) -> Iterator[str]:
 
 
 def sent_once(calls: list[CallRecord], truth: Truth) -> Iterator[str]:
-    """Each loss of what is sent once is told, and nothing else is called one.
+    """Each loss of a call that is sent once must be reported, and nothing else as a loss.
 
-    A restart loses more than what it is known of; only a stop is asked for again after one.
+    A restart can lose further calls; only a stop is requested again after one.
     """
     for name in dict.fromkeys(_rpc_sent_once(call) for call in calls):
         if name is None or (truth.restarts and name == "StopSandbox"):

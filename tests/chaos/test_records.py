@@ -1,4 +1,4 @@
-"""The comparison of what was delivered with what happened sees each kind of difference."""
+"""The comparison of delivered and true events detects each kind of difference."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_differences_are_counted(given: list[int], left: bool, expected: Compari
     assert seen.wrong is (seen not in (Comparison(4), Comparison(2), Comparison()))
 
 
-def test_an_event_that_never_was_is_seen() -> None:
+def test_an_event_that_never_happened_is_detected() -> None:
     altered = dataclasses.replace(TRUTH[1], replay=False)
     followed = Followed("box-1", "faithful", [TRUTH[0], altered, *TRUTH[2:], event(5)])
     assert compare(followed, TRUTH) == Comparison(5, altered=2)

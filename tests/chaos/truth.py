@@ -1,4 +1,4 @@
-"""What really happened, as the daemon tells it once all faults are off."""
+"""What really happened, as the daemon reports it without faults."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ def moment(event: SandboxEvent) -> int:
 
 @dataclass(frozen=True)
 class Window:
-    """The time from the begin of a call to its end, in microseconds."""
+    """The time from the beginning of a call to its end, in microseconds."""
 
     begun: int
     ended: int
 
     def __contains__(self, time: int) -> bool:
-        # No two events of the daemon are of the same nanosecond, so that its clock can be ahead.
+        # The daemon's events never share a nanosecond, so its clock can be ahead.
         return self.begun <= time <= self.ended + 1
 
 
 @dataclass(frozen=True)
 class Restart(Window):
-    """The daemon was away."""
+    """A time in which the daemon was unavailable."""
 
     killed: int
-    """When all that it had at work was dead, and it was not there again yet."""
+    """A time when all its work had been killed and it had not started again."""
 
 
 def state_after(events: Sequence[SandboxEvent]) -> SandboxState:
@@ -49,7 +49,7 @@ def state_after(events: Sequence[SandboxEvent]) -> SandboxState:
 
 @dataclass
 class History:
-    """All that happened to one sandbox."""
+    """Everything that happened to one sandbox."""
 
     handle: SandboxHandle
     events: list[SandboxEvent]
@@ -59,7 +59,7 @@ class History:
         return state_after(self.events[:sequence])
 
     def head_before(self, time: int) -> int:
-        """How many events there were before a moment."""
+        """The number of events before a time."""
         return sum(1 for event in self.events if moment(event) < time)
 
     def within(self, window: Window) -> list[SandboxEvent]:
@@ -86,7 +86,7 @@ class History:
 
 @dataclass
 class Truth:
-    """All that happened in a run."""
+    """Everything that happened in a run."""
 
     histories: dict[str, History] = field(default_factory=dict)
     execs: dict[str, ExecHandle] = field(default_factory=dict)
@@ -94,12 +94,12 @@ class Truth:
     hits: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """How often each kind of fault hit each RPC."""
     requests: Mapping[str, int] = field(default_factory=dict)
-    """How often the daemon was asked, by RPC."""
+    """How often each RPC was called."""
     followed: list[Followed] = field(default_factory=list)
     leaked_streams: int = 0
 
     def restarted_in(self, window: Window) -> bool:
-        """Whether the daemon was away at some moment of a window."""
+        """Whether the daemon was unavailable at some time in a window."""
         return any(
             restart.begun <= window.ended and restart.ended >= window.begun
             for restart in self.restarts
@@ -107,11 +107,11 @@ class Truth:
 
 
 def is_at_rest(events: list[SandboxEvent], last_restart: int) -> bool:
-    """Whether nothing of what was begun is still to happen by itself.
+    """Whether nothing that was started is still in progress.
 
     Args:
         events: All events of a sandbox so far.
-        last_restart: When the daemon was last dead, in microseconds: no work outlives that.
+        last_restart: When the daemon was last killed, in microseconds: that ends all work.
     """
     if state_after(events) in (SandboxState.PENDING, SandboxState.DELETING):
         return False

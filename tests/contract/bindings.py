@@ -1,4 +1,4 @@
-"""Values that no two runs share: generated ids, paths, hashes of containers, times in texts."""
+"""Values that differ between runs: generated ids, paths, hashes of containers, times in texts."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _LABELS = ("labels", "label_selector")
 
 
 class UnboundError(LookupError):
-    """A request needs a value that no answer has told so far."""
+    """A request needs a value that no answer has contained so far."""
 
 
 class Bindings:
-    """Which value of this run stands for which value of the recording.
+    """Which value of this run corresponds to which value of the recording.
 
-    A value is bound where it is met first; from then on it has to be the same.
+    A value is bound at its first occurrence; after that it must be the same.
 
     Args:
-        known: Values known before, by their name in the recording.
-        renamed: The ids and label values that get a suffix, so that a scenario can be
-            played on one daemon more than once.
-        suffix: That suffix.
+        known: Values that are known in advance, by their name in the recording.
+        renamed: The ids and label values that get a suffix, so that a scenario can be replayed
+            more than once on one daemon.
+        suffix: The suffix.
     """
 
     def __init__(
@@ -57,10 +57,10 @@ class Bindings:
         return sandbox_id in self._values.values()
 
     def apply(self, recorded: Json) -> Json:
-        """Put the values of this run into recorded JSON.
+        """Replace recorded values in JSON by those of this run.
 
         Raises:
-            UnboundError: One is not known yet.
+            UnboundError: A value is not known yet.
         """
         if isinstance(recorded, Mapping):
             return {self.apply(key): self._apply(key, item) for key, item in recorded.items()}
@@ -77,7 +77,7 @@ class Bindings:
         return self.apply(item)
 
     def relabelled(self, labels: Mapping[str, str]) -> dict[str, str]:
-        """Labels with a suffix where a selector goes by them."""
+        """Labels with the suffix, if a selector uses them."""
         return {
             key: value + self._suffix if (key, value) in self._labels else value
             for key, value in labels.items()
@@ -85,11 +85,11 @@ class Bindings:
 
     def _value(self, match: re.Match[str]) -> str:
         if match[0] not in self._values:
-            raise UnboundError(f"no answer has told what stands for {match[0]}")
+            raise UnboundError(f"no answer contained the value of {match[0]}")
         return self._values[match[0]]
 
     def match(self, recorded: str, actual: str, *, prefix: bool = False) -> bool:
-        """Compare a text with a recorded one, and bind what is met for the first time.
+        """Compare a text with a recorded one, and bind values that occur for the first time.
 
         Args:
             recorded: The recorded text, or its beginning.
@@ -102,7 +102,7 @@ class Bindings:
             return False
         found = {name: match[group] for name, group in groups.items()}
         if any(value in self._values.values() for value in found.values()):
-            return False  # it stands for something else
+            return False  # it is bound to another value
         self._values.update(found)
         return True
 
@@ -125,7 +125,7 @@ class Bindings:
 
 
 def _form(name: str) -> str:
-    """What a value has to look like, given the recorded one."""
+    """The pattern that a value must match, given the recorded one."""
     return next((form for form in _FORMS if re.fullmatch(form, name)), ".+?")
 
 
@@ -143,7 +143,7 @@ def created_ids(transcript: Transcript) -> set[str]:
 
 
 def selected_labels(transcript: Transcript) -> set[tuple[str, str]]:
-    """The labels that a selector of the scenario goes by."""
+    """The labels that a selector of the scenario uses."""
     return {
         label
         for step in transcript.steps

@@ -1,4 +1,4 @@
-"""Field by field: what differs between recorded JSON and that of this run."""
+"""Compares recorded JSON with that of this run, field by field."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from .bindings import Bindings
 from .transcripts import Json
 
 CLIENT_SIDE_CODES = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED"})
-"""Raised by the client's own gRPC library, in words that change with its version."""
+"""Raised by the client's own gRPC library, with texts that change with its version."""
 
 
 @dataclass(frozen=True)
 class Wording:
-    """Words that are not the daemon's: only the prefix is compared."""
+    """Texts that are not the daemon's own: only the prefix is compared."""
 
     prefix: str
     reason: str
@@ -29,7 +29,7 @@ WORDINGS = (
     ),
 )
 DOCKER = Wording("Error response from daemon: ", "the rest is Docker's and changes with it")
-"""For a live daemon only: the fake has the words of the Docker that was recorded."""
+"""For a live daemon only: the fake has the texts of the recorded Docker."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Comparer:
     wordings: tuple[Wording, ...] = WORDINGS
 
     def differences(self, recorded: Json, actual: Json, path: str = "") -> Iterator[str]:
-        """Tell each difference in a line."""
+        """Yield a line for each difference."""
         if isinstance(recorded, Mapping) and isinstance(actual, Mapping):
             yield from self._in_objects(recorded, actual, path)
         elif isinstance(recorded, list) and isinstance(actual, list):
@@ -78,7 +78,7 @@ class Comparer:
         )
 
     def error_differences(self, recorded: Json, actual: Json) -> Iterator[str]:
-        """Tell the differences of two errors; those of the client's library have any words."""
+        """Yield the differences of two errors, except for texts of the client's library."""
         if recorded is not None and recorded["code"] in CLIENT_SIDE_CODES:
             actual_code = None if actual is None else actual["code"]
             yield from self.differences(recorded["code"], actual_code, "error.code")

@@ -1,4 +1,4 @@
-"""One test for each transcript, and an account of them all at the end of the run."""
+"""One test for each transcript, and a summary of all of them at the end of the run."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from .transcripts import RECORDINGS, Transcript, load_all
 
 @dataclass
 class Account:
-    """What became of all transcripts of a run."""
+    """The results of all transcripts of a run."""
 
     passed: dict[str, Report] = field(default_factory=dict)
     """By name."""
     in_table: dict[str, str] = field(default_factory=dict)
-    """Those that cannot pass, with their reason."""
+    """The transcripts that cannot pass, with the reason."""
 
 
 _ACCOUNT = pytest.StashKey[Account]()
 
 
 def transcripts_of(config: pytest.Config) -> list[Transcript]:
-    """The transcripts that this run is about."""
+    """The transcripts that this run replays."""
     return load_all(Path(config.getoption("--transcripts") or RECORDINGS))
 
 
@@ -43,7 +43,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def account(pytestconfig: pytest.Config) -> Account:
-    """Where the run keeps its account."""
+    """The summary of this run."""
     return pytestconfig.stash[_ACCOUNT]
 
 

@@ -1,6 +1,6 @@
-"""The one table of what the suite cannot replay, and why.
+"""The only table of what the suite cannot replay, and why.
 
-A row that nothing needs any more fails the suite.
+A row that is no longer needed fails the suite.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ class Gap:
     """A step that cannot be replayed, or a transcript that cannot pass.
 
     Attributes:
-        transcript: Name of a transcript, or a pattern for names, as of files.
-        step: Which step: its number, or the text of a host step. None is the transcript.
-        reason: Why, in a sentence that will still hold next year.
+        transcript: The name of a transcript, or a pattern for names, as for files.
+        step: The number of the step, or the text of a host step. None: the whole transcript.
+        reason: Why, in a sentence that will still be true next year.
     """
 
     transcript: str
@@ -27,7 +27,7 @@ class Gap:
     reason: str
 
     def covers(self, transcript: Transcript, index: int) -> bool:
-        """Whether it is about that step."""
+        """Whether it covers that step."""
         if not fnmatchcase(transcript.name, self.transcript):
             return False
         return self.step == index or self.step == transcript.steps[index].get("host", ())
@@ -46,18 +46,18 @@ KNOWN_GAPS: tuple[Gap, ...] = (
 
 
 def gap_at(transcript: Transcript, index: int, gaps: Sequence[Gap] = KNOWN_GAPS) -> Gap | None:
-    """The row about a step, if there is one."""
+    """The row for a step, if there is one."""
     return next((gap for gap in gaps if gap.covers(transcript, index)), None)
 
 
 def gap_of(transcript: Transcript, gaps: Sequence[Gap] = KNOWN_GAPS) -> Gap | None:
-    """The row about a whole transcript, if there is one."""
+    """The row for a whole transcript, if there is one."""
     rows = (gap for gap in gaps if gap.step is None)
     return next((gap for gap in rows if fnmatchcase(transcript.name, gap.transcript)), None)
 
 
 def orphans(transcripts: Sequence[Transcript], gaps: Sequence[Gap] = KNOWN_GAPS) -> list[Gap]:
-    """The rows that are about nothing in these transcripts."""
+    """The rows that match nothing in these transcripts."""
     return [gap for gap in gaps if not any(_concerns(gap, item) for item in transcripts)]
 
 

@@ -1,4 +1,4 @@
-"""What the hosts of the recordings decided: images, containers, commands, settings."""
+"""The hosts of the recordings: images, containers, commands, settings."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _EXITS = ContainerBehavior(exits_after=0.0)
 HOSTS: Mapping[str, Mapping[str, Any]] = {
     "crashloop": {"containers": {"crl-prim1": _EXITS, "loop": _EXITS}},
     "create_async_failures_04": {"containers": {"af4-0005": _EXITS, "af4-0006": _EXITS}},
-    # Long enough to be in the middle of it 0.1 s after the call.
+    # Long enough that the create is still in progress 0.1 s after the call.
     "delete_while_creating": {"ready_delay": 0.2},
     "retention": {"idle_ttl": 5.0, "cleanup_ttl": 20.0},
     "services_crashing": {"containers": {"crash": _EXITS}},
-    # Services have no command of their own, and that image has none.
+    # Services do not set a command, and that image has none.
     "v0.2.1/services_crashing": {
         "containers": {
             "crash": ContainerBehavior(error="Error response from daemon: No command specified")
@@ -39,9 +39,9 @@ HOSTS: Mapping[str, Mapping[str, Any]] = {
     },
     "services_failing_health": {"containers": _SICK},
     "services_optional_unhealthy": {"containers": _SICK},
-    # Late enough to be the newest event that names a state when the daemon is killed.
+    # Late enough to be the newest event with a state when the daemon is killed.
     "v0.4.3/restart_recovery": {"containers": {"cache": ContainerBehavior(starts_after=0.1)}},
-    # postgres did not come up again in time, and that only there.
+    # Only in this recording, postgres did not start again in time.
     "v0.2.1/services_healthy": {"containers": {"db": ContainerBehavior(resumes=False)}},
 }
 """Arguments of `FakeDaemon` by name of a transcript, or by scenario if all versions agree."""
@@ -49,12 +49,12 @@ HOSTS: Mapping[str, Mapping[str, Any]] = {
 
 @dataclass(frozen=True)
 class Scripted:
-    """A command that is played instead of being run.
+    """A command that is played back instead of run.
 
     Attributes:
-        reason: Why it cannot be run on a bare host.
+        reason: Why it cannot be run on the host.
         seconds: How long it runs, on the virtual clock.
-        play: Says what it does, if that is not what the recording shows of it.
+        play: Scripts what it does, if that differs from what the recording shows.
     """
 
     reason: str
@@ -63,7 +63,7 @@ class Scripted:
 
 
 def _count_to_forty(script: ExecScript) -> None:
-    """A line every 0.1 s, the first as soon as a real process would be up."""
+    """Print a line every 0.1 s, the first when a real process would have started."""
     script.after(0.05)
     for number in range(1, 41):
         script.stdout(f"{number}\n").after(0.1)
@@ -97,10 +97,10 @@ SCRIPTED: Mapping[str, Mapping[str, Scripted]] = {
 
 
 def fake_daemon(transcript: Transcript) -> FakeDaemon:
-    """The fake daemon that stands for the one of a transcript.
+    """The fake daemon that replaces the daemon of a transcript.
 
     Raises:
-        ValueError: The fake daemon does not stand for that version.
+        ValueError: The fake daemon does not support that version.
     """
     return FakeDaemon(
         version=transcript.version,
@@ -115,7 +115,7 @@ def fake_daemon(transcript: Transcript) -> FakeDaemon:
 
 
 def script_execs(daemon: FakeDaemon, transcript: Transcript, bindings: Bindings) -> None:
-    """Tell the fake daemon what the commands do that cannot be run here."""
+    """Script the commands that cannot be run here."""
     scripted = SCRIPTED.get(transcript.scenario, {})
     for step in transcript.steps:
         exec_id = step.get("request", {}).get("exec_id")
@@ -165,7 +165,7 @@ def _make_socket(name: str) -> None:
 
 
 def _inside(folder: Path, act: Callable[[], None]) -> None:
-    """Paths of sockets are short, those of temporary folders are not."""
+    """Act in the folder: socket paths must be short, and temporary folders have long paths."""
     before = Path.cwd()
     os.chdir(folder)
     try:

@@ -1,4 +1,4 @@
-"""Walks through a transcript, step by step, and compares what comes back with what came."""
+"""Replays a transcript step by step and compares the answers with the recorded ones."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from .windows import racing_containers, settled
 from .wire import CANCELLED, SUBSCRIBE, EventStream
 
 CLIENT_DEADLINE = 1.0
-"""Seconds; recordings do not tell the deadlines of their clients."""
+"""Seconds; recordings do not contain the deadlines of their clients."""
 LISTENING = 1.0
-"""Seconds that recorders listened to a stream before they cancelled it; not told, either."""
+"""Seconds that recorders listened to a stream before they cancelled it; not recorded, either."""
 
 _StateOf = Callable[[Event], str]
 _LOG_FILES = "exec log files"
@@ -31,11 +31,11 @@ class MismatchError(AssertionError):
 
 @dataclass
 class Report:
-    """What became of the steps of one transcript."""
+    """The results of the steps of one transcript."""
 
     compared: int = 0
     not_replayed: list[tuple[int, str, str]] = field(default_factory=list)
-    """Number, what it is, and why."""
+    """The number of each step, what it is, and why it was not replayed."""
 
 
 @dataclass(frozen=True)
@@ -46,17 +46,17 @@ class _Background:
 
 
 class _StuckError(Exception):
-    """What the recorder waited for does not come; there is no going on."""
+    """What the recorder waited for does not happen; the replay cannot continue."""
 
 
 class Replay:
-    """One walk through one transcript.
+    """One replay of one transcript.
 
     Args:
         transcript: What to replay.
         target: The daemon to replay it against.
         comparer: Compares the two sides.
-        gaps: What is known not to be replayable.
+        gaps: What is known to be impossible to replay.
     """
 
     def __init__(
@@ -81,10 +81,10 @@ class Replay:
         self._handles: list[tuple[str, Json, Json]] = []
 
     def run(self) -> None:
-        """Replay all that can be.
+        """Replay everything that can be replayed.
 
         Raises:
-            MismatchError: Something differs; it tells all of it.
+            MismatchError: Something differs; the message lists all differences.
         """
         try:
             for index, step in enumerate(self._transcript.steps):
@@ -103,7 +103,7 @@ class Replay:
             raise MismatchError("\n".join((self._transcript.name, *self._mismatches)))
 
     def _give_up(self, reason: str) -> None:
-        """List the step that cannot be replayed, and all that build on it."""
+        """List the step that cannot be replayed, and all steps that build on it."""
         follows = f"it builds on step {self._index}"
         for item in self._background:
             self.report.not_replayed.append((item.index, describe(item.step), follows))
@@ -122,7 +122,7 @@ class Replay:
                 raise
             differences = ["nothing to compare"]
         if gap is None:
-            self.report.compared += not step.get("background")  # that is to come
+            self.report.compared += not step.get("background")  # those are compared later
             self._mismatches += (f"{where}: {difference}" for difference in differences)
             return
         self.report.not_replayed.append((index, describe(step), gap.reason))
@@ -160,7 +160,7 @@ class Replay:
         self._streams.append(stream)
         if step.get("background"):
             self._background.append(_Background(index, step, stream))
-            # What is history now is not to be lost if the daemon dies next.
+            # Read what is history now, in case the daemon is killed next.
             head = self._head(request)
             stream.wait_until(lambda it: len(it.events) >= head)
             return
@@ -225,7 +225,7 @@ class Replay:
         else:
             with self._target.progress(step["elapsed_s"]):
                 goals = wait.get("until_state", _EXEC_ENDS)
-                # A recorder that gave up tells the state that it was left with.
+                # A recorder that gave up recorded the last state.
                 goals = goals if step["reached"] in goals else ()
                 reached = self._reach(self._target.bindings.apply(wait), goals, where)
             yield from self._comparer.differences(step["reached"], reached, "reached")

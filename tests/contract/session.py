@@ -1,4 +1,4 @@
-"""Sets up one replay: a daemon, a connection, the values that are known before."""
+"""Sets up one replay: a daemon, a connection, the values that are known in advance."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _LIVE_PATIENCE = 120.0
 def fake_replay(
     transcript: Transcript, folder: Path, home: Path, gaps: Sequence[Gap] = KNOWN_GAPS
 ) -> Iterator[Replay]:
-    """A replay against a fake daemon of its own.
+    """A replay against its own fake daemon.
 
     Args:
         transcript: What to replay.
         folder: A new folder for the files that recordings call `<FIXTURES>`.
-        home: The home folder of the daemon's user; the recorded one was empty, too.
-        gaps: What is known not to be replayable.
+        home: The home folder of the daemon's user; the recorded one was empty as well.
+        gaps: What is known to be impossible to replay.
     """
     make_fixtures(folder)
     daemon = fake_daemon(transcript)
@@ -53,7 +53,7 @@ def fake_replay(
 
 @contextmanager
 def live_replay(transcript: Transcript, folder: Path, socket_path: str) -> Iterator[Replay]:
-    """A replay against a daemon that runs already; its own sandboxes are removed at the end.
+    """A replay against a running daemon; the sandboxes of the replay are removed at the end.
 
     Args:
         transcript: What to replay.

@@ -16,20 +16,20 @@ from .transcripts import Json, Step
 from .wire import EventStream, Wire
 
 Container = tuple[str, str | None]
-"""A sandbox's id, and the name of the side container; None is the primary."""
+"""A sandbox's id and the name of a side container; None: the primary container."""
 
 START_UP = 1.0
-"""Seconds from a daemon's start to the first step: recorders took their time, too."""
+"""Seconds from a daemon's start to the first step, as in the recordings."""
 LONGEST_PAUSE = 10.0
-"""Seconds; a live daemon is not given longer pauses than this."""
+"""The longest pause with a live daemon, in seconds."""
 
 
 class CannotReplayError(Exception):
-    """A host step has no counterpart here; what follows it cannot be replayed, either."""
+    """A host step has no counterpart here; the steps after it cannot be replayed, either."""
 
 
 class UnknownHostStepError(Exception):
-    """Nobody has said how to replay a host step."""
+    """There is no code to replay a host step."""
 
 
 class Target(ABC):
@@ -42,7 +42,7 @@ class Target(ABC):
     @contextmanager
     @abstractmethod
     def progress(self, seconds: float) -> Iterator[None]:
-        """Let work in the background go on while the block waits for its result.
+        """Let background work continue while the block waits for its result.
 
         Args:
             seconds: How long the recorder had to wait for it.
@@ -58,27 +58,27 @@ class Target(ABC):
 
     @abstractmethod
     def act(self, step: Step, streams: Sequence[EventStream]) -> Json:
-        """Do what the recorder did outside of the protocol; returns what is observed.
+        """Do what the recorder did outside the protocol; return what is observed.
 
         Raises:
             CannotReplayError: It cannot be done here.
-            UnknownHostStepError: Nobody has said how.
+            UnknownHostStepError: There is no code for it.
         """
 
     @abstractmethod
     def before_call(self, *, expected_down: bool) -> None:
-        """Prepare for an RPC, knowing whether the recorder met a daemon that was down."""
+        """Prepare for an RPC, given whether the recorder's daemon was down."""
 
     @abstractmethod
     def mine(self, response: Json) -> Json:
-        """An answer without what belongs to others."""
+        """An answer without what belongs to other users."""
 
 
 class FakeTarget(Target):
-    """A fake daemon whose time stands still, and whose background rests, between waits.
+    """A fake daemon whose time and background work stand still between waits.
 
-    A recorder's calls follow each other within a millisecond, the daemon's work in the
-    background begins after ten. So the fake daemon rests except for when a step waits.
+    A recorder's calls follow each other within a millisecond, while the daemon's background work
+    begins after ten. The fake daemon therefore works only while a step waits.
     """
 
     def __init__(
@@ -93,13 +93,13 @@ class FakeTarget(Target):
         self._rest.enter_context(daemon.paused())
 
     def close(self) -> None:
-        """Let the fake daemon go on by itself."""
+        """Let the fake daemon continue by itself."""
         self._rest.close()
 
     @contextmanager
     def progress(self, seconds: float) -> Iterator[None]:
-        """Move the clock as far as the recorder's went, then rest again."""
-        self._daemon.advance(0.0)  # what was begun just now gets in line behind the rest
+        """Move the clock as far as the recorder's clock moved, then pause again."""
+        self._daemon.advance(0.0)  # work that was just started queues behind the rest
         self._rest.close()
         self._age += seconds
         self._daemon.advance(seconds)
@@ -116,17 +116,17 @@ class FakeTarget(Target):
         self.pause(seconds - self._age)
 
     def act(self, step: Step, streams: Sequence[EventStream]) -> Json:
-        """Do with the fake daemon what was done to the real one."""
+        """Do to the fake daemon what was done to the real one."""
         action, match = _action(step["host"])
         return action(self, match, step["observed"], streams)
 
     def before_call(self, *, expected_down: bool) -> None:
-        """Start a daemon that is down; recorders do not always say that they did."""
+        """Start a daemon that is down; recorders do not always record that they did."""
         if not expected_down and not self._daemon.running:
             self._start()
 
     def mine(self, response: Json) -> Json:
-        """Nobody else uses this daemon."""
+        """Return it unchanged: there are no other users of this daemon."""
         return response
 
     def _start(self) -> None:
@@ -188,7 +188,7 @@ class FakeTarget(Target):
         return self._alive(match, observed, ())
 
     def _alive(self, _match: re.Match[str], observed: Json, _: Sequence[EventStream]) -> Json:
-        """What was recorded, if it is so; how long an exit takes is not compared."""
+        """Return the recorded value if it is true; how long an exit takes is not compared."""
         if "exited" in observed:
             with suppress(TimeoutError):
                 self._daemon.wait_until_ended(timeout=self.wire.patience)
@@ -233,17 +233,17 @@ def _action(text: str) -> tuple[_Action, re.Match[str]]:
         if match:
             return action, match
     raise UnknownHostStepError(
-        f"no way is known to replay the host step {text!r}: add one to _HOST_STEPS in "
+        f"the host step {text!r} cannot be replayed: add it to _HOST_STEPS in "
         "tests/contract/targets.py, or a row to KNOWN_GAPS in tests/contract/gaps.py"
     )
 
 
 class LiveTarget(Target):
-    """A daemon that somebody else runs, of which only its protocol can be used."""
+    """A daemon that runs already; only its protocol can be used."""
 
     @contextmanager
     def progress(self, seconds: float) -> Iterator[None]:
-        """It goes on by itself."""
+        """Do nothing: it continues by itself."""
         yield
 
     def pause(self, seconds: float) -> None:
@@ -254,31 +254,31 @@ class LiveTarget(Target):
         """
         if seconds > LONGEST_PAUSE:
             raise CannotReplayError(f"a pause of {seconds:g} s needs the fake daemon's clock")
-        time.sleep(seconds)  # a real daemon: only real time passes for it
+        time.sleep(seconds)  # a real daemon knows only real time
 
     def pause_until(self, seconds: float) -> None:
-        """Refuse: when the daemon was started is not known.
+        """Refuse: the start time of the daemon is unknown.
 
         Raises:
             CannotReplayError: Always.
         """
-        raise CannotReplayError("it goes by the start of the daemon, which was long ago")
+        raise CannotReplayError("it depends on the start of the daemon, which was long ago")
 
     def act(self, step: Step, streams: Sequence[EventStream]) -> Json:
         """Refuse: only the fake daemon's own methods can do it.
 
         Raises:
             CannotReplayError: The fake daemon could do it.
-            UnknownHostStepError: Nobody has said how.
+            UnknownHostStepError: There is no code for it.
         """
         _action(step["host"])
-        raise CannotReplayError("it needs the fake daemon's API: a live one is left alone")
+        raise CannotReplayError("it needs the fake daemon's API: live daemons are not changed")
 
     def before_call(self, *, expected_down: bool) -> None:
-        """It runs all the time."""
+        """Do nothing: it runs all the time."""
 
     def mine(self, response: Json) -> Json:
-        """Leave out the sandboxes and execs of others, and the number of its release."""
+        """Leave out other users' sandboxes and execs, and the number of its release."""
         owns = self.bindings.owns
         mine = dict(response)
         for key in mine.keys() & {"sandboxes", "execs"}:

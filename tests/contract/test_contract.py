@@ -39,7 +39,7 @@ def test_transcript(
 
 
 def account_for(name: str, replay: Replay, gap: Gap | None, account: Account) -> None:
-    """Replay a transcript; one that has a row in the table of gaps must not pass."""
+    """Replay a transcript; a transcript with a row in the table of gaps must not pass."""
     try:
         replay.run()
     except MismatchError:
@@ -52,7 +52,7 @@ def account_for(name: str, replay: Replay, gap: Gap | None, account: Account) ->
 
 
 def _skip_other_versions(transcript: Transcript, socket_path: str) -> None:
-    """A release replays its own transcripts; a local build whatever it is given."""
+    """Skip transcripts of other releases; a local build replays all."""
     wire = Wire(socket_path, transcript.version, patience=10.0)
     answer = wire.call("Ping", {})
     wire.close()

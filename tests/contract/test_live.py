@@ -1,4 +1,4 @@
-"""The same transcripts against a daemon that somebody else runs, here a fake of its own."""
+"""The same transcripts against a daemon that runs already, here another fake daemon."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_what_belongs_to_others_is_left_alone(live: FakeDaemon, tmp_path: Path) 
     wire.call("CreateSandbox", {"sandbox_id": "somebody", "create_spec": spec})
 
     def without_the_races(steps: Json, _: Json) -> None:
-        del steps[9:11]  # right after a delete, and in its middle
+        del steps[9:11]  # right after a delete and during it
 
     transcript = spoilt(recording("v0.4.3/delete_sandboxes_by_label"), without_the_races)
     report = replayed(transcript, live, tmp_path)
@@ -62,8 +62,8 @@ def test_what_belongs_to_others_is_left_alone(live: FakeDaemon, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("name", "first", "reason"),
     [
-        ("restart_deleting", 5, "it needs the fake daemon's API: a live one is left alone"),
-        ("retention", 21, "it goes by the start of the daemon, which was long ago"),
+        ("restart_deleting", 5, "it needs the fake daemon's API: live daemons are not changed"),
+        ("retention", 21, "it depends on the start of the daemon, which was long ago"),
         ("crashloop", 6, "a pause of 270 s needs the fake daemon's clock"),
     ],
 )
@@ -89,7 +89,7 @@ def test_what_differs_is_told(live: FakeDaemon, tmp_path: Path) -> None:
 
 @pytest.fixture
 def program(tmp_path: Path) -> Iterator[str]:
-    """The socket of a fake daemon 0.4.3 in a process of its own."""
+    """The socket of a fake daemon 0.4.3 in its own process."""
     socket_path = str(tmp_path / "agboxd.sock")
     options = ("--daemon-version", "0.4.3", "--exec", "passthrough", "--socket", socket_path)
     command = [sys.executable, "-m", "agents_sandbox.testing", *options]
@@ -113,7 +113,7 @@ def test_the_suite_runs_against_a_socket(program: str) -> None:
     run = contract("--daemon-socket", program, "-k", chosen)
     assert run.returncode == 0, run.stdout
     steps = [len(recording(f"v0.4.3/{name}").steps) for name in ("exec_ok", "unknown_ids")]
-    kept = sum(steps) + 5  # in restart_deleting what comes before the kill
+    kept = sum(steps) + 5  # in restart_deleting, the steps before the kill
     told = "3 transcripts passed, 0 in the table of known gaps"
     assert f"{told}; {kept} steps compared, 8 not replayable" in run.stdout
     assert "v0.4.3/restart_deleting step 5, daemon: not replayed, it needs the fake" in run.stdout

@@ -1,4 +1,4 @@
-"""The replay itself: it sees what differs, and nothing that does not."""
+"""The replay itself: it reports all differences and nothing else."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., R
 
 
 def swap(events: Json, first: int, second: int) -> None:
-    """Exchange two events, which then have each other's sequence."""
+    """Exchange two events together with their sequences."""
     events[first], events[second] = events[second], events[first]
     for index in (first, second):
         events[index]["sequence"] = str(index + 1)
@@ -202,7 +202,7 @@ def test_an_unknown_value_cannot_be_sent(replayed: Callable[..., Report]) -> Non
     def spoil(steps: Json, _: Json) -> None:
         steps[0]["request"]["sandbox_id"] = "<ELSEWHERE>"
 
-    with pytest.raises(MismatchError, match="no answer has told what stands for <ELSEWHERE>"):
+    with pytest.raises(MismatchError, match="no answer contained the value of <ELSEWHERE>"):
         replayed(spoilt(recording("v0.2.1/create_minimal"), spoil))
 
 
@@ -216,7 +216,7 @@ def test_an_unknown_host_step_is_told(replayed: Callable[..., Report]) -> None:
     def spoil(steps: Json, _: Json) -> None:
         steps.append({"host": "phase of the moon", "observed": "full"})
 
-    with pytest.raises(MismatchError, match="replay the host step 'phase of the moon'"):
+    with pytest.raises(MismatchError, match="the host step 'phase of the moon' cannot be replayed"):
         replayed(spoilt(recording("v0.4.3/ping"), spoil))
 
 

@@ -1,4 +1,4 @@
-"""Times never repeat, but how they stand to each other does."""
+"""Times differ between runs, but their relations do not."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def nanoseconds(text: str) -> int:
 
 @dataclass
 class Chronicle:
-    """All events of one side, recorded or replayed, that any stream has told."""
+    """All events of one side, recorded or replayed, from all streams."""
 
     _events: dict[str, dict[int, Event]] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
     """What is wrong with the times of the events themselves."""
 
     def add(self, events: Iterable[Event]) -> None:
-        """Take in events, and compare them with what other streams told of them."""
+        """Add events, and compare them with the same events of other streams."""
         for event in events:
             known = self._events.setdefault(event["sandbox_id"], {})
             sequence = int(event["sequence"])
@@ -41,7 +41,7 @@ class Chronicle:
                 self.faults.append(f"{event['event_id']} has two times")
 
     def check_order(self) -> list[str]:
-        """Find the events that are older than the one before."""
+        """Find the events that are older than the previous one."""
         found = list(self.faults)
         for known in self._events.values():
             events = [known[sequence] for sequence in sorted(known)]
@@ -51,7 +51,7 @@ class Chronicle:
         return found
 
     def relations(self, handle: Json) -> dict[str, str]:
-        """Say which events a handle's times go by."""
+        """Return the events that a handle's times belong to."""
         known = self._events.get(handle["sandbox_id"], {})
         found = {}
         if "state_changed_at" in handle:
@@ -63,7 +63,7 @@ class Chronicle:
         return found
 
     def _moment(self, known: dict[int, Event], time: str) -> str:
-        """Name an event by its type and its turn: numbers depend on what else happened."""
+        """Name an event by its type and how many came before: sequences depend on other events."""
         wanted, turns = nanoseconds(time), dict[str, int]()
         for sequence in sorted(known):
             kind = known[sequence]["event_type"]
@@ -74,7 +74,7 @@ class Chronicle:
 
 
 def _is_made_up(event: Event) -> bool:
-    """Whether a snapshot made it up for a running exec."""
+    """Whether a snapshot generated it for a running exec."""
     return bool(event.get("snapshot")) and "-snapshot-" in event["event_id"]
 
 

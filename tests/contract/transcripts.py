@@ -1,4 +1,4 @@
-"""Transcripts: what a real daemon was asked, and what it answered, step by step."""
+"""Transcripts: the requests to a real daemon and its answers, step by step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 RECORDINGS = Path(__file__).with_name("transcripts")
 
 Json = Any
-"""What a JSON document holds; its shape is told by `transcripts/README.md`."""
+"""The content of a JSON document; `transcripts/README.md` describes its structure."""
 Step = Mapping[str, Json]
 Event = Mapping[str, Json]
 
@@ -27,16 +27,16 @@ class Transcript:
     scenario: str
     steps: Sequence[Step]
     events: Mapping[str, Sequence[Event]]
-    """For each sandbox its history at the end of the scenario; empty if it has no record."""
+    """The history of each sandbox at the end of the scenario; empty if it has no record."""
 
     @property
     def name(self) -> str:
-        """Which one it is, such as `v0.4.3/exec_ok`."""
+        """Its name, such as `v0.4.3/exec_ok`."""
         return f"{self.daemon}/{self.scenario}"
 
     @property
     def version(self) -> str:
-        """The daemon's version, as `Ping` of a release tells it."""
+        """The daemon's version, as `Ping` of a release reports it."""
         return self.daemon.removeprefix("v")
 
 
@@ -61,16 +61,16 @@ def load_all(folder: Path) -> list[Transcript]:
 
 
 def request_of(step: Step) -> Json:
-    """What an RPC is sent, placeholders for paths and all."""
+    """The request of an RPC, with placeholders for paths."""
     request, text = step["request"], step.get("config_yaml_text", "")
     if not re.search("<[A-Z_]+>", text):
         return request
-    # The placeholders were put into the readable copy alone.
+    # Only the readable copy contains the placeholders.
     return {**request, "config_yaml": base64.b64encode(text.encode()).decode()}
 
 
 def describe(step: Step) -> str:
-    """A step in a few words, for people who look for it in its transcript."""
+    """Describe a step in a few words, so that it can be found in its transcript."""
     if "rpc" in step:
         note = f" ({step['note']})" if "note" in step else ""
         return f"{step['rpc']}{note}"

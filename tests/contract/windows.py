@@ -1,8 +1,8 @@
-"""Orders that a daemon leaves open, brought into one: everything else is compared as it came.
+"""Brings events whose order a daemon leaves open into one order; all others stay as they are.
 
-Each window is named in `transcripts/README.md`. Another timing-dependent part is named there,
-the FAILED in the middle of a stop by a daemon of dialect 0.2; every recorded stop has it and
-so has every stop of the fake daemon, so that it is compared like any other event.
+Each such window is listed in `transcripts/README.md`. Another timing-dependent part listed there is
+the FAILED during a stop by a daemon of dialect 0.2. Every recorded stop and every stop of the fake
+daemon has it, so it is compared like any other event.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _STARTS = (
 
 
 def racing_containers(transcript: Transcript) -> dict[str, set[str]]:
-    """For each sandbox the side containers whose start its create does not wait for."""
+    """The side containers of each sandbox whose start its create does not wait for."""
     handles = (step["response"].get("sandbox", {}) for step in transcript.steps if _answered(step))
     return {
         handle["sandbox_id"]: {
@@ -37,10 +37,10 @@ def _answered(step: Event) -> bool:
 
 
 def settled(events: Sequence[Event], racing: Collection[str]) -> list[Event]:
-    """A stream's events in the one order that stands for all that a daemon may choose.
+    """A stream's events in one order, which represents all orders that a daemon may choose.
 
     Args:
-        events: Events of one sandbox in order of arrival.
+        events: The events of one sandbox in order of arrival.
         racing: Its side containers whose start its create does not wait for.
     """
     snapshot = [event for event in events if event.get("snapshot")]
@@ -50,12 +50,12 @@ def settled(events: Sequence[Event], racing: Collection[str]) -> list[Event]:
 
 
 def _snapshot_by_exec(snapshot: Sequence[Event]) -> list[Event]:
-    """The running execs of a snapshot come in any order, after the newest event."""
+    """Sort the running execs of a snapshot, which follow the newest event in any order."""
     return [*snapshot[:1], *sorted(snapshot[1:], key=_exec_id)]
 
 
 def _starts_after_readiness(history: Sequence[Event], racing: Collection[str]) -> list[Event]:
-    """A racing container may be started before or after its sandbox is READY."""
+    """Put the starts of racing containers after READY: they may come before or after it."""
     ready = next((e for e in history if e["event_type"] == "SANDBOX_READY"), None)
     starts: dict[str, Event] = {}
     for event in history if ready else ():
@@ -73,7 +73,7 @@ def _starts_after_readiness(history: Sequence[Event], racing: Collection[str]) -
 
 
 def _ends_before_deletion(history: Sequence[Event]) -> list[Event]:
-    """What a delete kills may be noticed before or after the delete is done."""
+    """Put killed execs before DELETED: their ends may be reported before or after it."""
     ordered: list[Event] = []
     for event in history:
         position = len(ordered)
@@ -98,7 +98,7 @@ def _renumbered(ordered: Iterable[Event], history: Iterable[Event]) -> list[Even
     for event, place in zip(ordered, history, strict=True):
         own = f"{event['sandbox_id']}-{event['sequence']}"
         new = {**event, "sequence": place["sequence"]}
-        if event["event_id"] == own:  # else it is wrong and stays so
+        if event["event_id"] == own:  # otherwise it is wrong and stays wrong
             new["event_id"] = f"{event['sandbox_id']}-{place['sequence']}"
         renumbered.append(new)
     return renumbered

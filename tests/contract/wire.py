@@ -1,4 +1,4 @@
-"""Bare gRPC in the messages of one daemon version, with protobuf JSON on this side of it."""
+"""Plain gRPC with the messages of one daemon version; callers use protobuf JSON."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def methods_of(version: str) -> Mapping[str, Method[Any, Any]]:
 
 
 def as_json(message: Message) -> Json:
-    """A message as transcripts write it: proto names, default values left out."""
+    """A message as in transcripts: proto names, without default values."""
     return MessageToDict(message, preserving_proto_field_name=True)
 
 
 def error_as_json(error: grpc.RpcError) -> Json:
-    """The status of a failed call as transcripts write it."""
+    """The status of a failed call as in transcripts."""
     assert isinstance(error, grpc.Call)
     told = {"code": error.code().name, "message": error.details() or ""}
     trailers = {item.key: item.value for item in error.trailing_metadata() or ()}
@@ -62,7 +62,7 @@ class Wire:
 
     def __init__(self, socket_path: str, version: str, *, patience: float) -> None:
         self.patience = patience
-        """Seconds after which an answer or an event is missing, not late."""
+        """Seconds after which an answer or an event counts as missing."""
         self._target = f"unix:{socket_path}"
         self._methods = methods_of(version)
         is_04 = self._methods["CreateSandbox"] in METHODS_V04
@@ -73,8 +73,8 @@ class Wire:
         return grpc.insecure_channel(self._target, options=_OPTIONS)
 
     def reconnect(self) -> None:
-        """Open a new connection, as to a daemon that was started again."""
-        # The old ones still have to tell how their streams ended.
+        """Open a new connection, as to a restarted daemon."""
+        # The old connections stay open: they must still report how their streams ended.
         self._channels.append(self._connect())
 
     def close(self) -> None:
@@ -83,15 +83,15 @@ class Wire:
             channel.close()
 
     def recorded_response(self, rpc: str, response: Json) -> Json:
-        """A recorded answer in this program's own JSON; foreign fields do not get through."""
+        """A recorded answer in this program's own JSON, without foreign fields."""
         return as_json(ParseDict(response, self._methods[rpc].response_type()))
 
     def recorded_event(self, event: Json) -> Json:
-        """A recorded event in this program's own JSON; foreign fields do not get through."""
+        """A recorded event in this program's own JSON, without foreign fields."""
         return as_json(ParseDict(event, self._event_type()))
 
     def call(self, rpc: str, request: Json) -> Json:
-        """Make a unary call; returns its `response` or its `error`, under that name."""
+        """Make a unary call; return its `response` or its `error`, under that name."""
         method = self._methods[rpc]
         call = self._channels[-1].unary_unary(
             method.path,
@@ -105,7 +105,7 @@ class Wire:
             return {"error": error_as_json(error)}
 
     def subscribe(self, request: Json, *, deadline: float | None = None) -> EventStream:
-        """Open an event stream, with a deadline in seconds if the client is to have one."""
+        """Open an event stream, with a deadline in seconds if the client had one."""
         method = self._methods[SUBSCRIBE]
         call = self._channels[-1].unary_stream(
             method.path,
@@ -122,7 +122,7 @@ class EventStream:
     def __init__(self, call: Any, patience: float) -> None:
         self.events: list[Json] = []
         self.end: str | None = None
-        """How it ended, in the words of the transcripts; None while it is open."""
+        """How it ended, in the terms of the transcripts; None while it is open."""
         self.error: Json = None
         self._call = call
         self._patience = patience
@@ -147,7 +147,7 @@ class EventStream:
             self._news.notify_all()
 
     def wait_until(self, enough: Callable[[EventStream], bool]) -> bool:
-        """Block until the stream has told enough or has ended; whether it told enough."""
+        """Block until there are enough events or the stream ended; return if there are enough."""
         with self._news:
             self._news.wait_for(lambda: enough(self) or self.end is not None, self._patience)
             return enough(self)

@@ -1,9 +1,9 @@
-"""Cross-check by a stranger: the daemon project's own clients against the fake daemon.
+"""An independent cross-check: the daemon project's own clients against the fake daemon.
 
-`python -m tests.peers` is no pytest suite: the published clients are imported under the name
-of this SDK, so each lives in an environment of its own and only ever meets the fake daemon's
-socket. `tox -e peers` runs it against the installed wheel.
+`python -m tests.peers` is not a pytest suite: the published clients have the import name of this
+SDK, so each runs in its own environment and only uses the fake daemon's socket. `tox -e peers` runs
+it against the installed wheel.
 """
 
 MISSING_IMAGE = "example.test/missing:1"
-"""What the fake daemon cannot pull."""
+"""An image that the fake daemon cannot pull."""

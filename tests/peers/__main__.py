@@ -1,8 +1,8 @@
-"""Lets each published client live a life of sandboxes on the fake daemon of its release.
+"""Runs each published client through a full life cycle on the fake daemon of its release.
 
     python -m tests.peers [--release 0.2.1] [--work-dir DIR]
 
-Installs the clients from the package index; they need Python 3.12 or newer.
+Installs the clients from the package index; they require Python 3.12 or newer.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ DISTRIBUTION = "agents-sandbox-sdk"
 ROOT = Path(__file__).resolve().parents[2]
 
 START_TIMEOUT = 30.0
-"""Seconds that the fake daemon may take until it listens."""
+"""How long the fake daemon may take to start, in seconds."""
 LIFE_TIMEOUT = 300.0
-"""Seconds for all steps of one client; each step has a limit of its own."""
+"""How long all steps of one client may take, in seconds; each step also has its own limit."""
 STOP_TIMEOUT = 30.0
-"""Seconds that the fake daemon may take to end."""
+"""How long the fake daemon may take to end, in seconds."""
 
 
 class CrossCheckError(Exception):
@@ -36,7 +36,7 @@ class CrossCheckError(Exception):
 
 
 def install(release: str, folder: Path) -> Path:
-    """Install a published client in an environment of its own; returns its Python."""
+    """Install a published client in its own environment; return its Python."""
     subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
     python = folder / "bin" / "python"
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
@@ -47,7 +47,7 @@ def install(release: str, folder: Path) -> Path:
 
 @contextmanager
 def fake_daemon(release: str, runtime_dir: Path) -> Iterator[None]:
-    """Run the fake daemon as a program, where the clients look for the real one.
+    """Run the fake daemon as a program, at the default socket of the clients.
 
     Raises:
         CrossCheckError: It did not start, wrote to stderr, or did not end well.
@@ -93,9 +93,9 @@ def _terminate(process: subprocess.Popen[str]) -> int:
 
 
 def live(python: Path, release: str, runtime_dir: Path) -> bool:
-    """Run all steps with the Python of a client; False if one failed."""
+    """Run all steps with the Python of a client; return False if one failed."""
     environment = {**os.environ, "XDG_RUNTIME_DIR": str(runtime_dir)}
-    # A checkout on the path would stand in for the client, under the same name.
+    # A checkout on the path would replace the client, under the same name.
     environment.pop("PYTHONPATH", None)
     command = [str(python), "-m", "tests.peers.life", release]
     try:
@@ -106,7 +106,7 @@ def live(python: Path, release: str, runtime_dir: Path) -> bool:
 
 
 def cross_check(release: str, folder: Path) -> bool:
-    """Install the client of a release and let it live; False if a step failed."""
+    """Install the client of a release and run all steps; return False if one failed."""
     python = install(release, folder / f"client-{release}")
     # Not below `folder`: the path of a socket must be short.
     with tempfile.TemporaryDirectory() as runtime_dir, fake_daemon(release, Path(runtime_dir)):
@@ -114,7 +114,7 @@ def cross_check(release: str, folder: Path) -> bool:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
+    """Run the command line and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.peers", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--release", choices=RELEASES, action="append", help="default: all")

@@ -1,4 +1,4 @@
-"""Steps that must be refused."""
+"""Steps with calls that must be refused."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .releases import Release
 
 
 async def unknown_ids(client: Any, release: Release) -> None:
-    """Unknown ids are not found, by every call."""
+    """Every call reports unknown ids as not found."""
     by_id = (client.get_sandbox, client.stop_sandbox, client.resume_sandbox, client.delete_sandbox)
     for call in by_id:
         await expect_error(call(UNKNOWN), "SandboxNotFoundError", UNKNOWN, sandbox_id=UNKNOWN)
@@ -23,7 +23,7 @@ async def unknown_ids(client: Any, release: Release) -> None:
 
 
 async def duplicate_ids(client: Any, release: Release) -> None:
-    """Ids that are taken are refused."""
+    """Ids that already exist are refused."""
     duplicate = client.create_sandbox(sandbox_id=BOX, image=IMAGE)
     await expect_error(duplicate, "SandboxConflictError", BOX, sandbox_id=BOX)
     duplicate = client.create_exec(BOX, ("true",), exec_id="exec-4")
@@ -31,13 +31,13 @@ async def duplicate_ids(client: Any, release: Release) -> None:
 
 
 async def wrong_state_ready(client: Any, release: Release) -> None:
-    """What runs cannot be resumed."""
+    """A READY sandbox cannot be resumed."""
     resume = client.resume_sandbox(BOX)
     await expect_error(resume, "SandboxInvalidStateError", f"sandbox {BOX} is not stopped")
 
 
 async def wrong_state_stopped(client: Any, release: Release) -> None:
-    """What is stopped runs no command and cannot be stopped."""
+    """A STOPPED sandbox runs no command and cannot be stopped."""
     run = client.create_exec(BOX, ("true",))
     await expect_error(run, "SandboxNotReadyError", BOX, sandbox_id=BOX)
     stop = client.stop_sandbox(BOX)

@@ -9,7 +9,7 @@ from .releases import Release
 
 
 async def history(client: Any, release: Release) -> None:
-    """The history of a create: every event once, in order, with its details."""
+    """The history of a create: each event once, in order, with its details."""
     sides = release.side_containers()
     wanted = sorted(
         [
@@ -34,7 +34,7 @@ async def history(client: Any, release: Release) -> None:
 
 
 async def from_sequence(client: Any, release: Release) -> None:
-    """A stream starts behind the sequence that it is given, and not beyond the head."""
+    """A stream starts after the given sequence, which must not be beyond the newest event."""
     async with subscription(client, BOX, from_sequence=1) as events:
         (first,) = await events_until(events, lambda seen: True)
     expect("first event", (first.sequence, first.event_type.name), (2, "SANDBOX_PREPARING"))

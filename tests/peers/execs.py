@@ -9,12 +9,12 @@ from typing import Any
 from .peer import BOX, events_until, expect, expect_error, names, subscription
 from .releases import Release
 
-# Ends by itself should a delete fail to kill it.
+# It ends by itself if a delete does not kill it.
 LONG = ("sleep", "60")
 
 
 async def exec_ok(client: Any, release: Release) -> None:
-    """Run a command that succeeds, with the environment of sandbox and call."""
+    """Run a command that succeeds, with the environments of the sandbox and of the call."""
     script = 'echo "$GREETING $NAME from $PWD" && echo oops >&2 && echo kept > file'
     done = await client.run(BOX, ("sh", "-c", script), env_overrides={"NAME": "peer"})
     expect("state", (done.state.name, done.exit_code, done.error), ("FINISHED", 0, None))
@@ -27,7 +27,7 @@ async def exec_ok(client: Any, release: Release) -> None:
 
 
 async def exec_that_fails(client: Any, release: Release) -> None:
-    """Run commands that fail: by exit code, unknown, in a folder that is not there."""
+    """Run commands that fail: by exit code, unknown, or in a missing folder."""
     for command, exit_code in ((("sh", "-c", "exit 3"), 3), (("no-such-program",), 127)):
         done = await client.run(BOX, command)
         error = f"docker exec failed: exit code {exit_code}"
@@ -38,7 +38,7 @@ async def exec_that_fails(client: Any, release: Release) -> None:
 
 
 async def exec_events(client: Any, release: Release) -> None:
-    """A subscription that is open sees an exec start and end."""
+    """An open subscription receives the start and the end of an exec."""
     head = (await client.get_sandbox(BOX)).last_event_sequence
     async with subscription(client, BOX, from_sequence=head - 1) as events:
         await events_until(events, lambda seen: True)  # it is open now
@@ -70,7 +70,7 @@ async def cancel(client: Any, release: Release) -> None:
 
 
 async def stop_kills(client: Any, release: Release) -> None:
-    """A command that runs at a stop ends with 137; the next resume finds the files."""
+    """A command that runs during a stop ends with 137; the next resume finds the files."""
     await client.create_exec(BOX, LONG, exec_id="exec-killed")
     head = (await client.get_sandbox(BOX)).last_event_sequence
     await client.stop_sandbox(BOX, wait=False)

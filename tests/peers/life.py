@@ -1,8 +1,8 @@
-"""The life that each published client lives, step by step.
+"""The life cycle that each published client runs through, step by step.
 
     python -m tests.peers.life RELEASE
 
-Run by the Python that has the client; `__main__` starts the daemon that answers it.
+It is run by the Python that has the client; `__main__` starts its daemon.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .releases import RELEASES, Release
 Step = Callable[[Any, Release], Awaitable[None]]
 
 STEP_TIMEOUT = 10.0
-"""Seconds for one step; all of them together take about one."""
+"""How long one step may take, in seconds; all together take about one second."""
 
 STEPS: tuple[Step, ...] = (
     sandboxes.client_is_the_published_one,
@@ -55,7 +55,7 @@ STEPS: tuple[Step, ...] = (
 
 
 async def passes(step: Step, client: Any, release: Release) -> bool:
-    """Take one step and print how it went."""
+    """Run one step and print its result."""
     title = (step.__doc__ or "").strip()
     try:
         await asyncio.wait_for(step(client, release), STEP_TIMEOUT)
@@ -67,7 +67,7 @@ async def passes(step: Step, client: Any, release: Release) -> bool:
 
 
 async def live(release: Release) -> int:
-    """Take all steps; returns how many failed. Later steps build on earlier ones."""
+    """Run all steps and return how many failed. Later steps build on earlier ones."""
     async with sdk.AgentsSandboxClient() as client:
         passed = [await passes(step, client, release) for step in STEPS]
     print(f"client {release.version}: {sum(passed)} of {len(passed)} steps passed")
@@ -75,7 +75,7 @@ async def live(release: Release) -> int:
 
 
 def main() -> int:
-    """Run the command line; returns the exit code."""
+    """Run the command line and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.peers.life")
     parser.add_argument("release", choices=sorted(RELEASES))
     release = RELEASES[parser.parse_args().release]()

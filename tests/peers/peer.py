@@ -1,4 +1,4 @@
-"""The published client under test, and what the steps share."""
+"""The published client under test and what the steps share."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
-# Its import name is that of this SDK, where type checkers would look the names up.
+# Its import name is that of this SDK, so type checkers would look up the names there.
 sdk: Any = importlib.import_module("agents_sandbox")
 
 IMAGE = "example.test/primary:1"
 BOX = "peer-box"
-"""The sandbox that most steps share."""
+"""The id of the sandbox that most steps share."""
 UNKNOWN = "peer-ghost"
 LABELS = {"team": "core", "empty": ""}
 
@@ -37,11 +37,11 @@ async def expect_error(call: Awaitable[object], name: str, text: str, **facts: o
     except sdk.SandboxClientError as error:
         expect("the error's class", type(error).__name__, name)
         if text not in str(error):
-            raise AssertionError(f"{str(error)!r} does not say {text!r}") from error
+            raise AssertionError(f"{str(error)!r} does not contain {text!r}") from error
         for fact, value in facts.items():
             expect(f"{name}.{fact}", getattr(error, fact), value)
     else:
-        raise AssertionError(f"no {name}, but {answer!r}")
+        raise AssertionError(f"expected {name}, got {answer!r}")
 
 
 @asynccontextmanager
@@ -52,14 +52,14 @@ async def subscription(client: Any, sandbox_id: str, **options: Any) -> AsyncIte
 
 
 async def events_until(events: Any, enough: Callable[[list[Any]], bool]) -> list[Any]:
-    """Read a stream until what was read is enough."""
+    """Read a stream until there are enough events."""
     seen: list[Any] = []
     try:
         async for event in events:
             seen.append(event)
             if enough(seen):
                 return seen
-    except sdk.SandboxClientError as error:  # also what a step's timeout becomes
+    except sdk.SandboxClientError as error:  # a step's timeout becomes one, too
         raise AssertionError(f"the stream broke after {names(seen)}: {error}") from error
     raise AssertionError(f"the stream ended after {names(seen)}")
 

@@ -1,4 +1,4 @@
-"""What differs between the published clients: the side containers, and what comes with them."""
+"""What differs between the published clients: the side containers and related features."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class Release:
 
     version: str
     extras: Mapping[str, Any]
-    """Arguments of `create_sandbox` beyond those that all releases share."""
+    """Arguments of `create_sandbox` that not all releases share."""
     echoed: tuple[str, ...]
-    """Those of the arguments that a handle gives back."""
+    """Those of the arguments that a handle returns."""
     side_type: Any
     """The class of side containers."""
     side_ready: str
-    """The event of a side container that is ready."""
+    """The event type of a side container that is ready."""
     side_details: str
     """The attribute of that event with its details."""
     side_name: str
@@ -30,18 +30,18 @@ class Release:
     side_yaml: str
     """The key of side containers in `config_yaml`; also the argument to override them."""
     yaml_lists_append: bool
-    """Lists of `config_yaml` stay, and the arguments are added; else they replace them."""
+    """Whether list arguments extend those of `config_yaml`; otherwise they replace them."""
     stop_events: tuple[str, ...]
-    """What a stop gives to see."""
+    """The event types of a stop."""
     refused: tuple[tuple[Mapping[str, Any], str], ...]
-    """Invalid arguments of `create_sandbox`, each with what the daemon says to them."""
+    """Invalid arguments of `create_sandbox`, each with the daemon's message."""
 
     def side_containers(self) -> list[str]:
         """The names of all side containers of `extras`."""
         return [side.name for argument in self.echoed for side in self.extras[argument]]
 
     def side_container(self, name: str) -> Any:
-        """A plain one, without a health check."""
+        """A plain side container, without a health check."""
         return self.side_type(name=name, image=f"example.test/{name}:1")
 
 

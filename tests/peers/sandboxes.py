@@ -1,4 +1,4 @@
-"""Steps that make, look at and end sandboxes."""
+"""Steps that create, read and end sandboxes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def client_is_the_published_one(client: Any, release: Release) -> None:
     """The client is the published one, from its own environment."""
     expect("release", importlib.metadata.version("agents-sandbox-sdk"), release.version)
     if Path(sys.prefix) not in Path(sdk.__file__).parents:
-        raise AssertionError(f"another package is in the way: {sdk.__file__}")
+        raise AssertionError(f"another package has the same name: {sdk.__file__}")
 
 
 async def ping(client: Any, release: Release) -> None:
@@ -44,7 +44,7 @@ async def ping(client: Any, release: Release) -> None:
 
 
 async def create(client: Any, release: Release) -> None:
-    """Create with every kind of argument, wait until ready."""
+    """Create with every kind of argument and wait until READY."""
     before = datetime.now(timezone.utc)
     box = await client.create_sandbox(
         sandbox_id=BOX,
@@ -65,7 +65,7 @@ async def create(client: Any, release: Release) -> None:
 
 
 async def create_generates_an_id(client: Any, release: Release) -> None:
-    """Create without an id or a wait: a new id, PENDING."""
+    """Create without an id and without waiting: a new id, PENDING."""
     box = await client.create_sandbox(image=IMAGE, labels={"batch": "one"}, wait=False)
     expect("state and sequence", (box.state.name, box.last_event_sequence), ("PENDING", 1))
     expect("length of the id", len(box.sandbox_id), 36)
@@ -74,7 +74,7 @@ async def create_generates_an_id(client: Any, release: Release) -> None:
 
 
 async def create_from_yaml(client: Any, release: Release) -> None:
-    """Create from config_yaml, overridden by arguments as this release does it."""
+    """Create from config_yaml; arguments override it as in this release."""
     extra = {release.side_yaml: (release.side_container("override"),)}
     box = await client.create_sandbox(
         config_yaml=YAML.format(side=release.side_yaml),
@@ -101,7 +101,7 @@ async def create_that_fails(client: Any, release: Release) -> None:
 
 
 async def get(client: Any, release: Release) -> None:
-    """Get shows what create returned."""
+    """Get returns what create returned."""
     box = await client.get_sandbox(BOX)
     expect("id and state", (box.sandbox_id, box.state.name), (BOX, "READY"))
     expect("labels", dict(box.labels), LABELS)
@@ -110,7 +110,7 @@ async def get(client: Any, release: Release) -> None:
 
 
 async def list_by_label(client: Any, release: Release) -> None:
-    """List is newest first; selectors match exactly, all of them."""
+    """List is newest first; all labels of a selector must match exactly."""
     boxes = await client.list_sandboxes()
     times = [box.created_at for box in boxes]
     expect("order", times, sorted(times, reverse=True))
@@ -128,7 +128,7 @@ async def list_by_label(client: Any, release: Release) -> None:
 async def stop(client: Any, release: Release) -> None:
     """Stop: the events of this release, then STOPPED without an error."""
     head = (await client.get_sandbox(BOX)).last_event_sequence
-    # Where a stop passes through FAILED, the published client may take that for its end.
+    # If a stop passes through FAILED, the published client may take that for its end.
     await client.stop_sandbox(BOX, wait="SANDBOX_FAILED" not in release.stop_events)
     async with subscription(client, BOX, from_sequence=head) as events:
         seen = await events_until(events, lambda seen: names(seen)[-1] == "SANDBOX_STOPPED")
@@ -150,7 +150,7 @@ async def resume(client: Any, release: Release) -> None:
 
 
 async def delete(client: Any, release: Release) -> None:
-    """Delete, twice: DELETED, and only the first leaves events."""
+    """Delete twice: DELETED, and only the first delete leaves events."""
     box = await client.delete_sandbox(BOX)
     expect("state", box.state.name, "DELETED")
     again = await client.delete_sandbox(BOX)
@@ -160,7 +160,7 @@ async def delete(client: Any, release: Release) -> None:
 
 
 async def deleted_is_kept(client: Any, release: Release) -> None:
-    """A deleted sandbox is listed on demand, and its id stays taken."""
+    """A deleted sandbox is listed on request, and its id cannot be used again."""
     alive = await client.list_sandboxes(label_selector={"team": "core"})
     expect("alive", alive, [])
     kept = await client.list_sandboxes(label_selector={"team": "core"}, include_deleted=True)
@@ -170,7 +170,7 @@ async def deleted_is_kept(client: Any, release: Release) -> None:
 
 
 async def delete_by_label(client: Any, release: Release) -> None:
-    """Delete by label: all that match, in the order of their ids, and only once."""
+    """Delete by label: all matching sandboxes, in the order of their ids, and only once."""
     matching = await client.list_sandboxes(label_selector={"batch": "one"})
     wanted = tuple(sorted(box.sandbox_id for box in matching))
     expect("how many match", len(wanted), 2)

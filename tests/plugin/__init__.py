@@ -1,1 +1,1 @@
-"""Tests of the pytest plugin: each runs a pytest of its own."""
+"""Tests of the pytest plugin: each runs its own pytest."""

@@ -1,4 +1,4 @@
-"""A pytest with the plugin, run on test files that the tests write."""
+"""Runs pytest with the plugin on test files that the tests write."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import pytest
 
 RunPytest = Callable[..., pytest.RunResult]
 
-# Loads the plugin where it is not installed, and is the same plugin where it is.
+# This loads the plugin if it is not installed; if it is, it is the same plugin.
 ARGUMENTS = (
     *("-p", "pytest_agents_sandbox", "-W", "error", "--strict-markers", "-rA"),
-    # pytest-asyncio warns where it is not said.
+    # pytest-asyncio warns if this is not set.
     *("-o", "asyncio_default_fixture_loop_scope=function"),
 )
 
@@ -20,7 +20,7 @@ ARGUMENTS = (
 def run_pytest(pytester: pytest.Pytester) -> RunPytest:
     """Write a test file and run it: `run_pytest(code, *arguments)`."""
 
-    # The pytest around this one has imported the plugin before.
+    # The outer pytest has already imported the plugin.
     tolerant = (*ARGUMENTS, "-W", "ignore::pytest.PytestAssertRewriteWarning")
 
     def run(code: str, *arguments: str) -> pytest.RunResult:
@@ -32,7 +32,7 @@ def run_pytest(pytester: pytest.Pytester) -> RunPytest:
 
 @pytest.fixture
 def run_pytest_apart(pytester: pytest.Pytester) -> RunPytest:
-    """Do the same in a fresh process, for what depends on the modules that are loaded."""
+    """Do the same in a fresh process, for tests that depend on which modules are loaded."""
 
     def run(code: str, *arguments: str) -> pytest.RunResult:
         pytester.makepyfile(code)

@@ -16,11 +16,11 @@ ASYNCIO = {
 }
 WITHOUT_ASYNCIO = (
     *("-p", "no:asyncio", "-p", "no:anyio"),
-    # Of the options that are then nobody's.
+    # About options that no plugin knows then.
     *("-W", "ignore::pytest.PytestConfigWarning"),
 )
 
-# A stream that nobody closes, held by more than the frame of the test.
+# A stream that is never closed and that not only the test's frame refers to.
 HOLD_A_STREAM = """
     import asyncio
     import pytest
@@ -35,7 +35,7 @@ HOLD_A_STREAM = """
 
 @pytest.mark.parametrize("arguments", ASYNCIO.values(), ids=ASYNCIO.keys())
 def test_its_loop_is_still_there(run_pytest: RunPytest, arguments: tuple[str, ...]) -> None:
-    # No complaint about the streams: the client ended them, on the loop that opened them.
+    # There is no complaint about streams: the client ended them on the loop that opened them.
     result = run_pytest(
         HOLD_A_STREAM
         + """

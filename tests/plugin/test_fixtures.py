@@ -8,7 +8,7 @@ from pytest_agents_sandbox import _daemon
 
 from .conftest import RunPytest
 
-# Opens an event stream by a client of the test's own and forgets about both.
+# Opens an event stream with the test's own client, and closes neither.
 FORGOTTEN = """
     import pytest
     from agents_sandbox import SyncAgentsSandboxClient
@@ -92,7 +92,7 @@ def test_the_fixtures_are_documented(run_pytest: RunPytest) -> None:
 def test_a_forgotten_stream_fails_the_test(
     run_pytest: RunPytest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The stream never ends, however long one waits.
+    # The stream never ends, however long the plugin waits.
     monkeypatch.setattr(_daemon, "LEAK_TIMEOUT", 0.1)
     result = run_pytest(
         FORGOTTEN
@@ -146,7 +146,7 @@ def test_the_clients_of_the_plugin_end_their_own_streams(run_pytest: RunPytest) 
     result.assert_outcomes(passed=1)
 
 
-def test_nothing_heavy_is_imported_for_those_who_use_none_of_it(
+def test_nothing_heavy_is_imported_without_a_fixture(
     run_pytest_apart: RunPytest,
 ) -> None:
     result = run_pytest_apart(

@@ -1,4 +1,4 @@
-"""The same tests against a live daemon; a fake one of the outer test stands for it."""
+"""The same tests against a live daemon; the outer test's fake daemon plays its role."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_both_clients_meet_the_live_daemon(run_pytest: RunPytest, daemon: FakeDa
     assert daemon.calls[-1].method == "GetSandbox"
 
 
-def test_what_needs_the_fake_one_is_skipped_with_the_reason(
+def test_tests_that_need_the_fake_daemon_are_skipped_with_the_reason(
     run_pytest: RunPytest, daemon: FakeDaemon
 ) -> None:
     result = run_pytest(
@@ -58,7 +58,7 @@ def test_what_needs_the_fake_one_is_skipped_with_the_reason(
     assert daemon.calls == ()
 
 
-def test_a_mark_that_errs_is_told_here_too(run_pytest: RunPytest, daemon: FakeDaemon) -> None:
+def test_a_wrong_mark_fails_here_too(run_pytest: RunPytest, daemon: FakeDaemon) -> None:
     result = run_pytest(
         """
         import pytest
@@ -93,7 +93,7 @@ def test_a_relative_path_starts_where_pytest_did(run_pytest: RunPytest) -> None:
     assert [call.method for call in daemon.calls] == ["Ping"]
 
 
-def test_one_cannot_choose_the_version_of_a_live_daemon(run_pytest: RunPytest) -> None:
+def test_the_version_of_a_live_daemon_cannot_be_chosen(run_pytest: RunPytest) -> None:
     result = run_pytest("", f"{OPTION}=/tmp/agboxd.sock", "--agents-sandbox-version=0.2.0")
     assert result.ret == 4
     result.stderr.fnmatch_lines(["ERROR: --agents-sandbox-version*pass only one of them"])

@@ -1,4 +1,4 @@
-"""The marker: what it sets, which one counts, and what it says to those who err."""
+"""The marker: what it sets, which one applies, and how mistakes are reported."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from .conftest import RunPytest
 
 
-def test_keywords_go_to_the_daemon_and_the_closest_counts(run_pytest: RunPytest) -> None:
+def test_keywords_are_passed_to_the_daemon_and_the_closest_applies(run_pytest: RunPytest) -> None:
     result = run_pytest(
         """
         import pytest
@@ -82,7 +82,7 @@ def test_faults_are_given_the_running_daemon(run_pytest: RunPytest) -> None:
     result.assert_outcomes(passed=3)
 
 
-def test_a_fault_that_errs_is_the_tests_error(run_pytest: RunPytest) -> None:
+def test_an_error_in_a_fault_function_is_the_tests_error(run_pytest: RunPytest) -> None:
     result = run_pytest(
         """
         import pytest
@@ -114,7 +114,7 @@ def test_a_fault_that_errs_is_the_tests_error(run_pytest: RunPytest) -> None:
         ("all_used=None", "all_used= must be True or False: None"),
     ],
 )
-def test_a_mark_that_errs_is_told_without_a_traceback(
+def test_a_wrong_mark_is_reported_without_a_traceback(
     run_pytest: RunPytest, arguments: str, complaint: str
 ) -> None:
     result = run_pytest(
