@@ -1,4 +1,4 @@
-"""What the async tests need and the blocking ones need otherwise: see `_blocking`."""
+"""The async half of the test helpers that differ by flavour; `_blocking` is the other half."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ T = TypeVar("T")
 
 
 class Background:
-    """A call that goes on while the test does."""
+    """A call that runs while the test continues."""
 
     def __init__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         self._task = asyncio.ensure_future(function(*args, **kwargs))
 
     async def result(self) -> Any:
-        """Wait for the call's end: its result, or its error."""
+        """Wait until the call ends; return its result or raise its error."""
         return await asyncio.wait_for(self._task, timeout=30)
 
 
@@ -31,7 +31,7 @@ async def step(iterator: AsyncIterator[T]) -> T:
 
 
 async def unless_late(seconds: float, function: Callable[..., Any], *args: Any) -> Any:
-    """Make a call; interrupt it if it takes longer, and return None."""
+    """Make a call; after `seconds`, interrupt it and return None."""
     try:
         return await asyncio.wait_for(function(*args), seconds)
     except asyncio.TimeoutError:

@@ -1,4 +1,4 @@
-"""What the blocking tests need and the async ones need otherwise: see `_aio`."""
+"""The blocking half of the test helpers that differ by flavour; `_aio` is the other half."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class Background:
-    """A call that goes on while the test does."""
+    """A call that runs while the test continues."""
 
     def __init__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         self._future: Future[Any] = Future()
@@ -26,10 +26,10 @@ class Background:
         Thread(target=call, daemon=True).start()
 
     def result(self) -> Any:
-        """Wait for the call's end: its result, or its error."""
+        """Wait until the call ends; return its result or raise its error."""
         wait((self._future,), timeout=30)
         if not self._future.done():
-            faulthandler.dump_traceback()  # where it hangs
+            faulthandler.dump_traceback()  # shows where it hangs
         return self._future.result(timeout=0)
 
 
@@ -44,5 +44,5 @@ def step(iterator: Iterator[T]) -> T:
 
 
 def unless_late(seconds: float, function: Callable[..., Any], *args: Any) -> Any:
-    """Make a call, however long it takes: nobody can interrupt a thread."""
+    """Make a call, however long it takes: a thread cannot be interrupted."""
     return function(*args)

@@ -1,4 +1,4 @@
-"""A daemon that takes a moment for everything, so that all waits have events to follow."""
+"""A daemon that takes a moment for everything, so that every wait has events to follow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MOMENT = 0.003
 
 @contextmanager
 def brief_daemon(release: str) -> Iterator[FakeDaemon]:
-    """Run it; `brief` is a command that ends after a moment, `sleep` one that never does."""
+    """Run the daemon; the command `brief` ends after a moment, `sleep` never ends."""
     with FakeDaemon(version=release, ready_delay=_MOMENT, stop_delay=_MOMENT) as daemon:
         daemon.on_exec(("sleep",)).never()
         daemon.on_exec(("brief",)).after(_MOMENT).exit(0)

@@ -1,4 +1,4 @@
-"""Cancels a task at its k-th suspension, for tests that try them all."""
+"""Cancels a task at its k-th suspension, for tests that try all of them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _FAKE = f"{_PACKAGE}testing/"
 
 
 class Suspensions:
-    """Counts the suspensions of one call and of all that the SDK lets go on beside it.
+    """Counts the suspensions of one call and of all tasks that the SDK runs beside it.
 
     Args:
-        cancel_at: With which of them the call's task is cancelled, from 1.
-        late: Not when the task suspends, but when what it waits for has come and it is about to
-            go on: what has come must not be lost for the client.
+        cancel_at: The suspension at which the call's task is cancelled, from 1.
+        late: Cancel it not when it suspends, but when it is about to continue with what it waited
+            for: the client must not lose that.
     """
 
     def __init__(self, cancel_at: int, *, late: bool = False) -> None:
@@ -28,22 +28,22 @@ class Suspensions:
         self._late = late
         self._task: asyncio.Task[Any] | None = None
         self.cancelled = False
-        """Whether the task was cancelled before its end."""
+        """Whether the task was cancelled before it ended."""
 
     @property
     def reached(self) -> bool:
-        """Whether there were so many."""
+        """Whether there were that many suspensions."""
         return self._left <= 0
 
     def cancel_after(self, suspensions: int) -> None:
-        """Cancel that many suspensions from now."""
+        """Cancel after that many more suspensions."""
         self._left = suspensions
 
     async def run(self, call: Coroutine[Any, Any, object]) -> None:
-        """Run the call to its end, which must be CancelledError if it was cancelled."""
+        """Run the call to its end; if it was cancelled, it must raise CancelledError."""
         loop = asyncio.get_running_loop()
         before = loop.get_task_factory()
-        # Only code of the SDK is counted: gRPC's own tasks end as its calls do.
+        # Only code of the SDK counts: gRPC's own tasks end with their calls.
         loop.set_task_factory(self._new_task)
         try:
             self._task = asyncio.Task(self._watched(call), loop=loop)
@@ -72,7 +72,7 @@ class Suspensions:
         if self._left:
             return
         if self._late and isinstance(waits_for, asyncio.Future):
-            # Called before the task is woken, which asks for that later than we do.
+            # It runs before the task wakes up, because the task registers its callback later.
             waits_for.add_done_callback(self._cancel)
         else:
             self._cancel(waits_for)
@@ -83,7 +83,7 @@ class Suspensions:
 
 
 class _Watched:
-    """Awaits a coroutine, and tells of each suspension what is waited for."""
+    """Awaits a coroutine and reports what each suspension waits for."""
 
     def __init__(
         self, coroutine: Coroutine[Any, Any, object], suspended: Callable[[object], None]
@@ -101,7 +101,7 @@ class _Watched:
             self._suspended(waits_for)
             try:
                 came = yield waits_for
-            except BaseException as error:  # noqa: BLE001 - the coroutine deals with it
+            except BaseException as error:  # noqa: BLE001 - the coroutine handles it
                 step = partial(self._coroutine.throw, error)
             else:
                 step = partial(self._coroutine.send, came)

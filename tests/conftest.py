@@ -1,4 +1,4 @@
-"""What all tests share: one fake daemon a test, on a real socket of its own."""
+"""What all tests share: one fake daemon per test, on its own real socket."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from agents_sandbox.testing import FakeDaemon
 
 from .chaos.account import Account
 
-# Reproducible everywhere: the same examples on each run, and no time limit
-# that a slow machine could miss.
+# Reproducible everywhere: the same examples on every run, and no time limit that a slow machine
+# could exceed.
 settings.register_profile("tests", derandomize=True, deadline=None)
 settings.load_profile("tests")
 
-# What takes some seconds for both flavours. `tox -e chaos` has thousands.
+# So many take some seconds for both flavours. `tox -e chaos` runs thousands.
 CHAOS_RUNS = 16
 
 _CHAOS = pytest.StashKey[dict[str, Account]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options of the suites; pytest looks for them in no deeper folder."""
+    """Add the options of the suites; pytest does not look for them in subfolders."""
     group = parser.getgroup("contract", "contract with the real daemons")
     group.addoption(
         "--transcripts",
@@ -54,13 +54,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the marks."""
+    """Register the marks."""
     config.stash[_CHAOS] = {}
     config.addinivalue_line("markers", "releases(*releases): run with a daemon of each of these")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that meets a daemon once for each release that it is marked with."""
+    """Run a test with a daemon once for each release in its mark."""
     mark = metafunc.definition.get_closest_marker("releases")
     if mark is not None and "release" in metafunc.fixturenames:
         metafunc.parametrize("release", mark.args)
@@ -90,7 +90,7 @@ def pytest_terminal_summary(
 
 @pytest.fixture
 def release() -> str:
-    """The release of the test's daemon, where no mark says otherwise."""
+    """The release of the test's daemon, unless a mark sets another one."""
     return "0.2.1"
 
 
@@ -99,5 +99,5 @@ def daemon(release: str) -> Iterator[FakeDaemon]:
     """A running fake daemon whose execs are scripted."""
     with FakeDaemon(version=release) as running:
         yield running
-        if running.running:  # else the test has ended it, and nothing is left
+        if running.running:  # otherwise the test stopped it, and nothing is left
             running.assert_no_leaks()

@@ -1,4 +1,4 @@
-"""Runs programs that fork, each in a process of its own: see `test_forks`."""
+"""Runs programs that fork, each in its own process: see `test_forks`."""
 
 from __future__ import annotations
 
@@ -74,12 +74,12 @@ def run(program: str, socket_path: str, how: str = "fork") -> list[str]:
     """Run a program and return the lines that it prints.
 
     Args:
-        program: Its source. It has `socket`, the path, and `in_child()`.
+        program: Its source. It can use the path `socket` and the function `in_child()`.
         socket_path: The daemon's socket.
         how: `fork` or `multiprocessing`.
     """
     done = subprocess.run(
-        # Unbuffered: else a child prints what its parent has not printed yet.
+        # Unbuffered: otherwise a child also prints what its parent had buffered.
         [sys.executable, "-u", "-c", _PREAMBLE + textwrap.dedent(program), socket_path, how],
         capture_output=True,
         text=True,

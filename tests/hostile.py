@@ -1,4 +1,4 @@
-"""Raw peers that listen where a daemon should: they speak another language, or nonsense."""
+"""Raw peers that listen in place of a daemon: they speak another protocol, or nonsense."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TypeAlias
 
 Behaviour: TypeAlias = Callable[[socket.socket, threading.Event], None]
-"""What a peer does with a connection; the event tells that the test is over."""
+"""What a peer does with a connection; the event is set when the test ends."""
 
 
 class _Listener:
-    """Takes connections, each in a thread of its own, until it is stopped."""
+    """Accepts connections, each in its own thread, until it is stopped."""
 
     def __init__(self, listener: socket.socket, behaviour: Behaviour) -> None:
         self._listener = listener
@@ -45,18 +45,18 @@ class _Listener:
                 serving.start()
 
     def _serve(self, connection: socket.socket) -> None:
-        # Whoever has connected may be gone at any moment.
+        # The client may disconnect at any moment.
         with connection, suppress(OSError):
             self._behaviour(connection, self._over)
 
 
 @contextmanager
 def listening(path: Path, behaviour: Behaviour) -> Iterator[Path]:
-    """Let a peer listen at a path while the block lasts.
+    """Make a peer listen at a path while the block lasts.
 
     Args:
-        path: Where its socket goes.
-        behaviour: What it does with a connection, which is closed after that.
+        path: The path of its socket.
+        behaviour: What it does with a connection before it closes it.
     """
     with socket.socket(socket.AF_UNIX) as bound:
         bound.bind(str(path))
@@ -74,12 +74,12 @@ def _hang_up(connection: socket.socket) -> None:
 
 
 def silent(connection: socket.socket, over: threading.Event) -> None:
-    """Takes connections, and neither speaks nor reads."""
+    """Accepts connections, and neither sends nor reads."""
     over.wait()
 
 
 def closing(connection: socket.socket, over: threading.Event) -> None:
-    """Takes connections, and closes them at once."""
+    """Accepts connections and closes them immediately."""
 
 
 def http1(connection: socket.socket, over: threading.Event) -> None:
@@ -92,13 +92,13 @@ def http1(connection: socket.socket, over: threading.Event) -> None:
 
 
 def noise(connection: socket.socket, over: threading.Event) -> None:
-    """Sends bytes that mean nothing."""
+    """Sends meaningless bytes."""
     connection.sendall(bytes(range(255, -1, -1)) * 64)
     over.wait()
 
 
 def dribbling(connection: socket.socket, over: threading.Event) -> None:
-    """Speaks HTTP/2 without a fault, but so slowly that it never comes to an answer."""
+    """Speaks correct HTTP/2, but so slowly that it never completes an answer."""
     for byte in frame(SETTINGS) + frame(PING, payload=bytes(8)) * 1000:
         connection.sendall(bytes((byte,)))
         if over.wait(0.02):
@@ -114,25 +114,25 @@ _ACK = 1
 def frame(
     kind: int, payload: bytes = b"", *, flags: int = 0, stream: int = 0, length: int | None = None
 ) -> bytes:
-    """Make a frame of HTTP/2.
+    """Make an HTTP/2 frame.
 
     Args:
         kind: Its type.
-        payload: What it carries.
+        payload: Its content.
         flags: Its flags.
-        stream: The stream that it belongs to; 0 is the connection.
-        length: How long it says that it is; None is the truth.
+        stream: The stream that it belongs to; 0: the connection.
+        length: The length in its header; None: the true one.
     """
     size = len(payload) if length is None else length
     return size.to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + payload
 
 
 def http2(on_request: Callable[[int], bytes] = lambda stream: b"") -> Behaviour:
-    """A peer that speaks HTTP/2, and knows no more about requests than their streams.
+    """A peer that speaks HTTP/2 and only reads the stream ids of requests.
 
     Args:
-        on_request: Gives what it sends when a request comes, by the request's stream; by
-            default nothing, for ever.
+        on_request: Returns what to send for a request, given its stream id; by default nothing,
+            forever.
     """
 
     def behave(connection: socket.socket, over: threading.Event) -> None:
@@ -151,7 +151,7 @@ def http2(on_request: Callable[[int], bytes] = lambda stream: b"") -> Behaviour:
     return behave
 
 
-# They never answer, whatever they do meanwhile.
+# These never answer.
 SILENT_PEERS: dict[str, Behaviour] = {
     "silent": silent,
     "dribbling": dribbling,
@@ -159,7 +159,7 @@ SILENT_PEERS: dict[str, Behaviour] = {
     "settings without end": http2(lambda stream: frame(SETTINGS) * 5000),
 }
 
-# They are never connected for long.
+# These never stay connected for long.
 LOST_PEERS: dict[str, Behaviour] = {
     "closing": closing,
     "http1": http1,
@@ -169,7 +169,7 @@ LOST_PEERS: dict[str, Behaviour] = {
     "going away angrily": http2(lambda stream: frame(GOAWAY, bytes(7) + b"\x0b")),
 }
 
-# Their answers are no answers.
+# These send malformed answers.
 BROKEN_PEERS: dict[str, Behaviour] = {
     "garbage frames": http2(lambda stream: b"\x00\x00\x05\x77" + b"\xff" * 96),
     "oversized frame": http2(lambda stream: frame(DATA, bytes(9), stream=stream, length=2**24 - 1)),
@@ -179,5 +179,5 @@ BROKEN_PEERS: dict[str, Behaviour] = {
 
 
 def resetting(code: int) -> Behaviour:
-    """A peer of HTTP/2 that ends every request with this error code."""
+    """An HTTP/2 peer that ends every request with this error code."""
     return http2(lambda stream: frame(RST_STREAM, code.to_bytes(4, "big"), stream=stream))

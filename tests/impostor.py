@@ -1,4 +1,4 @@
-"""A peer that speaks gRPC, and answers the daemon's RPCs as a test will have it."""
+"""A peer that speaks gRPC and answers the daemon's RPCs as a test defines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from agents_sandbox._wire import v04_pb2 as v04
 from agents_sandbox._wire.methods import SUBSCRIBE_SANDBOX_EVENTS
 
 Answer: TypeAlias = Callable[[bytes, grpc.ServicerContext], Any]
-"""Is given the request; returns the answer's bytes, or yields those of a stream's answers."""
+"""Takes the request; returns the answer's bytes, or yields those of a stream's answers."""
 
 
 class _Handler(grpc.GenericRpcHandler):
@@ -36,16 +36,16 @@ class _Handler(grpc.GenericRpcHandler):
 
 @contextmanager
 def impostor(path: Path, answers: Mapping[str, Answer]) -> Iterator[Path]:
-    """Let a peer listen at a path while the block lasts.
+    """Make a peer listen at a path while the block lasts.
 
     Args:
-        path: Where its socket goes.
-        answers: What it answers, by the plain names of the RPCs; the rest is UNIMPLEMENTED.
+        path: The path of its socket.
+        answers: Its answers by the names of the RPCs; all other RPCs are UNIMPLEMENTED.
     """
     options = [("grpc.max_send_message_length", -1)]
     with ThreadPoolExecutor(16) as threads:
         server = grpc.server(threads, handlers=[_Handler(answers)], options=options)
-        # A path may begin with a slash only, as those of pytest do.
+        # The path must be absolute, as pytest's paths are.
         server.add_insecure_port(f"unix://{path}")
         server.start()
         try:
@@ -55,13 +55,13 @@ def impostor(path: Path, answers: Mapping[str, Answer]) -> Iterator[Path]:
 
 
 def always(answer: Any) -> Answer:
-    """Answer this, whatever is asked."""
+    """Answer every request with this."""
     wire: bytes = answer if isinstance(answer, bytes) else answer.SerializeToString()
     return lambda request, context: wire
 
 
 def refusing(code: str) -> Answer:
-    """End every call so, at once."""
+    """End every call immediately with this code."""
 
     def refuse(request: bytes, context: grpc.ServicerContext) -> None:
         context.abort(grpc.StatusCode[code], "said so")
@@ -76,7 +76,7 @@ def streaming(*events: Any) -> Answer:
 
 
 def repeating(event: Any) -> Answer:
-    """Send the same event until the stream is given up."""
+    """Send the same event until the stream is cancelled."""
     wire: bytes = event.SerializeToString()
 
     def repeat(request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
@@ -87,7 +87,7 @@ def repeating(event: Any) -> Answer:
 
 
 def counting(**fields: Any) -> Answer:
-    """Send one new event after the other until the stream is given up."""
+    """Send new events until the stream is cancelled."""
 
     def count(request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
         sequence = 0
@@ -119,4 +119,4 @@ PLAUSIBLE: Mapping[str, Answer] = {
     "CreateExec": always(pb.CreateExecResponse(exec_id="exec-1")),
     "GetExec": always(pb.GetExecResponse(exec=RUNNING)),
 }
-"""Answers of a daemon 0.4.3 whose only sandbox never becomes READY, and its exec never ends."""
+"""Answers of a daemon 0.4.3 whose only sandbox never becomes READY and whose exec never ends."""

@@ -1,4 +1,4 @@
-"""Presses Ctrl-C: really, while the main thread blocks, or at every line of the package."""
+"""Ctrl-C: a real signal while the main thread blocks, or a simulated one at any line."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _FAKE = f"{_PACKAGE}testing/"
 
 @contextmanager
 def ctrl_c(when: Callable[[list[str]], bool]) -> Iterator[None]:
-    """Press Ctrl-C as soon as the block blocks at a certain place, and expect it to come out.
+    """Send Ctrl-C as soon as the block waits at a certain place; it must raise KeyboardInterrupt.
 
-    Not earlier: gRPC's own locks do not survive an interrupt between their
-    acquisition and the wait.
+    Not earlier: gRPC's own locks do not survive an interruption between their acquisition and the
+    wait.
 
     Args:
-        when: Is given the names of the functions in which the main thread is, innermost first.
+        when: Takes the names of the functions in which the main thread is, innermost first.
     """
     blocked = threading.main_thread().ident
     assert blocked is not None
@@ -46,11 +46,11 @@ def ctrl_c(when: Callable[[list[str]], bool]) -> Iterator[None]:
         while not when(place()):
             pass
         os.kill(os.getpid(), signal.SIGINT)
-        # Python misses a signal that comes just before it blocks: who presses, presses again.
+        # Python misses a signal that arrives just before it blocks, so the signal is repeated.
         while not came_out.wait(timeout=2):
             os.kill(os.getpid(), signal.SIGINT)
 
-    # A shell starts its background jobs with Ctrl-C switched off.
+    # A shell starts its background jobs with Ctrl-C disabled.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     pressing = threading.Thread(target=press)
     came_out = threading.Event()
@@ -65,25 +65,25 @@ def ctrl_c(when: Callable[[list[str]], bool]) -> Iterator[None]:
 
 
 class Lines:
-    """Counts the lines of the package that a call executes, and presses Ctrl-C at one of them.
+    """Counts the lines of the package that a call executes, and simulates Ctrl-C at one of them.
 
     Args:
-        interrupt_at: At which, from 1.
+        interrupt_at: The line at which to interrupt, from 1.
     """
 
     def __init__(self, interrupt_at: int) -> None:
         self._left = interrupt_at
         self._seen: dict[FrameType, int] = {}
         self.place = ""
-        """Where it was pressed."""
+        """Where the call was interrupted."""
 
     @property
     def reached(self) -> bool:
-        """Whether there were so many."""
+        """Whether there were that many lines."""
         return self._left <= 0
 
     def run(self, call: Callable[[], object]) -> None:
-        """Make the call; it must end with KeyboardInterrupt if that came."""
+        """Make the call; if it was interrupted, it must raise KeyboardInterrupt."""
         before = sys.gettrace()
         sys.settrace(self._enter)
         try:
@@ -111,9 +111,9 @@ class Lines:
                 raise KeyboardInterrupt
         return self._step
 
-    # Python prints and drops what is raised while it finalizes an object. And no signal is seen
-    # on two kinds of lines: between the last statement of a `with` and its end, which counts as
-    # its first line, and at a `try`, which does nothing.
+    # Python prints and drops exceptions that are raised while it finalizes an object. Two kinds of
+    # lines handle no signal: the end of a `with`, which counts as its first line, and a `try`,
+    # which does nothing.
     def _swallows(self, frame: FrameType) -> bool:
         last, self._seen[frame] = self._seen.get(frame, 0), frame.f_lineno
         code = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()

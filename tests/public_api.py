@@ -1,7 +1,7 @@
-"""Renders the public API as text, one sorted line for each fact; run, it rewrites the record.
+"""Renders the public API as text, one sorted line per fact; as a program, it updates the record.
 
-The text is the same on every Python and names no private module: it shows what a change means
-to users, not where the code lives.
+The text is the same on every Python and names no private module: it shows what users see, not
+where the code is.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PUBLIC: dict[str, Any] = {
     for name in package.__all__
 }
 
-# The package makes their objects, out of private ones: no user calls these constructors.
+# Only the package creates these objects, from private ones: users do not call the constructors.
 MADE_BY_THE_PACKAGE = {
     *("AsyncSandboxEventStream", "SyncSandboxEventStream"),
     *("Chaos", "ExecContext", "ExecScript", "Fault", "Faults", "Pause"),
@@ -46,17 +46,17 @@ _SET_ON_SELF = re.compile(r"^ +self\.([a-z]\w*)(?:: (.+?))? = ", re.MULTILINE)
 
 
 def type_text(annotation: object) -> str:
-    """Render an annotation, be it an object or its source, without the names of modules."""
+    """Render an annotation, given as an object or as source, without the names of modules."""
     text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
     return _MODULES.sub("", text)
 
 
 def is_class(value: object) -> bool:
-    """Whether it is a class, and not what Python 3.10 takes for one, such as `list[int]`."""
+    """Whether it is a class; Python 3.10 also takes `list[int]` and the like for classes."""
     return isinstance(value, type) and not isinstance(value, GenericAlias)
 
 
-# Where a module keeps annotations as objects, an alias has dissolved into what it stands for.
+# If a module keeps annotations as objects, an alias has been replaced by its definition.
 _ALIASES = {
     type_text(value): name
     for name, value in PUBLIC.items()
@@ -73,12 +73,12 @@ def alias_text(annotation: object) -> str:
 
 
 def value_text(value: object) -> str:
-    """Render a value; functions have no text that is the same everywhere."""
+    """Render a value; the repr of a function is not the same everywhere."""
     return _MODULES.sub("", _FUNCTION.sub("<function>", repr(value)))
 
 
 class _Verbatim:
-    """Looks in a signature as it is written."""
+    """Appears in a signature exactly as given."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -115,7 +115,7 @@ def signature_text(function: Any) -> str:
 
 
 def is_private(kind: Any) -> bool:
-    """Whether a class is ours but not public: what it has counts as its subclasses' own."""
+    """Whether a class is ours but not public: its members count as those of its subclasses."""
     return kind.__module__.startswith("agents_sandbox") and kind not in PUBLIC.values()
 
 
@@ -129,7 +129,7 @@ def bases(kind: type[Any]) -> Iterator[str]:
 
 
 def attributes(kind: type[Any]) -> Iterator[str]:
-    """Render the attributes that a class declares, gives a value, or sets in its constructor."""
+    """Render the attributes that a class declares, assigns, or sets in its constructor."""
     own = vars(kind)
     types: dict[str, Any] = {name: None for name, value in own.items() if isinstance(value, bool)}
     types |= inspect.get_annotations(kind)
@@ -151,7 +151,7 @@ def attributes(kind: type[Any]) -> Iterator[str]:
 
 
 def methods(kind: type[Any]) -> Iterator[str]:
-    """Render the methods and properties that a class does not have from a public one."""
+    """Render the methods and properties that a class does not inherit from a public class."""
     own: dict[str, Any] = {}
     for base in reversed(kind.__mro__):
         if base is kind or is_private(base):
@@ -166,7 +166,7 @@ def methods(kind: type[Any]) -> Iterator[str]:
 
 
 def class_lines(kind: type[Any]) -> Iterator[str]:
-    """Render a class; each line goes on after its name."""
+    """Render a class; each line is the part after its name."""
     what = "dataclass" if dataclasses.is_dataclass(kind) else "class"
     yield f": {what}({', '.join(bases(kind))})"
     yield from methods(kind)
@@ -179,7 +179,7 @@ def class_lines(kind: type[Any]) -> Iterator[str]:
 
 
 def public_modules(module: ModuleType) -> Iterator[ModuleType]:
-    """Find a package and all in it whose names do not begin with an underscore."""
+    """Find a package and its modules whose names do not begin with an underscore."""
     yield module
     for _, name, _ in pkgutil.iter_modules(getattr(module, "__path__", ())):
         if not name.startswith("_"):
@@ -187,7 +187,7 @@ def public_modules(module: ModuleType) -> Iterator[ModuleType]:
 
 
 def names(module: ModuleType) -> list[str]:
-    """Return the public names of a module: what it lists, or else what it defines."""
+    """Return the public names of a module: its `__all__`, or else what it defines."""
     defined = _DEFINED.findall(inspect.getsource(module))
     return getattr(module, "__all__", [name for name in defined if hasattr(module, name)])
 
@@ -238,7 +238,7 @@ def program_lines() -> Iterator[str]:
 
 
 def public_api() -> str:
-    """Render all of it."""
+    """Render the whole public API."""
     modules = public_modules(agents_sandbox)
     lines = {line for module in modules for line in module_lines(module)}
     return "".join(f"{line}\n" for line in sorted({*lines, *plugin_lines(), *program_lines()}))

@@ -20,7 +20,7 @@ from agents_sandbox._address import MAX_PATH_BYTES, DaemonAddress
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder short enough for sockets, which pytest's own need not be."""
+    """A folder with a path short enough for sockets; pytest's own can be too long."""
     with tempfile.TemporaryDirectory(prefix="agbox-", dir="/tmp") as name:
         yield Path(name).resolve()
 
@@ -71,9 +71,9 @@ def test_a_relative_path_means_the_present_folder_for_good(
         ("/" + "\u00e9" * (MAX_PATH_BYTES // 2 + 1), "bytes, over the limit of"),
     ],
 )
-def test_what_is_no_path_is_refused(refused: object, message: str) -> None:
+def test_an_unusable_path_is_refused(refused: object, message: str) -> None:
     with pytest.raises(InvalidArgumentError, match=r"^socket_path") as caught:
-        # Refused by type checkers too, and that is the point.
+        # Type checkers refuse it too, as intended.
         DaemonAddress(refused)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # wrong on purpose
     assert message in str(caught.value)
 
@@ -87,7 +87,7 @@ def test_the_longest_path_is_the_systems_own(folder: Path) -> None:
         unbound.bind(str(longest))
 
 
-def test_a_socket_is_known_again_and_its_successor_is_another(folder: Path) -> None:
+def test_a_socket_keeps_its_identity_and_a_new_one_has_another(folder: Path) -> None:
     path = folder / "agboxd.sock"
     address = DaemonAddress(path)
     assert address.socket_identity() is None
@@ -238,7 +238,7 @@ class TestDefaultOfMacOS:
         ("/a b/c%d#e?f", "unix:///a%20b/c%25d%23e%3Ff"),
         ("/\u00e9", "unix:///%C3%A9"),
         ("/a:b@c", "unix:///a%3Ab%40c"),
-        # With one slash less, gRPC would take `run` for a host.
+        # With one slash fewer, gRPC would take `run` for a host.
         ("//run/agboxd.sock", "unix:////run/agboxd.sock"),
     ],
 )

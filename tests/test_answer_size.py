@@ -1,4 +1,4 @@
-"""How much memory an answer that is too large can cost, in a process of its own."""
+"""How much memory an answer that is too large can cost, measured in its own process."""
 
 from __future__ import annotations
 
@@ -40,5 +40,5 @@ def test_an_answer_that_is_refused_costs_no_memory(tmp_path: Path) -> None:
     with impostor(tmp_path / "peer", answers) as path:
         command = (sys.executable, "-W", "error", "-c", CALL, str(path))
         told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    # A hundredth of it would do; three of them would be 300 MB, and more with their copies.
+    # A hundredth of it would be enough; three answers would be 300 MB, and more with copies.
     assert int(told.stdout) < 50_000_000

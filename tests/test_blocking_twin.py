@@ -1,4 +1,4 @@
-"""What only the blocking client can meet: threads, running loops and Ctrl-C."""
+"""Tests for the blocking client only: threads, running loops and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_an_interrupted_step_loses_no_event(
     assert seen == [1, 2, 3, 4, 5]
 
 
-def test_a_stream_that_nobody_holds_ends(
+def test_a_stream_that_is_no_longer_referenced_ends(
     client: SyncAgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
     handle = client.create_sandbox(image=IMAGE)

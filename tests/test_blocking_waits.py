@@ -1,4 +1,4 @@
-"""What blocking calls wait on: out of time they end, whatever happens meanwhile."""
+"""The primitives that blocking calls wait on: they end in time, whatever happens."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from agents_sandbox._blocking import Channel, Mailbox
 
 from ._blocking import Background
 
-# Less than a wait takes to begin, about as much, and nothing.
+# Less time than a wait takes to begin, about as much, and none.
 INSTANTS = (0.0, 1e-7, 1e-6, 3e-6, 1e-5)
 
 
@@ -32,7 +32,7 @@ def pause(seconds: float) -> None:
 
 
 @pytest.mark.parametrize("wait", [take, pause])
-def test_a_wait_without_time_ends_at_once(wait: Callable[[float], None]) -> None:
+def test_a_wait_without_time_ends_immediately(wait: Callable[[float], None]) -> None:
     def often() -> None:
         for seconds in INSTANTS:
             for _ in range(5000):
@@ -43,7 +43,7 @@ def test_a_wait_without_time_ends_at_once(wait: Callable[[float], None]) -> None
 
 @pytest.fixture
 def slow_handler() -> Iterator[Callable[[float], list[str]]]:
-    """Lets a signal come in a moment, whose handler takes a given time."""
+    """Make a signal arrive soon, with a handler that takes a given time."""
     handled: list[str] = []
     before = signal.getsignal(signal.SIGALRM)
 
@@ -57,7 +57,7 @@ def slow_handler() -> Iterator[Callable[[float], list[str]]]:
             handled.append("handled")
 
         def give_up(*_: Any) -> None:
-            raise AssertionError("it still waits")
+            raise AssertionError("it is still waiting")
 
         signal.signal(signal.SIGALRM, handle)
         signal.setitimer(signal.ITIMER_REAL, 0.02)
@@ -77,7 +77,7 @@ def test_a_signal_handler_may_take_longer_than_the_wait(
     assert handled == ["handled"]
 
 
-def test_a_mailbox_loses_and_doubles_nothing() -> None:
+def test_a_mailbox_loses_and_duplicates_nothing() -> None:
     mailbox: Mailbox[tuple[int, int]] = Mailbox()
     senders, items = 4, 2000
 
@@ -98,7 +98,7 @@ def test_a_mailbox_loses_and_doubles_nothing() -> None:
         assert item[1] == next(numbers[item[0]])
 
 
-def test_all_who_pause_are_let_go_when_the_channel_is_closed() -> None:
+def test_all_pauses_end_when_the_channel_is_closed() -> None:
     channel = Channel(lambda: "unix:///nowhere")
     pausing = [Background(channel.pause, 60) for _ in range(20)]
     channel.close()

@@ -1,4 +1,4 @@
-"""build_sync.py: what it translates, what it refuses, and that every build carries the twin."""
+"""build_sync.py: what it translates, what it refuses, and that every build contains the twin."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def write(path: Path, text: str) -> Path:
 
 
 def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
-    """Maps each file below a folder to its bytes and its time of change."""
+    """Maps each file below a folder to its bytes and its modification time."""
     return {
         path.relative_to(folder).as_posix(): (path.read_bytes(), path.stat().st_mtime_ns)
         for path in folder.rglob("*")
@@ -177,7 +177,7 @@ def test_a_project_without_its_tests_builds(root: Path) -> None:
     assert not (root / "tests").exists()
 
 
-# What is refused, in `_async/_trap.py` beside a sound client
+# What is refused, in `_async/_trap.py` beside a correct client
 
 REFUSED = {
     "no space after the keyword": ("async def f(): await(g())", 1, "'await': write a space"),
@@ -279,7 +279,7 @@ def test_all_problems_are_told_at_once_and_nothing_is_written(root: Path) -> Non
     assert contents(root / TWIN) == before
 
 
-# How the tree is swapped
+# How the tree is updated
 
 
 def test_a_second_run_changes_nothing(root: Path) -> None:
@@ -430,12 +430,12 @@ def test_check_fails_without_the_folder(
     assert done.stdout == "nowhere/_client.py: missing\nnowhere/_rows.py: missing\n"
 
 
-# The builds, of a copy of this project whose twins are not yet made
+# Builds of a copy of this project without twins
 
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A fresh checkout, as the working folder."""
+    """A fresh checkout, which becomes the working folder."""
     folder = tmp_path / "checkout"
     folder.mkdir()
     for name in ("pyproject.toml", "build_sync.py", "README.md", "LICENSE", ".gitignore"):

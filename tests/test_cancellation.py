@@ -1,4 +1,4 @@
-"""Cancelled at any await of any method, a call leaves no stream, task or lock behind."""
+"""A call that is cancelled at any await of any method leaves no stream, task or lock behind."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def stopped(client: AgentsSandboxClient) -> SandboxHandle:
 
 
 async def running(client: AgentsSandboxClient) -> SandboxHandle:
-    """Make a sandbox with an exec, of the same id, that does not end by itself."""
+    """Make a sandbox and an exec with the same id; the exec does not end by itself."""
     handle = await ready(client)
     await client.create_exec(handle.sandbox_id, ("sleep",), exec_id=handle.sandbox_id)
     return handle
@@ -62,7 +62,7 @@ async def three_steps(client: AgentsSandboxClient, sandbox: SandboxHandle) -> No
         assert [(await anext(events)).sequence for _ in range(3)] == [1, 2, 3]
 
 
-# Each way of use of each method, and what it is used on.
+# Each way to use each method, and the function that makes its sandbox.
 CALLS: dict[str, tuple[Make, Use]] = {
     "ping": (ready, lambda c, s: c.ping()),
     "create_sandbox": (ready, lambda c, s: c.create_sandbox(image=IMAGE)),
@@ -86,14 +86,14 @@ CALLS: dict[str, tuple[Make, Use]] = {
     "list_active_execs": (ready, lambda c, s: c.list_active_execs()),
     "subscribe_sandbox_events": (ready, three_steps),
 }
-# Their refusal may mean that they were done: after a lost connection they are not repeated.
-NOT_REPEATED = ("resume_sandbox", "stop_sandbox", "delete_sandboxes")
+# If these are refused, they may have taken effect: after a lost connection they are not retried.
+NOT_RETRIED = ("resume_sandbox", "stop_sandbox", "delete_sandboxes")
 
 every_call = pytest.mark.parametrize("name", CALLS)
-every_repeated_call = pytest.mark.parametrize(
-    "name", [name for name in CALLS if not name.startswith(NOT_REPEATED)]
+every_retried_call = pytest.mark.parametrize(
+    "name", [name for name in CALLS if not name.startswith(NOT_RETRIED)]
 )
-# Those that may read an event stream together with another wait.
+# These may read an event stream together with another wait.
 every_shared_call = pytest.mark.parametrize(
     "name",
     [
@@ -126,7 +126,7 @@ def daemon(release: str) -> Iterator[FakeDaemon]:
 
 @pytest.fixture
 async def maker(daemon: FakeDaemon) -> AsyncIterator[AgentsSandboxClient]:
-    """A client that nobody cancels; it makes what the others are cancelled on."""
+    """A client that is never cancelled; it makes the sandboxes for the cancelled calls."""
     async with AgentsSandboxClient(daemon.socket_path) as client:
         await client.create_sandbox(image=IMAGE, sandbox_id="steady")
         yield client
@@ -140,12 +140,12 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def nothing_left(daemon: FakeDaemon) -> AsyncIterator[AgentsSandboxClient]:
-    """Give a client of which a call is cancelled, and look what that leaves behind."""
+    """Yield a client for a call to cancel, and check what that leaves behind."""
     await asyncio.to_thread(daemon.wait_for_streams, 0)
     tasks = asyncio.all_tasks()
     async with AgentsSandboxClient(daemon.socket_path) as client:
         yield client
-        # The client is as good as new: it asks for the release, and waits.
+        # The client still works: it asks for the release, and waits.
         assert (await client.get_sandbox("steady")).sandbox_id == "steady"
         assert (await client.run("steady", ("true",))).state is ExecState.FINISHED
         await asyncio.to_thread(daemon.wait_for_streams, 0)
@@ -153,7 +153,7 @@ async def nothing_left(daemon: FakeDaemon) -> AsyncIterator[AgentsSandboxClient]
 
 
 async def no_tasks_left(before: set[asyncio.Task[Any]]) -> None:
-    """Look for tasks that were not there before; what was told to end does so on its own."""
+    """Check that no new tasks are left; tasks that were cancelled may need a moment to end."""
     left = asyncio.all_tasks() - before
     if left:
         _, left = await asyncio.wait(left, timeout=10)
@@ -165,7 +165,7 @@ Trouble = Callable[[FakeDaemon], AbstractContextManager[object]]
 
 
 @asynccontextmanager
-async def nobody(client: AgentsSandboxClient, sandbox: SandboxHandle) -> AsyncIterator[None]:
+async def nothing_else(client: AgentsSandboxClient, sandbox: SandboxHandle) -> AsyncIterator[None]:
     yield
 
 
@@ -175,7 +175,7 @@ async def cancel_everywhere(
     name: str,
     *,
     late: bool = False,
-    beside: Beside = nobody,
+    beside: Beside = nothing_else,
     trouble: Trouble = nullcontext,
     stride: int = 1,
 ) -> None:
@@ -183,12 +183,12 @@ async def cancel_everywhere(
 
     Args:
         daemon: The daemon.
-        maker: Makes what is called on.
+        maker: Makes the sandboxes.
         name: The call.
         late: See `Suspensions`.
         beside: What else the client does.
         trouble: What goes wrong during the call.
-        stride: 2 is at every second suspension only, and so on.
+        stride: 2 means only every second suspension, and so on.
     """
     make, use = CALLS[name]
     suspensions, k = Suspensions(1), 1
@@ -251,18 +251,18 @@ def subscriptions(daemon: FakeDaemon, sandbox: SandboxHandle) -> int:
 
 @any_release
 @pytest.mark.usefixtures("no_pauses")
-@every_repeated_call
+@every_retried_call
 async def test_a_call_that_is_cancelled_in_trouble_leaves_nothing_behind(
     daemon: FakeDaemon, maker: AgentsSandboxClient, name: str
 ) -> None:
-    # Up to forty suspensions, of which each other is a pause or the like: set it to 1 after a
-    # change of what happens in trouble.
+    # There are up to forty suspensions, and every second one is a pause or similar. Set it to 1
+    # after a change of how troubles are handled.
     await cancel_everywhere(daemon, maker, name, trouble=each_method_fails_once, stride=3)
 
 
 @contextmanager
 def each_method_fails_once(daemon: FakeDaemon) -> Iterator[None]:
-    """Let the first call of each method fail, and the first streams end in the middle."""
+    """Make the first call of each method fail, and the first streams break in the middle."""
     with ExitStack() as faults:
         faults.enter_context(daemon.faults.dropping_streams(after=1, times=2))
         for method in METHODS_V02:
@@ -273,7 +273,7 @@ def each_method_fails_once(daemon: FakeDaemon) -> Iterator[None]:
 @any_release
 @pytest.mark.usefixtures("no_pauses")
 @pytest.mark.parametrize("name", ["get_sandbox", "create_sandbox", "subscribe_sandbox_events"])
-async def test_a_call_can_be_cancelled_while_the_daemon_is_away(
+async def test_a_call_can_be_cancelled_while_the_daemon_is_unavailable(
     daemon: FakeDaemon, maker: AgentsSandboxClient, name: str
 ) -> None:
     use = CALLS[name][1]
@@ -281,7 +281,7 @@ async def test_a_call_can_be_cancelled_while_the_daemon_is_away(
     for k in range(1, 9):
         suspensions = Suspensions(k)
         async with nothing_left(daemon) as client:
-            await client.ping()  # else it would not wait for one that was never there
+            await client.ping()  # otherwise it would not wait for a daemon that was never available
             with daemon.down():
                 await suspensions.run(call(use, client, sandbox))
         assert suspensions.cancelled
@@ -300,15 +300,15 @@ async def endless_run(client: AgentsSandboxClient, sandbox: SandboxHandle) -> No
 @any_release
 @pytest.mark.usefixtures("no_pauses")
 @pytest.mark.parametrize("use", [endless_run, fourth_step])
-async def test_a_wait_can_be_cancelled_while_the_daemon_is_away(
+async def test_a_wait_can_be_cancelled_while_the_daemon_is_unavailable(
     daemon: FakeDaemon, maker: AgentsSandboxClient, use: Use
 ) -> None:
-    """The stream is lost in the middle, and whoever reads it tries to find the daemon again."""
+    """The stream is lost in the middle, and its reader tries to reconnect."""
     for k in range(1, 9):
         sandbox = await ready(maker)
         suspensions = Suspensions(100)
         async with nothing_left(daemon) as client:
-            await client.ping()  # else it would not wait for one that was never there
+            await client.ping()  # otherwise it would not wait for a daemon that was never available
             running = asyncio.ensure_future(suspensions.run(call(use, client, sandbox)))
             await asyncio.to_thread(daemon.wait_for_streams, 1)
             suspensions.cancel_after(k)
@@ -350,4 +350,4 @@ async def test_a_cancelled_close_has_closed(
         await asyncio.to_thread(daemon.wait_for_streams, 0)
         await no_tasks_left(tasks)
         if not suspensions.reached:
-            break  # it may have no await at all
+            break  # it may not suspend at all

@@ -1,4 +1,4 @@
-"""Arguments are refused before any RPC, by an error that names the parameter."""
+"""Invalid arguments are refused before any RPC, with an error that names the parameter."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOUNT = MountSpec("/a", "/b")
 
 
 class BytesPath:
-    """A path that only the operating system can read."""
+    """A path that is given as bytes."""
 
     def __fspath__(self) -> bytes:
         return b"/a"

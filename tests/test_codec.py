@@ -1,4 +1,4 @@
-"""Models to messages and back, exactly."""
+"""Models become messages and messages become models without loss."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ MessageT = TypeVar("MessageT", bound=Message)
 MAX_DURATION = timedelta(seconds=315_576_000_000)
 
 texts = st.text(max_size=5)
-# The wire cannot tell an empty string from none; the models say None.
+# On the wire an empty string and no string are the same; the models use None.
 optional_texts = st.text(min_size=1, max_size=5) | st.none()
 strings = st.lists(texts, max_size=2).map(tuple)
 mappings = st.dictionaries(texts, texts, max_size=2)
@@ -61,7 +61,7 @@ def states(kind: type[enum.Enum]) -> st.SearchStrategy[Any]:
     return st.sampled_from(list(kind)) | int32s.map(kind)
 
 
-# No path has a NUL.
+# A path contains no NUL.
 paths = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=5)
 mounts = st.builds(MountSpec, paths, paths, st.booleans())
 copies = st.builds(CopySpec, paths, paths, strings)
@@ -70,7 +70,7 @@ healthchecks = st.builds(
     strings,
     durations,
     durations,
-    # 0 and unset are the same to the daemon, and on the wire.
+    # 0 and unset are the same for the daemon and on the wire.
     st.integers(1, 2**32 - 1) | st.none(),
     durations,
     durations,
@@ -88,7 +88,7 @@ ports = st.builds(PortMapping, port_numbers, port_numbers, st.sampled_from(["tcp
 
 
 def sandboxes(**side_containers: st.SearchStrategy[Any]) -> st.SearchStrategy[SandboxHandle]:
-    """Snapshots; dialects differ in the side containers."""
+    """Snapshots; the dialects differ in the side containers."""
     return st.builds(
         SandboxHandle,
         sandbox_id=texts,
@@ -164,11 +164,11 @@ MESSAGES: dict[type[Any], type[Message]] = {
 
 
 def to_message(model: Any, kind: type[MessageT]) -> MessageT:
-    """Encode a model by nothing but its field names, with protobuf's own conversions."""
+    """Encode a model only by its field names, with protobuf's own conversions."""
     message = kind()
     for field in dataclasses.fields(model):
         name, value = field.name, getattr(model, field.name)
-        # What one dialect has not is empty in models that come from it.
+        # A field that a dialect does not have is empty in its models.
         if value is None or value == () or name.endswith("_log_path"):
             continue
         target = getattr(message, name)
@@ -284,8 +284,8 @@ def check_what_is_in_both_dialects(asked: dict[str, Any], spec: Any) -> None:
     assert ttl == asked["idle_ttl"]
 
 
-# From the arguments of a create through the fake daemon, which reads creates and writes handles
-# by itself, into a handle.
+# From the arguments of a create to a handle, through the fake daemon, which has its own code for
+# creates and handles.
 @given(st.fixed_dictionaries(COMMON))
 def test_creates_of_dialect_02_come_back_in_handles(asked: dict[str, Any]) -> None:
     new = NewSandbox(**asked, sandbox_id="box-1")
@@ -337,7 +337,7 @@ def test_events_are_decoded(event: SandboxEvent) -> None:
     assert codec.decode_event(message) == event
 
 
-# The event streams of both dialects are one on the wire.
+# The event streams of both dialects are the same on the wire.
 @given(events)
 def test_events_of_dialect_04_are_decoded(event: SandboxEvent) -> None:
     message, details = v04.SandboxEvent(), event.service
@@ -403,7 +403,7 @@ def test_empty_details_are_details_all_the_same(name: str, empty: object) -> Non
     assert told == {"sandbox_phase": None, "exec": None, "service": None, name: empty}
 
 
-# Source: what the recorded daemon sends. It says 0 for "none" as well.
+# Source: recordings of the daemon. It also sends 0 for "none".
 @pytest.mark.parametrize(
     ("state", "sent", "meant"),
     [

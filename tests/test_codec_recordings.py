@@ -1,4 +1,4 @@
-"""What real daemons were recorded to send: nothing of it is lost, and all of it is understood."""
+"""Recorded messages of real daemons: nothing is lost, and everything is understood."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ METHODS = {
 
 
 def messages(transcript: Transcript) -> Iterator[tuple[type[Message], Any]]:
-    """Each recorded message: its type, and the JSON that it was written down as."""
+    """Yield each recorded message: its type and its JSON."""
     methods, event = METHODS[transcript.daemon], EVENTS[transcript.daemon]
     for step in transcript.steps:
         if "rpc" in step:
@@ -81,7 +81,7 @@ def test_recorded_answers_are_understood(transcript: Transcript) -> None:
             assert codec.decode_exec(status).command == tuple(status.command)
 
 
-# The client reads the streams of both dialects in the words of one.
+# The client reads the streams of both dialects with the messages of one.
 @pytest.mark.parametrize("transcript", TRANSCRIPTS)
 def test_recorded_events_are_understood(transcript: Transcript) -> None:
     for kind, recorded in messages(transcript):

@@ -1,4 +1,4 @@
-"""Decoding is total: whatever a peer sends becomes a model, or is no message at all."""
+"""Decoding is total: every message that a peer sends becomes a model."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ SCALARS: dict[int, st.SearchStrategy[Any]] = {
 
 
 def contents(descriptor: Any) -> st.SearchStrategy[dict[str, Any]]:
-    """Anything a message's fields can hold, sensible or not."""
+    """Any values that a message's fields can contain, sensible or not."""
     written = DescriptorProto()
     descriptor.CopyToProto(written)
     fields: dict[str, st.SearchStrategy[Any]] = {}

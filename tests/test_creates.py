@@ -1,4 +1,4 @@
-"""Creates in both wire dialects: all is sent, or refused by name before anything is sent."""
+"""Creates in both wire dialects: every argument is sent, or refused by name before any RPC."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def new(**arguments: Any) -> NewSandbox:
 
 
 def encoded(release: Release, **arguments: Any) -> Any:
-    """What a daemon of a release is sent."""
+    """The request that a daemon of a release receives."""
     return dialect_of(release).encode_create(new(**arguments), release)
 
 

@@ -1,4 +1,4 @@
-"""Deadlines and pauses, on a clock that the tests turn."""
+"""Deadlines and pauses, on a clock that the tests move."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def jitter(monkeypatch: pytest.MonkeyPatch, share: float) -> None:
-    """Make chance choose one place of its range: 0 for its low end, 1 for its high one."""
+    """Make random numbers fall at one point of their range: 0 is its low end, 1 its high end."""
 
     def uniform(low: float, high: float) -> float:
         return low + (high - low) * share

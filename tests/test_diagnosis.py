@@ -1,4 +1,4 @@
-"""What is wrong with the place where no daemon answers."""
+"""The diagnosis of a socket where no daemon answers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from agents_sandbox._address import DaemonAddress
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder short enough for sockets, which pytest's own need not be."""
+    """A folder with a path short enough for sockets; pytest's own can be too long."""
     with tempfile.TemporaryDirectory(prefix="agbox-", dir="/tmp") as name:
         yield Path(name).resolve()
 
@@ -39,8 +39,8 @@ def diagnosis(path: Path, detail: str = "said", *, retryable: bool = True) -> st
 
     Args:
         path: The path.
-        detail: What gRPC said.
-        retryable: Whether it shall be taken for something that can pass by itself.
+        detail: gRPC's message.
+        retryable: Whether the error must be one that can pass by itself.
     """
     error = DaemonAddress(path).unavailable(detail)
     assert type(error) is DaemonUnavailableError
@@ -55,7 +55,7 @@ def diagnosis(path: Path, detail: str = "said", *, retryable: bool = True) -> st
 
 @contextmanager
 def looks_denied(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Forbid every look at a file, as the system does to all but the superuser."""
+    """Deny access to every file, as the system does for all users except the superuser."""
 
     def deny(path: object, **kwargs: object) -> os.stat_result:
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
@@ -130,10 +130,10 @@ def test_a_forbidden_folder(monkeypatch: pytest.MonkeyPatch, folder: Path) -> No
     ("refusal", "expected"),
     [
         (errno.EACCES, "permission denied. Run as the daemon's user"),
-        (errno.EAGAIN, "the socket accepts connections"),  # a daemon with many waiting
+        (errno.EAGAIN, "the socket accepts connections"),  # a daemon with a full queue
     ],
 )
-def test_a_socket_that_lets_nobody_in(
+def test_a_socket_that_refuses_connections(
     monkeypatch: pytest.MonkeyPatch, folder: Path, refusal: int, expected: str
 ) -> None:
     class RefusingSocket(socket.socket):
@@ -156,13 +156,15 @@ def test_whether_the_socket_accepts_connections(folder: Path, listening: bool) -
         assert address.accepts_connections() is listening
 
 
-def test_nobody_listens_where_no_path_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_path_accepts_no_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
     assert not DaemonAddress(None).accepts_connections()
 
 
-def test_no_descriptor_left_to_look_with(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+def test_no_descriptor_is_left_for_the_diagnosis(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
     def refuse(*_: object) -> None:
         raise OSError(errno.EMFILE, "Too many open files")
 

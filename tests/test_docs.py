@@ -1,4 +1,4 @@
-"""The documentation's examples run as printed, in both flavours, and so do the programs."""
+"""The documentation's examples and programs run as printed, the examples in both flavours."""
 
 from __future__ import annotations
 
@@ -73,10 +73,10 @@ def daemon(release: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 @pytest.fixture
 def names(daemon: FakeDaemon) -> dict[str, Any]:
-    """What the examples take for granted, and a `print` that remembers.
+    """The names that the examples expect, and a `print` that records its lines.
 
-    The stream of events stays open, so the third line printed has the daemon
-    end it as it does when it has purged the sandbox.
+    The example's event stream would stay open, so the third printed line makes the daemon end it,
+    as a purge of the sandbox does.
     """
     printed: list[str] = []
 
@@ -103,7 +103,7 @@ def names(daemon: FakeDaemon) -> dict[str, Any]:
 
 
 def check(code: str, names: dict[str, Any]) -> None:
-    """Look at what an example leaves behind."""
+    """Check what an example leaves behind."""
     if "subscribe_sandbox_events" in code:
         assert names["printed"] == ["SANDBOX_ACCEPTED 1", "SANDBOX_PREPARING 2", "SANDBOX_READY 3"]
     if "result" in names:
@@ -236,7 +236,7 @@ def test_the_documented_types_are_the_real_ones() -> None:
 
 
 def show(annotation: object) -> str:
-    """Write a type as the documentation does, without its modules."""
+    """Format a type as the documentation does, without its modules."""
     text = (
         annotation.__name__
         if isinstance(annotation, type) and "[" not in str(annotation)
@@ -275,8 +275,8 @@ def quickstart(program: str, runtime: Path) -> str:
         check=False,
     )
     assert done.returncode == 0
-    # Before 1.80, gRPC logs a harmless error when two event loops of a process
-    # use it at once (its issue 25364).
+    # Before 1.80, gRPC logs a harmless error if two event loops of a process use it at the same
+    # time (its issue 25364).
     assert done.stderr == "" or "PollerCompletionQueue._handle_events" in done.stderr
     assert f"exit code 0: hello from {os.uname().sysname}\n" in done.stdout
     assert "event 5: EXEC_FINISHED\n" in done.stdout

@@ -28,7 +28,7 @@ NANOSECONDS = {
 
 
 def as_go(value: timedelta) -> str:
-    """Format as Go's `Duration.String` does, zeroes included."""
+    """Format like Go's `Duration.String`, with all zero units."""
     total = value // MICROSECOND
     minutes, micros = divmod(abs(total), 60_000_000)
     text = f"{minutes // 60}h{minutes % 60}m{micros // 1_000_000}.{micros % 1_000_000:06}s"
@@ -127,7 +127,7 @@ def test_each_form_becomes_a_timedelta(value: DurationLike, expected: timedelta)
 )
 def test_what_is_no_duration_is_refused_by_name(value: object) -> None:
     with pytest.raises(InvalidArgumentError, match="idle_ttl"):
-        # Refused by type checkers too, and that is the point.
+        # Type checkers refuse it too, as intended.
         to_timedelta("idle_ttl", value)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # wrong on purpose
 
 

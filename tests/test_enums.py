@@ -1,4 +1,4 @@
-"""Enums: the numbers of the wire, and those that only a newer daemon knows."""
+"""Enums: the numbers of the wire, and numbers that only a newer daemon knows."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_enums_keep_what_a_newer_daemon_sends(enumeration: type[enum.Enum], numb
     assert (member.name, member.value) == (f"UNKNOWN_{number}", number)
     assert repr(member) == f"<{enumeration.__name__}.UNKNOWN_{number}: {number}>"
     assert member == enumeration(number)
-    assert member is not enumeration(number), "cached: a peer could grow the process"
+    assert member is not enumeration(number), "a cached member: a peer could use up memory"
     assert {member: 1}[enumeration(number)] == 1
     assert member not in list(enumeration)
 

@@ -152,7 +152,7 @@ def test_facts_are_unset_until_known(kind: type[SandboxClientError]) -> None:
 
 def test_facts_are_given_by_name_only() -> None:
     with pytest.raises(TypeError):
-        # Refused by type checkers too, and that is the point.
+        # Type checkers refuse it too, as intended.
         SandboxNotFoundError("message", "box-1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # wrong on purpose
 
 
@@ -162,7 +162,7 @@ def test_metadata_is_a_copy_of_its_own() -> None:
     mine["a"] = "2"
     assert error.metadata == {"a": "1"}
     with pytest.raises(TypeError):
-        # Refused by type checkers too, and that is the point.
+        # Type checkers refuse it too, as intended.
         error.metadata["a"] = "2"  # type: ignore[index]  # pyright: ignore[reportIndexIssue]  # wrong on purpose
 
 

@@ -1,4 +1,4 @@
-"""What only the async client can meet: event loops and cancelled tasks."""
+"""Tests for the async client only: event loops and cancelled tasks."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ async def test_a_second_live_loop_is_refused(
 
 
 def run_elsewhere(use: Callable[[], Coroutine[Any, Any, object]]) -> None:
-    """Run a call on a new loop, while the thread of the first one waits."""
+    """Run a call on a new loop while the thread of the first loop waits."""
     asyncio.run(use())
 
 
@@ -165,7 +165,7 @@ async def test_a_cancelled_wait_ends_its_stream(
         with pytest.raises(asyncio.CancelledError):
             await create
         await asyncio.to_thread(daemon.wait_for_streams, 0)
-    # The daemon goes on with what it accepted, and the client stays usable.
+    # The daemon continues what it accepted, and the client stays usable.
     assert (await client.get_sandbox("demo-1")).sandbox_id == "demo-1"
 
 
@@ -221,7 +221,7 @@ async def test_a_reader_that_is_cancelled_before_it_has_begun_is_replaced(
 
     def create(loop: asyncio.AbstractEventLoop, coroutine: Any, **arguments: Any) -> Any:
         task = asyncio.Task(coroutine, loop=loop, **arguments)
-        # What closes a generator is no coroutine of a function, and has no name.
+        # The coroutine that closes a generator has no name.
         name = getattr(coroutine, "__qualname__", "")
         if name == "_Feed._read" and not created:
             created.append(name)

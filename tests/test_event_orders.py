@@ -1,4 +1,4 @@
-"""Whatever streams a daemon sends, and however they end: events come once each, and in order."""
+"""Whatever streams a daemon sends and however they end, events arrive once and in order."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ class Script:
     """What the daemon does with one event stream.
 
     Attributes:
-        length: How many events it sends at most.
-        repeats: How often it sends each, by position; once beyond.
-        skips_asked: Whether it forgets from where it was asked to send, and sends all.
-        end: What it raises then; None ends it cleanly.
+        length: The largest number of events that it sends.
+        repeats: How often it sends each event, by position; later ones once.
+        ignores_sequence: Whether it ignores the requested sequence and sends all events.
+        end: The error that it then raises; None: it ends cleanly.
     """
 
     length: int
     repeats: Sequence[int]
-    skips_asked: bool
+    ignores_sequence: bool
     end: Exception | None
 
 
@@ -55,7 +55,7 @@ scripts = st.builds(
     Script,
     length=st.integers(0, 6),
     repeats=st.lists(st.integers(1, 3), max_size=6),
-    skips_asked=st.booleans(),
+    ignores_sequence=st.booleans(),
     end=st.sampled_from(ENDS),
 )
 
@@ -82,9 +82,9 @@ class Stream:
 
 
 class Peer:
-    """Replaces the daemon: one sandbox with so many events, served by scripts.
+    """Replaces the daemon: one sandbox with `head` events, served by scripts.
 
-    When all scripts are used up the sandbox is purged.
+    When all scripts are used up, the sandbox is purged.
     """
 
     def __init__(self, head: int, script: list[Script]) -> None:
@@ -95,9 +95,9 @@ class Peer:
         if not self._script:
             return Stream([], SandboxNotFoundError("purged"))
         script = self._script.pop(0)
-        begin = 0 if script.skips_asked else sequence.position
+        begin = 0 if script.ignores_sequence else sequence.position
         sequences = list(range(begin + 1, self._head + 1))
-        if not script.skips_asked:
+        if not script.ignores_sequence:
             sequences = sequences[: script.length]
         repeats = [*script.repeats, *[1] * len(sequences)]
         return Stream(
@@ -169,7 +169,7 @@ def test_no_event_is_lost(head: int, script: list[Script]) -> None:
 
 
 @given(st.integers(1, 8), st.sets(st.integers(1, 8)))
-def test_what_got_no_further_is_read_again(head: int, interrupted: set[int]) -> None:
+def test_events_that_were_not_delivered_are_read_again(head: int, interrupted: set[int]) -> None:
     enough = [Script(head, (), False, None)] * 9
     events = subscription(Peer(head, enough))
     seen: list[int] = []
@@ -184,7 +184,7 @@ def test_what_got_no_further_is_read_again(head: int, interrupted: set[int]) -> 
     assert seen == list(range(1, head + 1))
 
 
-def test_a_snapshot_that_got_no_further_is_read_again() -> None:
+def test_a_snapshot_that_was_not_delivered_is_read_again() -> None:
     class Shows(Peer):
         def subscribe_sandbox_events(self, sequence: EventSequence, _: Deadline, /) -> Stream:
             shown = event(3, snapshot=True)
@@ -204,7 +204,7 @@ def test_a_snapshot_that_got_no_further_is_read_again() -> None:
     assert (item.snapshot, item.sequence) == (False, 1)
 
 
-def test_a_snapshot_again_and_again_is_refused() -> None:
+def test_an_endlessly_repeated_snapshot_is_refused() -> None:
     class Repeats(Peer):
         def subscribe_sandbox_events(self, *_: Any) -> Stream:
             return Stream([event(3, snapshot=True)] * 2000, None)
@@ -218,7 +218,7 @@ def test_a_snapshot_again_and_again_is_refused() -> None:
 
 
 class Sends(Peer):
-    """A daemon that sends just these events, on the first stream."""
+    """A daemon that sends only these events, on the first stream."""
 
     def __init__(self, sequences: list[int], sandbox_id: str = ID) -> None:
         super().__init__(0, [])

@@ -1,4 +1,4 @@
-"""A client works in a forked child, or says what to do, and the parent's is not disturbed."""
+"""A client works in a forked child or says what to do, and does not disturb the parent's client."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_blocking_client_works_in_both_processes(daemon: FakeDaemon, how: str)
     ]
 
 
-# The child makes no calls: after a fork in the midst of a stream, gRPC crashes in some of them,
+# The child makes no calls: after a fork during a stream, gRPC sometimes crashes in the child, in
 # every current release: "Other threads are currently calling into gRPC, skipping fork() handlers".
 @forks_under_way
 @both_ways
@@ -87,7 +87,7 @@ def test_a_child_does_not_disturb_the_waits_of_its_parent(daemon: FakeDaemon, ho
     lines = ["dropped", "DELETED", "['FAILED'] 5"]
     assert run(program, daemon.socket_path, how) == lines
     opened = [call for call in daemon.calls if call.method == "SubscribeSandboxEvents"]
-    assert len(opened) <= 4, "none was opened again"
+    assert len(opened) <= 4, "no stream was opened again"
 
 
 def test_a_closed_blocking_client_stays_closed(daemon: FakeDaemon) -> None:
@@ -101,7 +101,7 @@ def test_a_closed_blocking_client_stays_closed(daemon: FakeDaemon) -> None:
 
 
 def test_a_lock_of_another_thread_does_not_hang_the_child(daemon: FakeDaemon) -> None:
-    # Of a closed client, so that these threads are in our code and never in gRPC's.
+    # The client is closed, so that these threads are in our code and never in gRPC's.
     program = """
     client, closed = SyncAgentsSandboxClient(socket), SyncAgentsSandboxClient(socket)
     client.ping()
@@ -125,10 +125,10 @@ def test_a_lock_of_another_thread_does_not_hang_the_child(daemon: FakeDaemon) ->
 
 
 @forks_under_way
-def test_a_question_for_the_release_in_the_parent_does_not_hang_the_child(
+def test_a_detection_of_the_release_in_the_parent_does_not_hang_the_child(
     daemon: FakeDaemon,
 ) -> None:
-    # Who asks holds a lock, here in a pause: in a call gRPC might crash in the child.
+    # The asking thread holds a lock. It pauses because gRPC could crash in the child during a call.
     program = """
     from agents_sandbox._deadline import Backoff
 

@@ -1,4 +1,4 @@
-"""Goals of waits: what each state, event and end means to each of them."""
+"""Goals of waits: what each state, event and end means for each goal."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ GOALS: dict[str, Callable[[], SandboxGoal | BecomeStopped]] = {
     "stopped": BecomeStopped,
 }
 
-# True: reached. False: on the way. An error: never.
+# True: reached. False: not yet. An error: it can never be reached.
 JUDGEMENTS: dict[str, dict[tuple[SandboxState, str | None], object]] = {
     "ready": {
         (S.UNSPECIFIED, None): False,
@@ -65,14 +65,14 @@ JUDGEMENTS: dict[str, dict[tuple[SandboxState, str | None], object]] = {
         (S.UNSPECIFIED, None): False,
         (S.PENDING, None): False,
         (S.READY, None): False,
-        # A daemon 0.2 passes through these on its way; 0.2.0 tells no code.
+        # Daemons 0.2 pass through these states; 0.2.0 reports no code.
         (S.FAILED, "CONTAINER_DIED"): False,
         (S.FAILED, "CONTAINER_OOM"): False,
         (S.FAILED, None): False,
         (S.FAILED, "SANDBOX_STOP_FAILED"): SandboxFailedError,
         (S.FAILED, "CONTAINER_NOT_RUNNING"): SandboxFailedError,
         (S.STOPPED, None): True,
-        # A delete while a stop runs: STOPPED still comes.
+        # A delete during a stop: STOPPED still follows.
         (S.DELETING, None): False,
         (S.DELETED, None): SandboxInvalidStateError,
         (UNKNOWN, None): False,
@@ -104,7 +104,7 @@ def event(
 
 
 def judge(goal: SandboxGoal | BecomeStopped, observed: SandboxHandle | SandboxEvent) -> object:
-    """Return what the goal says; an error's class where it says never."""
+    """Return the goal's judgement, or the class of the error that it raises."""
     try:
         if isinstance(observed, SandboxHandle):
             return goal.judge(observed)
@@ -143,7 +143,7 @@ def test_events_of_execs_and_services_settle_nothing(goal: Callable[[], SandboxG
     assert not goal().see(event(S.PENDING, service=failed_service))
 
 
-def test_a_failure_tells_the_daemons_reason_and_the_way_out() -> None:
+def test_a_failure_names_the_daemons_reason_and_what_to_do() -> None:
     with pytest.raises(SandboxFailedError) as caught:
         BECOME_READY.judge(sandbox(S.FAILED, "SANDBOX_CREATE_FAILED", "no such image"))
     error = caught.value
@@ -224,7 +224,7 @@ def test_deleted_is_meant_for_good(
     goal = BecomeDeleted()
     for sequence, (kind, after) in enumerate(steps, 1):
         goal.see(dataclasses.replace(event(after, kind), sequence=sequence))
-    # None: it must be asked for again.
+    # None: it must be requested again.
     assert goal.detect_loss(sandbox(state), restarted=False) is (expected is None)
     assert goal.judge(sandbox(state)) is (expected is True)
 
@@ -250,7 +250,7 @@ def test_a_restart_ends_the_create_that_could_bring_a_sandbox_back() -> None:
 
 
 @pytest.mark.parametrize("state", [S.STOPPED, S.FAILED])
-def test_a_delete_that_a_restart_has_swallowed_is_asked_for_again(state: SandboxState) -> None:
+def test_a_delete_that_a_restart_lost_is_requested_again(state: SandboxState) -> None:
     goal = BecomeDeleted()
     for kind, new in (DELETING, STOPPED):
         goal.see(event(new, kind))
@@ -293,7 +293,7 @@ def test_a_removal_that_failed_is_told() -> None:
     )
 
 
-def test_a_removal_that_failed_once_and_was_asked_for_again_is_none_of_ours() -> None:
+def test_a_removal_that_failed_before_a_new_request_is_ignored() -> None:
     goal = BecomeDeleted()
     goal.see(event(S.FAILED, T.SANDBOX_FAILED, sandbox_phase=DELETE_FAILED))
     assert not goal.judge(sandbox(S.DELETING))
@@ -307,7 +307,7 @@ NOON = datetime(2026, 11, 27, 12, tzinfo=timezone.utc)
 
 
 @pytest.mark.parametrize("microseconds", [0, 3])
-def test_a_restart_before_it_was_asked_shows_in_the_time_of_the_acceptance(
+def test_a_restart_before_the_request_shows_in_the_time_of_acceptance(
     monkeypatch: pytest.MonkeyPatch, microseconds: int
 ) -> None:
     goal = BecomeDeleted()
@@ -323,7 +323,7 @@ def test_a_restart_before_it_was_asked_shows_in_the_time_of_the_acceptance(
     assert goal.judge(handle) is (microseconds == 0)
 
 
-def test_a_daemon_that_was_restarted_during_the_delete_has_no_create_at_work() -> None:
+def test_a_restart_during_the_delete_ends_the_create() -> None:
     goal = BecomeDeleted()
     goal.see(event(PREPARING[1], PREPARING[0]))
     phase = SandboxPhaseDetails(reason="daemon_restart_cleanup")
@@ -331,7 +331,7 @@ def test_a_daemon_that_was_restarted_during_the_delete_has_no_create_at_work() -
     assert goal.judge(sandbox(S.DELETED))
 
 
-def test_a_delete_out_of_time_tells_what_goes_on() -> None:
+def test_a_delete_that_times_out_says_what_continues() -> None:
     last = sandbox(S.DELETING)
     goal = BecomeDeleted()
     error = goal.timeout_error("box-1", last, 2.5)
@@ -372,7 +372,7 @@ def test_a_stop_that_was_followed_by_a_resume_is_not_waited_for(
     expected: bool | None,
 ) -> None:
     goal = BecomeStopped()
-    # The first snapshot tells how far the daemon was when the stop was asked for.
+    # The first snapshot shows the newest event at the time of the stop request.
     assert not goal.judge(dataclasses.replace(sandbox(S.READY), last_event_sequence=len(before)))
     settled = False
     for sequence, (kind, new) in enumerate([*before, *after], 1):
@@ -383,20 +383,20 @@ def test_a_stop_that_was_followed_by_a_resume_is_not_waited_for(
     if expected is None:
         with pytest.raises(SandboxInvalidStateError, match="another caller resumed it"):
             goal.judge(sandbox(state))
-        # It is not for this one to stop it once more.
+        # This wait must not stop it once more.
         assert not goal.detect_loss(sandbox(S.READY), restarted=True)
     else:
         assert goal.judge(sandbox(state)) is expected
         assert goal.detect_loss(sandbox(S.READY), restarted=True)
 
 
-def test_a_failure_that_a_restart_has_made_final_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_that_a_restart_made_final_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     unbound = Deadline(math.inf)
     dying = sandbox(S.FAILED, "CONTAINER_DIED", "primary container die")
     goal = BecomeStopped()
     assert not goal.detect_loss(dying, restarted=False)
     assert goal.snapshot_due(unbound) is unbound
-    # The daemon that was asked may have been the restarted one, and on its way.
+    # The restarted daemon may have accepted the request and be working on it.
     assert not goal.detect_loss(dying, restarted=True)
     assert goal.snapshot_due(unbound).bound == 5.0
     assert not goal.detect_loss(sandbox(S.STOPPED), restarted=True)
@@ -408,12 +408,12 @@ def test_a_failure_that_a_restart_has_made_final_is_told(monkeypatch: pytest.Mon
     assert caught.value.error_code == "CONTAINER_DIED"
 
 
-def test_a_stop_out_of_time_tells_what_goes_on() -> None:
+def test_a_stop_that_times_out_says_what_continues() -> None:
     error = BecomeStopped().timeout_error("box-1", sandbox(S.READY), 2.5)
     assert "did not become STOPPED within 2.5 s, last seen READY" in str(error)
 
 
-def test_a_sandbox_wait_out_of_time_tells_what_goes_on() -> None:
+def test_a_sandbox_wait_that_times_out_says_what_continues() -> None:
     last = sandbox(S.PENDING)
     error = BECOME_READY.timeout_error("box-1", last, 2.5)
     assert isinstance(error, OperationTimeoutError)
@@ -449,7 +449,7 @@ def accepted(*names: str) -> SandboxHandle:
     [
         ((), (), None),
         (("cache",), (), None),
-        # A daemon 0.2 has services and waits for them itself.
+        # Daemons 0.2 have services and wait for them.
         ((), ("db",), None),
         (("db", "cache"), ("db",), {"db"}),
         (("db", "cache"), ("db", "cache"), {"db", "cache"}),
@@ -472,9 +472,9 @@ def test_a_create_waits_for_the_required_ones_of_its_companions(
         ([companion_event("db", state=S.PENDING), event(S.READY)], [False, True]),
         ([event(S.READY), companion_event("db")], [False, True]),
         ([event(S.READY), companion_event("other"), companion_event("db")], [False, False, True]),
-        # One of a newer daemon tells nothing that is known.
+        # An unknown event of a newer daemon has no meaning.
         ([companion_event("db", SandboxEventType(99)), event(S.READY)], [False, False]),
-        # It was started, and that was all that was promised.
+        # It was started, and the wait promises no more.
         (
             [companion_event("db", state=S.PENDING), companion_event("db", FAILED, code="E")],
             [False, True],
@@ -493,7 +493,7 @@ def test_ready_with_companions(events: list[SandboxEvent], settled: list[bool]) 
 def test_a_required_service_that_fails_is_named(code: str) -> None:
     goal = ReadyWithCompanions({"db"})
     assert not goal.see(companion_event("other", FAILED, S.PENDING, code="E"))
-    # While the create is at work a delete would not last, so nothing is told yet.
+    # A delete during the create would not last, so nothing is raised yet.
     assert not goal.see(companion_event("db", FAILED, S.PENDING, code=code))
     assert not goal.judge(sandbox(S.PENDING))
     assert goal.see(event(S.READY))
@@ -514,7 +514,7 @@ def test_a_sandbox_that_ends_ends_the_wait_for_companions(state: SandboxState) -
             goal.judge(observed) if isinstance(observed, SandboxHandle) else goal.see(observed)
 
 
-def test_a_wait_for_companions_out_of_time_names_them() -> None:
+def test_a_wait_for_companions_that_times_out_names_them() -> None:
     last = sandbox(S.READY)
     goal = ReadyWithCompanions({"db", "cache"})
     assert not goal.see(event(S.READY))
@@ -560,7 +560,7 @@ def test_an_exec_is_over_in_its_terminal_states(state: ExecState, ended: bool) -
 
 
 @pytest.mark.parametrize("state", [*SandboxState, UNKNOWN])
-def test_an_exec_is_looked_at_when_its_sandbox_ends(state: SandboxState) -> None:
+def test_an_exec_is_read_when_its_sandbox_ends(state: SandboxState) -> None:
     goal = ExecEnd("exec-1")
     ended = state in (S.FAILED, S.STOPPED, S.DELETED)
     assert goal.concerns(event(state)) is ended
@@ -576,7 +576,7 @@ def test_an_exec_may_end_until_shortly_after_its_sandbox(monkeypatch: pytest.Mon
     shortly = goal.snapshot_due(deadline)
     assert shortly.bound == 2.0
     goal.see(event(S.STOPPED))
-    assert goal.snapshot_due(deadline) is shortly, "the grace must not begin anew with each event"
+    assert goal.snapshot_due(deadline) is shortly, "the grace must not start again with each event"
     assert not goal.judge(an_exec())
     monkeypatch.setattr(goal, "grace", Deadline(0.0))
     assert goal.judge(an_exec(ExecState.FAILED))
@@ -620,7 +620,7 @@ def test_the_last_end_of_a_sandbox_counts() -> None:
     assert isinstance(goal.timeout_error("box-1", an_exec(), 2.0), SandboxNotReadyError)
 
 
-def test_an_exec_wait_out_of_time_tells_what_goes_on() -> None:
+def test_an_exec_wait_that_times_out_says_what_continues() -> None:
     last = an_exec()
     error = ExecEnd("exec-1").timeout_error("box-1", last, 30.0)
     assert isinstance(error, OperationTimeoutError)

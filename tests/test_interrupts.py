@@ -1,4 +1,4 @@
-"""Ctrl-C comes out of any call of the blocking client, and leaves nothing behind."""
+"""Ctrl-C interrupts any call of the blocking client and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def daemon(release: str) -> Iterator[FakeDaemon]:
 
 @pytest.fixture
 def maker(daemon: FakeDaemon) -> Iterator[SyncAgentsSandboxClient]:
-    """A client that nobody interrupts."""
+    """A client that is never interrupted."""
     with SyncAgentsSandboxClient(daemon.socket_path) as client:
         client.create_sandbox(image=IMAGE, sandbox_id="steady")
         daemon.wait_for_streams(0)
@@ -46,13 +46,13 @@ def maker(daemon: FakeDaemon) -> Iterator[SyncAgentsSandboxClient]:
 
 @contextmanager
 def nothing_left(daemon: FakeDaemon) -> Iterator[SyncAgentsSandboxClient]:
-    """Give a client of which a call is interrupted, and look what that leaves behind."""
+    """Yield a client for a call to interrupt, and check what that leaves behind."""
     before = set(threading.enumerate())
     with SyncAgentsSandboxClient(
         daemon.socket_path, timeout_seconds=NEVER, operation_timeout_seconds=NEVER
     ) as client:
         yield client
-        # The client is as good as new: it asks for the release, and waits.
+        # The client still works: it asks for the release, and waits.
         assert client.get_sandbox("steady", timeout_seconds=20).sandbox_id == "steady"
         execution = client.run("steady", ("true",), timeout_seconds=20)
         assert execution.state is ExecState.FINISHED
@@ -93,7 +93,7 @@ def test_a_call_that_is_not_answered(daemon: FakeDaemon, maker: SyncAgentsSandbo
         client.ping()
 
 
-def test_a_call_to_a_daemon_that_turned_mute(
+def test_a_call_to_a_daemon_that_stopped_answering(
     daemon: FakeDaemon, maker: SyncAgentsSandboxClient
 ) -> None:
     with nothing_left(daemon) as client:
@@ -139,7 +139,7 @@ def test_a_pause_before_a_stream_goes_on(
             next(events)
 
 
-def test_the_question_for_the_release_that_another_thread_asks(
+def test_a_wait_for_the_release_that_another_thread_asks_for(
     daemon: FakeDaemon, maker: SyncAgentsSandboxClient
 ) -> None:
     asked = sum(call.method == "Ping" for call in daemon.calls)
@@ -171,8 +171,8 @@ CALLS: dict[str, Use] = {
 }
 
 
-# All lines of all calls take half a minute: every so-many-th stands for its neighbours, and since
-# it is a prime, for other ones in each call. Set it to 1 after a change of the primitives.
+# All lines of all calls take half a minute, so only every n-th is tried. A prime makes the lines
+# differ from call to call. Set it to 1 after a change of the primitives.
 STRIDE = 13
 
 
@@ -190,7 +190,7 @@ def test_at_any_line(daemon: FakeDaemon, maker: SyncAgentsSandboxClient, name: s
 
 
 def test_a_close(daemon: FakeDaemon, maker: SyncAgentsSandboxClient) -> None:
-    """Whatever line it is interrupted at: to close again closes, and ends what was under way."""
+    """At whatever line a close is interrupted, a second close ends everything in progress."""
     lines, k = Lines(1), 0
     while not k or lines.reached:
         k += 1

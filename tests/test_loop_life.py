@@ -1,4 +1,4 @@
-"""A client and the event loops it meets in its life: several, closed ones, and other people's."""
+"""A client and the event loops of its life: several loops, closed ones, and foreign ones."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def daemon(daemon: FakeDaemon) -> FakeDaemon:
 
 
 async def create(client: AgentsSandboxClient, daemon: FakeDaemon) -> SandboxHandle:
-    """Create a sandbox, and leave no stream open that a test could take for its own."""
+    """Create a sandbox; leave no stream open that a test could mistake for its own."""
     handle = await client.create_sandbox(image=IMAGE)
     await asyncio.to_thread(daemon.wait_for_streams, 0)
     return handle
 
 
 async def live(daemon: FakeDaemon) -> list[int]:
-    """Lead a whole life: waits, a shared one too, events, a cancelled wait, a restart, an end."""
+    """Run a whole life: waits, also shared and cancelled ones, events, a restart, a delete."""
     async with AgentsSandboxClient(daemon.socket_path) as client:
         handle = await create(client, daemon)
         sandbox_id = handle.sandbox_id
@@ -152,12 +152,12 @@ async def test_a_wait_is_refused_on_a_second_live_loop(daemon: FakeDaemon, joins
 
 
 def run_elsewhere(use: Callable[[], Coroutine[Any, Any, object]]) -> None:
-    """Run a call on a new loop, while the thread of the first one waits."""
+    """Run a call on a new loop while the thread of the first loop waits."""
     asyncio.run(use())
 
 
 def test_one_client_waits_on_loop_after_loop(daemon: FakeDaemon) -> None:
-    client = AgentsSandboxClient(daemon.socket_path)  # outside of any
+    client = AgentsSandboxClient(daemon.socket_path)  # outside any loop
 
     async def use() -> list[int]:
         handle = await client.create_sandbox(image=IMAGE)

@@ -203,7 +203,7 @@ message SandboxEvent
     oneof details: ServiceEventDetails service = 11
 """
 
-# Only what dialect 0.4 does not share with 0.2; the rest is taken from there.
+# Only what differs from dialect 0.2.
 SCHEMA_04 = """
 enum EventType
     EVENT_TYPE_UNSPECIFIED = 0

@@ -1,4 +1,4 @@
-"""Models: documented fields, immutable through and through."""
+"""Models: documented fields, immutable in every part."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ VALUES: list[Any] = [
     *(FrozenMapping(), FrozenMapping({"b": "2", "a": "1"})),
 ]
 
-# Source: the user's documentation, in its order. What follows is the SDK's own.
+# Source: the user's documentation, in its order. The fields after these are the SDK's own.
 DOCUMENTED: dict[type[Any], dict[str, Any]] = {
     SandboxHandle: {
         "sandbox_id": str,
@@ -259,7 +259,7 @@ def companion(**arguments: Any) -> CompanionContainerSpec:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        # Refused by type checkers too, and that is the point of each ignore.
+        # Type checkers refuse these too, as intended; hence each ignore.
         (lambda: MountSpec(1, "/b"), "MountSpec.source must be a str"),  # type: ignore[arg-type]  # wrong on purpose
         (lambda: MountSpec("/a", b"/b"), "MountSpec.target must be a str"),  # type: ignore[arg-type]  # wrong on purpose
         (lambda: MountSpec("/a", "/b", "no"), "MountSpec.writable must be True"),  # type: ignore[arg-type]  # wrong on purpose

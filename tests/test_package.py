@@ -1,4 +1,4 @@
-"""The package as its users see it: names, and two flavours that differ by tokens only."""
+"""The package as its users see it: names, and two flavours that differ only in tokens."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from agents_sandbox import (
     _blocking,
 )
 
-# Everything that tells the flavours apart for a user.
+# Everything that differs between the flavours for a user.
 RENAMED = {
     "aclose": "close",
     "__aenter__": "__enter__",
@@ -113,7 +113,7 @@ def test_the_version_is_that_of_the_distribution() -> None:
     try:
         installed = importlib.metadata.version("agents-sandbox")
     except importlib.metadata.PackageNotFoundError:
-        pytest.skip("not installed")  # run from the source: nothing to compare with
+        pytest.skip("not installed")  # it runs from the source: there is nothing to compare with
     assert agents_sandbox.__version__ == installed
 
 
@@ -134,7 +134,7 @@ def test_the_import_is_clean_and_leaves_the_test_tools_out() -> None:
 
 
 # What another SDK of the same daemon loads: the daemon's own package name, in the pool that all
-# generated code shares, under the name that its file most likely has.
+# generated code shares, under the most likely file name.
 ANOTHER_SDK = """
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 for package in "agbox.v1", "google.rpc":

@@ -1,4 +1,4 @@
-"""No change of the public API goes unseen: `public_api.txt` changes with it."""
+"""No change of the public API goes unnoticed: `public_api.txt` records it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Releases of the daemon: how they read and what each knows; and what only tasks can meet."""
+"""Releases of the daemon: how they are parsed and what each knows; locks with tasks and threads."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_what_is_no_release_reads_as_none(text: str) -> None:
     assert parse_release(text) is None
 
 
-def test_a_pre_release_leads_to_its_release() -> None:
+def test_a_pre_release_belongs_to_its_release() -> None:
     assert base_release("0.4.3-alpha.3") == Release(0, 4, 3)
     assert base_release("1.0.0-rc.1-x") == Release(1, 0, 0)
     assert [base_release(text) for text in NO_RELEASES] == [None] * len(NO_RELEASES)
@@ -133,10 +133,10 @@ def test_the_probe_tells_all_releases_that_brought_a_field() -> None:
     assert all(earlier < later for earlier, later in itertools.pairwise(told))
 
 
-# What only the async client can meet: cancelled tasks, and event loops.
+# Tests for the async client only: cancelled tasks and event loops.
 
 
-async def test_a_first_caller_who_is_cancelled_leaves_the_others_theirs() -> None:
+async def test_a_cancelled_first_caller_does_not_affect_the_others() -> None:
     with FakeDaemon(version="0.4.3") as daemon:
         async with AgentsSandboxClient(daemon.socket_path) as client:
             with daemon.faults.delaying(60, method="Ping", times=1):
@@ -152,7 +152,7 @@ async def test_a_first_caller_who_is_cancelled_leaves_the_others_theirs() -> Non
         assert calls == ["Ping", "Ping", "ListSandboxes"]
 
 
-async def test_a_waiting_caller_who_is_cancelled_does_not_hinder_the_others() -> None:
+async def test_a_cancelled_waiting_caller_does_not_affect_the_others() -> None:
     with FakeDaemon(version="0.4.3") as daemon:
         async with AgentsSandboxClient(daemon.socket_path) as client:
             with daemon.faults.delaying(60, method="Ping", times=1):
@@ -228,7 +228,7 @@ async def test_an_async_lock_is_not_lost_with_a_task_that_is_cancelled_as_it_get
     for _ in range(3):
         await asyncio.sleep(0)  # a turn of the loop, not time
     await held.__aexit__(None, None, None)
-    # The lock goes to the waiting one's helper, of which it has not heard yet.
+    # The lock is acquired by the waiting task's helper, and the task does not know it yet.
     await asyncio.sleep(0)  # a turn of the loop, not time
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -237,8 +237,8 @@ async def test_an_async_lock_is_not_lost_with_a_task_that_is_cancelled_as_it_get
         assert entered
 
 
-async def test_an_async_lock_is_left_alone_when_all_tasks_are_cancelled() -> None:
-    # As an ending loop does: the waiting task and the one that waits for the lock itself.
+async def test_an_async_lock_is_not_acquired_when_all_tasks_are_cancelled() -> None:
+    # Like a loop that shuts down: it cancels the waiting task and its helper.
     lock = _aio.TimedLock()
     before = asyncio.all_tasks()
     async with lock.held(60.0):

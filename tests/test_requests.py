@@ -1,4 +1,4 @@
-"""Arguments to requests: every field is sent, everything wrong is refused by name."""
+"""From arguments to requests: every field is sent, and every wrong value is refused by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes wrong in an RPC, and the error that it becomes."""
+"""The failures of an RPC and the errors that they become."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def trailer(reason: str, metadata: dict[str, str], domain: str = "agents-sandbox
 
 
 class Failure(grpc.RpcError):
-    """What gRPC raises, by hand: an error that is a call as well."""
+    """An imitation of what gRPC raises: an error that is also a call."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ def raised(
     seconds: float = 5.0,
     socket_path: str = "/nowhere/agboxd.sock",
 ) -> SandboxClientError:
-    """Return what the caller of an RPC sees of its failure."""
+    """Return the error that the caller of a failed RPC gets."""
     asked = pb.GetSandboxRequest(sandbox_id="box-1") if request is None else request
     with (
         pytest.raises(SandboxClientError) as caught,
@@ -181,7 +181,7 @@ def test_garbage_in_the_trailer_never_hides_the_error(garbage: bytes) -> None:
 
 
 @pytest.mark.parametrize("details", ["", None])
-def test_without_a_message_the_code_is_told(details: str | None) -> None:
+def test_without_a_message_the_error_names_the_code(details: str | None) -> None:
     assert str(raised(Failure(grpc.StatusCode.DATA_LOSS, details))) == "get_sandbox: DATA_LOSS"
 
 
@@ -226,7 +226,7 @@ def test_an_expired_sequence_may_stay_unknown() -> None:
     assert (error.from_sequence, error.oldest_sequence) == (None, None)
 
 
-def test_a_timeout_tells_its_bound_and_how_to_raise_it() -> None:
+def test_a_timeout_names_its_bound_and_how_to_increase_it() -> None:
     error = raised(Failure(grpc.StatusCode.DEADLINE_EXCEEDED), methods.PING, seconds=0.25)
     assert isinstance(error, OperationTimeoutError)
     assert (error.timeout_seconds, error.last_handle) == (0.25, None)
@@ -234,14 +234,14 @@ def test_a_timeout_tells_its_bound_and_how_to_raise_it() -> None:
 
 
 @pytest.mark.parametrize("seconds", [math.inf, 1e9])
-def test_a_timeout_of_the_daemons_own_tells_no_bound(seconds: float) -> None:
+def test_a_timeout_of_the_daemons_own_names_no_bound(seconds: float) -> None:
     error = raised(Failure(grpc.StatusCode.DEADLINE_EXCEEDED), seconds=seconds)
     assert isinstance(error, OperationTimeoutError)
     assert error.timeout_seconds is None
     assert str(error) == "get_sandbox: said"
 
 
-def test_whoever_does_not_know_a_call_is_no_daemon() -> None:
+def test_a_peer_that_does_not_know_a_call_is_no_daemon() -> None:
     error = raised(Failure(grpc.StatusCode.UNIMPLEMENTED, "Method not found!"))
     assert str(error) == (
         "get_sandbox: Method not found! "
@@ -301,7 +301,7 @@ def test_an_answer_with_a_broken_string_is_a_protocol_error_on_every_protobuf() 
     assert type(error) is ProtocolError
 
 
-def test_an_error_of_ours_passes_and_learns_what_was_asked() -> None:
+def test_an_error_of_ours_passes_and_gets_the_ids() -> None:
     ours = ClientClosedError("mine")
     request = pb.CreateExecRequest(sandbox_id="box-1", exec_id="exec-1")
     with (
@@ -314,7 +314,7 @@ def test_an_error_of_ours_passes_and_learns_what_was_asked() -> None:
     assert (ours.sandbox_id, ours.exec_id) == ("box-1", "exec-1")
 
 
-def test_an_address_that_cannot_be_found_tells_for_whom(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_of_an_unknown_address_has_the_ids(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
     address, request = DaemonAddress(None), pb.GetSandboxRequest(sandbox_id="box-1")
@@ -328,7 +328,7 @@ def test_an_address_that_cannot_be_found_tells_for_whom(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("bug", [RuntimeError("bug"), KeyboardInterrupt()])
-def test_what_is_no_failure_of_the_rpc_passes(bug: BaseException) -> None:
+def test_other_exceptions_pass_unchanged(bug: BaseException) -> None:
     with (
         pytest.raises(type(bug)) as caught,
         rpc_errors(methods.PING, pb.PingRequest(), DaemonAddress("/x"), Deadline(1.0)),
@@ -345,7 +345,7 @@ def test_a_success_passes() -> None:
 def test_the_details_of_an_error_cannot_be_changed() -> None:
     error = raised(failure("NOT_FOUND", "SANDBOX_NOT_FOUND", {"sandbox_id": "box-1"}))
     with pytest.raises(TypeError):
-        # Refused by type checkers too, and that is the point.
+        # Type checkers refuse it too, as intended.
         error.metadata["sandbox_id"] = "box-2"  # type: ignore[index]  # pyright: ignore[reportIndexIssue]  # wrong on purpose
 
 

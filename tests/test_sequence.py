@@ -47,7 +47,7 @@ def test_a_stream_never_goes_backwards(impossible: int) -> None:
         sequence.accept(event(impossible))
 
 
-def test_an_event_is_not_repeated_without_end() -> None:
+def test_an_event_is_not_repeated_endlessly() -> None:
     sequence = EventSequence(ID, 0)
     assert sequence.accept(event(1))
     assert not any(sequence.accept(event(1)) for _ in range(1000))

@@ -1,4 +1,4 @@
-"""The daemon's structured details in a trailer: found where they are, None otherwise."""
+"""The daemon's structured details in a trailer: found if present, None otherwise."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_foreign_details_are_passed_over() -> None:
     "details",
     [None, b"", b"\xff", trailer(), trailer({"type_url": ERROR_INFO, "value": b"\xff"})],
 )
-def test_what_says_nothing_is_none(details: bytes | None) -> None:
+def test_details_without_information_are_none(details: bytes | None) -> None:
     assert decode_error_info(details) is None
 
 

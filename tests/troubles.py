@@ -1,4 +1,4 @@
-"""All that can go wrong with a fake daemon, each as a block of its own."""
+"""Everything that can go wrong with a fake daemon, each as a context manager."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from agents_sandbox.testing import FakeDaemon
 from agents_sandbox.testing._faults.faults import Faults
 
 Block: TypeAlias = Callable[[FakeDaemon], AbstractContextManager[Any]]
-"""Lets something go wrong with a daemon while a block lasts."""
+"""Makes something go wrong with a daemon while a block lasts."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class Trouble:
     """Something that goes wrong.
 
     Attributes:
-        kind: Who brings it about: a name of the fake daemon's `faults`, or of its own.
+        kind: What causes it: the name of a method of the fake daemon or of its `faults`.
         begin: The block in which it happens.
-        strike: Happens in the midst of the block, when calls are under way.
+        strike: Called during the block, while calls are in progress.
     """
 
     kind: str
@@ -39,9 +39,9 @@ CODES = [code.name for code in grpc.StatusCode if code is not grpc.StatusCode.OK
 UNARY = [method.name for method in METHODS_V02 if not method.streams]
 
 STREAM = "SubscribeSandboxEvents"
-# The first RPC of a call to a daemon that nothing is known of, and those that come late in one.
+# The first RPC of a call to an unknown daemon, and RPCs that come late in a call.
 LATE = ("Ping", "GetSandbox", "GetExec", "DeleteSandbox", "DeleteSandboxes", STREAM)
-# Those that the client treats in ways of their own, and one of the others.
+# Codes that the client treats specially, and one other.
 SPECIAL = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "INVALID_ARGUMENT", "INTERNAL")
 
 
@@ -93,7 +93,7 @@ def restart(daemon: FakeDaemon) -> None:
     daemon.start()
 
 
-# What is under way then waits until the end.
+# Calls that are in progress then wait until the end.
 def midst(kind: str, strike: Callable[[FakeDaemon], object]) -> Trouble:
     return Trouble(kind, lambda daemon: daemon.paused(), strike=strike)
 
@@ -109,7 +109,7 @@ REFUSALS: dict[str, Trouble] = {
         for kind in MALFORMATIONS
     },
 }
-"""In which no call can go well."""
+"""Troubles in which no call can succeed."""
 
 TROUBLES: dict[str, Trouble] = {
     **{f"{code} {rpc}": fault("failing", code, method=rpc) for code in SPECIAL for rpc in LATE},
@@ -133,7 +133,7 @@ TROUBLES: dict[str, Trouble] = {
     "restarted": midst("start", restart),
     "down": Trouble("down", lambda daemon: daemon.down()),
 }
-"""In which calls may go well, or not."""
+"""Troubles in which calls may succeed or fail."""
 
 
 def kinds_of_faults() -> set[str]:
