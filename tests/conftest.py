@@ -34,7 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--daemon-socket",
         metavar="PATH",
-        help="replay against the daemon that listens there, as far as that is possible",
+        help="replay what is possible against the daemon that listens there",
     )
     group = parser.getgroup("chaos", "random faults")
     group.addoption(

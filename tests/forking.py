@@ -37,7 +37,7 @@ def child_of_fork(function):
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
-        signal.alarm(10)  # of a child that hangs, nobody would hear
+        signal.alarm(10)  # otherwise a hanging child would go unnoticed
         os.write(writing, told(function).encode())
         sys.exit()
     os.close(writing)

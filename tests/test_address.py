@@ -157,7 +157,7 @@ class TestDefaultOfLinux:
         touch(folder / "agbox/agboxd.sock")
         assert DaemonAddress(None).resolve() == expected
 
-    def test_it_is_looked_up_anew_each_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_it_is_looked_up_each_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
         address = DaemonAddress(None)
         for runtime_dir in ("/run/user/1", "/run/user/2/"):
             monkeypatch.setenv("XDG_RUNTIME_DIR", runtime_dir)
@@ -183,7 +183,9 @@ class TestDefaultOfLinux:
         assert "XDG_RUNTIME_DIR is not set" in str(caught.value)
         assert "pass socket_path=" in str(caught.value)
 
-    def test_one_too_long_for_a_socket_is_told_apart(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_path_too_long_for_a_socket_has_its_own_message(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         longest = "/" + "x" * (MAX_PATH_BYTES - len("//agbox/agboxd.sock"))
         monkeypatch.setenv("XDG_RUNTIME_DIR", longest)
         assert DaemonAddress(None).resolve()[0] == f"{longest}/agbox/agboxd.sock"
@@ -191,7 +193,7 @@ class TestDefaultOfLinux:
         with pytest.raises(DaemonUnavailableError, match="XDG_RUNTIME_DIR is over"):
             DaemonAddress(None).resolve()
 
-    def test_one_too_long_for_the_system_is_told_apart(
+    def test_a_path_too_long_for_the_system_has_its_own_message(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("XDG_RUNTIME_DIR", "/" + "x" * 300)

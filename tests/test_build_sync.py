@@ -268,7 +268,7 @@ def test_a_row_may_serve_the_tests_alone(root: Path) -> None:
     assert "import _blocking\n" in (root / TESTS_TWIN / "test_pair.py").read_text("utf-8")
 
 
-def test_all_problems_are_told_at_once_and_nothing_is_written(root: Path) -> None:
+def test_all_problems_are_reported_together_and_nothing_is_written(root: Path) -> None:
     build_sync.generate(root)
     before = contents(root / TWIN)
     write(root / ORIGIN / "_client.py", CLIENT + "import asyncio\n")
@@ -344,7 +344,7 @@ def test_nothing_else_is_left_behind(root: Path) -> None:
     assert {path.name for path in root.iterdir()} == {"src", "tests"}
 
 
-def test_processes_that_generate_at_once_agree(root: Path) -> None:
+def test_processes_that_generate_at_the_same_time_agree(root: Path) -> None:
     shutil.copy(PROJECT / "build_sync.py", root)
     write(root / TWIN / "_gone.py", "x = 1\n")
     command = [sys.executable, "-W", "error", "build_sync.py"]
@@ -369,7 +369,7 @@ def run(root: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     return run
 
 
-def test_the_command_generates_and_tells_what(
+def test_the_command_generates_and_lists_what_changed(
     root: Path, run: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
     done = run()
@@ -382,7 +382,7 @@ def test_the_command_generates_and_tells_what(
     assert run().stdout == ""
 
 
-def test_the_command_tells_problems_and_fails(
+def test_the_command_reports_problems_and_fails(
     root: Path, run: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
     write(root / ORIGIN / "_trap.py", "import asyncio\n")
@@ -403,7 +403,7 @@ def test_check_passes_on_a_true_twin_and_writes_nothing(
     assert not (root / TWIN).exists()
 
 
-def test_check_tells_each_difference(
+def test_check_reports_each_difference(
     root: Path, run: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
     write(root / ORIGIN / "_missing.py", "x = 1\n")

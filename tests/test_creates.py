@@ -246,7 +246,7 @@ def test_an_id_left_out_becomes_a_new_uuid() -> None:
         assert uuid.UUID(made).version == 4
 
 
-def test_what_was_asked_for_is_copied() -> None:
+def test_arguments_are_copied() -> None:
     labels, command = {"team": "core"}, ["ls"]
     asked = new(labels=labels, command=command, ports=iter([PortMapping(1, 2)]))
     labels["team"], command[0] = "other", "rm"

@@ -180,14 +180,16 @@ def runtime_dir(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
     return lambda path: monkeypatch.setenv("XDG_RUNTIME_DIR", str(path))
 
 
-def test_the_origin_of_a_default_is_told(runtime_dir: Callable[[Path], None], folder: Path) -> None:
+def test_the_origin_of_a_default_is_named(
+    runtime_dir: Callable[[Path], None], folder: Path
+) -> None:
     runtime_dir(folder)
     error = DaemonAddress(None).unavailable("said")
     assert error.socket_path == f"{folder}/agbox/agboxd.sock"
     assert str(error).endswith("(path from XDG_RUNTIME_DIR)")
 
 
-def test_another_users_runtime_folder_is_told(
+def test_another_users_runtime_folder_is_named(
     monkeypatch: pytest.MonkeyPatch, runtime_dir: Callable[[Path], None]
 ) -> None:
     runtime_dir(Path("/run/user/1"))
@@ -198,7 +200,7 @@ def test_another_users_runtime_folder_is_told(
     assert "permission denied for one of its folders" in str(error)
 
 
-def test_the_path_opened_last_is_told_whatever_the_environment_says_now(
+def test_the_last_opened_path_is_named_even_if_the_environment_changed(
     monkeypatch: pytest.MonkeyPatch, runtime_dir: Callable[[Path], None], folder: Path
 ) -> None:
     address = DaemonAddress(None)

@@ -14,7 +14,7 @@ pytestmark = any_release
 
 forks_under_way = pytest.mark.skipif(
     tuple(map(int, grpc.__version__.split(".")[:2])) < (1, 80),
-    reason="older gRPC crashes, in the parent or the child, when it forks with calls under way",
+    reason="older gRPC crashes in the parent or the child after a fork with calls in progress",
 )
 
 both_ways = pytest.mark.parametrize("how", ["fork", "multiprocessing"])
@@ -150,7 +150,9 @@ def test_a_detection_of_the_release_in_the_parent_does_not_hang_the_child(
 
 
 @both_ways
-def test_a_child_of_an_async_client_is_told_what_to_do(daemon: FakeDaemon, how: str) -> None:
+def test_a_child_of_an_async_client_gets_an_error_that_says_what_to_do(
+    daemon: FakeDaemon, how: str
+) -> None:
     program = """
     async def use(client):
         async with client:

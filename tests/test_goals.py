@@ -190,7 +190,7 @@ STEPS = {
     "before the Docker work": ([ACCEPTED, DELETING, DELETED], S.DELETED, True),
     "on the way": ([ACCEPTED, PREPARING, READY, DELETING], S.DELETING, False),
     "unseen so far": ([], S.DELETED, False),
-    "a create is at work": ([ACCEPTED, PREPARING, DELETING, DELETED], S.DELETED, False),
+    "a create is in progress": ([ACCEPTED, PREPARING, DELETING, DELETED], S.DELETED, False),
     "it came back": ([ACCEPTED, PREPARING, DELETING, DELETED, READY], S.READY, None),
     "it came back failed": (
         [ACCEPTED, PREPARING, DELETING, DELETED, FAILED_SANDBOX],
@@ -282,7 +282,7 @@ def test_a_resume_is_given_a_moment_to_bring_a_sandbox_back(
 DELETE_FAILED = SandboxPhaseDetails(error_code="SANDBOX_DELETE_FAILED", error_message="busy")
 
 
-def test_a_removal_that_failed_is_told() -> None:
+def test_a_removal_that_failed_is_raised() -> None:
     goal = BecomeDeleted()
     assert goal.see(event(S.FAILED, T.SANDBOX_FAILED, sandbox_phase=DELETE_FAILED))
     with pytest.raises(SandboxFailedError) as caught:
@@ -584,7 +584,7 @@ def test_an_exec_may_end_until_shortly_after_its_sandbox(monkeypatch: pytest.Mon
         goal.judge(an_exec())
 
 
-def test_an_exec_lost_with_a_failed_sandbox_tells_why_it_failed() -> None:
+def test_an_exec_lost_with_a_failed_sandbox_says_why_it_failed() -> None:
     goal = ExecEnd("exec-1")
     goal.see(event(S.FAILED, sandbox_phase=SandboxPhaseDetails(None, "CONTAINER_DIED", "die")))
     error = goal.timeout_error("box-1", an_exec(), 2.0)
@@ -602,7 +602,7 @@ def test_an_exec_lost_with_a_sandbox_that_failed_for_no_reason_says_so() -> None
 
 
 @pytest.mark.parametrize("state", [S.STOPPED, S.DELETED])
-def test_an_exec_lost_with_an_ended_sandbox_tells_how_it_ended(state: SandboxState) -> None:
+def test_an_exec_lost_with_an_ended_sandbox_says_how_it_ended(state: SandboxState) -> None:
     goal = ExecEnd("exec-1")
     goal.see(event(state))
     error = goal.timeout_error("box-1", an_exec(), 2.0)
@@ -637,7 +637,7 @@ def test_a_wait_that_saw_nothing_says_so() -> None:
     assert (unknown.sandbox_id, unknown.exec_id) == (None, "exec-1")
 
 
-def test_a_wait_without_a_bound_tells_none() -> None:
+def test_a_wait_without_a_bound_names_none() -> None:
     for error in (
         BECOME_READY.timeout_error("box-1", sandbox(S.PENDING), None),
         ExecEnd("exec-1").timeout_error("box-1", an_exec(), None),

@@ -126,7 +126,7 @@ def test_a_pause_before_a_call_is_repeated(
 
 
 @pytest.mark.usefixtures("endless_pauses")
-def test_a_pause_before_a_stream_goes_on(
+def test_a_pause_before_a_stream_continues(
     daemon: FakeDaemon, maker: SyncAgentsSandboxClient
 ) -> None:
     with (

@@ -125,7 +125,7 @@ def test_dialect_04_begins_with_companions() -> None:
     assert [release.has_companions for release in (Release(0, 3, 0), NEWEST)] == [True] * 2
 
 
-def test_the_probe_tells_all_releases_that_brought_a_field() -> None:
+def test_the_probe_detects_all_releases_that_brought_a_field() -> None:
     told = [release for _, release in PROBES]
     assert told == sorted(set(SINCE.values()))
     for config_yaml, release in PROBES:

@@ -83,7 +83,7 @@ async def test_closing_ends_all_waits_that_share_a_stream(
     await close(client, daemon, first, *others)
 
 
-async def test_closing_ends_a_step_under_way(
+async def test_closing_ends_a_step_in_progress(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
     events = client.subscribe_sandbox_events("demo-sandbox", from_sequence=3)
@@ -149,7 +149,7 @@ async def test_closing_ends_the_pause_before_a_call_is_repeated(
 
 
 @pytest.mark.parametrize("how", ["drop_streams", "end_streams"])
-async def test_closing_ends_the_pause_before_a_wait_goes_on(
+async def test_closing_ends_the_pause_before_a_wait_continues(
     client: AgentsSandboxClient, daemon: FakeDaemon, pausing: threading.Event, how: str
 ) -> None:
     call = sleep(client)
@@ -160,7 +160,7 @@ async def test_closing_ends_the_pause_before_a_wait_goes_on(
 
 
 @pytest.mark.parametrize("how", ["drop_streams", "end_streams"])
-async def test_closing_ends_the_pause_before_a_stream_goes_on(
+async def test_closing_ends_the_pause_before_a_stream_continues(
     client: AgentsSandboxClient, daemon: FakeDaemon, pausing: threading.Event, how: str
 ) -> None:
     events = client.subscribe_sandbox_events("demo-sandbox", from_sequence=3)

@@ -242,7 +242,7 @@ async def test_closing_ends_an_rpc_under_way(tmp_path: Path) -> None:
         {"socket_path": "/tmp/" + "x" * 200},
     ],
 )
-def test_bad_options_are_refused_at_once(options: dict[str, Any]) -> None:
+def test_bad_options_are_refused_immediately(options: dict[str, Any]) -> None:
     with pytest.raises(InvalidArgumentError) as caught:
         AgentsSandboxClient(**options)
     assert isinstance(caught.value, ValueError)

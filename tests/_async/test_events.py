@@ -95,7 +95,7 @@ async def test_events_of_services_name_the_service(
     assert services[0].companion_container.name == "redis"
 
 
-async def test_a_subscription_goes_on_after_from_sequence(
+async def test_a_subscription_continues_after_from_sequence(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
     assert [event.sequence for event in await first(client, 1, from_sequence=2)] == [3]
@@ -138,7 +138,7 @@ async def test_breaking_out_ends_the_rpc(
 
 
 @each_dialect
-async def test_a_stream_that_is_kept_goes_on_after_a_break(
+async def test_a_stream_that_is_kept_continues_after_a_break(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
     async with client.subscribe_sandbox_events(sandbox.sandbox_id) as events:
@@ -153,7 +153,7 @@ async def test_a_stream_that_is_kept_goes_on_after_a_break(
 
 
 @each_dialect
-async def test_steps_at_once_get_an_event_each(
+async def test_concurrent_steps_get_one_event_each(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
     async def step() -> int:
@@ -195,7 +195,7 @@ async def test_closing_ends_a_step_under_way(
 @each_dialect
 @pytest.mark.usefixtures("pauses")
 @pytest.mark.parametrize("how", ["drop_streams", "end_streams"])
-async def test_a_stream_goes_on_where_it_was_lost(
+async def test_a_stream_continues_where_it_was_lost(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon, how: str
 ) -> None:
     async def rest() -> list[int]:
@@ -466,7 +466,7 @@ async def test_a_stream_that_times_out_before_its_deadline(
 
 
 @any_release
-async def test_a_flag_that_is_none_is_refused_at_once(client: AgentsSandboxClient) -> None:
+async def test_a_flag_that_is_none_is_refused_immediately(client: AgentsSandboxClient) -> None:
     no: Any = "no"
     with pytest.raises(InvalidArgumentError, match="resume"):
         client.subscribe_sandbox_events("demo-sandbox", resume=no)
@@ -501,7 +501,7 @@ async def test_a_stream_lasts_no_longer_than_its_timeout(
 
 @any_release
 @pytest.mark.parametrize("from_sequence", [-1, 2**64, True, "0", None])
-async def test_a_bad_sequence_is_refused_at_once(
+async def test_a_bad_sequence_is_refused_immediately(
     client: AgentsSandboxClient, from_sequence: int
 ) -> None:
     with pytest.raises(InvalidArgumentError, match="from_sequence"):
@@ -509,7 +509,7 @@ async def test_a_bad_sequence_is_refused_at_once(
 
 
 @any_release
-async def test_a_bad_timeout_is_refused_at_once(client: AgentsSandboxClient) -> None:
+async def test_a_bad_timeout_is_refused_immediately(client: AgentsSandboxClient) -> None:
     with pytest.raises(InvalidArgumentError, match="timeout_seconds"):
         client.subscribe_sandbox_events("demo-sandbox", timeout_seconds=0)
 

@@ -286,7 +286,7 @@ async def test_events_without_end_are_followed_until_the_deadline(tmp_path: Path
 @pytest.mark.parametrize(
     "end", [streaming(), refusing("DEADLINE_EXCEEDED")], ids=["well", "too late"]
 )
-async def test_streams_that_end_at_once_are_given_up(tmp_path: Path, end: Answer) -> None:
+async def test_streams_that_end_immediately_are_given_up(tmp_path: Path, end: Answer) -> None:
     short = {"timeout_seconds": 5, "operation_timeout_seconds": 0.1}
     with lying(tmp_path, {EVENTS: end}) as path:
         error = await error_of(path, follow, **short)
@@ -300,7 +300,7 @@ async def test_streams_that_end_at_once_are_given_up(tmp_path: Path, end: Answer
             check_ids(rpc, late)
 
 
-async def test_streams_that_are_lost_at_once_are_given_up(tmp_path: Path) -> None:
+async def test_streams_that_are_lost_immediately_are_given_up(tmp_path: Path) -> None:
     with lying(tmp_path, {EVENTS: refusing("UNAVAILABLE")}) as path:
         error = await error_of(path, follow, operation_timeout_seconds=0.1)
     assert isinstance(error, DaemonUnavailableError)

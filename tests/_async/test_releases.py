@@ -275,7 +275,9 @@ async def test_a_wrong_release_is_reported() -> None:
         *((bad, UnsupportedDaemonError) for bad in ("0.1.9", "1.0.0")),
     ],
 )
-def test_a_bad_release_is_refused_at_once(version: str, error: type[SandboxClientError]) -> None:
+def test_a_bad_release_is_refused_immediately(
+    version: str, error: type[SandboxClientError]
+) -> None:
     with pytest.raises(error):
         AgentsSandboxClient("/nowhere", daemon_version=version)
 
@@ -310,7 +312,7 @@ async def test_a_daemon_that_does_not_report_its_release_is_probed(
             assert len(created) == len(probes) + 1 + (version == "0.4.3")
 
 
-async def test_a_probe_with_another_outcome_tells_nothing(
+async def test_a_probe_with_another_outcome_detects_nothing(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
     answers: list[tuple[str, type[SandboxClientError], str]] = [
@@ -509,7 +511,7 @@ async def test_config_yaml_is_the_daemons_own_to_refuse(version: str) -> None:
 
 
 @pytest.mark.parametrize("version", RELEASES)
-async def test_handles_tell_what_each_daemon_made_of_services(version: str) -> None:
+async def test_handles_show_services_as_each_daemon_reports_them(version: str) -> None:
     database = ServiceSpec("db", "postgres:16", {"A": "1"}, HEALTHCHECK, ("echo",))
     cache = ServiceSpec("cache", "redis:7")
     with FakeDaemon(version=version) as daemon:
@@ -729,7 +731,7 @@ async def test_a_companion_that_fails_beside_required_services_fails_nothing(
         assert (await create.result()).last_event_sequence == 5
 
 
-async def test_a_sandbox_that_fails_before_its_required_services_tells_why() -> None:
+async def test_a_sandbox_that_fails_before_its_required_services_says_why() -> None:
     with FakeDaemon(version="0.4.3", missing_images=[IMAGE]) as daemon:
         async with AgentsSandboxClient(daemon.socket_path) as client:
             with pytest.raises(SandboxFailedError) as caught:
@@ -763,7 +765,7 @@ async def test_a_resume_waits_as_the_daemon_does() -> None:
     assert resumed.companion_containers == created.companion_containers
 
 
-async def test_a_required_service_that_fails_early_is_told_once_the_sandbox_is_ready() -> None:
+async def test_a_required_service_that_fails_early_is_reported_once_the_sandbox_is_ready() -> None:
     containers = {"broken": ContainerBehavior(error="no such device")}
     with FakeDaemon(version="0.4.3", containers=containers) as daemon:
         async with AgentsSandboxClient(daemon.socket_path) as client:

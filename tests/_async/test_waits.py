@@ -220,7 +220,7 @@ async def test_an_exec_whose_sandbox_has_ended_is_not_waited_for_forever(
 
 
 @pytest.mark.usefixtures("short_grace")
-async def test_an_exec_whose_sandbox_failed_tells_why(
+async def test_an_exec_whose_sandbox_failed_says_why(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
     daemon.on_exec(("sleep",)).never()

@@ -40,7 +40,7 @@ def judge_exec(call: CallRecord, case: Case) -> Complaints:
         if [item.exec_id for item in made] != [call.result.exec_id]:
             yield "it was not carried out"
         elif own_id not in (None, call.result.exec_id):
-            yield "another exec than asked for"
+            yield "it is not the requested exec"
         else:
             yield from _result(call, case, call.result)
             yield from _logs(call, case)
@@ -85,7 +85,7 @@ def _played(case: Case, truth: ExecHandle) -> Complaints:
     if truth.state is ExecState.CANCELLED:
         cancels = (call for call in case.calls if call.method == "cancel_exec")
         if all(call.arguments["exec_id"] != truth.exec_id for call in cancels):
-            yield "nobody has cancelled it"
+            yield "no call cancelled it"
     elif last.exec.error_code == "DAEMON_RESTARTED":
         if not any(moment(last) in restart for restart in case.truth.restarts):
             yield "the daemon was not restarted"

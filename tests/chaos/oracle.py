@@ -67,16 +67,16 @@ def _create(call: CallRecord, case: Case) -> Complaints:
     own_id = call.arguments.get("sandbox_id")
     if call.error is None:
         if own_id not in (None, call.result.sandbox_id):
-            yield "another sandbox than asked for"
+            yield "it is not the requested sandbox"
         if call.result.labels != call.arguments["labels"]:
-            yield "the labels are not those asked for"
+            yield "the labels are not the requested ones"
         yield from _done(call, case, SandboxState.READY, SandboxEventType.SANDBOX_READY)
     elif isinstance(call.error, SandboxConflictError):
         if own_id is None:
-            yield "an id that nobody else knows is said to be taken"
+            yield "refused as a conflict, but no other caller knows the id"
         others = (other for other in case.calls if other is not call)
         if not any(other.arguments.get("sandbox_id") == own_id for other in others):
-            yield "nobody else has used the id"
+            yield "no other caller used the id"
         yield from _carried_out_by_another(call, case)
     else:
         yield from unavailable(call, may_be=own_id is not None)
@@ -126,7 +126,7 @@ def _stop(call: CallRecord, case: Case) -> Complaints:
             yield "a failure that was none: the sandbox was about to be STOPPED"
     elif type(call.error) is SandboxInvalidStateError and not call.error.reason:
         if history is None or not _undone_by_another(call, history):
-            yield "nobody has deleted it, or resumed it"
+            yield "no other caller deleted or resumed it"
     elif not isinstance(call.error, (DaemonUnavailableError, SandboxInvalidStateError)):
         yield "not an error of this call"
 
@@ -157,7 +157,7 @@ def _delete(call: CallRecord, case: Case) -> Complaints:
         yield "there is no such sandbox"
     elif not call.waits:
         if not history.head_before(call.ended + 2) or not history.of_type(_DELETE, None):
-            yield "the daemon was not asked for it"
+            yield "the daemon did not receive the request"
     else:
         if call.result.state is not SandboxState.DELETED:
             yield "it is not DELETED"
@@ -190,7 +190,7 @@ def _delete_many(call: CallRecord, case: Case) -> Complaints:
         states = history.states_in(window_of(call))
         if sandbox_id in begun:
             if not matches or not asked:
-                yield f"{sandbox_id} was not to be deleted, or was deleted by somebody else"
+                yield f"{sandbox_id} should not have been deleted, or another call deleted it"
             if call.waits:
                 yield from _stays_deleted(history, call.ended)
         elif matches and not asked and not states & {SandboxState.UNSPECIFIED, *_GONE}:

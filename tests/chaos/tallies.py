@@ -31,7 +31,7 @@ def sandboxes_made(calls: list[CallRecord], truth: Truth) -> Iterator[str]:
     for call in calls:
         succeeded = call.method == "create_sandbox" and call.error is None
         if succeeded and call.arguments["labels"]["call"] not in made:
-            yield f"the sandbox was made by somebody else: {call}"
+            yield f"another call made the sandbox: {call}"
 
 
 def sent_once(calls: list[CallRecord], truth: Truth) -> Iterator[str]:
@@ -49,7 +49,7 @@ def sent_once(calls: list[CallRecord], truth: Truth) -> Iterator[str]:
             yield f"{name} was lost {hits} times, its callers were told {told} times"
         sent = truth.requests[name]
         if sent > len(ours) or (sent < len(ours) and not truth.restarts):
-            yield f"{name} was asked for {len(ours)} times, sent {sent} times"
+            yield f"{name} was called {len(ours)} times, but sent {sent} times"
 
 
 def _rpc_sent_once(call: CallRecord) -> str | None:

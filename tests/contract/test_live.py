@@ -79,7 +79,7 @@ def test_what_needs_the_fake_daemon_is_listed(
     assert listed == {first: reason, **dict.fromkeys(later, f"it builds on step {first}")}
 
 
-def test_what_differs_is_told(live: FakeDaemon, tmp_path: Path) -> None:
+def test_differences_are_reported(live: FakeDaemon, tmp_path: Path) -> None:
     def spoil(steps: Json, _: Json) -> None:
         steps[4]["response"]["exec"]["exit_code"] = 4
 
@@ -131,7 +131,7 @@ def test_the_suite_takes_a_folder(tmp_path: Path) -> None:
     assert "1 transcripts passed" in run.stdout
 
 
-def test_a_folder_without_transcripts_is_told(tmp_path: Path) -> None:
+def test_a_folder_without_transcripts_is_reported(tmp_path: Path) -> None:
     run = contract("--transcripts", str(tmp_path), "-k", "test_transcript")
     assert run.returncode != 0
     assert f"no transcripts (*.json, */*.json) in {tmp_path}" in run.stdout

@@ -107,7 +107,7 @@ def test_a_snapshot_makes_up_events_of_now(second: int, faults: int) -> None:
     assert len(chronicle.check_order()) == faults
 
 
-def test_a_time_of_no_event_is_told() -> None:
+def test_a_time_of_no_event_is_reported() -> None:
     chronicle = Chronicle()
     chronicle.add([event(1, 1), event(2, 2)])
     handle = {"sandbox_id": "box", "state_changed_at": "2026-11-23T00:00:02.000000000Z"}

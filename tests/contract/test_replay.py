@@ -166,7 +166,7 @@ CHANGES: dict[str, tuple[str, Change, str]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_what_differs_is_told(replayed: Callable[..., Report], change: str) -> None:
+def test_differences_are_reported(replayed: Callable[..., Report], change: str) -> None:
     name, spoil, told = CHANGES[change]
     with pytest.raises(MismatchError) as caught:
         replayed(spoilt(recording(name), spoil))
@@ -206,13 +206,13 @@ def test_an_unknown_value_cannot_be_sent(replayed: Callable[..., Report]) -> Non
         replayed(spoilt(recording("v0.2.1/create_minimal"), spoil))
 
 
-def test_an_unknown_version_is_told(replayed: Callable[..., Report]) -> None:
+def test_an_unknown_version_is_reported(replayed: Callable[..., Report]) -> None:
     transcript = replace(recording("v0.4.3/ping"), daemon="v9.9.9")
     with pytest.raises(ValueError, match=r"daemon version '9\.9\.9' is not supported"):
         replayed(transcript)
 
 
-def test_an_unknown_host_step_is_told(replayed: Callable[..., Report]) -> None:
+def test_an_unknown_host_step_is_reported(replayed: Callable[..., Report]) -> None:
     def spoil(steps: Json, _: Json) -> None:
         steps.append({"host": "phase of the moon", "observed": "full"})
 

@@ -1,4 +1,4 @@
-"""The async client is closed on its own event loop, whoever runs the test."""
+"""The async client is closed on its own event loop, whichever plugin runs the test."""
 
 from __future__ import annotations
 
