@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from agents_sandbox._deadline import Backoff
 from agents_sandbox.testing import FakeDaemon
 
 from .chaos.account import Account
@@ -86,6 +87,12 @@ def pytest_terminal_summary(
     for flavour, account in accounts.items():
         for line in account.lines(flavour):
             terminalreporter.write_line(line)
+
+
+@pytest.fixture
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client's pauses take no time, for what it repeats until the test goes on."""
+    monkeypatch.setattr(Backoff, "pause", lambda backoff, deadline: 0.0)
 
 
 @pytest.fixture

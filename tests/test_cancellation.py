@@ -26,7 +26,6 @@ from agents_sandbox import (
     SandboxHandle,
     _deadline,
 )
-from agents_sandbox._deadline import Backoff
 from agents_sandbox._wire.methods import METHODS_V02
 from agents_sandbox.testing import FakeDaemon
 
@@ -130,12 +129,6 @@ async def maker(daemon: FakeDaemon) -> AsyncIterator[AgentsSandboxClient]:
     async with AgentsSandboxClient(daemon.socket_path) as client:
         await client.create_sandbox(image=IMAGE, sandbox_id="steady")
         yield client
-
-
-@pytest.fixture
-def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pauses suspend, but take no time."""
-    monkeypatch.setattr(Backoff, "pause", lambda backoff, deadline: 0.0)
 
 
 @asynccontextmanager

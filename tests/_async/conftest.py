@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 
 import pytest
 
-from agents_sandbox import AgentsSandboxClient, SandboxHandle
+from agents_sandbox import AgentsSandboxClient, SandboxHandle, _deadline
 from agents_sandbox._deadline import Backoff, Deadline
 from agents_sandbox.testing import FakeDaemon
 
@@ -31,15 +33,23 @@ async def sandbox(client: AgentsSandboxClient, daemon: FakeDaemon) -> SandboxHan
 
 
 @pytest.fixture
+def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What should follow an end at once is waited for but shortly."""
+    monkeypatch.setattr(_deadline, "GRACE_SECONDS", 0.05)
+
+
+@pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses that waits make, in seconds; they take no time."""
+    """The pauses that the client makes, in seconds: they take no time, but its clock moves on."""
     made: list[float] = []
     pause = Backoff.pause
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + sum(made))
 
     def record(backoff: Backoff, deadline: Deadline) -> float:
         made.append(pause(backoff, deadline))
         return 0.0
 
     monkeypatch.setattr(Backoff, "pause", record)
+    monkeypatch.setattr("agents_sandbox._deadline.time", clock)
     monkeypatch.setattr("agents_sandbox._deadline.random.uniform", lambda _, longest: longest)
     return made

@@ -55,7 +55,7 @@ async def test_an_exec_whose_sandbox_fails(
     assert (await run.result()).exit_code == 137
 
 
-@pytest.mark.usefixtures("pauses")
+@pytest.mark.usefixtures("no_pauses")
 async def test_an_exec_whose_sandbox_is_purged(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
@@ -106,7 +106,7 @@ async def test_a_resume_that_fails(release: str) -> None:
             assert (await client.delete_sandbox(ID)).state is S.DELETED
 
 
-@pytest.mark.usefixtures("pauses")
+@pytest.mark.usefixtures("no_pauses")
 async def test_a_purge_during_a_delete(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:

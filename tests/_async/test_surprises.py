@@ -192,6 +192,7 @@ async def test_a_changed_mode_of_the_socket_is_no_restart(
     assert (await history(slow_client))[-3:] == ["READY", "DELETE_REQUESTED", "DELETED"]
 
 
+@pytest.mark.usefixtures("short_grace")
 async def test_a_delete_repeated_after_a_restart_that_ended_its_create(
     slow_client: AgentsSandboxClient, slow: FakeDaemon
 ) -> None:
@@ -215,6 +216,7 @@ async def test_a_wait_for_a_create_reports_that_its_sandbox_was_deleted(
     assert caught.value.sandbox_id == ID
 
 
+@pytest.mark.usefixtures("short_grace")
 async def test_a_delete_while_a_resume_is_in_progress(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:

@@ -195,12 +195,6 @@ async def test_an_error_of_the_daemon_ends_the_wait(
     assert (caught.value.code, caught.value.sandbox_id) == ("INTERNAL", "demo-sandbox")
 
 
-@pytest.fixture
-def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorten the wait for an exec whose sandbox has ended."""
-    monkeypatch.setattr("agents_sandbox._deadline.GRACE_SECONDS", 0.05)
-
-
 @pytest.mark.usefixtures("short_grace")
 @pytest.mark.parametrize("state", ["STOPPED", "DELETED"])
 async def test_an_exec_whose_sandbox_has_ended_is_not_waited_for_forever(
