@@ -16,10 +16,13 @@ from agents_sandbox import (
     SandboxState,
     ServiceSpec,
 )
+from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import FakeDaemon
 
+from .._aio import Background, off_loop
 from ..releases import every_release
 from .conftest import IMAGE
+from .life import ID, polled
 
 pytestmark = every_release
 
@@ -47,6 +50,22 @@ async def test_a_wait_survives_events_that_come_twice_or_never(
         sandbox = await client.create_sandbox(image=IMAGE)
     assert sandbox.state is SandboxState.READY
     assert (twice.hits, never.hits) == (1, 1)
+
+
+async def test_a_wait_notices_a_gap_where_the_event_it_waits_for_was(
+    client: AgentsSandboxClient, daemon: FakeDaemon
+) -> None:
+    with daemon.faults.skipping_events(lambda event: event.event_type == pb.SANDBOX_READY) as lost:
+        with daemon.paused():
+            creating = Background(client.create_sandbox, image=IMAGE, sandbox_id=ID)
+            await off_loop(daemon.wait_for_streams, 1)
+        async for seen in polled(client):
+            if seen.state is SandboxState.READY:
+                break
+        # Its events do not concern a wait for READY, but follow after the gap.
+        await client.run(ID, ("true",))
+        assert (await creating.result()).state is SandboxState.READY
+    assert lost.hits == 1
 
 
 async def test_waits_survive_chaos(client: AgentsSandboxClient, daemon: FakeDaemon) -> None:
