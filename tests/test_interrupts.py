@@ -6,7 +6,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
+import grpc
 import pytest
 
 from agents_sandbox import (
@@ -20,6 +22,7 @@ from agents_sandbox._deadline import Backoff
 from agents_sandbox.testing import FakeDaemon
 
 from .brief import brief_daemon
+from .impostor import impostor
 from .interrupting import Lines, ctrl_c
 from .releases import any_release
 
@@ -64,7 +67,7 @@ def nothing_left(daemon: FakeDaemon) -> Iterator[SyncAgentsSandboxClient]:
 
 
 def in_call(stack: list[str]) -> bool:
-    return "unary" in stack and stack[0] == "wait"
+    return "result" in stack and stack[0] == "wait"  # earlier there is no call to cancel yet
 
 
 def in_step(stack: list[str]) -> bool:
@@ -100,6 +103,30 @@ def test_a_call_to_a_daemon_that_stopped_answering(
         client.ping()
         with daemon.faults.half_open(), ctrl_c(in_call):
             client.create_sandbox(image=IMAGE)
+
+
+def test_a_call_whose_traceback_is_kept(tmp_path: Path) -> None:
+    """An interactive interpreter keeps the last one, and with it gRPC's call."""
+    asked, ended = threading.Event(), threading.Event()
+
+    def answer(request: bytes, context: grpc.ServicerContext) -> bytes:
+        context.add_callback(ended.set)
+        asked.set()
+        ended.wait()
+        return b""
+
+    kept: list[KeyboardInterrupt] = []
+    with (
+        impostor(tmp_path / "agboxd.sock", {"Ping": answer}) as path,
+        SyncAgentsSandboxClient(path, timeout_seconds=NEVER) as client,
+    ):
+        with ctrl_c(lambda stack: asked.is_set() and in_call(stack)):
+            try:
+                client.ping()
+            except KeyboardInterrupt as error:
+                kept.append(error)
+                raise
+        assert ended.wait(timeout=10)
 
 
 def test_a_wait(daemon: FakeDaemon, maker: SyncAgentsSandboxClient) -> None:
