@@ -470,11 +470,12 @@ def test_what_the_wire_cannot_carry_is_refused_by_name(value: timedelta) -> None
     for name in ("interval", "timeout", "start_period", "start_interval"):
         durations_: dict[str, Any] = {name: value}
         check = HealthcheckConfig((), **durations_)
-        for containers in (
+        places: list[dict[str, Any]] = [
             {"required_services": [ServiceSpec("db", "img", healthcheck=check)]},
             {"optional_services": [ServiceSpec("db", "img", healthcheck=check)]},
             {"companion_containers": [CompanionContainerSpec("db", "img", healthcheck=check)]},
-        ):
+        ]
+        for containers in places:
             with pytest.raises(InvalidArgumentError, match=rf"^HealthcheckConfig\.{name} must be"):
                 NewSandbox(image="img", **containers)
 
