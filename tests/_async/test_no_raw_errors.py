@@ -9,7 +9,12 @@ from typing import Any
 
 import pytest
 
-from agents_sandbox import AgentsSandboxClient, OperationTimeoutError, SandboxClientError
+from agents_sandbox import (
+    AgentsSandboxClient,
+    OperationTimeoutError,
+    SandboxClientError,
+    SandboxState,
+)
 from agents_sandbox.testing import FakeDaemon
 
 from .._aio import Background, off_loop
@@ -105,7 +110,9 @@ async def prepare(daemon: FakeDaemon) -> None:
     async with AgentsSandboxClient(daemon.socket_path) as client:
         for name in ("reading", "resuming", "stopping", "deleting", "deleting-2", "deleting-3"):
             labels = {"delete": "me"} if name == "deleting-3" else {}
-            await client.create_sandbox(image="a:1", sandbox_id=name, labels=labels)
+            await client.create_sandbox(image="a:1", sandbox_id=name, labels=labels, wait=False)
+        while {box.state for box in await client.list_sandboxes()} != {SandboxState.READY}:
+            pass
         await client.stop_sandbox("resuming")
         for name in ("cancel-me", "read-me"):
             await client.create_exec("reading", ("sleep",), exec_id=name)
