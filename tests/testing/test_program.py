@@ -36,7 +36,9 @@ def path() -> Iterator[Path]:
 
 
 def ping(path: Path) -> pb.PingResponse:
-    with grpc.insecure_channel(f"unix:{path}") as channel:
+    # By default gRPC looks for the socket only once a second.
+    options = [(f"grpc.{bound}_reconnect_backoff_ms", 10) for bound in ("initial", "min", "max")]
+    with grpc.insecure_channel(f"unix:{path}", options) as channel:
         call: Any = channel.unary_unary(methods.PING.path)
         return pb.PingResponse.FromString(call(b"", timeout=TIMEOUT, wait_for_ready=True))
 
