@@ -189,11 +189,10 @@ def test_whole_programs_run(daemon: FakeDaemon, code: str) -> None:
     exec(compile(code, "example", "exec"), {})
 
 
-@pytest.mark.parametrize("code", TEST_FILES)
-def test_whole_test_files_run(pytester: pytest.Pytester, code: str) -> None:
-    pytester.makepyfile(code)
+def test_whole_test_files_run(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(**{f"test_{place}": code for place, code in enumerate(TEST_FILES)})
     result = pytester.runpytest_subprocess(*PYTEST_ARGUMENTS)
-    result.assert_outcomes(passed=code.count("def test_"))
+    result.assert_outcomes(passed=sum(code.count("def test_") for code in TEST_FILES))
 
 
 def test_the_documented_program_starts(tmp_path: Path) -> None:
