@@ -34,13 +34,13 @@ async def sandbox(client: AgentsSandboxClient, daemon: FakeDaemon) -> SandboxHan
 
 @pytest.fixture
 def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What should follow an end at once is waited for but shortly."""
+    """The client waits only briefly for what should follow an end at once."""
     monkeypatch.setattr(_deadline, "GRACE_SECONDS", 0.05)
 
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses that the client makes, in seconds: they take no time, but its clock moves on."""
+    """The pauses of the client, in seconds. They take no time: its clock moves on instead."""
     made: list[float] = []
     pause = Backoff.pause
     clock = SimpleNamespace(monotonic=lambda: time.monotonic() + sum(made))
