@@ -344,6 +344,7 @@ def test_nothing_else_is_left_behind(root: Path) -> None:
     assert {path.name for path in root.iterdir()} == {"src", "tests"}
 
 
+@pytest.mark.once
 def test_processes_that_generate_at_the_same_time_agree(root: Path) -> None:
     shutil.copy(PROJECT / "build_sync.py", root)
     write(root / TWIN / "_gone.py", "x = 1\n")
@@ -369,6 +370,7 @@ def run(root: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     return run
 
 
+@pytest.mark.once
 def test_the_command_generates_and_lists_what_changed(
     root: Path, run: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
@@ -382,6 +384,7 @@ def test_the_command_generates_and_lists_what_changed(
     assert run().stdout == ""
 
 
+@pytest.mark.once
 def test_the_command_reports_problems_and_fails(
     root: Path, run: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
@@ -391,6 +394,7 @@ def test_the_command_reports_problems_and_fails(
     assert done.stderr.startswith(f"{ORIGIN}/_trap.py:1: 'async' would remain in the twin")
 
 
+@pytest.mark.once
 def test_check_passes_on_a_true_twin_and_writes_nothing(
     root: Path, run: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
@@ -403,6 +407,7 @@ def test_check_passes_on_a_true_twin_and_writes_nothing(
     assert not (root / TWIN).exists()
 
 
+@pytest.mark.once
 def test_check_reports_each_difference(
     root: Path, run: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
@@ -422,6 +427,7 @@ def test_check_reports_each_difference(
     )
 
 
+@pytest.mark.once
 def test_check_fails_without_the_folder(
     run: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
@@ -467,11 +473,13 @@ def unpack(sdist: Path, folder: Path) -> Path:
     return folder / sdist.name.removesuffix(".tar.gz")
 
 
+@pytest.mark.once
 def test_a_wheel_carries_the_twin(checkout: Path) -> None:
     wheel = checkout / hatchling.build.build_wheel(str(checkout))
     assert twin_in_wheel(wheel) == names(ORIGIN)
 
 
+@pytest.mark.once
 def test_an_sdist_carries_all_that_a_wheel_needs(
     checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -483,12 +491,14 @@ def test_an_sdist_carries_all_that_a_wheel_needs(
     assert twin_in_wheel(wheel) == names(ORIGIN)
 
 
+@pytest.mark.once
 def test_an_editable_install_finds_the_twin_in_the_checkout(checkout: Path) -> None:
     hatchling.build.build_editable(str(checkout))
     assert contents(checkout / TWIN).keys() == names(ORIGIN) | {".gitignore"}
     assert contents(checkout / TESTS_TWIN).keys() == names(TESTS_ORIGIN) | {".gitignore"}
 
 
+@pytest.mark.once
 def test_a_build_fails_on_a_source_without_a_twin(checkout: Path) -> None:
     write(checkout / ORIGIN / "_trap.py", "import asyncio\n")
     with pytest.raises(Exception, match=r"_trap\.py:1: 'async'"):

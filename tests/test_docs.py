@@ -32,6 +32,8 @@ from agents_sandbox.testing._protocol.profile import PROFILES
 from .plugin.conftest import ARGUMENTS as PYTEST_ARGUMENTS
 from .releases import NEWEST, each_dialect
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parents[1]
 SNIPPET = re.compile(r"^```python ?(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PAGE = (ROOT / "docs" / "testing.md").read_text("utf-8")

@@ -17,6 +17,8 @@ from .session import fake_replay, live_replay
 from .transcripts import RECORDINGS, Transcript, load, load_all
 from .wire import Wire
 
+pytestmark = pytest.mark.once
+
 
 def test_transcript(
     transcript: Transcript,

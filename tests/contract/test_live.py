@@ -17,6 +17,8 @@ from .test_replay import recording, spoilt
 from .transcripts import Json, Transcript
 from .wire import Wire
 
+pytestmark = pytest.mark.once
+
 REPOSITORY = Path(__file__).parents[2]
 
 

@@ -8,6 +8,8 @@ from .bindings import Bindings, UnboundError
 from .times import Chronicle
 from .transcripts import Json, request_of
 
+pytestmark = pytest.mark.once
+
 UUID = "3240ff32-c133-4b9b-890d-d58e0f883655"
 OTHER = "54cf66dd-3e4d-4137-af74-0b4713a8106a"
 OWN = "2d930f70-adcd-4a14-bc6e-5525b85d9547"

@@ -16,6 +16,8 @@ from .replay import MismatchError, Report
 from .session import fake_replay
 from .transcripts import RECORDINGS, Json, Transcript, load
 
+pytestmark = pytest.mark.once
+
 Change = Callable[[Json, Json], object]
 """Spoils the steps and the events of a recording."""
 

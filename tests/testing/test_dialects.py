@@ -102,6 +102,7 @@ SPECS_04 = st.builds(
 )
 
 
+@pytest.mark.once
 @given(SPECS_02)
 def test_dialect_02_keeps_every_field(sent: pb.CreateSpec) -> None:
     spec = DIALECT_02.decode_spec(sent, frozenset())
@@ -114,6 +115,7 @@ def test_dialect_02_keeps_every_field(sent: pb.CreateSpec) -> None:
     assert {name: getattr(spec, name) for name in COMMON} == common_fields(sent)
 
 
+@pytest.mark.once
 @given(SPECS_04)
 def test_dialect_04_keeps_every_field(sent: v04.CreateSpec) -> None:
     spec = DIALECT_04.decode_spec(sent, FIELDS_SINCE_04)
@@ -140,6 +142,7 @@ def common_fields(sent: Any) -> dict[str, Any]:
     return fields
 
 
+@pytest.mark.once
 @given(SPECS_04)
 def test_fields_of_later_releases_are_dropped(sent: v04.CreateSpec) -> None:
     spec = DIALECT_04.decode_spec(sent, profile_for("0.3.0").new_fields)

@@ -41,6 +41,7 @@ def test_invalid_numbers(text: str) -> None:
     assert str(caught.value) == f"strconv.ParseFloat: parsing {quoted(text)}: invalid syntax"
 
 
+@pytest.mark.once
 @given(st.floats(allow_nan=False))
 def test_any_number_is_read_back(value: float) -> None:
     assert parse_float(repr(value)) == value
@@ -91,6 +92,7 @@ def test_invalid_sizes(text: str, message: str) -> None:
     assert str(caught.value) == message
 
 
+@pytest.mark.once
 @given(
     st.integers(0, 1 << 20),
     st.sampled_from(["", "k", "m", "g"]),
@@ -134,6 +136,7 @@ def test_invalid_durations(text: str) -> None:
         parse_duration(text)
 
 
+@pytest.mark.once
 @given(st.integers(-(1 << 63) + 1, (1 << 63) - 1))
 def test_any_duration_is_read_back(nanoseconds: int) -> None:
     sign = "-" if nanoseconds < 0 else ""

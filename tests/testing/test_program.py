@@ -156,6 +156,7 @@ def options_of_the_daemon(
     return seen
 
 
+@pytest.mark.once
 def test_scripted_commands(path: Path) -> None:
     scripts = ("--on-exec", "make  'all tests'", "2", "2 failed\n", "--on-exec", "ls", "0", "")
     with running(path, *scripts), SyncAgentsSandboxClient(str(path)) as client:
@@ -167,6 +168,7 @@ def test_scripted_commands(path: Path) -> None:
         assert client.run(sandbox.sandbox_id, ("ls",)).exit_code == 0
 
 
+@pytest.mark.once
 def test_faults(path: Path) -> None:
     kinds = ("--fault", "lose-answer=1", "--fault", "delay=1:1ms")
     with (
@@ -178,6 +180,7 @@ def test_faults(path: Path) -> None:
         assert [sandbox.sandbox_id for sandbox in client.list_sandboxes()] == ["demo"]
 
 
+@pytest.mark.once
 def test_faults_follow_the_seed(path: Path) -> None:
     def outcomes(seed: str) -> list[bool]:
         with running(path, "--fault", "unavailable=0.5", "--seed", seed):
