@@ -60,6 +60,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for mark in (
         "releases(*releases): run with a daemon of each of these",
         "once: does not depend on the interpreter, so `tox` runs it with one of them only",
+        "slow: tries very many cases, so `tox -e quick` leaves it out",
     ):
         config.addinivalue_line("markers", mark)
 

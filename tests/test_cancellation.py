@@ -33,7 +33,7 @@ from .brief import brief_daemon
 from .cancelling import Suspensions
 from .releases import any_release, each_dialect
 
-pytestmark = each_dialect
+pytestmark = [each_dialect, pytest.mark.slow]
 
 IMAGE = "ghcr.io/agents-sandbox/coding-runtime:latest"
 

@@ -169,6 +169,7 @@ def test_refused(check: Callable[[str, object], object], value: object, message:
     assert message in str(caught.value)
 
 
+@pytest.mark.slow
 @given(st.from_regex(r"[a-zA-Z0-9][a-zA-Z0-9_-]{2,198}[a-zA-Z0-9]", fullmatch=True))
 def test_every_id_of_the_daemons_pattern_is_accepted(value: str) -> None:
     assert _checks.new_id("sandbox_id", value) == value

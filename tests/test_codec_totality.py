@@ -110,6 +110,7 @@ def check_decoded(decoded: object) -> None:
     assert hash(decoded) == hash(pickle.loads(pickle.dumps(decoded)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "decode"), DECODERS)
 @given(data=st.data())
 def test_decoding_is_total_for_every_message(

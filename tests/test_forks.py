@@ -10,7 +10,7 @@ from agents_sandbox.testing import FakeDaemon
 from .forking import run
 from .releases import any_release
 
-pytestmark = any_release
+pytestmark = [any_release, pytest.mark.slow]
 
 forks_under_way = pytest.mark.skipif(
     tuple(map(int, grpc.__version__.split(".")[:2])) < (1, 80),

@@ -26,7 +26,7 @@ from .impostor import impostor
 from .interrupting import Lines, ctrl_c
 from .releases import any_release
 
-pytestmark = any_release
+pytestmark = [any_release, pytest.mark.slow]
 
 IMAGE = "ghcr.io/agents-sandbox/coding-runtime:latest"
 NEVER = 3600.0

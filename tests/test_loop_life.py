@@ -29,7 +29,7 @@ from agents_sandbox.testing import FakeDaemon
 from .cancelling import Suspensions
 from .releases import any_release, each_dialect
 
-pytestmark = any_release
+pytestmark = [any_release, pytest.mark.slow]
 
 IMAGE = "ghcr.io/agents-sandbox/coding-runtime:latest"
 

@@ -30,6 +30,7 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_deadline, "DYING_SECONDS", 1.0)
 
 
+@pytest.mark.slow
 async def test_chaos(chaos_seed: int, chaos_accounts: dict[str, Account]) -> None:
     plan = make_plan(chaos_seed, tuple(PROGRAMS))
     account = chaos_accounts.setdefault(AgentsSandboxClient.__name__, Account())

@@ -21,7 +21,7 @@ from .._aio import Background, off_loop
 from ..releases import any_release
 from ..troubles import REFUSALS, STREAM, TROUBLES, Trouble, kinds_of_chaos, kinds_of_faults
 
-pytestmark = any_release
+pytestmark = [any_release, pytest.mark.slow]
 
 # Timeouts of one RPC and of a call with its wait, in seconds; short, because many expire.
 ONE, ALL = 0.08, 0.16
