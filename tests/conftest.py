@@ -43,7 +43,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N",
         type=int,
         default=CHAOS_RUNS,
-        help="live through so many lives in each flavour (default: %(default)s)",
+        help="how many random programs to run in each flavour (default: %(default)s)",
     )
     group.addoption(
         "--chaos-seed",

@@ -29,7 +29,7 @@ Recorded: well under 0.1 s.
 """
 
 DYING_SECONDS = 5.0
-"""How long a sandbox of daemon 0.2 may be FAILED during a stop before it is STOPPED.
+"""How long a sandbox of a daemon before 0.4.0 may be FAILED during a stop before it is STOPPED.
 
 Recorded: 2.3 s, with services.
 """

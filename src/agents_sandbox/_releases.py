@@ -40,6 +40,7 @@ NEWEST = Release(0, 4, 3)
 # Source: the daemon's wire tables, which name the release that introduced each field.
 _PORTS_AND_COMMAND = Release(0, 4, 0)
 _LIMITS = Release(0, 4, 1)
+_GPUS = Release(0, 4, 3)
 SINCE = {
     "companion_containers": COMPANIONS,
     "ports": _PORTS_AND_COMMAND,
@@ -47,7 +48,7 @@ SINCE = {
     "cpu_limit": _LIMITS,
     "memory_limit": _LIMITS,
     "disk_limit": _LIMITS,
-    "gpus": NEWEST,
+    "gpus": _GPUS,
 }
 
 OLD_PROBE = "required_services: {}"
@@ -59,7 +60,7 @@ PROBES = (
     ("companion_containers: {}", COMPANIONS),
     ("ports: []", _PORTS_AND_COMMAND),
     ("cpu_limit: ''", _LIMITS),
-    ("gpus: ''", NEWEST),
+    ("gpus: ''", _GPUS),
 )
 
 

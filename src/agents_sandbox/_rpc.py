@@ -106,7 +106,7 @@ def rpc_errors(
 
 @contextmanager
 def concerning(sandbox_id: str | None = None, exec_id: str | None = None) -> Iterator[None]:
-    """Add the ids that a call is about to errors from below, which may not know them."""
+    """Fill in the sandbox and exec ids of errors raised in the block that lack them."""
     try:
         yield
     except SandboxClientError as error:

@@ -12,7 +12,7 @@ async def test_step_skips_cancelled_work() -> None:
     done: list[str] = []
 
     async def work(name: str) -> None:
-        await background.step()
+        await background.pass_gate()
         done.append(name)
 
     background.hold()
@@ -22,17 +22,17 @@ async def test_step_skips_cancelled_work() -> None:
     for _ in range(3):
         await asyncio.sleep(0)  # a turn of the loop, not time
     cancelled.cancel()
-    await background.advance(1)
+    await background.let_through(1)
     assert done == ["first"]
     background.release()
-    await background.step()
+    await background.pass_gate()
     assert done == ["first", "second"]
 
 
 async def test_release_skips_cancelled_work() -> None:
     background = Background()
     background.hold()
-    cancelled = background.spawn(background.step())
+    cancelled = background.spawn(background.pass_gate())
     for _ in range(3):
         await asyncio.sleep(0)  # a turn of the loop, not time
     cancelled.cancel()
@@ -46,7 +46,7 @@ async def test_work_that_arrives_while_the_gate_opens_queues_behind() -> None:
     done: list[str] = []
 
     async def work(name: str) -> None:
-        await background.step()
+        await background.pass_gate()
         done.append(name)
 
     background.hold()

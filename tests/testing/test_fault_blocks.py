@@ -16,7 +16,7 @@ from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox._wire.status import decode_error_info
 from agents_sandbox._wire.status_pb2 import ErrorInfo, Status
 from agents_sandbox.testing import FakeDaemon, Fault, Faults
-from agents_sandbox.testing._faults.rules import HalfOpen
+from agents_sandbox.testing._faults.kinds import HalfOpen
 from agents_sandbox.testing._faults.stack import FaultStack
 from agents_sandbox.testing._server.handlers import Handlers
 from agents_sandbox.testing._server.recorder import Recorder

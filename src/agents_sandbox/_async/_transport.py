@@ -22,7 +22,7 @@ from ..errors import (
 
 ItemT = TypeVar("ItemT")
 
-# No daemon is replaced in less time.
+# Replacing a daemon takes longer than this, so a recent answer came from the same one.
 _IN_TOUCH_SECONDS = 5.0
 
 

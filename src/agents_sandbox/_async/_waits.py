@@ -92,7 +92,7 @@ class _Wait(ABC, Generic[HandleT]):
         """Read a fresh snapshot."""
 
     async def _repeat_if_lost(self, handle: HandleT) -> bool:  # noqa: ARG002 - for subclasses
-        """Request the operation again if a snapshot shows that it was lost; return if it was."""
+        """Request the operation again if a snapshot shows its loss; return whether it was lost."""
         return False
 
     def _may_be_another_daemon(self) -> bool:

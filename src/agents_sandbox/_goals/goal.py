@@ -28,7 +28,7 @@ class Goal(Protocol[HandleT_contra]):
         ...
 
     def snapshot_due(self, deadline: Deadline) -> Deadline:
-        """Return when the next snapshot is due if no event calls for one, at latest `deadline`."""
+        """Return when to read a snapshot unless an event calls for one; at most `deadline`."""
         ...
 
     def timeout_error(

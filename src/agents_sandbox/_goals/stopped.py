@@ -12,8 +12,8 @@ from ..models import SandboxEvent, SandboxHandle
 from .goal import sandbox_failed
 from .state import SandboxGoal
 
-# Daemons 0.2 first report a container that dies during a stop or delete as a failure: FAILED with
-# one of these codes, then STOPPED. The handles of 0.2.0 have no code.
+# Daemons before 0.4.0 first report a container that dies during a stop or delete as a failure:
+# FAILED with one of these codes, then STOPPED. The handles of 0.2.0 have no code.
 _DYING = frozenset({"CONTAINER_DIED", "CONTAINER_OOM", None})
 
 _STOPPED = SandboxGoal(SandboxState.STOPPED, frozenset({SandboxState.DELETED}), _DYING)

@@ -8,7 +8,7 @@ from ._commands.on_exec import ExecMatch, ExecScript
 from ._daemon import FakeDaemon
 from ._faults.chaos import Chaos
 from ._faults.faults import Faults
-from ._faults.rules import EventMatch, Fault
+from ._faults.kinds import EventMatch, Fault
 from ._host.declared import ContainerBehavior, DockerHost
 from ._protocol.wire_message import WireMessage
 from ._server.recorder import RecordedCall

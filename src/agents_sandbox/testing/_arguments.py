@@ -13,9 +13,9 @@ from .._facts import MAX_PORT
 from .._go_durations import parse_nanoseconds
 from ._checks import shown
 from ._commands.handlers import checked_exit_code
-from ._faults.rules import check_method
 from ._host.declared import ContainerBehavior, DockerHost
 from ._protocol.profile import PROFILES
+from ._protocol.rpcs import check_method
 from ._settings import CLEANUP_TTL
 
 _CONTAINERS = "healthy, unhealthy, slow:TIME, crashing[:TIME], error:MESSAGE"

@@ -18,10 +18,10 @@ from ._commands.passthrough import PassThroughRunner
 from ._commands.scripted import ScriptedRunner, SilentRunner
 from ._expectations import assert_all_used, place_of_caller
 from ._faults.faults import Faults
-from ._faults.rules import check_method
 from ._host.declared import ContainerBehavior, DockerHost
 from ._host.folders import remove_tree
 from ._protocol.profile import profile_for
+from ._protocol.rpcs import check_method
 from ._protocol.wire_message import WireMessage, wire_bytes
 from ._sandboxes.sandbox import PRIMARY
 from ._server.engine import Engine

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 from ..._wire import v02_pb2 as pb
 from .._time.clock import Sleep
-from .rules import Answer, Call, Fault, MakeFailure, Proceed, Send
+from .kinds import Answer, Call, Fault, MakeFailure, Proceed, Send
 
 
 class Chaos(Fault):

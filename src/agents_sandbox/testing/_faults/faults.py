@@ -16,8 +16,7 @@ from .._protocol.refusals import StatusError
 from .._protocol.wire_message import WireMessage, wire_bytes
 from .._time.clock import Sleep
 from .chaos import Chaos
-from .planned import CallPlan, answer_plan, failure_maker, failure_plan
-from .rules import (
+from .kinds import (
     Delaying,
     DroppingStreams,
     DuplicatingEvents,
@@ -29,6 +28,7 @@ from .rules import (
     MalformedDetails,
     SkippingEvents,
 )
+from .planned import CallPlan, answer_plan, failure_maker, failure_plan
 from .target import FaultTarget
 
 FaultT = TypeVar("FaultT", bound=Fault)

@@ -10,7 +10,8 @@ import grpc
 
 from .._checks import check_count, shown
 from .._protocol.refusals import StatusError, status_details
-from .rules import STREAMS, Answer, Call, Fault, MakeFailure, Proceed, check_method
+from .._protocol.rpcs import STREAMS, check_method
+from .kinds import Answer, Call, Fault, MakeFailure, Proceed
 
 
 @dataclass

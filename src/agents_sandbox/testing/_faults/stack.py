@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 
 from ..._wire import v02_pb2 as pb
+from .kinds import Answer, Call, Fault, Proceed, Send
 from .planned import PlannedCalls
-from .rules import Answer, Call, Fault, Proceed, Send
 
 
 class FaultStack:

@@ -100,11 +100,11 @@ class Execs:
         return task
 
     async def _run(self, item: Exec, process: Process) -> None:
-        await self._background.step()
+        await self._background.pass_gate()
         if not item.running:
             return
         outcome = await self._outcome(item, process)
-        await self._background.step()
+        await self._background.pass_gate()
         if item.running:
             self._end(item, outcome)
 

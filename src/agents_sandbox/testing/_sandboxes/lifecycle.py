@@ -41,7 +41,7 @@ class Lifecycle:
         self._background.spawn(self._create(sandbox))
 
     async def _create(self, sandbox: Sandbox) -> None:
-        await self._background.step()
+        await self._background.pass_gate()
         if sandbox.state != pb.SANDBOX_STATE_PENDING:
             return
         materialize = pb.SandboxPhaseDetails(phase="materialize")
@@ -61,10 +61,10 @@ class Lifecycle:
     async def _wait_for_removal(self, sandbox: Sandbox) -> None:
         # A delete during the Docker work finds nothing to remove and completes immediately;
         # the create continues and brings the sandbox back.
-        await self._background.step()
+        await self._background.pass_gate()
         if sandbox.removal:
             await asyncio.wait([sandbox.removal])
-            await self._background.step()
+            await self._background.pass_gate()
 
     def stop(self, sandbox: Sandbox, reason: str = STOP_REQUESTED) -> None:
         """Accept a stop; the state stays READY until the stop is complete."""
@@ -79,16 +79,16 @@ class Lifecycle:
     async def _stop(self, sandbox: Sandbox, phase: pb.SandboxPhaseDetails) -> None:
         await self._wait_grace_period(sandbox)
         if self._settings.profile.stop_reports_container_death:
-            await self._background.step()
+            await self._background.pass_gate()
             self._watch.handle_death(sandbox, PRIMARY)
-        await self._background.step()
+        await self._background.pass_gate()
         self._execs.kill_all(sandbox)
         self._materializer.stop(sandbox)
         sandbox.record(pb.SANDBOX_STOPPED, pb.SANDBOX_STATE_STOPPED, phase=phase)
-        sandbox.down.set()
+        sandbox.primary_down.set()
 
     async def _wait_grace_period(self, sandbox: Sandbox) -> None:
-        down = asyncio.ensure_future(sandbox.down.wait())
+        down = asyncio.ensure_future(sandbox.primary_down.wait())
         grace = asyncio.ensure_future(self._background.clock.sleep(self._settings.stop_delay))
         try:
             await asyncio.wait((down, grace), return_when=asyncio.FIRST_COMPLETED)
@@ -101,20 +101,20 @@ class Lifecycle:
         if sandbox.state != pb.SANDBOX_STATE_STOPPED:
             raise sandbox_invalid_state(sandbox.id, expected="stopped")
         sandbox.record(pb.SANDBOX_ACCEPTED, pb.SANDBOX_STATE_PENDING)
-        sandbox.down.clear()
+        sandbox.primary_down.clear()
         self._background.spawn(self._resume(sandbox))
 
     async def _resume(self, sandbox: Sandbox) -> None:
-        await self._background.step(self._settings.ready_delay)
+        await self._background.pass_gate(self._settings.ready_delay)
         if sandbox.state != pb.SANDBOX_STATE_PENDING:
             return
         try:
             await self._materializer.resume(sandbox)
         except DockerError as error:
-            await self._background.step()
+            await self._background.pass_gate()
             sandbox.fail("SANDBOX_RESUME_FAILED", str(error))
         else:
-            await self._background.step()
+            await self._background.pass_gate()
             sandbox.record(pb.SANDBOX_READY, pb.SANDBOX_STATE_READY)
 
     def delete(self, sandbox: Sandbox, reason: str = DELETE_REQUESTED) -> bool:
@@ -127,16 +127,16 @@ class Lifecycle:
         return True
 
     async def _delete(self, sandbox: Sandbox, phase: pb.SandboxPhaseDetails) -> None:
-        await self._background.step()
+        await self._background.pass_gate()
         self._execs.kill_all(sandbox)
-        sandbox.down.set()
+        sandbox.primary_down.set()
         if sandbox.stops:
             # The container is gone, so stops in progress end now, before the delete.
             await asyncio.wait(sandbox.stops)
         if not sandbox.materializing:
             self._materializer.remove(sandbox)
         await self._background.clock.freeze_during(self._execs.remove_files(sandbox))
-        await self._background.step()
+        await self._background.pass_gate()
         sandbox.record(pb.SANDBOX_DELETED, pb.SANDBOX_STATE_DELETED, phase=phase)
-        sandbox.down.clear()
+        sandbox.primary_down.clear()
         sandbox.removal = None

@@ -41,7 +41,7 @@ class Retention:
         while True:
             await self._background.clock.sleep(SWEEP_INTERVAL)
             if any(map(self._is_due, self._sandboxes)):
-                await self._background.step()
+                await self._background.pass_gate()
                 self.sweep()
 
     def sweep(self) -> None:

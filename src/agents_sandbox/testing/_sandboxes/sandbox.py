@@ -39,8 +39,8 @@ class Sandbox:
         """When an exec last finished or was cancelled."""
         self.materializing: bool = False
         """Whether the Docker work of a create is in progress."""
-        self.down: asyncio.Event = asyncio.Event()
-        """Set when the primary is stopped or removed; it ends the delay of a stop early."""
+        self.primary_down: asyncio.Event = asyncio.Event()
+        """Set by a stop or a delete that took the primary down; ends the delay of other stops."""
         self.stops: set[asyncio.Task[None]] = set()
         self.removal: asyncio.Task[None] | None = None
         self._profile = profile
@@ -52,7 +52,7 @@ class Sandbox:
         # also the events of side containers.
         with_state = (event for event in reversed(self.log.events) if event.sandbox_state)
         self.state_changed_at = next(with_state).occurred_at
-        self.down.clear()
+        self.primary_down.clear()
         self.removal = None
         self.materializing = False
 

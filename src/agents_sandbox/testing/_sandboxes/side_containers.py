@@ -76,7 +76,7 @@ class SideContainers:
     async def report_required(self, sandbox: Sandbox) -> None:
         """Report the required services together, not when each becomes healthy."""
         if sandbox.spec.required_services:
-            await self._background.step()
+            await self._background.pass_gate()
         for item in sandbox.spec.required_services:
             sandbox.report(pb.SANDBOX_SERVICE_READY, item.name)
 
@@ -103,11 +103,11 @@ class SideContainers:
         try:
             container = await self._start(sandbox, item)
         except DockerError as error:
-            await self._background.step()
+            await self._background.pass_gate()
             code = self._profile.dialect.start_error_code
             sandbox.report(pb.SANDBOX_SERVICE_FAILED, item.name, code, str(error))
             return
-        await self._background.step()
+        await self._background.pass_gate()
         sandbox.report(pb.SANDBOX_SERVICE_READY, item.name)
         if with_hooks and item.post_start_on_primary:
             self._background.spawn(self._run_hooks_silently(sandbox, item, container))

@@ -44,7 +44,7 @@ class Watch:
             # The times of the checks depend only on when the daemon started.
             passed = (clock.nanoseconds() - since) / 1e9
             await clock.sleep(CHECK_INTERVAL - passed % CHECK_INTERVAL)
-            await self._background.step()
+            await self._background.pass_gate()
             for sandbox in tuple(self._suspects.values()):
                 self._check(sandbox)
         self._checks = None
@@ -53,7 +53,7 @@ class Watch:
         """Make a container exit after a while; Docker may start it again."""
         container = sandbox.containers[name]
         run = container.starts
-        await self._background.step(seconds)
+        await self._background.pass_gate(seconds)
         if not container.running or container.starts != run:
             return
         if self._profile.tolerates_down_containers:

@@ -187,7 +187,7 @@ class Engine:
 
     def step(self, count: int, timeout: float) -> None:
         """Let `count` frozen steps happen; wait up to `timeout` seconds for them."""
-        self._thread.run(self._background.advance(count), timeout)
+        self._thread.run(self._background.let_through(count), timeout)
 
     def advance(self, seconds: float, timeout: float) -> None:
         """Move the virtual clock, within `timeout` seconds of real time."""

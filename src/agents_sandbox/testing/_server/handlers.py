@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 from ..._wire import v02_pb2 as pb
 from ..._wire.methods import SERVICE, Method
 from ..._wire.status import TRAILER
-from .._faults.rules import Answer, Call
+from .._faults.kinds import Answer, Call
 from .._faults.stack import FaultStack
 from .._protocol.refusals import StatusError, shutting_down
 from .._sandboxes.events import EventStream

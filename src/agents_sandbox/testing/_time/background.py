@@ -48,7 +48,7 @@ class Background:
         task.add_done_callback(ended)
         return task
 
-    async def step(self, delay: float = 0.0) -> None:
+    async def pass_gate(self, delay: float = 0.0) -> None:
         """Wait for `delay` seconds, then for the gate; always takes at least one turn.
 
         The caller must make its change before it awaits anything else.
@@ -92,8 +92,8 @@ class Background:
                 turn.set_result(None)
             asyncio.get_running_loop().call_soon(self._open_gate)
 
-    async def advance(self, count: int) -> None:
-        """Let exactly `count` steps through the closed gate; wait for each to arrive."""
+    async def let_through(self, count: int) -> None:
+        """Let exactly `count` changes through the closed gate; wait for each to arrive."""
         for _ in range(count):
             (await self._next_turn()).set_result(None)
             # The task that may continue is already in the ready queue, ahead of this one.

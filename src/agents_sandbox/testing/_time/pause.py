@@ -10,8 +10,8 @@ from .._checks import check_count
 class Pause:
     """A pause of the background work; see `FakeDaemon.paused()`."""
 
-    def __init__(self, advance: Callable[[int, float], None]) -> None:
-        self._advance = advance
+    def __init__(self, let_through: Callable[[int, float], None]) -> None:
+        self._let_through = let_through
 
     def step(self, count: int = 1, *, timeout: float = 10.0) -> None:
         """Let exactly `count` frozen changes happen, oldest first; wait until there are so many.
@@ -27,4 +27,4 @@ class Pause:
             RuntimeError: The daemon is not running.
         """
         check_count("count", count)
-        self._advance(count, timeout)
+        self._let_through(count, timeout)

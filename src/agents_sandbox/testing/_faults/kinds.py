@@ -14,9 +14,9 @@ from typing import Any, TypeAlias
 from google.protobuf.message import Message
 
 from ..._wire import v02_pb2 as pb
-from ..._wire.methods import METHODS_V02
 from .._checks import check_count, check_seconds, shown
 from .._protocol.refusals import StatusError
+from .._protocol.rpcs import STREAMS, check_method
 from .._time.clock import Sleep
 from .garbage import GARBAGE
 
@@ -30,19 +30,6 @@ MakeFailure: TypeAlias = Callable[[], StatusError]
 """Makes a new failure for each call: an exception raised repeatedly grows its traceback."""
 EventMatch: TypeAlias = Callable[[Any], bool]
 """Takes an event's message and returns whether to act on the event."""
-
-STREAMS = {method.name: method.streams for method in METHODS_V02}
-"""Whether each RPC is a stream, by plain name."""
-
-
-def check_method(method: str) -> None:
-    """Check the plain name of an RPC.
-
-    Raises:
-        ValueError: There is no such RPC.
-    """
-    if method not in STREAMS:
-        raise ValueError(f"{shown(method)} is not one of the RPCs: {', '.join(STREAMS)}")
 
 
 @dataclass(eq=False)
