@@ -247,6 +247,17 @@ def test_events_of_another_sandbox_are_refused() -> None:
 
 
 @pytest.mark.parametrize("kind", [AsyncSubscription, Subscription])
+def test_a_rewound_subscription_begins_after_the_last_delivered_event(kind: type[Any]) -> None:
+    events = of_kind(kind, 5)
+    events.rewind()
+    assert events.position == 5
+    assert events._sequence.accept(event(6))
+    assert events.position == 6
+    events.rewind()
+    assert events.position == 5
+
+
+@pytest.mark.parametrize("kind", [AsyncSubscription, Subscription])
 def test_nothing_comes_after_a_cancel(kind: type[Any]) -> None:
     events = of_kind(kind, 5)
     events.cancel()
