@@ -277,7 +277,9 @@ async def test_a_stream_does_not_wait_forever_for_a_daemon_that_stays_unavailabl
     daemon: FakeDaemon,
 ) -> None:
     async with AgentsSandboxClient(daemon.socket_path, operation_timeout_seconds=0.3) as client:
-        sandbox = await client.create_sandbox(image="a:1", sandbox_id="demo-sandbox")
+        sandbox = await client.create_sandbox(
+            image="a:1", sandbox_id="demo-sandbox", timeout_seconds=9
+        )
         await off_loop(daemon.wait_for_streams, 0)
         reading = Background(first, client, 99)
         await off_loop(daemon.wait_for_streams, 1)

@@ -17,9 +17,9 @@ from agents_sandbox import (
 )
 from agents_sandbox.testing import FakeDaemon
 
-from .._aio import Background, off_loop
+from .._aio import Background, off_loop, step
 from ..releases import any_release
-from ..troubles import REFUSALS, STREAM, TROUBLES, Trouble, kinds_of_chaos, kinds_of_faults
+from ..troubles import REFUSALS, TROUBLES, Trouble, kinds_of_chaos, kinds_of_faults
 
 pytestmark = [any_release, pytest.mark.slow]
 
@@ -150,8 +150,10 @@ async def outcomes(
     with trouble.begin(daemon):
         calls = {case: Background(case.call, client) for case in CASES}
         if trouble.strike is not None:
-            await off_loop(daemon.wait_for_call, STREAM)
-            await off_loop(trouble.strike, daemon)
+            # With a stream that is surely open, however slow the machine is.
+            async with client.subscribe_sandbox_events("reading", timeout_seconds=10) as events:
+                await step(events)
+                await off_loop(trouble.strike, daemon)
         return {case: await outcome_of(call) for case, call in calls.items()}
 
 
