@@ -36,9 +36,11 @@ class EventSequence:
     def __init__(
         self, sandbox_id: str, from_sequence: int, include_current_snapshot: bool = False
     ) -> None:
-        self.sandbox_id = _checks.lookup_id("sandbox_id", sandbox_id)
-        self.position = _checks.integer("from_sequence", from_sequence, maximum=_UINT64_MAX)
-        self.wants_snapshot = _checks.boolean("include_current_snapshot", include_current_snapshot)
+        self.sandbox_id: str = _checks.lookup_id("sandbox_id", sandbox_id)
+        self.position: int = _checks.integer("from_sequence", from_sequence, maximum=_UINT64_MAX)
+        self.wants_snapshot: bool = _checks.boolean(
+            "include_current_snapshot", include_current_snapshot
+        )
         self._delivered = self.position
         self._delivered_snapshots: set[str] = set()
         self._last_snapshot: str | None = None

@@ -137,7 +137,7 @@ class DaemonUnavailableError(SandboxClientError, ConnectionError):
         retryable: False if only a change helps, such as another path or user.
     """
 
-    retryable = True
+    retryable: bool = True
 
     def __init__(
         self,
