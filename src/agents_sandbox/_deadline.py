@@ -17,13 +17,13 @@ disappeared.
 """
 
 ANSWER_SECONDS = 5.0
-"""The longest time that the daemon then has to answer. No call of the daemon is slow."""
+"""The longest time that the daemon then has to answer. It answers every call quickly."""
 
 STEADY_SECONDS = 1.0
 """A stream that lasted this long was connected: losing it begins a new outage."""
 
 GRACE_SECONDS = 2.0
-"""How long to wait for an exec's end after its sandbox has ended, or for a resume's after a delete.
+"""How long to wait for an exec's end after its sandbox's, and for a resume's end after a delete.
 
 Recorded: well under 0.1 s.
 """

@@ -80,7 +80,7 @@ def rpc_errors(
 
     Args:
         method: The RPC.
-        request: The request; errors without structured details take their ids from it.
+        request: The request; errors take the ids from it that their details lack.
         address: Where it was sent.
         deadline: The deadline of the RPC.
     """

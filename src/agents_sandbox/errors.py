@@ -21,8 +21,8 @@
     └── ExecNotRunningError
         └── ExecAlreadyTerminalError
 
-The class of an error follows from the domain and reason in the daemon's structured
-details, never from the text of a message: see `REASONS`.
+The class of a daemon's refusal follows from the domain and reason in its structured
+details, or else from the status code, never from the text: see `REASONS` and `CODES`.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ class OperationTimeoutError(SandboxClientError, TimeoutError):
 
 
 class ProtocolError(SandboxClientError):
-    """The peer's answer cannot be understood: it is not a supported daemon."""
+    """The peer's answer cannot be understood: it is broken, too different, or not a daemon."""
 
 
 class UnsupportedDaemonError(SandboxClientError):

@@ -1,4 +1,4 @@
-"""The public client: each method makes one call to the daemon and, on request, waits."""
+"""The public client: each method makes a call of the daemon, and may wait for what it began."""
 
 from __future__ import annotations
 
@@ -367,7 +367,7 @@ class AgentsSandboxClient:
             DaemonUnavailableError: No daemon answers at the socket.
         """
         budget = self._budget(timeout_seconds)
-        selector = _checks.label_selector(label_selector)
+        selector = _checks.label_selector(label_selector)  # before the list, which takes any
         before = await self._before_delete(selector, budget) if wait else {}
         socket_at_request = self._daemon.socket_identity()
         result = await self._daemon.delete_sandboxes(selector, budget.rpc())
@@ -425,8 +425,8 @@ class AgentsSandboxClient:
             InvalidArgumentError: The SDK or the daemon refuses an argument.
             SandboxNotFoundError: The sandbox does not exist.
             SandboxNotReadyError: It is not READY, or it was stopped or deleted
-                during the wait and the exec never reported its end.
-            SandboxFailedError: It failed during the wait, likewise.
+                during the wait and the daemon never reported the exec's end.
+            SandboxFailedError: The same, after the sandbox failed.
             ExecConflictError: The exec id was used before.
             OperationTimeoutError: The command did not end in time; it continues.
             DaemonUnavailableError: No daemon answers at the socket.

@@ -43,9 +43,9 @@ AnswerT = TypeVar("AnswerT")
 class Daemon:
     """One daemon and its RPCs, in whichever wire dialect it speaks.
 
-    Each method makes one call of the protocol; none of them waits for an operation to complete.
-    Every method raises `InvalidArgumentError` before anything is sent, `DaemonUnavailableError`
-    and `OperationTimeoutError`.
+    A method of an RPC returns when the daemon has answered; none waits for an operation to
+    complete. It raises `InvalidArgumentError` before anything is sent, and
+    `DaemonUnavailableError` or `OperationTimeoutError` after.
 
     Args:
         address: The daemon's socket.

@@ -21,6 +21,7 @@ from ..errors import (
 )
 
 ItemT = TypeVar("ItemT")
+ResultT = TypeVar("ResultT")
 
 # Replacing a daemon takes longer than this, so a recent answer came from the same one.
 _IN_TOUCH_SECONDS = 5.0
@@ -73,7 +74,7 @@ class Transport:
             )
         return ResponseStream(stream, lambda: self._errors(method, request, deadline), parse)
 
-    async def retrying(self, call: Call[ItemT], deadline: Deadline) -> ItemT:
+    async def retrying(self, call: Call[ResultT], deadline: Deadline) -> ResultT:
         """Make an idempotent call, and retry it while its connection is lost.
 
         Raises:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Generic
 
 from .._creates import NO_LOGS, LogPaths
-from .._deadline import Backoff, Budget, Deadline
+from .._deadline import Backoff, Budget
 from .._enums import SandboxState
 from .._goals import BecomeDeleted, BecomeStopped, ExecEnd, Goal, HandleT, PersistentGoal
 from ..errors import (
@@ -125,10 +125,6 @@ class _Wait(ABC, Generic[HandleT]):
     async def _pause(self) -> None:
         await self._daemon.pause(self._backoff.pause(self._budget.operation))
 
-    def _rpc(self) -> Deadline:
-        """The deadline of an RPC that starts now."""
-        return self._budget.rpc()
-
 
 class SandboxWait(_Wait[SandboxHandle]):
     """Waits for a state of a sandbox."""
@@ -145,7 +141,7 @@ class SandboxWait(_Wait[SandboxHandle]):
         self._id = sandbox_id
 
     async def _read(self) -> SandboxHandle:
-        return await self._daemon.get_sandbox(self._id, self._rpc())
+        return await self._daemon.get_sandbox(self._id, self._budget.rpc())
 
 
 class _PersistentWait(SandboxWait):
@@ -196,12 +192,12 @@ class StopWait(_PersistentWait):
         before = (await self._read()).last_event_sequence
         self._socket_at_request = self._daemon.socket_identity()
         # If the answer is lost, the caller gets the error. Only a restart makes us repeat it.
-        await self._daemon.stop_sandbox(self._id, self._rpc())
+        await self._daemon.stop_sandbox(self._id, self._budget.rpc())
         return await self.until_reached(after=before)
 
     async def _request(self) -> None:
         try:
-            await self._daemon.stop_sandbox(self._id, self._rpc())
+            await self._daemon.stop_sandbox(self._id, self._budget.rpc())
         except SandboxInvalidStateError:
             # It is no longer READY. The next snapshot shows its state.
             return
@@ -250,7 +246,7 @@ class DeleteWait(_PersistentWait):
 
     async def _request(self) -> None:
         try:
-            await self._daemon.delete_sandbox(self._id, self._rpc())
+            await self._daemon.delete_sandbox(self._id, self._budget.rpc())
         except SandboxNotFoundError:
             self._note_purge()
 
@@ -285,4 +281,4 @@ class ExecWait(_Wait[ExecHandle]):
         self._logs = logs
 
     async def _read(self) -> ExecHandle:
-        return await self._daemon.get_exec(self._id, self._rpc(), self._logs)
+        return await self._daemon.get_exec(self._id, self._budget.rpc(), self._logs)

@@ -32,7 +32,7 @@ class BecomeDeleted:
     Attributes:
         creating: Whether a create is in progress in Docker.
         resuming: Whether a resume may be in progress.
-        deleted: Whether DELETED is the newest state that events reported.
+        deleted: Whether it was DELETED, and not READY, FAILED or STOPPED since.
         reappeared: Whether the sandbox came back after it was DELETED.
         failure: Why it could not be removed; None again after a new request.
         accepted_at: The time of the first event, once it was seen.

@@ -24,7 +24,7 @@ class Goal(Protocol[HandleT_contra]):
         ...
 
     def judge(self, handle: HandleT_contra) -> bool:
-        """Return whether a snapshot reaches the goal; raise if it cannot be reached any more."""
+        """Take note of a snapshot; return whether it reaches the goal, raise if none can."""
         ...
 
     def snapshot_due(self, deadline: Deadline) -> Deadline:
@@ -48,7 +48,7 @@ class PersistentGoal(Goal[SandboxHandle], Protocol):
     """A goal whose operation can get lost when the daemon restarts."""
 
     def detect_loss(self, handle: SandboxHandle, restarted: bool) -> bool:
-        """Return whether the operation was lost and has to be requested again.
+        """Take note of a snapshot; return whether it shows that the operation was lost.
 
         Args:
             handle: A snapshot that does not reach the goal.

@@ -26,7 +26,7 @@ class BecomeStopped:
     The goal must see all events from before the stop request on.
 
     Attributes:
-        requested_by: The newest event in the first snapshot after the request: the stop was
+        sequence_at_request: The newest event in the first snapshot after the request: the stop was
             requested by then.
         stopped: Whether the sandbox was STOPPED after the newest stop request.
         resumed: Whether it was resumed after that.
@@ -35,7 +35,7 @@ class BecomeStopped:
             daemon that accepted the stop may already have been the restarted one.
     """
 
-    requested_by: int | None = field(default=None, init=False)
+    sequence_at_request: int | None = field(default=None, init=False)
     stopped: bool = field(default=False, init=False)
     resumed: bool = field(default=False, init=False)
     overtaken: bool = field(default=False, init=False)
@@ -54,14 +54,14 @@ class BecomeStopped:
             self.stopped = True
         elif kind is SandboxEventType.SANDBOX_ACCEPTED:
             self.resumed |= self.stopped
-        # Events before `requested_by` can belong to an earlier stop.
-        self.overtaken = self.resumed and event.sequence >= (self.requested_by or 0)
+        # Events before `sequence_at_request` can belong to an earlier stop.
+        self.overtaken = self.resumed and event.sequence >= (self.sequence_at_request or 0)
         return _STOPPED.see(event) or self.overtaken
 
     def judge(self, handle: SandboxHandle) -> bool:
         """Judge a snapshot."""
-        if self.requested_by is None:
-            self.requested_by = handle.last_event_sequence
+        if self.sequence_at_request is None:
+            self.sequence_at_request = handle.last_event_sequence
         if _STOPPED.judge(handle):
             return True
         if self.overtaken:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 
 import grpc
@@ -101,9 +101,10 @@ class Engine:
         if not self._shutdown and self.running:
             raise RuntimeError("the fake daemon is not shutting down: call terminate() first")
         if not self._ended.wait(timeout):
+            calls = 0 if self._handlers is None else self._handlers.in_progress
             raise TimeoutError(
-                f"the fake daemon did not end within {timeout} s: "
-                f"{self.recorder.open_streams} event streams are open"
+                f"the fake daemon did not end within {timeout} s: {calls} calls are in progress, "
+                f"{self.recorder.open_streams} of them event streams"
             )
 
     @asynccontextmanager
@@ -149,7 +150,8 @@ class Engine:
     async def _stop_server(self, server: grpc.aio.Server) -> None:
         # Break the connections first: a stop of gRPC's server cancels calls that arrive during
         # it, but real daemons refuse them.
-        self.socket.disconnect()
+        with suppress(OSError):  # out of descriptors: the stop does it, less truly
+            self.socket.disconnect()
         await server.stop(_GRACE)
 
     async def _kill(self, *, stale_socket: bool) -> None:
@@ -161,8 +163,9 @@ class Engine:
     def _terminate(self) -> None:
         if self._server and self._handlers and not self._shutdown:
             self.socket.close()
+            # gRPC's server would tell clients to reconnect, but only by a stop, which cancels the
+            # calls that cross it. Refused calls tell them as well.
             self._handlers.refuse_calls()
-            self.socket.send_goaway()
             shutdown = self._shut_down(self._server, self._handlers)
             self._shutdown = asyncio.get_running_loop().create_task(shutdown)
 

@@ -52,6 +52,11 @@ class Handlers:
         handlers = {method.name: self._handler(method) for method in self._service.methods}
         return grpc.method_handlers_generic_handler(SERVICE, handlers)
 
+    @property
+    def in_progress(self) -> int:
+        """How many calls are in progress, open event streams included."""
+        return len(self._in_progress)
+
     def refuse_calls(self) -> None:
         """Refuse new calls; calls in progress continue."""
         self._refusing = True

@@ -8,6 +8,8 @@ from fractions import Fraction
 _SIZE = re.compile(r"(?P<number>[0-9]+\.?[0-9]*|\.[0-9]+) ?(?P<suffix>.*)", re.DOTALL)
 _UNIT = re.compile(r"b?|(?P<prefix>[kmgtp])(?:i?b)?")
 _PREFIXES = " kmgtp"
+# Python reads no number of over 4,300 digits; 64 bits have 19.
+_MAX_DIGITS = 1000
 
 
 def ram_in_bytes(text: str) -> int:
@@ -17,7 +19,7 @@ def ram_in_bytes(text: str) -> int:
         ValueError: The text is not a size; the message is that of Docker's parser.
     """
     size = _SIZE.fullmatch(text)
-    if size is None:
+    if size is None or len(size["number"]) > _MAX_DIGITS:
         raise ValueError(f"invalid size: '{text}'")
     suffix = size["suffix"].lower()
     unit = _UNIT.fullmatch(suffix)

@@ -165,7 +165,7 @@ def _pairs(node: Node, go_type: str) -> dict[str, tuple[Node, Node]]:
             again = f"mapping key {quoted(key.value)} already defined at line {_line(first)}"
             raise _error(key, again)
         pairs[key.value] = key, child
-    if "<<" in pairs:
+    if "<<" in pairs and pairs["<<"][0].tag == _TAG_PREFIX + "merge":
         _, merged = pairs.pop("<<")
         for mapping in merged.value if merged.id == "sequence" else [merged]:
             pairs = {**_pairs(mapping, go_type), **pairs}
