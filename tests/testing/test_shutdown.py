@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
@@ -91,6 +92,27 @@ def test_a_daemon_without_streams_ends_immediately(raw: Raw, daemon: FakeDaemon)
     assert not Path(daemon.socket_path).exists()
     daemon.wait_until_ended()
     assert not daemon.running
+
+
+def test_clients_reconnect_and_keep_their_streams(daemon: FakeDaemon) -> None:
+    idle = threading.Event()
+
+    def observe(state: grpc.ChannelConnectivity) -> None:
+        if state is grpc.ChannelConnectivity.IDLE:
+            idle.set()
+
+    with grpc.insecure_channel(f"unix:{daemon.socket_path}") as channel:
+        raw = Raw(daemon, channel)
+        raw.ready()
+        with raw.stream() as stream:
+            next(stream)
+            channel.subscribe(observe)
+            daemon.terminate()
+            assert idle.wait(TIMEOUT)
+            with FakeDaemon(version="0.2.0", socket_path=daemon.socket_path):
+                assert raw(methods.PING).version == "0.2.0"
+                assert [next(stream).sequence for _ in range(2)] == [2, 3]
+            channel.unsubscribe(observe)
 
 
 def test_large_answers_in_progress_are_complete(daemon: FakeDaemon) -> None:

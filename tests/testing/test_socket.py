@@ -7,7 +7,7 @@ import socket
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -217,6 +217,36 @@ def test_unmute_leaves_a_successor_alone(path: Path) -> None:
 
 
 GOAWAY = bytes.fromhex("0000080700000000007fffffff00000000")
+
+
+def test_goaway_follows_earlier_data(path: Path, server: Server) -> None:
+    file = SocketFile(path)
+    file.listen(server.bind)
+    with server.connected(path) as (peer, connection):
+        connection.send(b"hello")
+        file.send_goaway()
+        connection.send(b"bye")
+        connection.close()
+        assert received(peer) == b"hello" + GOAWAY + b"bye"
+    assert greeting(path, server) == b"hello"
+    file.close()
+
+
+def test_goaway_does_not_split_a_frame(path: Path, server: Server) -> None:
+    file = SocketFile(path)
+    file.listen(server.bind)
+    with server.connected(path) as (peer, connection):
+        connection.setblocking(False)
+        sent = 0
+        with suppress(BlockingIOError):
+            while True:
+                sent += connection.send(bytes(1000))
+        # Now there is room for a GOAWAY, but not for the rest of a large answer.
+        sent -= len(peer.recv(1000))
+        file.send_goaway()
+        connection.close()
+        assert received(peer) == bytes(sent)
+    file.close()
 
 
 def received(peer: socket.socket) -> bytes:

@@ -163,13 +163,14 @@ class Engine:
     def _terminate(self) -> None:
         if self._server and self._handlers and not self._shutdown:
             self.socket.close()
-            # gRPC's server would tell clients to reconnect, but only by a stop, which cancels the
-            # calls that cross it. Refused calls tell them as well.
             self._handlers.refuse_calls()
             shutdown = self._shut_down(self._server, self._handlers)
             self._shutdown = asyncio.get_running_loop().create_task(shutdown)
 
     async def _shut_down(self, server: grpc.aio.Server, handlers: Handlers) -> None:
+        await handlers.drain_unary()
+        with suppress(OSError):  # out of descriptors: refused calls tell clients, too
+            self.socket.send_goaway()
         await handlers.drain()
         await self._stop_server(server)
         await self._service.stop()

@@ -46,6 +46,7 @@ class Handlers:
         self._refusing = False
         self._closed = False
         self._in_progress: set[asyncio.Future[None]] = set()
+        self._unary: set[asyncio.Future[None]] = set()
 
     def generic(self) -> grpc.GenericRpcHandler:
         """Return one handler for all RPCs of the service; others are UNIMPLEMENTED."""
@@ -75,11 +76,17 @@ class Handlers:
         if self._in_progress:
             await asyncio.wait(self._in_progress, timeout=timeout)
 
+    async def drain_unary(self) -> None:
+        """Wait until all unary calls in progress are answered."""
+        while self._unary:
+            await asyncio.wait(self._unary)
+
     # Any: gRPC's type stubs accept no function as a callback.
-    def _track(self, context: Any) -> None:
+    def _track(self, context: Any, *, unary: bool) -> None:
         answered = asyncio.get_running_loop().create_future()
-        self._in_progress.add(answered)
-        answered.add_done_callback(self._in_progress.discard)
+        for calls in (self._in_progress, self._unary)[: 1 + unary]:
+            calls.add(answered)
+            answered.add_done_callback(calls.discard)
         # gRPC calls this once the answer is sent, which is after the handler returns.
         context.add_done_callback(lambda _: answered.set_result(None))
 
@@ -92,7 +99,7 @@ class Handlers:
         )
 
         async def serve(request: Message, context: Context) -> Answer:
-            self._track(context)
+            self._track(context, unary=not method.streams)
             self._recorder.add_call(_recorded(method, request, context))
             call = Call(method.name, request)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import socket
 import stat
 import tempfile
@@ -19,6 +20,8 @@ from .._host.folders import make_folders
 # The socket is bound in a folder beside its path: `.`, 8 letters, `/s`.
 _STAGING_PREFIX = "."
 _MAX_FOLDER_BYTES = MAX_PATH_BYTES - len("/.abcdefgh/s")
+# The HTTP/2 frame (RFC 9113, section 6.8) that ends no stream and forbids new ones.
+_GOAWAY = bytes.fromhex("000008 07 00 00000000 7fffffff 00000000")
 
 
 def private_folder() -> Path:
@@ -102,6 +105,15 @@ class SocketFile:
             self.path.unlink()
         self._ours = self._stale = None
 
+    def send_goaway(self) -> None:
+        """Make all clients reconnect for new calls; their event streams continue.
+
+        gRPC's server sends GOAWAY only when it stops, and then it cancels calls that arrive
+        before a client has read it. No unary call may be in progress: the rest of a large
+        answer may still have to be written, and GOAWAY would end up in the middle of it.
+        """
+        self._for_each_socket(_send_goaway)
+
     def disconnect(self) -> None:
         """Break all connections and accept no new ones, as the end of a process does.
 
@@ -110,11 +122,14 @@ class SocketFile:
         """
         # Twice: the first round ends the listening, but misses connections accepted during it.
         for _ in range(2):
-            for ours in _sockets():
-                # The sockets of clients in this process have no name.
-                with ours, suppress(OSError):
-                    if ours.family == socket.AF_UNIX and ours.getsockname() == self._bound:
-                        ours.shutdown(socket.SHUT_RDWR)
+            self._for_each_socket(lambda ours: ours.shutdown(socket.SHUT_RDWR))
+
+    def _for_each_socket(self, act: Callable[[socket.socket], object]) -> None:
+        for ours in _sockets():
+            # The sockets of clients in this process have no name.
+            with ours, suppress(OSError):
+                if ours.family == socket.AF_UNIX and ours.getsockname() == self._bound:
+                    act(ours)
 
     def mute(self) -> None:
         """Put a socket at the path that accepts connections and never answers.
@@ -157,6 +172,15 @@ def _sockets() -> Iterator[socket.socket]:
                 yield socket.socket(fileno=os.dup(descriptor))
         except OSError:
             continue  # closed since the listing, as the folder's own descriptor is
+
+
+def _send_goaway(connection: socket.socket) -> None:
+    poller = select.poll()
+    poller.register(connection, select.POLLOUT)
+    # A full buffer may end in half a frame of gRPC's, so nothing may be added. That client gets
+    # refused calls instead.
+    if poller.poll(0):
+        connection.send(_GOAWAY, socket.MSG_DONTWAIT)
 
 
 @contextmanager
