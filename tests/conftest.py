@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +17,9 @@ from .chaos.account import Account
 # Reproducible everywhere: the same examples on every run, and no time limit that a slow machine
 # could exceed.
 settings.register_profile("tests", derandomize=True, deadline=None)
-settings.load_profile("tests")
+# What one interpreter tries with a hundred examples, the others try with some.
+settings.register_profile("few", settings.get_profile("tests"), max_examples=20)
+settings.load_profile(os.environ.get("TESTS_HYPOTHESIS_PROFILE", "tests"))
 
 # So many take some seconds for both flavours. `tox -e chaos` runs thousands.
 CHAOS_RUNS = 16
