@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from . import _checks
+from ._shown import shortened, shown
 from .errors import DaemonUnavailableError, InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class DaemonAddress:
             if len(os.fsencode(self._given)) > MAX_PATH_BYTES:
                 raise InvalidArgumentError(
                     f"socket_path has {len(os.fsencode(self._given))} bytes, over the limit of "
-                    f"{MAX_PATH_BYTES} for a socket: {_checks.shown(self._given)}. Use a shorter "
+                    f"{MAX_PATH_BYTES} for a socket: {shown(self._given)}. Use a shorter "
                     "path"
                 )
 
@@ -106,7 +107,7 @@ def _absolute(path: str) -> str:
     except FileNotFoundError as error:
         raise InvalidArgumentError(
             f"socket_path is relative, but the current folder no longer exists: "
-            f"{_checks.shown(path)}. Pass an absolute path"
+            f"{shown(path)}. Pass an absolute path"
         ) from error
 
 
@@ -115,7 +116,7 @@ def _unavailable(
 ) -> DaemonUnavailableError:
     facts.setdefault("code", "UNAVAILABLE")
     return DaemonUnavailableError(
-        f"no agents-sandbox daemon at {path}: {message}" if path else message,
+        f"no agents-sandbox daemon at {shortened(path)}: {message}" if path else message,
         socket_path=path,
         retryable=retryable,
         **facts,
@@ -159,7 +160,7 @@ def _diagnose(path: str, detail: str) -> tuple[str, bool]:
     if not stat.S_ISSOCK(mode):
         return "it is not a socket. Pass the path of the daemon's socket", False
     unclear = (
-        f"the socket accepts connections, but the call failed ({detail}). "
+        f"the socket accepts connections, but the call failed ({shortened(detail)}). "
         "The daemon may be shutting down, or the peer is not a daemon"
     )
     return _try_to_connect(path) or (unclear, True)

@@ -11,19 +11,10 @@ from typing import TypeVar
 
 from ._facts import ID, MAX_PORT
 from ._frozen import FrozenMapping
+from ._shown import shown
 from .errors import InvalidArgumentError
 
 ItemT = TypeVar("ItemT")
-
-# A message must fit on one line of a log, whatever was passed.
-_SHOWN_CHARACTERS = 60
-
-
-def shown(value: str) -> str:
-    """Quote a value for a message; long ones are shortened."""
-    if len(value) <= _SHOWN_CHARACTERS:
-        return repr(value)
-    return f"{value[:_SHOWN_CHARACTERS]!r}... ({len(value)} characters)"
 
 
 def text(name: str, value: object) -> str:
@@ -77,10 +68,7 @@ def text_mapping(name: str, values: object) -> FrozenMapping[str]:
             f"{name} must be a mapping of str to str, not {type(values).__name__}"
         )
     return FrozenMapping(
-        {
-            text(f"{name} key", key): text(f"{name}[{shown(str(key))}]", values[key])
-            for key in values
-        }
+        {text(f"{name} key", key): text(f"{name}[{shown(key)}]", values[key]) for key in values}
     )
 
 
@@ -128,7 +116,9 @@ def new_id(name: str, value: object) -> str:
 def integer(name: str, value: object, *, minimum: int = 0, maximum: int) -> int:
     """Check an integer from `minimum` to `maximum`."""
     if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= maximum:
-        raise InvalidArgumentError(f"{name} must be an int from {minimum} to {maximum}")
+        raise InvalidArgumentError(
+            f"{name} must be an int from {minimum} to {maximum}, not {shown(value)}"
+        )
     return value
 
 

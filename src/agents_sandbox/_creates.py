@@ -10,6 +10,7 @@ from os import PathLike
 
 from . import _checks
 from ._durations import DurationLike, check_range, to_timedelta
+from ._shown import shown_id
 from ._specs import (
     CompanionContainerSpec,
     CopySpec,
@@ -114,7 +115,7 @@ class NewSandbox:
             yield "companion_containers", "companion_containers"
             for name in ("command", *_LIMITS):
                 if getattr(companion, name):
-                    yield f"companion_containers[{companion.name}].{name}", name
+                    yield f"companion_containers[{shown_id(companion.name)}].{name}", name
         for name in ("ports", "command", *_LIMITS, "gpus"):
             if getattr(self, name):
                 yield name, name

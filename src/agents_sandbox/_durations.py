@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TypeAlias
 
-from ._checks import shown
 from ._go_durations import parse_nanoseconds
+from ._shown import shown
 from .errors import InvalidArgumentError
 
 DurationLike: TypeAlias = timedelta | float | str
@@ -32,13 +32,13 @@ def parse_duration(text: str) -> timedelta:
     try:
         microseconds = parse_nanoseconds(text) / 1000
         duration = timedelta(microseconds=int(microseconds))
-    except ValueError as error:
+    except ValueError:
         raise InvalidArgumentError(
             f"invalid duration {shown(text)}: write a number with its unit (ns, us, ms, s, m, h), "
             'for example "5s" or "1m30s"'
-        ) from error
-    except OverflowError as error:
-        raise InvalidArgumentError(f"invalid duration {shown(text)}: too long") from error
+        ) from None
+    except OverflowError:
+        raise InvalidArgumentError(f"invalid duration {shown(text)}: too long") from None
     if microseconds.denominator != 1:
         raise InvalidArgumentError(f"invalid duration {shown(text)}: finer than a microsecond")
     return duration
@@ -64,7 +64,7 @@ def to_timedelta(name: str, value: DurationLike) -> timedelta:
         try:
             return parse_duration(value)
         except InvalidArgumentError as error:
-            raise InvalidArgumentError(f"{name}: {error}") from error
+            raise InvalidArgumentError(f"{name}: {error}") from None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise InvalidArgumentError(
             f"{name} must be a timedelta, a number of seconds or a duration string "
@@ -72,10 +72,10 @@ def to_timedelta(name: str, value: DurationLike) -> timedelta:
         )
     try:
         return timedelta(seconds=value)
-    except (OverflowError, ValueError) as error:
+    except (OverflowError, ValueError):
         raise InvalidArgumentError(
             f"{name} is not a number of seconds that a timedelta can hold"
-        ) from error
+        ) from None
 
 
 def check_range(name: str, value: timedelta | None) -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ._checks import shown
+from ._shown import shown, shown_id
 from .errors import InvalidArgumentError, UnsupportedByDaemonError, UnsupportedDaemonError
 
 _VERSION = re.compile(r"([0-9]{1,9})\.([0-9]{1,9})\.([0-9]{1,9})")
@@ -24,7 +24,7 @@ class Release:
 
     def __str__(self) -> str:
         number = f"{self.major}.{self.minor}.{self.patch}"
-        return f"{self.reported} (like {number})" if self.reported else number
+        return f"{shown_id(self.reported)} (like {number})" if self.reported else number
 
     @property
     def has_companions(self) -> bool:
@@ -92,7 +92,7 @@ def chosen_release(version: str) -> Release:
     release = parse_release(version) if isinstance(version, str) else None
     if release is None:
         raise InvalidArgumentError(
-            f'daemon_version must be a release such as "{NEWEST}": {shown(str(version))}'
+            f'daemon_version must be a release such as "{NEWEST}": {shown(version)}'
         )
     check_supported(release)
     return release

@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError, Message
 from ._address import DaemonAddress
 from ._deadline import Deadline
 from ._facts import Reason
+from ._shown import shortened
 from ._wire.methods import Method
 from ._wire.status import TRAILER, ErrorInfo, decode_error_info
 from .errors import (
@@ -164,7 +165,7 @@ def _text(call: str, code: str, message: str, info: ErrorInfo, deadline: Deadlin
     if code == "DEADLINE_EXCEEDED" and deadline.bound is not None:
         return f"{call} did not end within {deadline.bound:g} s: increase timeout_seconds"
     hint = _HINTS.get(info.reason) or _HINTS.get(code)
-    text = f"{call}: {message or code}"
+    text = f"{call}: {shortened(message or code)}"
     return f"{text} ({hint})" if hint else text
 
 

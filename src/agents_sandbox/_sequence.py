@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import _checks
+from ._shown import shown, shown_id
 from .errors import ProtocolError, SandboxSequenceExpiredError
 from .models import SandboxEvent
 
@@ -58,7 +59,7 @@ class EventSequence:
             ProtocolError: It is not a possible next event of this stream.
         """
         if event.sandbox_id != self.sandbox_id:
-            raise self.protocol_error(f"sent an event of sandbox {_checks.shown(event.sandbox_id)}")
+            raise self.protocol_error(f"sent an event of sandbox {shown(event.sandbox_id)}")
         if event.snapshot:
             return self._accept_snapshot(event)
         if event.sequence < max(self._newest_in_stream, 1):
@@ -92,8 +93,8 @@ class EventSequence:
         if event.sequence != self._delivered + 1:
             raise SandboxSequenceExpiredError(
                 f"events {self._delivered + 1} to {event.sequence - 1} of sandbox "
-                f"{self.sandbox_id} are missing: subscribe from {event.sequence - 1} to continue "
-                "without them",
+                f"{shown_id(self.sandbox_id)} are missing: subscribe from "
+                f"{event.sequence - 1} to continue without them",
                 sandbox_id=self.sandbox_id,
                 from_sequence=self._delivered,
                 oldest_sequence=event.sequence,
@@ -111,7 +112,7 @@ class EventSequence:
     def protocol_error(self, what: str) -> ProtocolError:
         """Make the error of a daemon that violates the protocol; `what` says how, as a verb."""
         return ProtocolError(
-            f"the daemon {what} (events of sandbox {_checks.shown(self.sandbox_id)}). It is broken "
+            f"the daemon {what} (events of sandbox {shown(self.sandbox_id)}). It is broken "
             "or not a daemon",
             sandbox_id=self.sandbox_id,
         )

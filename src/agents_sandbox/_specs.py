@@ -12,6 +12,7 @@ from datetime import timedelta
 from . import _checks
 from ._durations import DurationLike, to_timedelta
 from ._frozen import FrozenMapping
+from ._shown import shown
 from .errors import InvalidArgumentError
 
 _UINT32_MAX = 2**32 - 1
@@ -255,8 +256,7 @@ class PortMapping:
     def __init__(self, container_port: int, host_port: int, protocol: str = "tcp") -> None:
         if protocol not in _PROTOCOLS:
             raise InvalidArgumentError(
-                f"PortMapping.protocol must be one of {', '.join(_PROTOCOLS)}: "
-                f"{_checks.shown(str(protocol))}"
+                f"PortMapping.protocol must be one of {', '.join(_PROTOCOLS)}: {shown(protocol)}"
             )
         fill(
             self,

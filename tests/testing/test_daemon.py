@@ -327,7 +327,7 @@ def test_bad_options(options: dict[str, Any], message: str) -> None:
         ({"containers": {"a": {"x": 1}}}, r"containers\['a'\] must be a ContainerBehavior, not {"),
         ({"docker": 5}, "docker must be a DockerHost, not 5"),
         ({"docker": False}, "docker must be a DockerHost, not False"),
-        ({"docker": "x" * 100}, r"a DockerHost, not 'x{59}\.\.\. \(102 characters\)$"),
+        ({"docker": "x" * 100}, r"a DockerHost, not 'x{60}'\.\.\. \(100 characters\)$"),
         ({"virtual_time": "no"}, "virtual_time must be True or False, not 'no'"),
         ({"ready_delay": "5"}, "ready_delay must be a number, not '5'"),
         ({"idle_ttl": "5"}, "idle_ttl must be a number, not '5'"),

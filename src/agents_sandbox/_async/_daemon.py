@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from .. import _checks
 from .._address import DaemonAddress
 from .._aio import Call
 from .._creates import NO_LOGS, LogPaths, NewExec, NewSandbox
@@ -14,6 +13,7 @@ from .._enums import ExecState
 from .._releases import Release
 from .._rpc import concerning
 from .._sequence import EventSequence
+from .._shown import shown
 from .._wire import methods, requests
 from .._wire.codec import (
     decode_deleted,
@@ -272,8 +272,8 @@ async def _none_if_missing(read_back: Call[AnswerT]) -> AnswerT | None:
 def _check_id(method: methods.Method[Any, Any], requested: str, answered: str) -> None:
     if answered != requested:
         raise ProtocolError(
-            f"{method.call}: the answer names {_checks.shown(answered)} instead of "
-            f"{_checks.shown(requested)}: the peer is broken or is not an agents-sandbox daemon"
+            f"{method.call}: the answer names {shown(answered)} instead of "
+            f"{shown(requested)}: the peer is broken or is not an agents-sandbox daemon"
         )
 
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from .. import _releases
 from .._aio import TimedLock
-from .._checks import shown
 from .._deadline import Deadline
 from .._releases import NEWEST, OLD_PROBE, OLDEST, PROBES, Release
+from .._shown import shown, shown_id
 from .._wire import requests
 from .._wire.methods import CREATE_SANDBOX, PING
 from ..errors import DaemonError, InvalidArgumentError, OperationTimeoutError, ProtocolError
@@ -84,7 +84,7 @@ class DaemonRelease:
                 self._warned_of.add(version)
                 _log.warning(
                     "daemon %s is newer than this SDK, which treats it like %s: upgrade the SDK",
-                    version,
+                    shown_id(version),
                     NEWEST,
                 )
         return _releases.parse_release(version) or await self._probe(version, deadline)

@@ -8,6 +8,7 @@ from datetime import datetime
 from .. import _deadline
 from .._deadline import Deadline
 from .._enums import SandboxEventType, SandboxState
+from .._shown import shown_id
 from ..errors import SandboxClientError, SandboxFailedError
 from ..models import SandboxEvent, SandboxHandle, SandboxPhaseDetails
 from .goal import last_seen, operation_timeout, sandbox_failed, within
@@ -115,7 +116,7 @@ class BecomeDeleted:
         if self.creating and self.deleted:
             seen = "its create is still in progress and will bring it back: delete it again later"
         return operation_timeout(
-            f"sandbox {sandbox_id} was not deleted for good {within(seconds)}, {seen}. "
+            f"sandbox {shown_id(sandbox_id)} was not deleted for good {within(seconds)}, {seen}. "
             "Check again with get_sandbox, or increase timeout_seconds or "
             "operation_timeout_seconds",
             seconds,

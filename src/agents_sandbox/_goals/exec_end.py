@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from .. import _deadline
 from .._deadline import Deadline
 from .._enums import SandboxState
+from .._shown import shown_id
 from ..errors import SandboxClientError, SandboxNotReadyError
 from ..models import ExecHandle, SandboxEvent, SandboxPhaseDetails
 from .goal import operation_timeout, sandbox_failed, within
@@ -61,8 +62,8 @@ class ExecEnd:
         if self.lost_sandbox is not None:
             return self.lost_sandbox
         return operation_timeout(
-            f"exec {self.exec_id} did not end {within(seconds)}. It continues: check again with "
-            "get_exec, give it up with cancel_exec, or increase timeout_seconds or "
+            f"exec {shown_id(self.exec_id)} did not end {within(seconds)}. It continues: check "
+            "again with get_exec, give it up with cancel_exec, or increase timeout_seconds or "
             "operation_timeout_seconds",
             seconds,
             handle,
@@ -78,8 +79,8 @@ def _lost_sandbox(event: SandboxEvent, exec_id: str) -> SandboxClientError:
             event.sandbox_id, phase.error_code, phase.error_message, exec_id=exec_id
         )
     return SandboxNotReadyError(
-        f"sandbox {event.sandbox_id} is {event.sandbox_state.name}, and the daemon never reported "
-        f"the end of exec {exec_id}",
+        f"sandbox {shown_id(event.sandbox_id)} is {event.sandbox_state.name}, and the daemon never "
+        f"reported the end of exec {shown_id(exec_id)}",
         sandbox_id=event.sandbox_id,
         exec_id=exec_id,
     )

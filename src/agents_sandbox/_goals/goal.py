@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol, TypeVar
 
 from .._deadline import Deadline
+from .._shown import shortened, shown_id
 from ..errors import OperationTimeoutError, SandboxClientError, SandboxFailedError
 from ..models import ExecHandle, SandboxEvent, SandboxHandle
 
@@ -85,13 +86,18 @@ def last_seen(handle: SandboxHandle | None) -> str:
     return f"last seen {handle.state.name}" if handle else "never seen"
 
 
+def failure_text(code: str | None, message: str | None) -> str:
+    """Format the daemon's explanation of a failure for a message."""
+    return f"{shown_id(code) if code else 'no error code'}: {shortened(message or 'no message')}"
+
+
 def sandbox_failed(
     sandbox_id: str, code: str | None, message: str | None, exec_id: str | None = None
 ) -> SandboxFailedError:
     """Make the error of a sandbox that failed."""
     return SandboxFailedError(
-        f"sandbox {sandbox_id} failed: {code or 'no error code'}: "
-        f"{message or 'no message'}. Delete it and create another one",
+        f"sandbox {shown_id(sandbox_id)} failed: {failure_text(code, message)}. Delete it and "
+        "create another one",
         sandbox_id=sandbox_id,
         exec_id=exec_id,
         error_code=code,

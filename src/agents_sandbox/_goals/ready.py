@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 from .._deadline import Deadline
 from .._enums import SandboxEventType, SandboxState
+from .._shown import shortened, shown_id
 from .._specs import ServiceSpec
 from ..errors import SandboxClientError, SandboxFailedError
 from ..models import CompanionContainerEventDetails, SandboxEvent, SandboxHandle
-from .goal import operation_timeout, within
+from .goal import failure_text, operation_timeout, within
 from .state import SandboxGoal
 
 BECOME_READY = SandboxGoal(
@@ -69,8 +70,9 @@ class ReadyWithCompanions:
         """Make the error of a wait that took too long."""
         if not (self.ready and self.missing):
             return BECOME_READY.timeout_error(sandbox_id, handle, seconds)
+        missing = ", ".join(map(shown_id, sorted(self.missing)))
         return operation_timeout(
-            f"required services {', '.join(sorted(self.missing))} of sandbox {sandbox_id} did not "
+            f"required services {shortened(missing)} of sandbox {shown_id(sandbox_id)} did not "
             f"start {within(seconds)}. The daemon continues: follow them with "
             "subscribe_sandbox_events, or increase timeout_seconds or operation_timeout_seconds",
             seconds,
@@ -97,8 +99,8 @@ def _companion_failed(
     sandbox_id: str, companion: CompanionContainerEventDetails
 ) -> SandboxFailedError:
     return SandboxFailedError(
-        f"required service {companion.name} of sandbox {sandbox_id} failed: "
-        f"{companion.error_code or 'no error code'}: {companion.error_message or 'no message'}. "
+        f"required service {shown_id(companion.name)} of sandbox {shown_id(sandbox_id)} failed: "
+        f"{failure_text(companion.error_code, companion.error_message)}. "
         "The sandbox runs without it: delete it and create another one",
         sandbox_id=sandbox_id,
         error_code=companion.error_code,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from .._deadline import Deadline
 from .._enums import SandboxState
+from .._shown import shown_id
 from ..errors import SandboxClientError, SandboxInvalidStateError, SandboxNotReadyError
 from ..models import SandboxEvent, SandboxHandle, SandboxPhaseDetails
 from .goal import last_seen, operation_timeout, sandbox_failed, within
@@ -50,7 +51,7 @@ class SandboxGoal:
     ) -> SandboxClientError:
         """Make the error of a wait that took too long."""
         return operation_timeout(
-            f"sandbox {sandbox_id} did not become {self.target.name} {within(seconds)}, "
+            f"sandbox {shown_id(sandbox_id)} did not become {self.target.name} {within(seconds)}, "
             f"{last_seen(handle)}. The daemon continues: check again with get_sandbox, or increase "
             "timeout_seconds or operation_timeout_seconds",
             seconds,
@@ -70,8 +71,8 @@ class SandboxGoal:
                 else SandboxInvalidStateError
             )
             raise kind(
-                f"sandbox {sandbox_id} is {state.name} and will not become {self.target.name}: "
-                "another caller or its idle_ttl intervened",
+                f"sandbox {shown_id(sandbox_id)} is {state.name} and will not become "
+                f"{self.target.name}: another caller or its idle_ttl intervened",
                 sandbox_id=sandbox_id,
             )
         return state is self.target

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from .. import _deadline
 from .._deadline import Deadline
 from .._enums import SandboxEventType, SandboxState
+from .._shown import shown_id
 from ..errors import SandboxClientError, SandboxInvalidStateError
 from ..models import SandboxEvent, SandboxHandle
 from .goal import sandbox_failed
@@ -66,8 +67,8 @@ class BecomeStopped:
             return True
         if self.overtaken:
             raise SandboxInvalidStateError(
-                f"sandbox {handle.sandbox_id} was STOPPED and is {handle.state.name} again: "
-                "another caller resumed it",
+                f"sandbox {shown_id(handle.sandbox_id)} was STOPPED and is "
+                f"{handle.state.name} again: another caller resumed it",
                 sandbox_id=handle.sandbox_id,
             )
         return False

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from .._facts import MAX_PORT
 from .._go_durations import parse_nanoseconds
-from ._checks import shown
+from .._shown import shown
 from ._commands.handlers import checked_exit_code
 from ._host.declared import ContainerBehavior, DockerHost
 from ._protocol.profile import PROFILES

@@ -6,13 +6,9 @@ import math
 from collections.abc import Collection
 from typing import TypeVar
 
+from .._shown import shown
+
 T = TypeVar("T")
-
-
-def shown(value: object, limit: int = 60) -> str:
-    """Quote a value for a message; one of over `limit` characters is shortened."""
-    text = repr(value)
-    return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"
 
 
 def check_type(name: str, value: object, kind: type, wanted: str) -> None:
@@ -49,7 +45,7 @@ def check_count(name: str, value: int, *, least: int = 1) -> None:
     """
     check_type(name, value, int, "an integer")
     if value < least:
-        raise ValueError(f"{name} must be at least {least}: {value!r}")
+        raise ValueError(f"{name} must be at least {least}: {shown(value)}")
 
 
 def check_number(name: str, value: float) -> None:
@@ -62,7 +58,7 @@ def check_number(name: str, value: float) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name} must be a number, not {shown(value)}")
     if math.isnan(value):
-        raise ValueError(f"{name} must be a number: {value!r}")
+        raise ValueError(f"{name} must be a number: {shown(value)}")
 
 
 def check_seconds(name: str, value: float) -> None:
@@ -74,7 +70,7 @@ def check_seconds(name: str, value: float) -> None:
     """
     check_number(name, value)
     if not 0 <= value < math.inf:
-        raise ValueError(f"{name} must be finite and not negative: {value!r}")
+        raise ValueError(f"{name} must be finite and not negative: {shown(value)}")
 
 
 def checked_set(name: str, values: Collection[T], kind: type[T], wanted: str) -> frozenset[T]:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from .._shown import shown
 from .._wire import v02_pb2 as pb
 from ._commands.on_exec import ExecMatch, ExecScript, Scripts
 from ._commands.passthrough import PassThroughRunner
@@ -100,7 +101,7 @@ class FakeDaemon:
     ) -> None:
         profile = profile_for(version, reported_version)
         if exec_mode not in ("scripted", "passthrough"):
-            raise ValueError(f"exec_mode must be 'scripted' or 'passthrough': {exec_mode!r}")
+            raise ValueError(f"exec_mode must be 'scripted' or 'passthrough': {shown(exec_mode)}")
         host = declared_host(
             known_images=known_images,
             missing_images=missing_images,
@@ -397,7 +398,7 @@ class FakeDaemon:
             TimeoutError: It took longer than `timeout`.
         """
         if not 0 <= seconds < math.inf:
-            raise ValueError(f"seconds must be finite and not negative: {seconds!r}")
+            raise ValueError(f"seconds must be finite and not negative: {shown(seconds)}")
         self._engine.advance(seconds, timeout)
 
     def assert_all_used(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .._checks import shown
+from ..._shown import shown
 from .._protocol.spec import Spec
 
 ARGV_LIMIT = 300

@@ -8,8 +8,8 @@ from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
 
+from ..._shown import shown
 from ..._wire import v02_pb2 as pb
-from .._checks import shown
 from .._host.folders import make_folders
 from .._protocol.spec import HOME, WORKSPACE, Spec
 from .command import CannotPrepareError

@@ -7,7 +7,8 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Literal, TypeAlias
 
-from .._checks import check_type, shown
+from ..._shown import shown
+from .._checks import check_type
 from .._protocol.spec import WORKSPACE
 from .._time.clock import Sleep
 from .command import ARGV_LIMIT, Command, CommandError
@@ -151,7 +152,7 @@ def checked_exit_code(code: int) -> int:
     """
     check_type("exit code", code, int, "an integer")
     if code not in range(256):
-        raise ValueError(f"exit code must be in 0..255, not {code!r}")
+        raise ValueError(f"exit code must be in 0..255, not {shown(code)}")
     return code
 
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from .._checks import check_count, check_seconds, check_type, shown
+from ..._shown import shown
+from .._checks import check_count, check_seconds, check_type
 from .command import ARGV_LIMIT
 from .handlers import ExecHandler, as_bytes, checked_exit_code
 
@@ -153,7 +154,7 @@ class ExecScript:
         """
         check_type("message", message, str, "a string")
         if not message:
-            raise ValueError(f"message must not be empty: {message!r}")
+            raise ValueError(f"message must not be empty: {shown(message)}")
         return self._end_with(StartFailure(message))
 
     def never(self) -> ExecScript:
@@ -175,7 +176,7 @@ class ExecScript:
             TypeError: It is not callable.
         """
         if not callable(handler):
-            raise TypeError(f"handler must be callable: {handler!r}")
+            raise TypeError(f"handler must be callable: {shown(handler)}")
         return self._end_with(handler)
 
     def times(self, count: int) -> ExecScript:
@@ -260,5 +261,5 @@ def _checked_argv(match: Sequence[str]) -> tuple[str, ...]:
             f"match must be a function or an argv such as ['sh', '-c', ...], not {shown(match)}"
         )
     if not match:
-        raise ValueError(f"match must not be an empty argv: {match!r}")
+        raise ValueError(f"match must not be an empty argv: {shown(match)}")
     return tuple(match)

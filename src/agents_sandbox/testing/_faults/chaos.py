@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from random import Random
 from weakref import WeakKeyDictionary
 
+from ..._shown import shown
 from ..._wire import v02_pb2 as pb
 from .._time.clock import Sleep
 from .kinds import Answer, Call, Fault, MakeFailure, Proceed, Send
@@ -43,9 +44,11 @@ class Chaos(Fault):
         super().__init__(method)
         for kind, probability in odds.items():
             if not 0 <= probability <= 1:  # refuses NaN too
-                raise ValueError(f"{kind} must be a probability from 0 to 1, not {probability!r}")
+                raise ValueError(
+                    f"{kind} must be a probability from 0 to 1, not {shown(probability)}"
+                )
         if not max_delay >= 0:
-            raise ValueError(f"the longest delay must be 0 or more, not {max_delay!r}")
+            raise ValueError(f"the longest delay must be 0 or more, not {shown(max_delay)}")
         self._seed = seed
         self._odds = odds
         self._max_delay = max_delay

@@ -13,8 +13,9 @@ from typing import Any, TypeAlias
 
 from google.protobuf.message import Message
 
+from ..._shown import shown
 from ..._wire import v02_pb2 as pb
-from .._checks import check_count, check_seconds, shown
+from .._checks import check_count, check_seconds
 from .._protocol.refusals import StatusError
 from .._protocol.rpcs import STREAMS, check_method
 from .._time.clock import Sleep

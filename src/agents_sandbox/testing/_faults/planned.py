@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import grpc
 
-from .._checks import check_count, shown
+from ..._shown import shown
+from .._checks import check_count
 from .._protocol.refusals import StatusError, status_details
 from .._protocol.rpcs import STREAMS, check_method
 from .kinds import Answer, Call, Fault, MakeFailure, Proceed
@@ -31,7 +32,7 @@ class CallPlan:
 
     def __str__(self) -> str:
         uses = f"used {self.used} of {self.times} times"
-        return f"{self.function}({self.method!r}) at {self.place}: {uses}"
+        return f"{self.function}({shown(self.method)}) at {self.place}: {uses}"
 
 
 def failure_maker(

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from ..._facts import MAX_PORT
+from ..._shown import shown
 from .._checks import check_flag, check_seconds, check_type, checked_set
 
 
@@ -73,13 +74,13 @@ class DockerHost:
         _check_version("api_version", self.api_version)
         for port in checked_set("ports_in_use", self.ports_in_use, int, "an integer"):
             if not 1 <= port <= MAX_PORT:
-                raise ValueError(f"ports_in_use must be in 1..{MAX_PORT}, not {port!r}")
+                raise ValueError(f"ports_in_use must be in 1..{MAX_PORT}, not {shown(port)}")
 
 
 def _check_version(name: str, version: object) -> None:
     numbers = version if isinstance(version, tuple) else ()
     if [type(number) for number in numbers] != [int, int]:
-        raise TypeError(f"{name} must be a pair of integers such as (1, 44), not {version!r}")
+        raise TypeError(f"{name} must be a pair of integers such as (1, 44), not {shown(version)}")
 
 
 @dataclass(frozen=True)

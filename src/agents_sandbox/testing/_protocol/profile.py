@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from ..._shown import shown
 from .._checks import check_type
 from .dialect import DIALECT_02, DIALECT_04, Dialect
 from .spec import LIMITS
@@ -117,11 +118,13 @@ def profile_for(version: str, reported_version: str | None = None) -> Profile:
     """
     if version not in PROFILES:
         supported = ", ".join(PROFILES)
-        raise ValueError(f"daemon version {version!r} is not supported: use one of {supported}")
+        raise ValueError(
+            f"daemon version {shown(version)} is not supported: use one of {supported}"
+        )
     profile = PROFILES[version]
     if reported_version is None:
         return profile
     check_type("reported_version", reported_version, str, "a string")
     if not reported_version:
-        raise ValueError(f"reported_version must not be empty: {reported_version!r}")
+        raise ValueError(f"reported_version must not be empty: {shown(reported_version)}")
     return replace(profile, version=reported_version)

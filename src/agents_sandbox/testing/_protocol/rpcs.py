@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ..._shown import shown
 from ..._wire.methods import METHODS_V02
-from .._checks import shown
 
 STREAMS = {method.name: method.streams for method in METHODS_V02}
 """Whether each RPC is a stream, by plain name."""

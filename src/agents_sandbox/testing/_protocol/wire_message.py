@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol, TypeAlias
 
+from ..._shown import shown
+
 
 class Serializable(Protocol):
     """A message that can be serialized, such as a protobuf message."""
@@ -26,5 +28,5 @@ def wire_bytes(message: WireMessage) -> bytes:
     if isinstance(message, bytes):
         return message
     if not hasattr(message, "SerializeToString"):
-        raise TypeError(f"a message must be bytes or a protobuf message, not {message!r}")
+        raise TypeError(f"a message must be bytes or a protobuf message, not {shown(message)}")
     return message.SerializeToString()

@@ -11,6 +11,7 @@ from typing import TypeVar
 import grpc
 import grpc.aio
 
+from ..._shown import shortened, shown_id
 from ..._wire import v02_pb2 as pb
 from .._commands.command import Runner
 from .._faults.stack import FaultStack
@@ -223,7 +224,7 @@ class Engine:
         def kill(sandbox: Sandbox) -> None:
             container = sandbox.container(name)
             if not container.running:
-                raise ValueError(f"container {container.name} is not running")
+                raise ValueError(f"container {shown_id(container.name)} is not running")
             self._service.watch.kill(sandbox, name, oom=oom)
 
         self._with_sandbox(sandbox_id, kill)
@@ -252,7 +253,7 @@ class Engine:
             try:
                 sandbox = self._service.sandboxes.get(sandbox_id)
             except StatusError as error:
-                raise LookupError(error.message) from error
+                raise LookupError(shortened(error.message)) from None
             return act(sandbox)
 
         return self._thread.call(find_and_act)

@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ..._address import MAX_PATH_BYTES
-from .._checks import shown
+from ..._shown import shown
 from .._host.folders import make_folders
 
 # The socket is bound in a folder beside its path: `.`, 8 letters, `/s`.
