@@ -51,6 +51,8 @@ texts = st.text(max_size=5)
 optional_texts = st.text(min_size=1, max_size=5) | st.none()
 strings = st.lists(texts, max_size=2).map(tuple)
 mappings = st.dictionaries(texts, texts, max_size=2)
+# A variable has a name.
+variables = st.dictionaries(st.text(min_size=1, max_size=5), texts, max_size=2)
 times = st.datetimes(timezones=st.just(timezone.utc)) | st.none()
 durations = st.timedeltas(timedelta(0), MAX_DURATION) | st.none()
 int32s = st.integers(-(2**31), 2**31 - 1)
@@ -75,11 +77,11 @@ healthchecks = st.builds(
     durations,
     durations,
 )
-services = st.builds(ServiceSpec, texts, texts, mappings, healthchecks | st.none(), strings)
+services = st.builds(ServiceSpec, texts, texts, variables, healthchecks | st.none(), strings)
 service_lists = st.lists(services, max_size=2).map(tuple)
 companions = st.builds(
     CompanionContainerSpec,
-    *(texts, texts, mappings, healthchecks | st.none(), strings, strings),
+    *(texts, texts, variables, healthchecks | st.none(), strings, strings),
     *[optional_texts] * 3,
 )
 companion_lists = st.lists(companions, max_size=2).map(tuple)
@@ -263,7 +265,7 @@ COMMON: dict[str, st.SearchStrategy[Any]] = {
     "required_services": service_lists,
     "optional_services": service_lists,
     "labels": mappings,
-    "envs": mappings,
+    "envs": variables,
     "idle_ttl": durations,
 }
 SINCE_04: dict[str, st.SearchStrategy[Any]] = {

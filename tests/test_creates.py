@@ -269,7 +269,7 @@ REFUSALS: dict[str, list[Any]] = {
     "optional_services": [{"db": "img"}],
     "companion_containers": [NGINX, [POSTGRES], "web"],
     "labels": [[("a", "b")], {"a": 1}],
-    "envs": ["A=1", {1: "a"}],
+    "envs": ["A=1", {1: "a"}, {"": "a"}],
     "idle_ttl": ["5", -1, "-1s", True, float("nan"), timedelta.max],
     "ports": [PortMapping(1, 2), [(1, 2)], {8080: 18080}],
     "command": ["sleep 60", {"ls"}, [1], None],

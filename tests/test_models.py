@@ -190,6 +190,79 @@ def test_replace_changes_one_field_only(model: Any) -> None:
     assert dataclasses.replace(changed, **{first: value}) == model
 
 
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        (
+            SandboxHandle("box-1", SandboxState.READY, 3, (), (), {"team": "core"}, NOON, "a:1"),
+            (
+                "SandboxHandle(sandbox_id='box-1', state=READY, last_event_sequence=3, "
+                "labels={'team': 'core'}, created_at=2025-01-02T12:00:00+00:00, image='a:1')"
+            ),
+        ),
+        (
+            ExecHandle(
+                "exec-1", "box-1", ExecState.FINISHED, ("true",), "", {"TOKEN": "x"}, 0, None, 5
+            ),
+            (
+                "ExecHandle(exec_id='exec-1', sandbox_id='box-1', state=FINISHED, command="
+                "['true'], env_overrides={'TOKEN': ...}, exit_code=0, last_event_sequence=5)"
+            ),
+        ),
+        (
+            SandboxEvent(
+                *("box-1-3", 3, "box-1", SandboxEventType(99), None, True, False),
+                SandboxState.UNSPECIFIED,
+                exec=ExecEventDetails("exec-1", None, ExecState.RUNNING),
+            ),
+            (
+                "SandboxEvent(event_id='box-1-3', sequence=3, sandbox_id='box-1', "
+                "event_type=UNKNOWN_99, replay=True, "
+                "exec=ExecEventDetails(exec_id='exec-1', exec_state=RUNNING))"
+            ),
+        ),
+        (
+            ServiceSpec("db", "db:1", {"A": "x", "B": "y"}, HEALTHCHECK),
+            (
+                "ServiceSpec(name='db', image='db:1', envs={'A': ..., 'B': ...}, "
+                "healthcheck=HealthcheckConfig(test=['CMD', 'true'], interval=5s, timeout=1.5s, "
+                "retries=3, start_period=1s, start_interval=0.1s))"
+            ),
+        ),
+        (MountSpec("/a", "/b"), "MountSpec(source='/a', target='/b')"),
+        (PortMapping(80, 8080), "PortMapping(container_port=80, host_port=8080)"),
+        (
+            CopySpec("/" + "a" * 300, "/b", [str(number) for number in range(7)]),
+            (
+                f"CopySpec(source='/{'a' * 199}'... (301 characters), target='/b', "
+                "exclude_patterns=['0', '1', '2', '3', '4', ... 2 more])"
+            ),
+        ),
+    ],
+    ids=kind,
+)
+def test_a_repr_is_one_line_of_what_differs_from_the_defaults(model: Any, expected: str) -> None:
+    assert repr(model) == expected
+
+
+@pytest.mark.parametrize("model", MODELS, ids=kind)
+def test_a_repr_never_grows_beyond_reason(model: Any) -> None:
+    def grown(value: Any) -> Any:
+        if isinstance(value, str):
+            return "\n" * 10_000_000
+        return value * 1000 if isinstance(value, tuple) else value
+
+    values = {field.name: grown(getattr(model, field.name)) for field in dataclasses.fields(model)}
+    for name, value in values.items():
+        object.__setattr__(model := copy.copy(model), name, value)
+    assert len(repr(model)) < 20_000
+    assert "\n" not in repr(model)
+
+
+def test_a_repr_can_be_made_of_an_object_that_is_not_complete() -> None:
+    assert repr(object.__new__(MountSpec)) == "MountSpec()"
+
+
 def test_what_a_caller_may_leave_out() -> None:
     assert MountSpec("/a", "/b").writable is False
     assert CopySpec("/a", "/b").exclude_patterns == ()

@@ -21,11 +21,20 @@ def text(name: str, value: object) -> str:
     """Check one string: it must be a `str` that UTF-8 can encode."""
     if not isinstance(value, str):
         raise InvalidArgumentError(f"{name} must be a str, not {type(value).__name__}")
+    # Without the value, which may be a secret, and without Python's error, which contains it.
+    if (position := _surrogate(value)) is not None:
+        raise InvalidArgumentError(
+            f"{name} is not valid Unicode text: it has a lone surrogate at index {position}"
+        )
+    return value
+
+
+def _surrogate(value: str) -> int | None:
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise InvalidArgumentError(f"{name} is not valid Unicode text: {shown(value)}") from error
-    return value
+        return error.start
+    return None
 
 
 def optional_text(name: str, value: object) -> str | None:

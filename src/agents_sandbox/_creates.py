@@ -10,7 +10,7 @@ from os import PathLike
 
 from . import _checks
 from ._durations import DurationLike, check_range, to_timedelta
-from ._shown import shown_id
+from ._shown import OneLineRepr, shown_id
 from ._specs import (
     CompanionContainerSpec,
     CopySpec,
@@ -26,8 +26,8 @@ _LIMITS = ("cpu_limit", "memory_limit", "disk_limit")
 _HEALTHCHECK_DURATIONS = ("interval", "timeout", "start_period", "start_interval")
 
 
-@dataclass(frozen=True, init=False)
-class NewSandbox:
+@dataclass(frozen=True, init=False, repr=False)
+class NewSandbox(OneLineRepr):
     """The arguments of `create_sandbox`. It makes an id if there is none: errors can then name it.
 
     Raises:
@@ -107,7 +107,7 @@ class NewSandbox:
             disk_limit=_checks.optional_text("disk_limit", disk_limit),
             gpus=_checks.optional_text("gpus", gpus),
         )
-        self._check_durations()
+        self._check_contents()
 
     def newer_fields(self) -> Iterator[tuple[str, str]]:
         """Yield the fields that not every release knows: the name for messages and for `SINCE`."""
@@ -120,19 +120,28 @@ class NewSandbox:
             if getattr(self, name):
                 yield name, name
 
-    def _check_durations(self) -> None:
+    # Not checked by the constructors of the containers, because a handle contains whatever the
+    # daemon reports.
+    def _check_contents(self) -> None:
         check_range("idle_ttl", self.idle_ttl)
+        _check_names("envs", self.envs)
         for containers in (
             self.required_services,
             self.optional_services,
             self.companion_containers,
         ):
             for container in containers:
+                _check_names(f"{type(container).__name__}.envs", container.envs)
                 if container.healthcheck is not None:
                     _check_healthcheck(container.healthcheck)
 
 
-# Not checked by its constructor, because a handle contains whatever the daemon reports.
+# Docker refuses such a variable too, but its error shows the value.
+def _check_names(name: str, envs: Mapping[str, str]) -> None:
+    if "" in envs:
+        raise InvalidArgumentError(f"{name} has a variable without a name")
+
+
 def _check_healthcheck(check: HealthcheckConfig) -> None:
     for name in _HEALTHCHECK_DURATIONS:
         check_range(f"HealthcheckConfig.{name}", getattr(check, name))
@@ -152,8 +161,8 @@ def _new_id(name: str, value: str | None) -> str:
     return str(uuid.uuid4()) if value is None else _checks.new_id(name, value)
 
 
-@dataclass(frozen=True, init=False)
-class NewExec:
+@dataclass(frozen=True, init=False, repr=False)
+class NewExec(OneLineRepr):
     """The arguments of `create_exec`. It makes an id if there is none: errors can then name it.
 
     Raises:
@@ -190,8 +199,8 @@ class NewExec:
         )
 
 
-@dataclass(frozen=True)
-class LogPaths:
+@dataclass(frozen=True, repr=False)
+class LogPaths(OneLineRepr):
     """The files on the daemon's host that collect an exec's output.
 
     Only the answer to `create_exec` has them. None: the daemon keeps no logs, or the answer was

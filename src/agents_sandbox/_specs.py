@@ -12,7 +12,7 @@ from datetime import timedelta
 from . import _checks
 from ._durations import DurationLike, to_timedelta
 from ._frozen import FrozenMapping
-from ._shown import shown
+from ._shown import OneLineRepr, shown
 from .errors import InvalidArgumentError
 
 _UINT32_MAX = 2**32 - 1
@@ -24,8 +24,8 @@ def fill(model: object, **values: object) -> None:
         object.__setattr__(model, name, value)
 
 
-@dataclass(frozen=True, slots=True, init=False)
-class MountSpec:
+@dataclass(frozen=True, slots=True, init=False, repr=False)
+class MountSpec(OneLineRepr):
     """A file or folder of the host that appears in the sandbox.
 
     Args:
@@ -52,8 +52,8 @@ class MountSpec:
         )
 
 
-@dataclass(frozen=True, slots=True, init=False)
-class CopySpec:
+@dataclass(frozen=True, slots=True, init=False, repr=False)
+class CopySpec(OneLineRepr):
     """A file or folder of the host that is copied into the sandbox when it is created.
 
     Args:
@@ -80,8 +80,8 @@ class CopySpec:
         )
 
 
-@dataclass(frozen=True, slots=True, init=False)
-class HealthcheckConfig:
+@dataclass(frozen=True, slots=True, init=False, repr=False)
+class HealthcheckConfig(OneLineRepr):
     """How the health of a service or companion is checked, in Docker's terms.
 
     Pass durations as `timedelta`, as a number of seconds, or as a Go duration string (`"5s"`). The
@@ -132,8 +132,8 @@ class HealthcheckConfig:
         )
 
 
-@dataclass(frozen=True, slots=True, init=False)
-class ServiceSpec:
+@dataclass(frozen=True, slots=True, init=False, repr=False)
+class ServiceSpec(OneLineRepr):
     """A service container beside the primary one, reachable under its name.
 
     Args:
@@ -174,8 +174,8 @@ class ServiceSpec:
         )
 
 
-@dataclass(frozen=True, slots=True, init=False)
-class CompanionContainerSpec:
+@dataclass(frozen=True, slots=True, init=False, repr=False)
+class CompanionContainerSpec(OneLineRepr):
     """A container beside the primary one, reachable under its name; since daemon 0.3.0.
 
     READY never waits for companions. A limit that is None is not set.
@@ -239,8 +239,8 @@ class CompanionContainerSpec:
 _PROTOCOLS = ("tcp", "udp", "sctp")
 
 
-@dataclass(frozen=True, slots=True, init=False)
-class PortMapping:
+@dataclass(frozen=True, slots=True, init=False, repr=False)
+class PortMapping(OneLineRepr):
     """A port of the sandbox that is published on the daemon's host; since daemon 0.4.0.
 
     Args:

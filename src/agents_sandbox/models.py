@@ -10,11 +10,12 @@ from datetime import datetime
 
 from ._enums import ExecState, SandboxEventType, SandboxState
 from ._frozen import FrozenMapping
+from ._shown import OneLineRepr
 from ._specs import CompanionContainerSpec, ServiceSpec
 
 
-@dataclass(frozen=True, slots=True)
-class SandboxHandle:
+@dataclass(frozen=True, slots=True, repr=False)
+class SandboxHandle(OneLineRepr):
     """The daemon's snapshot of a sandbox.
 
     Attributes:
@@ -53,8 +54,8 @@ class SandboxHandle:
         object.__setattr__(self, "labels", FrozenMapping(self.labels))
 
 
-@dataclass(frozen=True, slots=True)
-class ExecHandle:
+@dataclass(frozen=True, slots=True, repr=False)
+class ExecHandle(OneLineRepr):
     """The daemon's snapshot of an exec: one command in a sandbox.
 
     Attributes:
@@ -90,8 +91,8 @@ class ExecHandle:
         object.__setattr__(self, "env_overrides", FrozenMapping(self.env_overrides))
 
 
-@dataclass(frozen=True, slots=True)
-class SandboxPhaseDetails:
+@dataclass(frozen=True, slots=True, repr=False)
+class SandboxPhaseDetails(OneLineRepr):
     """Details of an event of the sandbox itself; attributes that do not apply are None.
 
     Attributes:
@@ -107,8 +108,8 @@ class SandboxPhaseDetails:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ExecEventDetails:
+@dataclass(frozen=True, slots=True, repr=False)
+class ExecEventDetails(OneLineRepr):
     """Details of an event of an exec.
 
     Attributes:
@@ -126,8 +127,8 @@ class ExecEventDetails:
     error_message: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceEventDetails:
+@dataclass(frozen=True, slots=True, repr=False)
+class ServiceEventDetails(OneLineRepr):
     """Details of an event of a service.
 
     Attributes:
@@ -141,8 +142,8 @@ class ServiceEventDetails:
     error_message: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CompanionContainerEventDetails:
+@dataclass(frozen=True, slots=True, repr=False)
+class CompanionContainerEventDetails(OneLineRepr):
     """Details of an event of a companion container.
 
     Attributes:
@@ -156,8 +157,8 @@ class CompanionContainerEventDetails:
     error_message: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SandboxEvent:
+@dataclass(frozen=True, slots=True, repr=False)
+class SandboxEvent(OneLineRepr):
     """One event of a sandbox. At most one of its three kinds of details is set.
 
     Attributes:
@@ -199,8 +200,8 @@ class SandboxEvent:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class PingInfo:
+@dataclass(frozen=True, slots=True, repr=False)
+class PingInfo(OneLineRepr):
     """What answers at the socket.
 
     Attributes:
@@ -212,8 +213,8 @@ class PingInfo:
     daemon: str
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteSandboxesResult:
+@dataclass(frozen=True, slots=True, repr=False)
+class DeleteSandboxesResult(OneLineRepr):
     """Which sandboxes a label selector deleted.
 
     Attributes:

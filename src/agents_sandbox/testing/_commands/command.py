@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..._shown import shown
+from ..._shown import OneLineRepr, shown
 from .._protocol.spec import Spec
 
 ARGV_LIMIT = 300
@@ -29,8 +29,8 @@ class CannotPrepareError(Exception):
     """The files of a sandbox could not be created."""
 
 
-@dataclass(frozen=True, eq=False)
-class Command:
+@dataclass(frozen=True, eq=False, repr=False)
+class Command(OneLineRepr):
     """One command: an exec or a hook."""
 
     sandbox_id: str

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from google.protobuf.message import Message
 
-from ..._shown import shown
+from ..._shown import OneLineRepr, shown
 from ..._wire import v02_pb2 as pb
 from .._checks import check_count, check_seconds
 from .._protocol.refusals import StatusError
@@ -33,8 +33,8 @@ EventMatch: TypeAlias = Callable[[Any], bool]
 """Takes an event's message and returns whether to act on the event."""
 
 
-@dataclass(eq=False)
-class Call:
+@dataclass(eq=False, repr=False)
+class Call(OneLineRepr):
     """An RPC in progress."""
 
     method: str

@@ -6,12 +6,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from ..._facts import MAX_PORT
-from ..._shown import shown
+from ..._shown import OneLineRepr, shown
 from .._checks import check_flag, check_seconds, check_type, checked_set
 
 
-@dataclass(frozen=True)
-class ContainerBehavior:
+@dataclass(frozen=True, repr=False)
+class ContainerBehavior(OneLineRepr):
     """What a container does; by default it starts, becomes healthy and keeps running.
 
     Attributes:
@@ -46,8 +46,8 @@ class ContainerBehavior:
             check_seconds("exits_after", self.exits_after)
 
 
-@dataclass(frozen=True)
-class DockerHost:
+@dataclass(frozen=True, repr=False)
+class DockerHost(OneLineRepr):
     """The Docker engine and what it supports.
 
     Attributes:

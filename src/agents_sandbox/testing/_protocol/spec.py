@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from google.protobuf.duration_pb2 import Duration
 
+from ..._shown import OneLineRepr
 from ..._wire import v02_pb2 as pb
 
 WORKSPACE = "/workspace"
@@ -16,8 +17,8 @@ LIMITS = ("cpu_limit", "memory_limit", "disk_limit")
 """The fields for resource limits of a container."""
 
 
-@dataclass
-class SideContainer:
+@dataclass(repr=False)
+class SideContainer(OneLineRepr):
     """A service of dialect 0.2, or a companion container of dialect 0.4."""
 
     name: str
@@ -41,8 +42,8 @@ class Port:
     """A number of the enum `PortProtocol`, which may be an unknown one."""
 
 
-@dataclass
-class Spec:
+@dataclass(repr=False)
+class Spec(OneLineRepr):
     """Everything that a create can request; fields that a dialect does not have stay empty."""
 
     image: str = ""

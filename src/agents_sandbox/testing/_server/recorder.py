@@ -8,21 +8,22 @@ from __future__ import annotations
 import threading
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from ..._shown import OneLineRepr
 from .._checks import check_count
 
 
-@dataclass(frozen=True)
-class RecordedCall:
+@dataclass(frozen=True, repr=False)
+class RecordedCall(OneLineRepr):
     """One RPC as it arrived."""
 
     method: str
     """The RPC's name, such as `CreateSandbox`."""
     request: Any
     """The request message, with the fields of the protocol, such as `sandbox_id`."""
-    metadata: tuple[tuple[str, str | bytes], ...]
+    metadata: tuple[tuple[str, str | bytes], ...] = field(repr=False)
     """The metadata that the client sent, in order; keys are lower-case."""
     time_remaining: float | None
     """Seconds until the client's deadline when the call arrived; None: no deadline."""
