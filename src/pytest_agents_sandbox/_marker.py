@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -35,13 +36,15 @@ class DaemonSetup:
         options: dict[str, Any] = {}
         for mark in reversed(list(item.iter_markers("agents_sandbox"))):
             if mark.args:
-                refuse(item, f"accepts only keyword arguments, not {mark.args[0]!r}")
+                refuse(item, f"accepts only keyword arguments, not {reprlib.repr(mark.args[0])}")
             options |= mark.kwargs
         faults = options.pop("faults", ())
         if callable(faults):
             faults = (faults,)
         if not (isinstance(faults, (list, tuple)) and all(map(callable, faults))):
-            refuse(item, f"faults= must be a function or a list of functions: {faults!r}")
+            refuse(
+                item, f"faults= must be a function or a list of functions: {reprlib.repr(faults)}"
+            )
         leaks, all_used = (_flag(item, options, name) for name in ("leaks", "all_used"))
         known = inspect.signature(FakeDaemon).parameters
         if unknown := sorted(options.keys() - known.keys()):
@@ -58,7 +61,7 @@ class DaemonSetup:
 def _flag(item: pytest.Item, options: dict[str, Any], name: str) -> bool:
     value = options.pop(name, True)
     if not isinstance(value, bool):
-        refuse(item, f"{name}= must be True or False: {value!r}")
+        refuse(item, f"{name}= must be True or False: {reprlib.repr(value)}")
     return value
 
 

@@ -111,6 +111,7 @@ def test_an_error_in_a_fault_function_is_the_tests_error(run_pytest: RunPytest) 
         ("faults='Ping'", "faults= must be a function or a list of functions: 'Ping'"),
         ("faults=[1]", "faults= must be a function or a list of functions: [[]1[]]"),
         ("leaks=0", "leaks= must be True or False: 0"),
+        ("leaks='x' * 9000", "leaks= must be True or False: 'xxxxxxxxxxxx...xxxxxxxxxxxxx'"),
         ("all_used=None", "all_used= must be True or False: None"),
     ],
 )
