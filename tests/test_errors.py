@@ -36,6 +36,8 @@ FACTS: dict[str, Any] = {
 }
 MORE_FACTS: dict[str, Any] = {
     "retryable": "not a default",
+    "details": "the daemon's words",
+    "debug_string": "gRPC's words",
     "socket_path": "/run/agboxd.sock",
     "timeout_seconds": 1.5,
     "last_handle": HANDLE,

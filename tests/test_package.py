@@ -208,7 +208,7 @@ def test_both_primitives_have_the_same_names() -> None:
         }
         for half in (_aio, _blocking)
     }
-    names = {"Channel", "Mailbox", "Reader", "Stream", "TimedLock"}
+    names = {"Channel", "Mailbox", "Reader", "Stream", "TimedLock", "public"}
     assert public[_aio] == public[_blocking] == names
 
 

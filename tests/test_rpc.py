@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +69,9 @@ class Failure(grpc.RpcError):
     def trailing_metadata(self) -> Any:
         return self._answer[2]
 
+    def debug_error_string(self) -> str:
+        return "debug"
+
 
 def failure(code: str, reason: str, metadata: dict[str, str]) -> Failure:
     trailers = (("other", "x"), (TRAILER, trailer(reason, metadata)))
@@ -87,7 +92,9 @@ def raised(
         rpc_errors(method, asked, DaemonAddress(socket_path), Deadline(seconds)),
     ):
         raise failed
-    assert caught.value.__cause__ is failed
+    # The errors of gRPC have reprs of many lines, which a traceback would begin with.
+    assert caught.value.__suppress_context__
+    assert not isinstance(caught.value.__cause__, grpc.RpcError)
     return caught.value
 
 
@@ -183,6 +190,17 @@ def test_garbage_in_the_trailer_never_hides_the_error(garbage: bytes) -> None:
 @pytest.mark.parametrize("details", ["", None])
 def test_without_a_message_the_error_names_the_code(details: str | None) -> None:
     assert str(raised(Failure(grpc.StatusCode.DATA_LOSS, details))) == "get_sandbox: DATA_LOSS"
+
+
+def test_what_grpc_says_is_kept_as_data() -> None:
+    said = "line\n" * 1000
+    error = raised(Failure(grpc.StatusCode.INTERNAL, said))
+    assert (error.code, error.details, error.debug_string) == ("INTERNAL", said, "debug")
+    assert len(str(error)) < 1100
+    for clone in (copy.copy(error), pickle.loads(pickle.dumps(error))):
+        assert (clone.details, clone.debug_string) == (said, "debug")
+    not_from_an_rpc = raised(DecodeError("wrong wire type"))
+    assert (not_from_an_rpc.details, not_from_an_rpc.debug_string) == (None, None)
 
 
 def test_ids_come_from_the_details_or_else_from_the_request() -> None:

@@ -172,6 +172,9 @@ class Failure(grpc.RpcError):
     def trailing_metadata(self) -> Any:
         return None
 
+    def debug_error_string(self) -> str:
+        return LONG
+
 
 def call_fails(code: grpc.StatusCode, socket_path: str = "/nowhere") -> None:
     request = pb.GetSandboxRequest(sandbox_id=LONG)

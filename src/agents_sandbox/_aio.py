@@ -8,24 +8,47 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 import warnings
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import Any, Generic, Literal, TypeAlias, TypeVar
+from functools import wraps
+from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
 from weakref import WeakSet
 
 import grpc.aio
 
 from ._forks import keep_unfinalized
 from ._rpc import CHANNEL_OPTIONS
-from .errors import ClientClosedError, ClientLoopError
+from ._tracebacks import trimmed
+from .errors import ClientClosedError, ClientLoopError, SandboxClientError
 
 _ItemT = TypeVar("_ItemT")
+_MethodT = TypeVar("_MethodT", bound=Callable[..., Any])
 
 Call: TypeAlias = Callable[[], Coroutine[Any, Any, _ItemT]]
 """A call that has not been made yet, of a method or function of this flavour."""
+
+
+def public(method: _MethodT) -> _MethodT:
+    """Decorate a public method: the traceback of an error of ours does not show our frames."""
+
+    @wraps(method)
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True  # for pytest, which shows the caller then
+        handled = sys.exc_info()[1]
+        try:
+            return await method(*args, **kwargs)
+        except SandboxClientError as caught:
+            error = trimmed(caught, handled)
+            try:
+                raise error
+            finally:
+                del error  # its traceback refers to this frame
+
+    return cast("_MethodT", call)
 
 
 class Channel:

@@ -8,24 +8,47 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import threading
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Generic, TypeAlias, TypeVar
+from functools import wraps
+from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 import grpc
 
 from ._deadline import Deadline
 from ._forks import MUTEX, keep_unfinalized
 from ._rpc import CHANNEL_OPTIONS
-from .errors import ClientClosedError
+from ._tracebacks import trimmed
+from .errors import ClientClosedError, SandboxClientError
 
 _ItemT = TypeVar("_ItemT")
+_MethodT = TypeVar("_MethodT", bound=Callable[..., Any])
 
 Call: TypeAlias = Callable[[], _ItemT]
 """A call that has not been made yet, of a method or function of this flavour."""
+
+
+def public(method: _MethodT) -> _MethodT:
+    """Decorate a public method: the traceback of an error of ours does not show our frames."""
+
+    @wraps(method)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True  # for pytest, which shows the caller then
+        handled = sys.exc_info()[1]
+        try:
+            return method(*args, **kwargs)
+        except SandboxClientError as caught:
+            error = trimmed(caught, handled)
+            try:
+                raise error
+            finally:
+                del error  # its traceback refers to this frame
+
+    return cast("_MethodT", call)
 
 
 class Channel:
@@ -107,9 +130,9 @@ class Channel:
         """
         try:
             yield
-        except (grpc.RpcError, grpc.FutureCancelledError, ValueError) as error:
+        except (grpc.RpcError, grpc.FutureCancelledError, ValueError):
             if self._closed:
-                raise ClientClosedError("the client was closed during the call") from error
+                raise ClientClosedError("the client was closed during the call") from None
             raise
 
     def __del__(self) -> None:

@@ -90,7 +90,8 @@ def rpc_errors(
         with concerning(sandbox_id, exec_id):
             yield
     except grpc.RpcError as rpc_error:
-        raise _from_status(method, request, address, deadline, rpc_error) from rpc_error
+        # Not from gRPC's error, whose repr has many lines: ours has its data.
+        raise _from_rpc_error(method, request, address, deadline, rpc_error) from None
     # The Python implementation of protobuf raises UnicodeDecodeError where the C one raises
     # DecodeError.
     except (DecodeError, UnicodeDecodeError) as decode_error:
@@ -114,6 +115,19 @@ def concerning(sandbox_id: str | None = None, exec_id: str | None = None) -> Ite
         error.sandbox_id = error.sandbox_id or sandbox_id
         error.exec_id = error.exec_id or exec_id
         raise
+
+
+def _from_rpc_error(
+    method: Method[Any, Any],
+    request: Message,
+    address: DaemonAddress,
+    deadline: Deadline,
+    rpc_error: grpc.RpcError,
+) -> SandboxClientError:
+    call: Any = rpc_error
+    error = _from_status(method, request, address, deadline, rpc_error)
+    error.details, error.debug_string = call.details(), call.debug_error_string()
+    return error
 
 
 def _from_status(

@@ -62,11 +62,16 @@ class SandboxClientError(Exception):
             error did not come from an RPC.
         reason: The daemon's own reason, e.g. `"SANDBOX_NOT_FOUND"`, or None.
         metadata: The daemon's structured details, unchanged.
+        details: The status message of the failed RPC, by the daemon or gRPC, in full; None if the
+            error did not come from an RPC.
+        debug_string: What gRPC says about the failure for debugging, or None.
         retryable: Whether the same call may succeed later if nothing is changed.
             It does not say whether this call had an effect.
     """
 
     retryable: bool = False
+    details: str | None = None
+    debug_string: str | None = None
 
     # Only the message is positional, facts are keywords. Exceptions pickle and copy by calling
     # the class with `args` and restoring `__dict__`: the message and the facts.

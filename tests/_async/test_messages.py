@@ -1,18 +1,24 @@
-"""What users read: messages of a sane length that name the next step."""
+"""What users read: messages of a sane length, and tracebacks without our frames."""
 
 from __future__ import annotations
 
+import gc
 import traceback
+import weakref
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import agents_sandbox
 from agents_sandbox import (
     AgentsSandboxClient,
+    DaemonUnavailableError,
     SandboxClientError,
     SandboxFailedError,
     SandboxHandle,
+    SandboxNotFoundError,
 )
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import FakeDaemon
@@ -27,8 +33,8 @@ SANE = 2_000
 Call = Callable[[AgentsSandboxClient, Any], Any]
 
 
-async def first_event(client: AgentsSandboxClient, sandbox_id: Any) -> None:
-    async with client.subscribe_sandbox_events(sandbox_id, resume=False) as events:
+async def first_event(client: AgentsSandboxClient, sandbox_id: Any, **options: Any) -> None:
+    async with client.subscribe_sandbox_events(sandbox_id, **options) as events:
         async for _ in events:
             break
 
@@ -62,6 +68,7 @@ async def test_no_message_grows_with_an_id(client: AgentsSandboxClient, method: 
     assert LONG in (caught.value.sandbox_id, caught.value.exec_id)
 
 
+@pytest.mark.usefixtures("short_grace")
 async def test_no_message_grows_with_what_the_daemon_says(
     client: AgentsSandboxClient, daemon: FakeDaemon, sandbox: SandboxHandle
 ) -> None:
@@ -77,3 +84,108 @@ async def test_no_message_grows_with_what_the_daemon_says(
         await run.result()
     check_sane(caught.value)
     assert (caught.value.error_code, caught.value.error_message) == (LONG, LONG)
+
+
+# The lines of a traceback that users read, without those of this test.
+READABLE = 12
+
+
+def check_readable(error: BaseException) -> None:
+    """Check that a traceback has few lines, only one of our frames, and nothing of gRPC."""
+    lines = "".join(traceback.format_exception(error)).splitlines()
+    package = str(Path(agents_sandbox.__file__).parent)
+    assert len([line for line in lines if package in line]) <= 1
+    assert not [line for line in lines if "grpc" in line or "contextlib" in line]
+    assert len([line for line in lines if line.strip("^~ ")]) <= READABLE
+
+
+@pytest.mark.parametrize("method", ["ping", "create_sandbox", *OF_SANDBOXES, *OF_EXECS])
+async def test_no_daemon_is_a_traceback_of_a_few_lines(tmp_path: Path, method: str) -> None:
+    without_ids: Mapping[str, Call] = {
+        "ping": lambda client, one: client.ping(),
+        "create_sandbox": lambda client, one: client.create_sandbox(image="a:1"),
+    }
+    call = {**OF_SANDBOXES, **OF_EXECS, **without_ids}[method]
+    async with AgentsSandboxClient(tmp_path / "agboxd.sock") as client:
+        with pytest.raises(DaemonUnavailableError) as caught:
+            await call(client, "demo-1")
+    check_readable(caught.value)
+    assert (caught.value.code, caught.value.__cause__) == ("UNAVAILABLE", None)
+    assert "connect" in (caught.value.details or "")
+    assert "UNAVAILABLE" in (caught.value.debug_string or "")
+
+
+async def test_a_refusal_is_a_traceback_of_a_few_lines(client: AgentsSandboxClient) -> None:
+    with pytest.raises(SandboxNotFoundError) as caught:
+        await client.run("demo-1", ("true",))
+    check_readable(caught.value)
+    assert caught.value.details == "sandbox demo-1 was not found"
+
+
+async def error_of(call: Call, client: AgentsSandboxClient) -> SandboxClientError:
+    with pytest.raises(SandboxClientError) as caught:
+        await call(client, "demo-sandbox")
+    return caught.value
+
+
+async def read(client: AgentsSandboxClient, sandbox_id: Any) -> None:
+    await client.get_sandbox(sandbox_id, timeout_seconds=1)
+
+
+LOSING: Mapping[str, Call] = {
+    "wait": lambda client, one: client.run(one, ("sleep",), timeout_seconds=1),
+    # After the start of that command.
+    "stream": lambda client, one: first_event(client, one, from_sequence=4, timeout_seconds=1),
+    "stream that ends": lambda client, one: first_event(client, one, from_sequence=4, resume=False),
+}
+
+
+async def test_a_lost_daemon_is_a_traceback_of_a_few_lines(
+    client: AgentsSandboxClient, daemon: FakeDaemon, sandbox: SandboxHandle
+) -> None:
+    daemon.on_exec(("sleep",)).never()
+    calls = []
+    for call in LOSING.values():
+        calls.append(Background(error_of, call, client))
+        await off_loop(daemon.wait_for_streams, len(calls))
+    await off_loop(daemon.kill)
+    calls.append(Background(error_of, read, client))
+    for ended in calls:
+        check_readable(await ended.result())
+
+
+async def test_a_daemon_that_does_not_answer_is_a_traceback_of_a_few_lines(
+    client: AgentsSandboxClient, daemon: FakeDaemon, sandbox: SandboxHandle
+) -> None:
+    # The first attempt is lost, the second one gets no answer.
+    with (
+        daemon.faults.delaying(60, method="GetSandbox"),
+        daemon.faults.failing(method="GetSandbox", times=1),
+    ):
+        error = await error_of(read, client)
+    check_readable(error)
+    assert "no retry succeeded" in str(error)
+    assert (error.details, error.debug_string) != (None, None)
+
+
+async def test_an_error_does_not_outlive_its_last_use(client: AgentsSandboxClient) -> None:
+    gc.disable()
+    try:
+        with pytest.raises(SandboxNotFoundError) as caught:
+            await client.get_sandbox("demo-1")
+        error = weakref.ref(caught.value)
+        del caught
+        assert error() is None
+    finally:
+        gc.enable()
+
+
+async def test_what_the_caller_handles_stays_in_the_traceback(client: AgentsSandboxClient) -> None:
+    mine = ValueError("mine")
+    with pytest.raises(SandboxNotFoundError) as caught:
+        try:
+            raise mine
+        except ValueError:
+            await client.get_sandbox("demo-1")
+    assert caught.value.__context__ is mine
+    assert not caught.value.__suppress_context__

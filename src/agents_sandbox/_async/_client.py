@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from .. import _checks
 from .._address import DaemonAddress
+from .._aio import public
 from .._creates import NewExec, NewSandbox
 from .._deadline import Budget, Deadline
 from .._durations import DurationLike
@@ -87,6 +88,7 @@ class AgentsSandboxClient:
         """
         await self._daemon.aclose()
 
+    @public
     async def ping(self, *, timeout_seconds: float | None = None) -> PingInfo:
         """Ask the daemon for its version and name.
 
@@ -102,6 +104,7 @@ class AgentsSandboxClient:
         """
         return await self._daemon.ping(self._query(timeout_seconds))
 
+    @public
     async def create_sandbox(
         self,
         *,
@@ -205,6 +208,7 @@ class AgentsSandboxClient:
         # From event 1: if the answer was lost, `accepted` is a later snapshot.
         return await wait_for.until_reached(accepted, after=1)
 
+    @public
     async def get_sandbox(
         self, sandbox_id: str, *, timeout_seconds: float | None = None
     ) -> SandboxHandle:
@@ -224,6 +228,7 @@ class AgentsSandboxClient:
         """
         return await self._daemon.get_sandbox(sandbox_id, self._query(timeout_seconds))
 
+    @public
     async def list_sandboxes(
         self,
         *,
@@ -249,6 +254,7 @@ class AgentsSandboxClient:
         deadline = self._query(timeout_seconds)
         return await self._daemon.list_sandboxes(include_deleted, label_selector, deadline)
 
+    @public
     async def resume_sandbox(
         self, sandbox_id: str, *, wait: bool = True, timeout_seconds: float | None = None
     ) -> SandboxHandle:
@@ -279,6 +285,7 @@ class AgentsSandboxClient:
         wait_for = SandboxWait(self._daemon, self._feeds, BECOME_READY, sandbox_id, budget)
         return await wait_for.until_reached()
 
+    @public
     async def stop_sandbox(
         self, sandbox_id: str, *, wait: bool = True, timeout_seconds: float | None = None
     ) -> SandboxHandle:
@@ -308,6 +315,7 @@ class AgentsSandboxClient:
         await self._daemon.stop_sandbox(sandbox_id, budget.rpc())
         return await self._daemon.get_sandbox(sandbox_id, budget.rpc())
 
+    @public
     async def delete_sandbox(
         self, sandbox_id: str, *, wait: bool = True, timeout_seconds: float | None = None
     ) -> SandboxHandle:
@@ -339,6 +347,7 @@ class AgentsSandboxClient:
         await self._daemon.delete_sandbox(sandbox_id, budget.rpc())
         return await self._daemon.get_sandbox(sandbox_id, budget.rpc())
 
+    @public
     async def delete_sandboxes(
         self,
         label_selector: Mapping[str, str],
@@ -390,6 +399,7 @@ class AgentsSandboxClient:
         listed = await self._daemon.list_sandboxes(False, label_selector, budget.rpc())
         return {handle.sandbox_id: handle for handle in listed}
 
+    @public
     async def create_exec(
         self,
         sandbox_id: str,
@@ -442,6 +452,7 @@ class AgentsSandboxClient:
             )
             return await wait_for.until_reached()
 
+    @public
     async def run(
         self,
         sandbox_id: str,
@@ -481,6 +492,7 @@ class AgentsSandboxClient:
             timeout_seconds=timeout_seconds,
         )
 
+    @public
     async def cancel_exec(
         self, exec_id: str, *, wait: bool = True, timeout_seconds: float | None = None
     ) -> ExecHandle:
@@ -509,6 +521,7 @@ class AgentsSandboxClient:
                 return await self._daemon.get_exec(exec_id, budget.rpc())
             return await ExecWait(self._daemon, self._feeds, exec_id, budget).until_reached()
 
+    @public
     async def get_exec(self, exec_id: str, *, timeout_seconds: float | None = None) -> ExecHandle:
         """Read an exec. It can be read until its sandbox is purged.
 
@@ -527,6 +540,7 @@ class AgentsSandboxClient:
         """
         return await self._daemon.get_exec(exec_id, self._query(timeout_seconds))
 
+    @public
     async def list_active_execs(
         self, *, sandbox_id: str | None = None, timeout_seconds: float | None = None
     ) -> list[ExecHandle]:

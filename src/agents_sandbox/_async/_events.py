@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from .._aio import TimedLock
+from .._aio import TimedLock, public
 from ..errors import SandboxClientError
 from ..models import SandboxEvent
 from ._subscription import Break, Subscription
@@ -32,6 +32,7 @@ class AsyncSandboxEventStream(AsyncIterator[SandboxEvent]):
     def __aiter__(self) -> Self:
         return self
 
+    @public
     async def __anext__(self) -> SandboxEvent:
         async with self._turn.held(None):
             try:

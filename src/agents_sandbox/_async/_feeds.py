@@ -101,7 +101,7 @@ class Follower:
         """
         item = await self._mailbox.take(deadline.remaining())
         if isinstance(item, SandboxClientError):
-            raise copy(item) from item
+            raise copy(item) from item.__cause__  # each follower adds its own traceback
         return item
 
     def leave(self) -> None:

@@ -105,12 +105,14 @@ class Transport:
         return not deadline.expired()
 
     def _still_lost(self, lost: DaemonUnavailableError, deadline: Deadline) -> SandboxClientError:
-        return self._address.unavailable(
+        error = self._address.unavailable(
             f"no retry succeeded within {deadline.bound:g} s",
             code=lost.code,
             sandbox_id=lost.sandbox_id,
             exec_id=lost.exec_id,
         )
+        error.details, error.debug_string = lost.details, lost.debug_string
+        return error
 
     def may_recover(self, error: DaemonUnavailableError) -> bool:
         """Whether a retry could find the daemon.
