@@ -93,7 +93,7 @@ REFUSALS: dict[Callable[[str, Any], object], list[tuple[object, str]]] = {
         (Path("/a\0b"), "must not contain NUL: '/a\\x00b'"),
     ],
     _checks.boolean: [
-        (refused, f"must be True or False, not {type(refused).__name__}")
+        (refused, f"must be True or False, not {refused!r}")
         for refused in ("no", "", 0, 1, None, ())
     ],
     _checks.texts: [

@@ -20,13 +20,20 @@ ItemT = TypeVar("ItemT")
 def text(name: str, value: object) -> str:
     """Check one string: it must be a `str` that UTF-8 can encode."""
     if not isinstance(value, str):
-        raise InvalidArgumentError(f"{name} must be a str, not {type(value).__name__}")
+        raise InvalidArgumentError(
+            f"{name} must be a str, not {type(value).__name__}{_attribute_meant(name, value)}"
+        )
     # Without the value, which may be a secret, and without Python's error, which contains it.
     if (position := _surrogate(value)) is not None:
         raise InvalidArgumentError(
             f"{name} is not valid Unicode text: it has a lone surrogate at index {position}"
         )
     return value
+
+
+# A handle that is passed for an id has an attribute of that name.
+def _attribute_meant(name: str, value: object) -> str:
+    return f": pass its .{name}" if isinstance(getattr(value, name, None), str) else ""
 
 
 def _surrogate(value: str) -> int | None:
@@ -53,7 +60,7 @@ def path(name: str, value: object) -> str:
 def boolean(name: str, value: object) -> bool:
     """Check a flag. Only True and False are accepted, because `"no"` is truthy."""
     if not isinstance(value, bool):
-        raise InvalidArgumentError(f"{name} must be True or False, not {type(value).__name__}")
+        raise InvalidArgumentError(f"{name} must be True or False, not {shown(value)}")
     return value
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import traceback
 import weakref
 from collections.abc import Callable, Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,14 @@ import agents_sandbox
 from agents_sandbox import (
     AgentsSandboxClient,
     DaemonUnavailableError,
+    ExecHandle,
+    ExecState,
+    InvalidArgumentError,
     SandboxClientError,
     SandboxFailedError,
     SandboxHandle,
     SandboxNotFoundError,
+    SandboxState,
 )
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import FakeDaemon
@@ -84,6 +90,80 @@ async def test_no_message_grows_with_what_the_daemon_says(
         await run.result()
     check_sane(caught.value)
     assert (caught.value.error_code, caught.value.error_message) == (LONG, LONG)
+
+
+WAITING: Mapping[str, Callable[[AgentsSandboxClient, Any], Any]] = {
+    "create_sandbox": lambda client, wait: client.create_sandbox(image="a:1", wait=wait),
+    "resume_sandbox": lambda client, wait: client.resume_sandbox("demo-1", wait=wait),
+    "stop_sandbox": lambda client, wait: client.stop_sandbox("demo-1", wait=wait),
+    "delete_sandbox": lambda client, wait: client.delete_sandbox("demo-1", wait=wait),
+    "delete_sandboxes": lambda client, wait: client.delete_sandboxes({"a": "b"}, wait=wait),
+    "create_exec": lambda client, wait: client.create_exec("demo-1", ("true",), wait=wait),
+    "cancel_exec": lambda client, wait: client.cancel_exec("demo-1", wait=wait),
+}
+
+
+@pytest.mark.parametrize("wait", ["no", "", 0, 1, None])
+@pytest.mark.parametrize("method", WAITING)
+async def test_what_is_no_flag_is_refused_before_any_call(
+    client: AgentsSandboxClient, daemon: FakeDaemon, method: str, wait: object
+) -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        await WAITING[method](client, wait)
+    assert str(caught.value) == f"wait must be True or False, not {wait!r}"
+    assert daemon.calls == ()
+
+
+def test_every_method_that_waits_is_covered() -> None:
+    assert set(WAITING) == {
+        name
+        for name, method in vars(AgentsSandboxClient).items()
+        if not name.startswith("_") and "wait" in inspect.signature(method).parameters
+    }
+
+
+SANDBOX = SandboxHandle("demo-1", SandboxState.READY, 3, (), (), {}, None, "a:1")
+EXEC = ExecHandle("exec-1", "demo-1", ExecState.RUNNING, ("true",), "", {}, None, None, 4)
+TAKING_SANDBOXES: Mapping[str, Call] = {
+    **OF_SANDBOXES,
+    "create_sandbox": lambda client, one: client.create_sandbox(image="a:1", sandbox_id=one),
+    "list_active_execs": lambda client, one: client.list_active_execs(sandbox_id=one),
+}
+TAKING_EXECS: Mapping[str, Call] = {
+    **OF_EXECS,
+    "create_exec": lambda client, one: client.create_exec("demo-1", ("true",), exec_id=one),
+}
+
+
+@pytest.mark.parametrize(
+    ("call", "handle", "message"),
+    [
+        *product(
+            TAKING_SANDBOXES.values(),
+            [SANDBOX],
+            ["sandbox_id must be a str, not SandboxHandle: pass its .sandbox_id"],
+        ),
+        *product(
+            TAKING_SANDBOXES.values(),
+            [EXEC],
+            ["sandbox_id must be a str, not ExecHandle: pass its .sandbox_id"],
+        ),
+        *product(
+            TAKING_EXECS.values(),
+            [EXEC],
+            ["exec_id must be a str, not ExecHandle: pass its .exec_id"],
+        ),
+        *product(TAKING_EXECS.values(), [SANDBOX], ["exec_id must be a str, not SandboxHandle"]),
+    ],
+)
+async def test_a_handle_is_no_id(
+    client: AgentsSandboxClient, daemon: FakeDaemon, call: Call, handle: object, message: str
+) -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        await call(client, handle)
+    assert str(caught.value) == message
+    assert (caught.value.sandbox_id, caught.value.exec_id) == (None, None)
+    assert daemon.calls == ()
 
 
 # The lines of a traceback that users read, without those of this test.

@@ -179,6 +179,7 @@ class AgentsSandboxClient:
             OperationTimeoutError: It was not READY in time; the daemon continues.
             DaemonUnavailableError: No daemon answers at the socket.
         """
+        _checks.boolean("wait", wait)
         new = NewSandbox(
             image=image,
             sandbox_id=sandbox_id,
@@ -278,6 +279,7 @@ class AgentsSandboxClient:
             OperationTimeoutError: It was not READY in time; the daemon continues.
             DaemonUnavailableError: No daemon answers at the socket.
         """
+        _checks.boolean("wait", wait)
         budget = self._budget(timeout_seconds)
         await self._daemon.resume_sandbox(sandbox_id, budget.rpc())
         if not wait:
@@ -309,6 +311,7 @@ class AgentsSandboxClient:
             OperationTimeoutError: It was not STOPPED in time; the daemon continues.
             DaemonUnavailableError: No daemon answers at the socket.
         """
+        _checks.boolean("wait", wait)
         budget = self._budget(timeout_seconds)
         if wait:
             return await StopWait(self._daemon, self._feeds, sandbox_id, budget).stop()
@@ -341,6 +344,7 @@ class AgentsSandboxClient:
                 daemon continues.
             DaemonUnavailableError: No daemon answers at the socket.
         """
+        _checks.boolean("wait", wait)
         budget = self._budget(timeout_seconds)
         if wait:
             return await DeleteWait(self._daemon, self._feeds, sandbox_id, budget).delete()
@@ -375,6 +379,7 @@ class AgentsSandboxClient:
                 continues.
             DaemonUnavailableError: No daemon answers at the socket.
         """
+        _checks.boolean("wait", wait)
         budget = self._budget(timeout_seconds)
         selector = _checks.label_selector(label_selector)  # before the list, which takes any
         before = await self._before_delete(selector, budget) if wait else {}
@@ -441,6 +446,7 @@ class AgentsSandboxClient:
             OperationTimeoutError: The command did not end in time; it continues.
             DaemonUnavailableError: No daemon answers at the socket.
         """
+        _checks.boolean("wait", wait)
         new = NewExec(sandbox_id, command, exec_id=exec_id, cwd=cwd, env_overrides=env_overrides)
         budget = self._budget(timeout_seconds)
         with concerning(new.sandbox_id, new.exec_id):
@@ -514,6 +520,8 @@ class AgentsSandboxClient:
             OperationTimeoutError: It did not end in time.
             DaemonUnavailableError: No daemon answers at the socket.
         """
+        _checks.boolean("wait", wait)
+        _checks.lookup_id("exec_id", exec_id)  # before it becomes a fact of errors
         budget = self._budget(timeout_seconds)
         with concerning(exec_id=exec_id):
             await self._daemon.cancel_exec(exec_id, budget.rpc())
