@@ -6,13 +6,14 @@ import math
 from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agents_sandbox import DurationLike, InvalidArgumentError
-from agents_sandbox._durations import parse_duration, to_timedelta
+from agents_sandbox._durations import parse_duration, to_seconds, to_timedelta
 
 MICROSECOND = timedelta(microseconds=1)
 NANOSECONDS = {
@@ -144,3 +145,53 @@ def test_a_refused_string_names_the_parameter_too() -> None:
 def test_absurd_numbers_are_refused_too(value: DurationLike) -> None:
     with pytest.raises(InvalidArgumentError, match="idle_ttl"):
         to_timedelta("idle_ttl", value)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (1, 1.0),
+        (0.001, 0.001),
+        (1e-9, 1e-9),
+        (math.inf, math.inf),
+        (10**400, math.inf),
+        (10**5000, math.inf),
+        (timedelta(minutes=1.5), 90.0),
+        (timedelta.max, timedelta.max.total_seconds()),
+        ("1m30s", 90.0),
+        ("250ms", 0.25),
+    ],
+    ids=lambda value: str(value)[:9] if not isinstance(value, int) else "int",
+)
+def test_a_timeout_takes_each_form_of_a_duration(value: DurationLike, expected: float) -> None:
+    seconds = to_seconds("timeout_seconds", value)
+    assert (seconds, type(seconds)) == (expected, float)
+
+
+@pytest.mark.parametrize(
+    ("refused", "message"),
+    [
+        (0, "timeout_seconds must be above 0: 0"),
+        (-1, "timeout_seconds must be above 0: -1"),
+        (-0.0, "timeout_seconds must be above 0: -0.0"),
+        (math.nan, "timeout_seconds must be above 0: nan"),
+        (-math.inf, "timeout_seconds must be above 0: -inf"),
+        ("0", "timeout_seconds must be above 0: '0'"),
+        ("-5s", "timeout_seconds must be above 0: '-5s'"),
+        (timedelta(0), "timeout_seconds must be above 0: datetime.timedelta(0)"),
+        ("5", "timeout_seconds: invalid duration '5': write a number with its unit"),
+        ("1ns", "timeout_seconds: invalid duration '1ns': finer than a microsecond"),
+        (True, 'a number of seconds or a duration string such as "5s", not True'),
+        (1j, 'a number of seconds or a duration string such as "5s", not 1j'),
+        (None, 'a number of seconds or a duration string such as "5s", not None'),
+    ],
+)
+def test_what_is_no_timeout_is_refused_and_shown(refused: Any, message: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"^timeout_seconds") as caught:
+        to_seconds("timeout_seconds", refused)
+    assert message in str(caught.value)
+
+
+def test_a_negative_number_without_a_repr_is_refused_too() -> None:
+    with pytest.raises(InvalidArgumentError, match="must be above 0: <int>"):
+        to_seconds("timeout_seconds", -(10**5000))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import os
-import sys
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import TypeVar
@@ -141,10 +139,3 @@ def integer(name: str, value: object, *, minimum: int = 0, maximum: int) -> int:
 def port(name: str, value: object) -> int:
     """Check a port number."""
     return integer(name, value, minimum=1, maximum=MAX_PORT)
-
-
-def seconds(name: str, value: object) -> float:
-    """Check a timeout in seconds; `math.inf` means no bound."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
-        raise InvalidArgumentError(f"{name} must be a number of seconds above 0")
-    return float(value) if value <= sys.float_info.max else math.inf

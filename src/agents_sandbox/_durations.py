@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from datetime import timedelta
 from typing import TypeAlias
 
@@ -68,14 +70,36 @@ def to_timedelta(name: str, value: DurationLike) -> timedelta:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise InvalidArgumentError(
             f"{name} must be a timedelta, a number of seconds or a duration string "
-            f'such as "5s", not {type(value).__name__}'
+            f'such as "5s", not {shown(value)}'
         )
     try:
         return timedelta(seconds=value)
     except (OverflowError, ValueError):
         raise InvalidArgumentError(
-            f"{name} is not a number of seconds that a timedelta can hold"
+            f"{name} is not a number of seconds that a timedelta can hold: {shown(value)}"
         ) from None
+
+
+def to_seconds(name: str, value: DurationLike) -> float:
+    """Convert a timeout from any of the accepted forms of a duration.
+
+    Args:
+        name: The parameter, for the error message.
+        value: A number of seconds, which may be `math.inf`, a `timedelta` or a Go duration string.
+
+    Returns:
+        Its seconds; `math.inf` means no bound.
+
+    Raises:
+        InvalidArgumentError: It is no duration, or not above 0.
+    """
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        seconds = value
+    else:
+        seconds = to_timedelta(name, value).total_seconds()
+    if not seconds > 0:  # refuses NaN too
+        raise InvalidArgumentError(f"{name} must be above 0: {shown(value)}")
+    return float(seconds) if seconds <= sys.float_info.max else math.inf
 
 
 def check_range(name: str, value: timedelta | None) -> None:
@@ -85,4 +109,4 @@ def check_range(name: str, value: timedelta | None) -> None:
         InvalidArgumentError: It is negative or over 10,000 years.
     """
     if value is not None and not timedelta(0) <= value <= _MAX_DURATION:
-        raise InvalidArgumentError(f"{name} must be from 0 to 10,000 years: {value!r}")
+        raise InvalidArgumentError(f"{name} must be from 0 to 10,000 years: {shown(value)}")

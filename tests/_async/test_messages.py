@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import inspect
 import traceback
 import weakref
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ import agents_sandbox
 from agents_sandbox import (
     AgentsSandboxClient,
     DaemonUnavailableError,
+    DurationLike,
     ExecHandle,
     ExecState,
     InvalidArgumentError,
@@ -163,6 +166,37 @@ async def test_a_handle_is_no_id(
         await call(client, handle)
     assert str(caught.value) == message
     assert (caught.value.sandbox_id, caught.value.exec_id) == (None, None)
+    assert daemon.calls == ()
+
+
+@pytest.mark.parametrize("timeout", [timedelta(seconds=20), "20s", "0m20s", 20, 20.0], ids=str)
+async def test_a_timeout_takes_each_form_of_a_duration(
+    daemon: FakeDaemon, timeout: DurationLike
+) -> None:
+    async with AgentsSandboxClient(
+        daemon.socket_path, timeout_seconds=timeout, operation_timeout_seconds=timeout
+    ) as client:
+        await client.ping()
+        await client.ping(timeout_seconds=timeout)
+    for call in daemon.calls:
+        assert call.time_remaining is not None
+        assert 10 < call.time_remaining <= 21
+
+
+@pytest.mark.parametrize("timeout", [0, "0", "5", "soon", timedelta(0), True])
+async def test_what_is_no_timeout_is_refused_before_any_call(
+    client: AgentsSandboxClient, daemon: FakeDaemon, timeout: Any
+) -> None:
+    for call in (
+        client.ping,
+        functools.partial(client.create_sandbox, image="a:1"),
+        functools.partial(client.run, "demo-1", ("true",)),
+    ):
+        with pytest.raises(InvalidArgumentError, match=r"^timeout_seconds") as caught:
+            await call(timeout_seconds=timeout)
+        assert repr(timeout) in str(caught.value)
+    with pytest.raises(InvalidArgumentError, match=r"^timeout_seconds"):
+        client.subscribe_sandbox_events("demo-1", timeout_seconds=timeout)
     assert daemon.calls == ()
 
 

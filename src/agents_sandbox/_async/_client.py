@@ -13,7 +13,7 @@ from .._address import DaemonAddress
 from .._aio import public
 from .._creates import NewExec, NewSandbox
 from .._deadline import Budget, Deadline
-from .._durations import DurationLike
+from .._durations import DurationLike, to_seconds
 from .._goals import BECOME_READY, become_ready
 from .._releases import chosen_release
 from .._rpc import concerning
@@ -35,7 +35,8 @@ class AgentsSandboxClient:
     """A client of one agents-sandbox daemon.
 
     Constructing one does no I/O; the first call opens the connection. Close it
-    or use it as a context manager.
+    or use it as a context manager. A timeout is a number of seconds, a `timedelta`
+    or a Go duration string such as `"1m30s"`.
 
     Args:
         socket_path: The daemon's Unix socket. None: the platform's default,
@@ -57,15 +58,13 @@ class AgentsSandboxClient:
         self,
         socket_path: str | os.PathLike[str] | None = None,
         *,
-        timeout_seconds: float = 5.0,
-        operation_timeout_seconds: float = 60.0,
+        timeout_seconds: DurationLike = 5.0,
+        operation_timeout_seconds: DurationLike = 60.0,
         daemon_version: str | None = None,
     ) -> None:
         address = DaemonAddress(socket_path)
-        self._timeout = _checks.seconds("timeout_seconds", timeout_seconds)
-        self._operation_timeout = _checks.seconds(
-            "operation_timeout_seconds", operation_timeout_seconds
-        )
+        self._timeout = to_seconds("timeout_seconds", timeout_seconds)
+        self._operation_timeout = to_seconds("operation_timeout_seconds", operation_timeout_seconds)
         release = None if daemon_version is None else chosen_release(daemon_version)
         self._daemon = Daemon(address, release)
         self._feeds = Feeds(self._daemon, self._timeout)
@@ -89,7 +88,7 @@ class AgentsSandboxClient:
         await self._daemon.aclose()
 
     @public
-    async def ping(self, *, timeout_seconds: float | None = None) -> PingInfo:
+    async def ping(self, *, timeout_seconds: DurationLike | None = None) -> PingInfo:
         """Ask the daemon for its version and name.
 
         Args:
@@ -127,7 +126,7 @@ class AgentsSandboxClient:
         disk_limit: str | None = None,
         gpus: str | None = None,
         wait: bool = True,
-        timeout_seconds: float | None = None,
+        timeout_seconds: DurationLike | None = None,
     ) -> SandboxHandle:
         """Create a sandbox.
 
@@ -211,7 +210,7 @@ class AgentsSandboxClient:
 
     @public
     async def get_sandbox(
-        self, sandbox_id: str, *, timeout_seconds: float | None = None
+        self, sandbox_id: str, *, timeout_seconds: DurationLike | None = None
     ) -> SandboxHandle:
         """Read a sandbox. A deleted one can be read until the daemon purges it.
 
@@ -235,7 +234,7 @@ class AgentsSandboxClient:
         *,
         include_deleted: bool = False,
         label_selector: Mapping[str, str] | None = None,
-        timeout_seconds: float | None = None,
+        timeout_seconds: DurationLike | None = None,
     ) -> list[SandboxHandle]:
         """List sandboxes, newest first; daemon 0.2.0 lists them by id.
 
@@ -257,7 +256,7 @@ class AgentsSandboxClient:
 
     @public
     async def resume_sandbox(
-        self, sandbox_id: str, *, wait: bool = True, timeout_seconds: float | None = None
+        self, sandbox_id: str, *, wait: bool = True, timeout_seconds: DurationLike | None = None
     ) -> SandboxHandle:
         """Start a STOPPED sandbox again. Its files are unchanged.
 
@@ -289,7 +288,7 @@ class AgentsSandboxClient:
 
     @public
     async def stop_sandbox(
-        self, sandbox_id: str, *, wait: bool = True, timeout_seconds: float | None = None
+        self, sandbox_id: str, *, wait: bool = True, timeout_seconds: DurationLike | None = None
     ) -> SandboxHandle:
         """Stop a READY sandbox. Its files remain; its running execs fail.
 
@@ -320,7 +319,7 @@ class AgentsSandboxClient:
 
     @public
     async def delete_sandbox(
-        self, sandbox_id: str, *, wait: bool = True, timeout_seconds: float | None = None
+        self, sandbox_id: str, *, wait: bool = True, timeout_seconds: DurationLike | None = None
     ) -> SandboxHandle:
         """Delete a sandbox in any state. The call is idempotent.
 
@@ -357,7 +356,7 @@ class AgentsSandboxClient:
         label_selector: Mapping[str, str],
         *,
         wait: bool = True,
-        timeout_seconds: float | None = None,
+        timeout_seconds: DurationLike | None = None,
     ) -> DeleteSandboxesResult:
         """Delete all sandboxes with the given labels.
 
@@ -414,7 +413,7 @@ class AgentsSandboxClient:
         cwd: str | os.PathLike[str] = "",
         env_overrides: Mapping[str, str] | None = None,
         wait: bool = False,
-        timeout_seconds: float | None = None,
+        timeout_seconds: DurationLike | None = None,
     ) -> ExecHandle:
         """Start a command in a READY sandbox.
 
@@ -467,7 +466,7 @@ class AgentsSandboxClient:
         exec_id: str | None = None,
         cwd: str | os.PathLike[str] = "",
         env_overrides: Mapping[str, str] | None = None,
-        timeout_seconds: float | None = None,
+        timeout_seconds: DurationLike | None = None,
     ) -> ExecHandle:
         """Run a command in a READY sandbox and wait until it ends.
 
@@ -500,7 +499,7 @@ class AgentsSandboxClient:
 
     @public
     async def cancel_exec(
-        self, exec_id: str, *, wait: bool = True, timeout_seconds: float | None = None
+        self, exec_id: str, *, wait: bool = True, timeout_seconds: DurationLike | None = None
     ) -> ExecHandle:
         """Cancel a running exec. The daemon does not kill its process.
 
@@ -530,7 +529,9 @@ class AgentsSandboxClient:
             return await ExecWait(self._daemon, self._feeds, exec_id, budget).until_reached()
 
     @public
-    async def get_exec(self, exec_id: str, *, timeout_seconds: float | None = None) -> ExecHandle:
+    async def get_exec(
+        self, exec_id: str, *, timeout_seconds: DurationLike | None = None
+    ) -> ExecHandle:
         """Read an exec. It can be read until its sandbox is purged.
 
         Args:
@@ -550,7 +551,7 @@ class AgentsSandboxClient:
 
     @public
     async def list_active_execs(
-        self, *, sandbox_id: str | None = None, timeout_seconds: float | None = None
+        self, *, sandbox_id: str | None = None, timeout_seconds: DurationLike | None = None
     ) -> list[ExecHandle]:
         """List running execs, by id.
 
@@ -575,7 +576,7 @@ class AgentsSandboxClient:
         from_sequence: int = 0,
         include_current_snapshot: bool = False,
         resume: bool = True,
-        timeout_seconds: float | None = None,
+        timeout_seconds: DurationLike | None = None,
     ) -> AsyncSandboxEventStream:
         """Follow the events of a sandbox, each once and in order.
 
@@ -617,13 +618,11 @@ class AgentsSandboxClient:
         )
         return AsyncSandboxEventStream(events)
 
-    def _query(self, timeout_seconds: float | None) -> Deadline:
+    def _query(self, timeout_seconds: DurationLike | None) -> Deadline:
         return Deadline(self._explicit(timeout_seconds) or self._timeout)
 
-    def _budget(self, timeout_seconds: float | None) -> Budget:
+    def _budget(self, timeout_seconds: DurationLike | None) -> Budget:
         return Budget(self._explicit(timeout_seconds), self._timeout, self._operation_timeout)
 
-    def _explicit(self, timeout_seconds: float | None) -> float | None:
-        return (
-            None if timeout_seconds is None else _checks.seconds("timeout_seconds", timeout_seconds)
-        )
+    def _explicit(self, timeout_seconds: DurationLike | None) -> float | None:
+        return None if timeout_seconds is None else to_seconds("timeout_seconds", timeout_seconds)
