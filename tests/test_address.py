@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from agents_sandbox import DaemonUnavailableError, InvalidArgumentError, _address
 from agents_sandbox._address import MAX_PATH_BYTES, DaemonAddress
+from agents_sandbox.testing._server.socket_file import checked_path
 
 
 @pytest.fixture
@@ -67,6 +68,22 @@ def test_a_relative_path_means_the_present_folder_for_good(
         (1, "must be a str"),
         ("/\ud800", "is not valid Unicode"),
         ("/run/a\0b", "must not contain NUL"),
+        ("localhost:50051", "does not listen at a network address such as 'localhost:50051'"),
+        ("[::1]:80", "network address"),
+        ("127.0.0.1:0", "network address"),
+        ("tcp://localhost:50051", "network address such as 'tcp://localhost:50051'"),
+        ("http://localhost/agboxd.sock", "network address"),
+        ("dns:localhost", "network address"),
+        ("ipv4:127.0.0.1", "network address"),
+        ("@agboxd", "not an abstract socket such as '@agboxd'"),
+        ("unix:@agboxd", "abstract socket"),
+        ("unix-abstract:agboxd", "abstract socket"),
+        ("unix://run/agboxd.sock", "must have an absolute path after unix://"),
+        ("unix://", "must have an absolute path after unix://"),
+        ("unix:///run/a%00b", "must not contain NUL"),
+        ("~nobody-has-this-name/x.sock", "the home folder of an unknown user"),
+        ("/run/$NOT_SET_HERE/x.sock", "contains '$NOT_SET_HERE', but that environment variable"),
+        ("${NOT_SET_HERE}/x.sock", "contains '${NOT_SET_HERE}', but that environment variable"),
         ("/" + "x" * MAX_PATH_BYTES, f"has {MAX_PATH_BYTES + 1} bytes"),
         ("/" + "\u00e9" * (MAX_PATH_BYTES // 2 + 1), "bytes, over the limit of"),
     ],
@@ -76,6 +93,37 @@ def test_an_unusable_path_is_refused(refused: object, message: str) -> None:
         # Type checkers refuse it too, as intended.
         DaemonAddress(refused)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # wrong on purpose
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("written", "path"),
+    [
+        ("unix:///run/agboxd.sock", "/run/agboxd.sock"),
+        ("unix:/run/agboxd.sock", "/run/agboxd.sock"),
+        ("unix:agboxd.sock", "{cwd}/agboxd.sock"),
+        ("unix:///run/a%20b%24c", "/run/a b$c"),
+        ("~/agboxd.sock", "/home/me/agboxd.sock"),
+        ("unix://~/agboxd.sock", "/home/me/agboxd.sock"),
+        (Path("~/agboxd.sock"), "/home/me/agboxd.sock"),
+        ("$RUN_DIR/agboxd.sock", "/run/user/1/agboxd.sock"),
+        ("${RUN_DIR}x/agboxd.sock", "/run/user/1x/agboxd.sock"),
+        ("unix://$RUN_DIR/agboxd.sock", "/run/user/1/agboxd.sock"),
+        ("$HOMES/agboxd.sock", "/home/me/all/agboxd.sock"),
+        ("./localhost:50051", "{cwd}/localhost:50051"),
+        ("./@agboxd", "{cwd}/@agboxd"),
+        ("/run/~/$/100%20:5", "/run/~/$/100%20:5"),
+        ("run/a:5/agboxd.sock", "{cwd}/run/a:5/agboxd.sock"),
+    ],
+)
+def test_a_path_can_be_written_in_many_ways(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, written: str | Path, path: str
+) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("HOMES", "~/all")
+    monkeypatch.setenv("RUN_DIR", "/run/user/1")
+    assert DaemonAddress(written).resolve() == (path.format(cwd=folder), "socket_path=")
+    assert str(checked_path(written)) == path.format(cwd=folder)
 
 
 def test_the_longest_path_is_the_systems_own(folder: Path) -> None:
@@ -248,7 +296,7 @@ def test_the_target_is_percent_encoded(path: str, target: str) -> None:
     assert DaemonAddress(path).target() == target
 
 
-@given(st.text(st.characters(exclude_characters="/", exclude_categories=["Cs"]), min_size=1))
+@given(st.text(st.characters(exclude_characters="/$", exclude_categories=["Cs"]), min_size=1))
 def test_any_target_decodes_to_the_path(name: str) -> None:
     try:
         address = DaemonAddress(f"/run/{name}")

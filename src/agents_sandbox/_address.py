@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from . import _checks
 from ._shown import shortened, shown
+from ._socket_path import plain_path
 from .errors import DaemonUnavailableError, InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -29,23 +30,21 @@ class DaemonAddress:
     """The daemon's socket: the caller's path or the platform's default.
 
     Args:
-        socket_path: Path of the socket, or None for the default.
+        socket_path: Path of the socket, in any form that `plain_path` knows; None for the default.
 
     Raises:
-        InvalidArgumentError: The path is not text or too long for a socket.
+        InvalidArgumentError: It is not text, names no file, or is too long for a socket.
     """
 
     def __init__(self, socket_path: str | os.PathLike[str] | None) -> None:
         self._given: str | None = None
         self._opened: tuple[str, str] | None = None
         if socket_path is not None:
-            given = _checks.lookup_id("socket_path", _checks.path("socket_path", socket_path))
-            self._given = _absolute(given)
+            self._given = _absolute(_checked(socket_path))
             if len(os.fsencode(self._given)) > MAX_PATH_BYTES:
                 raise InvalidArgumentError(
                     f"socket_path has {len(os.fsencode(self._given))} bytes, over the limit of "
-                    f"{MAX_PATH_BYTES} for a socket: {shown(self._given)}. Use a shorter "
-                    "path"
+                    f"{MAX_PATH_BYTES} for a socket: {shown(self._given)}. Use a shorter path"
                 )
 
     def resolve(self) -> tuple[str, str]:
@@ -99,6 +98,15 @@ class DaemonAddress:
             return _try_to_connect((self._opened or self.resolve())[0]) is None
         except DaemonUnavailableError:
             return False
+
+
+def _checked(socket_path: str | os.PathLike[str]) -> str:
+    written = _checks.lookup_id("socket_path", _checks.path("socket_path", socket_path))
+    try:
+        path = plain_path(written)
+    except ValueError as error:
+        raise InvalidArgumentError(f"socket_path {error}") from None
+    return _checks.path("socket_path", path)  # a URL can contain anything
 
 
 def _absolute(path: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import NoReturn
 
@@ -26,8 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--agents-sandbox-socket",
         metavar="PATH",
-        # Absolute, because tests may change the working folder.
-        type=lambda path: str(Path(path).absolute()),
+        type=_socket_path,
         help="run the tests against the live daemon at this socket; skip those that need the fake "
         "daemon",
     )
@@ -36,6 +36,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="VERSION",
         help="the fake daemon's version for tests whose marker does not set one",
     )
+
+
+# Absolute, because tests may change the working folder. pytest.ini is not read by a shell.
+def _socket_path(written: str) -> str:
+    path = os.path.expandvars(written).removeprefix("unix://")
+    return str(Path(os.path.expanduser(path)).absolute())  # noqa: PTH111 - Path's raises
 
 
 def pytest_configure(config: pytest.Config) -> None:

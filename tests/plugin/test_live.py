@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from agents_sandbox.testing import FakeDaemon
 
 from .conftest import RunPytest
@@ -91,6 +93,15 @@ def test_a_relative_path_starts_where_pytest_did(run_pytest: RunPytest) -> None:
         )
     result.assert_outcomes(passed=1)
     assert [call.method for call in daemon.calls] == ["Ping"]
+
+
+@pytest.mark.parametrize("written", ["~/a.sock", "$HOME/a.sock", "unix://~/a.sock"])
+def test_a_path_can_be_written_as_for_a_client(
+    run_pytest: RunPytest, monkeypatch: pytest.MonkeyPatch, written: str
+) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    result = run_pytest("", f"{OPTION}={written}")
+    result.stdout.fnmatch_lines(["agents-sandbox: live daemon at /home/me/a.sock"])
 
 
 def test_the_version_of_a_live_daemon_cannot_be_chosen(run_pytest: RunPytest) -> None:

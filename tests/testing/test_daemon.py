@@ -215,6 +215,28 @@ def test_empty_socket_path() -> None:
         FakeDaemon(socket_path="")
 
 
+@pytest.mark.parametrize(
+    ("refused", "kind", "message"),
+    [
+        ("localhost:50051", ValueError, "socket path must be the path of a Unix socket"),
+        ("@agboxd", ValueError, "socket path must be a path: the daemon's socket is a file"),
+        (b"/agboxd.sock", TypeError, "socket path must be a path of text, not b'/agboxd.sock'"),
+    ],
+)
+def test_socket_path_names_a_file(refused: Any, kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message):
+        FakeDaemon(socket_path=refused)
+
+
+def test_socket_path_is_written_as_for_a_client(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    monkeypatch.setenv("RUN_DIR", str(folder))
+    with FakeDaemon(socket_path="unix://$RUN_DIR/a%20b.sock") as daemon, connected(daemon) as raw:
+        assert daemon.socket_path == f"{folder}/a b.sock"
+        raw(methods.PING)
+
+
 def test_long_temporary_folder_is_avoided(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     long = folder / ("x" * 60)
     long.mkdir()

@@ -39,7 +39,8 @@ class AgentsSandboxClient:
     or a Go duration string such as `"1m30s"`.
 
     Args:
-        socket_path: The daemon's Unix socket. None: the platform's default,
+        socket_path: The daemon's Unix socket: a path, which may contain `~` and
+            `$NAME`, or `unix:///path`. None: the platform's default,
             `$XDG_RUNTIME_DIR/agbox/agboxd.sock`; on macOS also below
             `~/Library/Application Support/agbox`.
         timeout_seconds: How long one RPC may take, in seconds.

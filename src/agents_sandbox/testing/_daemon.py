@@ -48,8 +48,8 @@ class FakeDaemon:
     Args:
         version: The daemon release to imitate; `dev` is a local build of the newest one.
         reported_version: The version that `ping()` returns; by default the release.
-        socket_path: The path of the socket; by default in a new private folder. The socket
-            and missing folders are created private.
+        socket_path: The path of the socket, written as for a client; by default in a new
+            private folder. The socket and missing folders are created private.
         exec_mode: What execs that match no `on_exec()` do. `scripted`: nothing.
             `passthrough`: they really run on this host, as this user and unprotected. A
             folder stands in for the file system of each sandbox: `/workspace`, the home and

@@ -15,6 +15,8 @@ from urllib.parse import quote
 
 from ..._address import MAX_PATH_BYTES
 from ..._shown import shown
+from ..._socket_path import plain_path
+from .._checks import check_type
 from .._host.folders import make_folders
 
 # The socket is bound in a folder beside its path: `.`, 8 letters, `/s`.
@@ -31,14 +33,21 @@ def private_folder() -> Path:
 
 
 def checked_path(path: str | os.PathLike[str]) -> Path:
-    """Check a socket's path and make it absolute.
+    """Check a socket's path, written in any form that the client accepts, and make it absolute.
 
     Raises:
-        ValueError: It is empty or too long for a socket.
+        TypeError: It is not text.
+        ValueError: It is empty, names no file, or is too long for a socket.
     """
-    if not os.fspath(path):
+    written = os.fspath(path)
+    check_type("socket path", written, str, "a path of text")
+    if not written:
         raise ValueError("socket path must not be empty")
-    absolute = Path(os.path.abspath(path))  # noqa: PTH100 - as the client does
+    try:
+        plain = plain_path(written)
+    except ValueError as error:
+        raise ValueError(f"socket path {error}") from None
+    absolute = Path(os.path.abspath(plain))  # noqa: PTH100 - as the client does
     size = len(os.fsencode(absolute))
     if size > MAX_PATH_BYTES:
         raise ValueError(
