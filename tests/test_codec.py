@@ -63,8 +63,8 @@ def states(kind: type[enum.Enum]) -> st.SearchStrategy[Any]:
     return st.sampled_from(list(kind)) | int32s.map(kind)
 
 
-# A path contains no NUL.
-paths = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=5)
+# A path contains no NUL, and is absolute.
+paths = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=5).map("/{}".format)
 mounts = st.builds(MountSpec, paths, paths, st.booleans())
 copies = st.builds(CopySpec, paths, paths, strings)
 healthchecks = st.builds(

@@ -184,7 +184,8 @@ def test_replace_changes_one_field_only(model: Any) -> None:
     assert dataclasses.replace(model) == model
     first = dataclasses.fields(model)[0].name
     value = getattr(model, first)
-    other = 1 if isinstance(value, int) else type(value)()
+    # Paths are absolute.
+    other = 1 if isinstance(value, int) else "/" if first == "source" else type(value)()
     changed = dataclasses.replace(model, **{first: other})
     assert changed != model
     assert dataclasses.replace(changed, **{first: value}) == model
@@ -333,6 +334,10 @@ def companion(**arguments: Any) -> CompanionContainerSpec:
     ("make", "message"),
     [
         # Type checkers refuse these too, as intended; hence each ignore.
+        (lambda: MountSpec("a", "/b"), "MountSpec.source must be an absolute path"),
+        (lambda: MountSpec("/a", "b"), "MountSpec.target must be an absolute path"),
+        (lambda: CopySpec("a", "/b"), "CopySpec.source must be an absolute path"),
+        (lambda: CopySpec("/a", "~b"), "CopySpec.target must be an absolute path"),
         (lambda: MountSpec(1, "/b"), "MountSpec.source must be a str"),  # type: ignore[arg-type]  # wrong on purpose
         (lambda: MountSpec("/a", b"/b"), "MountSpec.target must be a str"),  # type: ignore[arg-type]  # wrong on purpose
         (lambda: MountSpec("/a", "/b", "no"), "MountSpec.writable must be True"),  # type: ignore[arg-type]  # wrong on purpose

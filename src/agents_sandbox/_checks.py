@@ -55,6 +55,27 @@ def path(name: str, value: object) -> str:
     return checked
 
 
+def mount_path(name: str, value: object) -> str:
+    """Check a path of a mount or copy: absolute, or in the home, which daemons since 0.3.2 know."""
+    checked = path(name, value)
+    if checked != "~" and not checked.startswith(("/", "~/")):
+        raise InvalidArgumentError(
+            f"{name} must be an absolute path, or begin with ~/ (since daemon 0.3.2), not "
+            f"{shown(checked)}"
+        )
+    return checked
+
+
+def working_folder(name: str, value: object) -> str:
+    """Check a working folder in a sandbox: absolute; empty for the default."""
+    checked = path(name, value)
+    if checked and not checked.startswith("/"):
+        raise InvalidArgumentError(
+            f"{name} must be an absolute path in the sandbox, not {shown(checked)}"
+        )
+    return checked
+
+
 def boolean(name: str, value: object) -> bool:
     """Check a flag. Only True and False are accepted, because `"no"` is truthy."""
     if not isinstance(value, bool):

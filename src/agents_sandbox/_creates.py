@@ -194,7 +194,7 @@ class NewExec(OneLineRepr):
             exec_id=_new_id("exec_id", exec_id),
             id_is_ours=exec_id is None,
             command=argv,
-            cwd=_checks.path("cwd", cwd),
+            cwd=_checks.working_folder("cwd", cwd),
             env_overrides=_checks.optional_mapping("env_overrides", env_overrides),
         )
 

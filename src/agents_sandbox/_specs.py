@@ -29,9 +29,13 @@ class MountSpec(OneLineRepr):
     """A file or folder of the host that appears in the sandbox.
 
     Args:
-        source: Absolute path on the daemon's host; must exist.
-        target: Absolute path in the sandbox.
+        source: Absolute path on the daemon's host; must exist. Daemons since 0.3.2 replace a
+            leading `~` with their own home.
+        target: Absolute path in the sandbox. Daemons since 0.3.2 replace `~` with `/home/agbox`.
         writable: Whether the sandbox may write to it.
+
+    Raises:
+        InvalidArgumentError: A path is relative.
     """
 
     source: str
@@ -46,8 +50,8 @@ class MountSpec(OneLineRepr):
     ) -> None:
         fill(
             self,
-            source=_checks.path("MountSpec.source", source),
-            target=_checks.path("MountSpec.target", target),
+            source=_checks.mount_path("MountSpec.source", source),
+            target=_checks.mount_path("MountSpec.target", target),
             writable=_checks.boolean("MountSpec.writable", writable),
         )
 
@@ -57,9 +61,12 @@ class CopySpec(OneLineRepr):
     """A file or folder of the host that is copied into the sandbox when it is created.
 
     Args:
-        source: Absolute path on the daemon's host; must exist.
-        target: Absolute path in the sandbox.
+        source: As in `MountSpec`.
+        target: As in `MountSpec`.
         exclude_patterns: Patterns of paths in a folder that are not copied.
+
+    Raises:
+        InvalidArgumentError: A path is relative.
     """
 
     source: str
@@ -74,8 +81,8 @@ class CopySpec(OneLineRepr):
     ) -> None:
         fill(
             self,
-            source=_checks.path("CopySpec.source", source),
-            target=_checks.path("CopySpec.target", target),
+            source=_checks.mount_path("CopySpec.source", source),
+            target=_checks.mount_path("CopySpec.target", target),
             exclude_patterns=_checks.texts("CopySpec.exclude_patterns", exclude_patterns),
         )
 

@@ -169,6 +169,16 @@ async def test_a_handle_is_no_id(
     assert daemon.calls == ()
 
 
+@pytest.mark.parametrize("method", ["create_exec", "run"])
+@pytest.mark.parametrize("cwd", ["src", "./src", "~/src", Path("src")])
+async def test_a_relative_working_folder_is_refused_before_any_call(
+    client: AgentsSandboxClient, daemon: FakeDaemon, method: str, cwd: str | Path
+) -> None:
+    with pytest.raises(InvalidArgumentError, match="cwd must be an absolute path in the sandbox"):
+        await getattr(client, method)("demo-1", ("true",), cwd=cwd)
+    assert daemon.calls == ()
+
+
 @pytest.mark.parametrize("timeout", [timedelta(seconds=20), "20s", "0m20s", 20, 20.0], ids=str)
 async def test_a_timeout_takes_each_form_of_a_duration(
     daemon: FakeDaemon, timeout: DurationLike
