@@ -73,9 +73,9 @@ class Failure(grpc.RpcError):
         return "debug"
 
 
-def failure(code: str, reason: str, metadata: dict[str, str]) -> Failure:
+def failure(code: str, reason: str, metadata: dict[str, str], said: str = "said") -> Failure:
     trailers = (("other", "x"), (TRAILER, trailer(reason, metadata)))
-    return Failure(grpc.StatusCode[code], "said", trailers)
+    return Failure(grpc.StatusCode[code], said, trailers)
 
 
 def raised(
@@ -138,7 +138,7 @@ def test_each_reason_has_its_class(
     [
         ("SANDBOX_ID_ALREADY_EXISTS", "choose another"),
         ("EXEC_ID_ALREADY_EXISTS", "choose another"),
-        ("SANDBOX_NOT_READY", "wait until it is READY"),
+        ("SANDBOX_NOT_READY", "an exec requires READY: check the state with get_sandbox"),
         ("SANDBOX_INVALID_STATE", "a stop requires READY, a resume requires STOPPED"),
         ("SANDBOX_EVENT_SEQUENCE_EXPIRED", "subscribe from 0"),
     ],
@@ -288,6 +288,25 @@ def test_a_request_that_is_too_large_is_another_matter() -> None:
     text = "grpc: received message larger than max (67108865 vs. 4194304)"
     error = raised(Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, text))
     assert (type(error), str(error)) == (DaemonError, f"get_sandbox: {text}")
+    assert not error.retryable
+
+
+@pytest.mark.parametrize("reason", ["", "A_NEW_REASON"])
+def test_an_overloaded_daemon_is_worth_a_retry(reason: str) -> None:
+    for said in ("too many execs", "", "Too many pending requests for this connection"):
+        error = raised(failure("RESOURCE_EXHAUSTED", reason, {}, said))
+        assert (type(error), error.retryable) == (DaemonError, True)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Received message larger than max (100000000 vs. 67108864)",
+        "received trailing metadata size exceeds hard limit (17000 vs. 16384)",
+    ],
+)
+def test_what_is_too_large_stays_too_large(said: str) -> None:
+    assert not raised(Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, said)).retryable
 
 
 def test_an_absent_daemon_is_looked_for(tmp_path: Path) -> None:

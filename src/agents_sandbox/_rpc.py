@@ -53,6 +53,7 @@ CHANNEL_OPTIONS: tuple[tuple[str, str | int], ...] = (
 # Only the text identifies gRPC's own refusal: in every release it ends in the size and the limit.
 # The limit distinguishes it from the daemon's refusal of a request that is too large.
 _OVER_LIMIT = f" vs. {MAX_ANSWER_BYTES})"
+_OVER_ANY_LIMIT = re.compile(r" vs\. [0-9]+\)")
 
 _UINT64 = re.compile("[0-9]{1,20}")
 
@@ -60,7 +61,7 @@ _UINT64 = re.compile("[0-9]{1,20}")
 _HINTS = {
     Reason.SANDBOX_ID_ALREADY_EXISTS: "ids are never freed: choose another one or omit it",
     Reason.EXEC_ID_ALREADY_EXISTS: "ids are never freed: choose another one or omit it",
-    Reason.SANDBOX_NOT_READY: "wait until it is READY; a STOPPED one can be resumed",
+    Reason.SANDBOX_NOT_READY: "an exec requires READY: check the state with get_sandbox",
     Reason.SANDBOX_INVALID_STATE: "a stop requires READY, a resume requires STOPPED",
     Reason.SANDBOX_EVENT_SEQUENCE_EXPIRED: (
         "subscribe from 0 or from a handle's last_event_sequence"
@@ -127,6 +128,9 @@ def _from_rpc_error(
     call: Any = rpc_error
     error = _from_status(method, request, address, deadline, rpc_error)
     error.details, error.debug_string = call.details(), call.debug_error_string()
+    # An overloaded peer may have room later, but a message stays too large.
+    if error.code == "RESOURCE_EXHAUSTED" and not _OVER_ANY_LIMIT.search(error.details or ""):
+        error.retryable = True
     return error
 
 

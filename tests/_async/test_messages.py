@@ -18,6 +18,7 @@ import pytest
 import agents_sandbox
 from agents_sandbox import (
     AgentsSandboxClient,
+    DaemonError,
     DaemonUnavailableError,
     DurationLike,
     ExecHandle,
@@ -27,6 +28,7 @@ from agents_sandbox import (
     SandboxFailedError,
     SandboxHandle,
     SandboxNotFoundError,
+    SandboxNotReadyError,
     SandboxState,
 )
 from agents_sandbox._wire import v02_pb2 as pb
@@ -208,6 +210,30 @@ async def test_what_is_no_timeout_is_refused_before_any_call(
     with pytest.raises(InvalidArgumentError, match=r"^timeout_seconds"):
         client.subscribe_sandbox_events("demo-1", timeout_seconds=timeout)
     assert daemon.calls == ()
+
+
+async def test_nobody_is_told_to_resume_what_is_deleted(
+    client: AgentsSandboxClient, sandbox: SandboxHandle
+) -> None:
+    await client.delete_sandbox(sandbox.sandbox_id)
+    with pytest.raises(SandboxNotReadyError, match="check the state with get_sandbox") as caught:
+        await client.run(sandbox.sandbox_id, ("true",))
+    assert "resume" not in str(caught.value)
+
+
+async def test_an_overloaded_daemon_is_worth_a_retry(
+    client: AgentsSandboxClient, daemon: FakeDaemon
+) -> None:
+    daemon.faults.fail_next("CreateExec", code="RESOURCE_EXHAUSTED", message="too many execs")
+    with pytest.raises(DaemonError, match="too many execs") as caught:
+        await client.run("demo-1", ("true",))
+    assert caught.value.retryable
+
+
+async def test_a_request_that_is_too_large_is_not(client: AgentsSandboxClient) -> None:
+    with pytest.raises(DaemonError, match="larger than max") as caught:
+        await client.run("demo-1", ("x" * 5_000_000,))
+    assert (caught.value.code, caught.value.retryable) == ("RESOURCE_EXHAUSTED", False)
 
 
 # The lines of a traceback that users read, without those of this test.
