@@ -63,6 +63,11 @@ class DaemonAddress:
             )
         return path, origin
 
+    @property
+    def known_path(self) -> str | None:
+        """The path as far as it is known without a look at the environment."""
+        return self._given if self._opened is None else self._opened[0]
+
     def target(self) -> str:
         """The address in gRPC's syntax, which percent-decodes what follows the scheme."""
         self._opened = self.resolve()

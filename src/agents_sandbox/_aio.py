@@ -84,6 +84,11 @@ class Channel:
         self._calls.add(call)
         return Stream(self, call)
 
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._closed
+
     async def pause(self, seconds: float) -> None:
         """Wait for the given time, or until the channel is closed."""
         await self._closing.wait(seconds)

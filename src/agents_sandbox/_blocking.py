@@ -89,6 +89,11 @@ class Channel:
                 call.cancel()
                 raise
 
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._closed
+
     def pause(self, seconds: float) -> None:
         """Wait for the given time, or until the channel is closed."""
         self._closing.wait(seconds)

@@ -236,6 +236,30 @@ async def test_a_request_that_is_too_large_is_not(client: AgentsSandboxClient) -
     assert (caught.value.code, caught.value.retryable) == ("RESOURCE_EXHAUSTED", False)
 
 
+async def test_a_client_shows_its_socket_its_release_and_whether_it_is_open(
+    daemon: FakeDaemon,
+) -> None:
+    name = AgentsSandboxClient.__name__
+    client = AgentsSandboxClient(daemon.socket_path)
+    socket = f"socket={daemon.socket_path!r}"
+    assert repr(client) == f"<{name} {socket} release=unknown open>"
+    await client.list_sandboxes()
+    assert repr(client) == f"<{name} {socket} release={daemon.version} open>"
+    await client.aclose()
+    assert repr(client) == f"<{name} {socket} release={daemon.version} closed>"
+
+
+async def test_a_client_shows_what_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = AgentsSandboxClient.__name__
+    client = AgentsSandboxClient(daemon_version="0.4.1")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/nowhere")
+    assert repr(client) == f"<{name} socket=default release=0.4.1 open>"
+    with pytest.raises(DaemonUnavailableError):
+        await client.ping()
+    assert repr(client) == (f"<{name} socket='/nowhere/agbox/agboxd.sock' release=0.4.1 open>")
+    await client.aclose()
+
+
 # The lines of a traceback that users read, without those of this test.
 READABLE = 12
 

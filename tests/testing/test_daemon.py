@@ -237,6 +237,17 @@ def test_socket_path_is_written_as_for_a_client(
         raw(methods.PING)
 
 
+def test_repr_shows_the_socket_the_release_and_whether_it_is_running() -> None:
+    daemon = FakeDaemon(reported_version="0.4.3-rc1", version="0.4.3")
+    shown = f"<FakeDaemon socket={daemon.socket_path!r} release=0.4.3-rc1"
+    assert repr(daemon) == f"{shown} not running>"
+    with daemon:
+        assert repr(daemon) == f"{shown} running>"
+        daemon.kill()
+        assert repr(daemon) == f"{shown} not running>"
+    assert repr(daemon) == f"{shown} stopped>"
+
+
 def test_long_temporary_folder_is_avoided(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     long = folder / ("x" * 60)
     long.mkdir()

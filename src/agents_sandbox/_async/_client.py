@@ -70,6 +70,9 @@ class AgentsSandboxClient:
         self._daemon = Daemon(address, release)
         self._feeds = Feeds(self._daemon, self._timeout)
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._daemon.describe()}>"
+
     async def __aenter__(self) -> Self:
         return self
 

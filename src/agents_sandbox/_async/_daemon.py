@@ -233,6 +233,14 @@ class Daemon:
         """End every call and refuse new ones. Safe to repeat."""
         await self._transport.aclose()
 
+    def describe(self) -> str:
+        """Describe the daemon and the connection as far as they are known; no I/O."""
+        path, release = self._transport.socket_path, self._release.known
+        return (
+            f"socket={shown(path, 200) if path else 'default'} "
+            f"release={release or 'unknown'} {'closed' if self._transport.closed else 'open'}"
+        )
+
     async def _dialect(self, deadline: Deadline) -> Dialect:
         return dialect_of(await self._release.get(deadline))
 

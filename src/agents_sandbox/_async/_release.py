@@ -57,6 +57,11 @@ class DaemonRelease:
             return release
         return await self._transport.retrying(lambda: self._ask_in_turn(deadline), deadline)
 
+    @property
+    def known(self) -> Release | None:
+        """The release as far as it is known; the daemon may have been replaced since."""
+        return self._chosen or (self._known and self._known[1])
+
     # One attempt per turn, because each waiting call has its own deadline and its own retries.
     async def _ask_in_turn(self, deadline: Deadline) -> Release:
         async with self._turn.held(deadline.remaining()) as entered:

@@ -131,6 +131,16 @@ class Transport:
         await self._channel.pause(seconds)
 
     @property
+    def socket_path(self) -> str | None:
+        """The path of the socket, once it is known."""
+        return self._address.known_path
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._channel.closed
+
+    @property
     def in_touch(self) -> bool:
         """Whether the daemon answered within the last seconds."""
         return not self._contact.expired()

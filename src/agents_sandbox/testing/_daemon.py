@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from .._shown import shown
+from .._shown import shown, shown_id
 from .._wire import v02_pb2 as pb
 from ._commands.on_exec import ExecMatch, ExecScript, Scripts
 from ._commands.passthrough import PassThroughRunner
@@ -139,6 +139,13 @@ class FakeDaemon:
         )
         self._faults = Faults(self._engine, background.clock.sleep)
         self._stopped = False
+
+    def __repr__(self) -> str:
+        state = "running" if self.running else "stopped" if self._stopped else "not running"
+        return (
+            f"<{type(self).__name__} socket={shown(self.socket_path, 200)} "
+            f"release={shown_id(self.version)} {state}>"
+        )
 
     @property
     def version(self) -> str:
