@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import json
 import pickle
 import typing
 from collections.abc import Callable, Mapping
@@ -396,7 +397,7 @@ def test_handles_keep_their_own_copy_of_mappings(index: int) -> None:
         getattr(model, name)["a"] = "2"
 
 
-def test_a_frozen_mapping_reads_like_a_dict_and_cannot_change() -> None:
+def test_a_frozen_mapping_is_a_dict() -> None:
     mapping = FrozenMapping({"b": "2", "a": "1"})
     assert mapping == {"a": "1", "b": "2"}
     assert {"a": "1", "b": "2"} == mapping  # noqa: SIM300 - the other way round
@@ -408,8 +409,56 @@ def test_a_frozen_mapping_reads_like_a_dict_and_cannot_change() -> None:
     assert empty == FrozenMapping({}) == {}
     with pytest.raises(KeyError):
         mapping["c"]
-    for name in ("_items", "other"):
-        with pytest.raises(AttributeError, match="FrozenMapping is immutable"):
-            setattr(mapping, name, {})
-        with pytest.raises(AttributeError, match="FrozenMapping is immutable"):
-            delattr(mapping, name)
+    assert isinstance(mapping, dict)
+    assert json.dumps(mapping) == '{"b": "2", "a": "1"}'
+
+
+def test_what_is_made_from_a_frozen_mapping_can_be_changed() -> None:
+    mapping = FrozenMapping({"a": "1"})
+    for made in (
+        mapping.copy(),
+        dict(mapping),
+        mapping | {"b": "2"},
+        {"b": "2"} | mapping,
+        {**mapping},
+    ):
+        assert type(made) is dict
+    changed: dict[str, str] = mapping
+    changed |= {"b": "2"}
+    assert (changed, mapping) == ({"a": "1", "b": "2"}, {"a": "1"})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda mapping: mapping.__setitem__("a", "2"),
+        lambda mapping: mapping.__delitem__("a"),
+        lambda mapping: mapping.update(a="2"),
+        lambda mapping: mapping.update({}),
+        lambda mapping: mapping.setdefault("a"),
+        lambda mapping: mapping.pop("a"),
+        lambda mapping: mapping.pop("b", None),
+        lambda mapping: mapping.popitem(),
+        lambda mapping: mapping.clear(),
+    ],
+)
+def test_a_frozen_mapping_refuses_changes(change: Callable[[Any], object]) -> None:
+    mapping = FrozenMapping({"a": "1"})
+    with pytest.raises(TypeError, match=r"immutable: change a copy of it, such as dict\(mapping\)"):
+        change(mapping)
+    assert mapping == {"a": "1"}
+
+
+def test_a_frozen_mapping_has_no_other_way_to_change() -> None:
+    mapping: Any = FrozenMapping({"a": "1"})
+    mapping.__init__({"b": "2"})
+    with pytest.raises(AttributeError):
+        mapping.other = {}
+    assert mapping == {"a": "1"}
+    reading = {
+        *("__contains__", "__getitem__", "__iter__", "__len__", "__reversed__", "__sizeof__"),
+        *("__eq__", "__ge__", "__gt__", "__le__", "__lt__", "__ne__", "__or__", "__ror__"),
+        *("copy", "fromkeys", "get", "items", "keys", "values"),
+        *("__class_getitem__", "__doc__", "__getattribute__", "__repr__"),
+    }
+    assert vars(dict).keys() - vars(FrozenMapping).keys() <= reading

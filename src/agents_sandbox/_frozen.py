@@ -1,46 +1,53 @@
-"""An immutable, hashable, picklable mapping for the models.
+"""An immutable, hashable, picklable dict for the models.
 
+It is a dict so that JSON encoders, pydantic and `dataclasses.asdict` take it for one.
 `types.MappingProxyType` cannot be pickled or hashed, and is a view of a dict that other code can
 still change.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TypeVar
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
-ValueT_co = TypeVar("ValueT_co", covariant=True)
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+ValueT = TypeVar("ValueT")
 
 
-class FrozenMapping(Mapping[str, ValueT_co]):
-    """An immutable copy of a mapping with string keys; equal to a dict with the same items."""
+class FrozenMapping(dict[str, ValueT]):
+    """An immutable copy of a mapping with string keys; equal to a dict with the same items.
 
-    __slots__ = ("_items",)
-    _items: dict[str, ValueT_co]
+    `copy()`, `dict(...)` and `|` return plain dicts that can be changed.
+    """
 
-    def __init__(self, items: Mapping[str, ValueT_co] | None = None) -> None:
-        object.__setattr__(self, "_items", dict(items or {}))
+    __slots__ = ()
 
-    def __getitem__(self, key: str) -> ValueT_co:
-        return self._items[key]
+    # Filled here, because anybody can call __init__ again.
+    def __new__(cls, items: Mapping[str, ValueT] | Iterable[tuple[str, ValueT]] = ()) -> Self:
+        self = super().__new__(cls)
+        dict.update(self, items)
+        return self
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._items)
+    def __init__(self, items: Mapping[str, ValueT] | Iterable[tuple[str, ValueT]] = ()) -> None:
+        """Add nothing; a dict would add the items."""
 
-    def __len__(self) -> int:
-        return len(self._items)
+    # Type checkers need none of it: the models declare a Mapping.
+    if not TYPE_CHECKING:
 
-    def __hash__(self) -> int:
-        return hash(frozenset(self._items.items()))
+        def _refuse(self, *_args: object, **_kwargs: object) -> NoReturn:
+            raise TypeError("the mapping is immutable: change a copy of it, such as dict(mapping)")
 
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"{type(self).__name__} is immutable")
+        __setitem__ = __delitem__ = update = setdefault = pop = popitem = clear = _refuse
 
-    def __delattr__(self, name: str) -> None:
-        raise AttributeError(f"{type(self).__name__} is immutable")
+        # Python then makes `mapping = mapping | other` of `mapping |= other`.
+        def __ior__(self, _other: object) -> object:
+            return NotImplemented
 
-    def __reduce__(self) -> tuple[type[FrozenMapping[ValueT_co]], tuple[dict[str, ValueT_co]]]:
-        return type(self), (dict(self._items),)
+    def __hash__(self) -> int:  # type: ignore[override]  # a dict has none
+        return hash(frozenset(self.items()))
 
-    def __repr__(self) -> str:
-        return repr(self._items)
+    # Otherwise its items would be set one by one.
+    def __reduce__(self) -> tuple[type[Self], tuple[dict[str, ValueT]]]:
+        return type(self), (dict(self),)
