@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import enum
+import json
 import pickle
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -63,13 +66,77 @@ def test_enums_keep_what_a_newer_daemon_sends(enumeration: type[enum.Enum], numb
 
 def test_members_of_different_enums_differ() -> None:
     assert SandboxState(9) != SandboxState(10)
-    assert SandboxState(9) != ExecState(9)
-    assert SandboxState.READY != 2
+    # Type checkers refuse to compare them, as intended.
+    one: Any = SandboxState.PENDING
+    other: Any = ExecState.RUNNING
+    assert one != other
+    assert not one == other  # noqa: SIM201 - both operators count
+    assert SandboxState(9) != ExecState(9)  # type: ignore[comparison-overlap]  # wrong on purpose
     assert len({SandboxState(9), ExecState(9), SandboxState(9), SandboxState.READY}) == 3
 
 
+@pytest.mark.parametrize("number", [2, 9])
+def test_members_are_integers(number: int) -> None:
+    member = SandboxState(number)
+    assert member == number
+    assert number == member
+    assert not member != number  # noqa: SIM202 - both operators count
+    assert member != number + 1
+    assert {member, number} == {number}
+    assert SandboxState.PENDING < member < 10
+    assert int(member) == number
+    assert type(member.value) is int
+    assert (str(member), f"{member}", f"{member:02d}", f"{member:>3}") == (
+        *(f"{number}", f"{number}", f"0{number}", f"  {number}"),
+    )
+    assert ("%d" % member, "%s" % member, json.dumps([member])) == (  # noqa: UP031 - as users do
+        *(f"{number}", f"{number}", f"[{number}]"),
+    )
+
+
+@pytest.mark.parametrize("enumeration", ENUMS)
+def test_only_unspecified_is_falsy(enumeration: type[enum.Enum]) -> None:
+    assert [member.name for member in enumeration if not member] == ["UNSPECIFIED"]
+    assert enumeration(9)
+
+
+@pytest.mark.parametrize(
+    "compare",
+    [
+        lambda state: state == "READY",
+        lambda state: state != "READY",
+        lambda state: "READY" == state,  # noqa: SIM300 - the other way round
+        lambda state: "READY" != state,  # noqa: SIM300 - the other way round
+        lambda state: state in ("READY", "STOPPED"),
+        lambda state: state == "2",
+        lambda state: state < "READY",
+    ],
+)
+@pytest.mark.parametrize("member", [SandboxState.READY, SandboxState(9)])
+def test_a_comparison_with_a_str_is_an_error(
+    member: SandboxState, compare: Callable[[Any], object]
+) -> None:
+    with pytest.raises(TypeError):
+        compare(member)
+
+
+def test_a_comparison_with_a_str_says_what_to_compare_with() -> None:
+    with pytest.raises(TypeError) as caught:
+        SandboxState.READY == "READY"  # type: ignore[comparison-overlap]  # noqa: B015 - it raises
+    assert str(caught.value) == (
+        "a SandboxState is never equal to a str: compare it with a member, such as "
+        "SandboxState.READY, or compare its .name"
+    )
+
+
+def test_a_member_is_not_empty_for_code_that_asks_any_value() -> None:
+    empty: tuple[Any, ...] = (None, "", [], {})
+    assert SandboxState.READY not in empty
+    assert SandboxState.UNSPECIFIED not in empty
+
+
 @pytest.mark.parametrize("value", ["READY", None, 1.5, b"1"])
-def test_only_numbers_can_be_unknown_members(value: object) -> None:
+def test_only_numbers_can_be_unknown_members(value: Any) -> None:
     with pytest.raises(ValueError, match="is not a valid SandboxState"):
         SandboxState(value)
 

@@ -1,11 +1,11 @@
-"""The enums of the models. Unknown values of a newer daemon are kept and raise no error."""
+"""The enums of the models: integers. Unknown values of a newer daemon raise no error."""
 
 import enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 
-class _OpenEnum(enum.Enum):
-    """An enum that keeps unknown values of a newer daemon as `UNKNOWN_<number>`.
+class _OpenEnum(enum.IntEnum):
+    """Integers with names. Unknown values of a newer daemon are kept as `UNKNOWN_<number>`.
 
     Unknown members are not cached, so a peer cannot use up memory. Members therefore compare by
     value instead of by identity.
@@ -15,16 +15,37 @@ class _OpenEnum(enum.Enum):
     def _missing_(cls, value: object) -> Any:
         if not isinstance(value, int):
             return None
-        member = object.__new__(cls)
-        member._name_ = f"UNKNOWN_{value}"
-        member._value_ = value
+        member = int.__new__(cls, value)
+        member._name_ = f"UNKNOWN_{value:d}"
+        member._value_ = int(value)
         return member
 
-    def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and self._value_ == other._value_
+    # Silently unequal, `state == "READY"` would be a trap. The empty str is allowed because general
+    # code asks with it whether there is a value. Type checkers find comparisons that cannot be true
+    # only where a class does not define its own.
+    if not TYPE_CHECKING:
 
-    def __hash__(self) -> int:
-        return hash((type(self).__name__, self._value_))
+        def __eq__(self, other: object) -> bool:
+            if isinstance(other, str) and other:
+                raise TypeError(
+                    f"a {type(self).__name__} is never equal to a str: compare it with a member, "
+                    f"such as {type(self).__name__}.{self.name}, or compare its .name"
+                )
+            if isinstance(other, enum.Enum) and type(other) is not type(self):
+                return False
+            return int.__eq__(self, other)
+
+        def __ne__(self, other: object) -> bool:
+            return not self == other
+
+    __hash__ = int.__hash__
+
+    # The number, on every Python: str() of an IntEnum is its name before 3.11.
+    def __str__(self) -> str:
+        return int.__repr__(self)
+
+    def __format__(self, format_spec: str) -> str:
+        return int.__format__(self, format_spec)
 
     # By value: some Python versions pickle members by name, and unknown members have none.
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
