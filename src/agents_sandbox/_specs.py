@@ -1,12 +1,14 @@
 """The models of input: what a caller can request for a sandbox.
 
 Their constructors are written out because they accept more types than the attributes have (paths,
-any iterable, any form of a duration). Type checkers know both.
+any iterable, any form of a duration). Type checkers know both. The checks are in `__post_init__`
+because libraries such as pydantic and msgspec set the fields themselves and call only that. They
+read the defaults from the fields.
 """
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from . import _checks
@@ -19,7 +21,7 @@ _UINT32_MAX = 2**32 - 1
 
 
 def fill(model: object, **values: object) -> None:
-    """Set the fields of a frozen dataclass, for use in its own constructor only."""
+    """Set the fields of a frozen dataclass, for use while it is made only."""
     for name, value in values.items():
         object.__setattr__(model, name, value)
 
@@ -40,7 +42,7 @@ class MountSpec(OneLineRepr):
 
     source: str
     target: str
-    writable: bool
+    writable: bool = False
 
     def __init__(
         self,
@@ -48,11 +50,15 @@ class MountSpec(OneLineRepr):
         target: str | os.PathLike[str],
         writable: bool = False,
     ) -> None:
+        fill(self, source=source, target=target, writable=writable)
+        self.__post_init__()
+
+    def __post_init__(self) -> None:
         fill(
             self,
-            source=_checks.mount_path("MountSpec.source", source),
-            target=_checks.mount_path("MountSpec.target", target),
-            writable=_checks.boolean("MountSpec.writable", writable),
+            source=_checks.mount_path("MountSpec.source", self.source),
+            target=_checks.mount_path("MountSpec.target", self.target),
+            writable=_checks.boolean("MountSpec.writable", self.writable),
         )
 
 
@@ -71,7 +77,7 @@ class CopySpec(OneLineRepr):
 
     source: str
     target: str
-    exclude_patterns: tuple[str, ...]
+    exclude_patterns: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -79,11 +85,15 @@ class CopySpec(OneLineRepr):
         target: str | os.PathLike[str],
         exclude_patterns: Iterable[str] = (),
     ) -> None:
+        fill(self, source=source, target=target, exclude_patterns=exclude_patterns)
+        self.__post_init__()
+
+    def __post_init__(self) -> None:
         fill(
             self,
-            source=_checks.mount_path("CopySpec.source", source),
-            target=_checks.mount_path("CopySpec.target", target),
-            exclude_patterns=_checks.texts("CopySpec.exclude_patterns", exclude_patterns),
+            source=_checks.mount_path("CopySpec.source", self.source),
+            target=_checks.mount_path("CopySpec.target", self.target),
+            exclude_patterns=_checks.texts("CopySpec.exclude_patterns", self.exclude_patterns),
         )
 
 
@@ -105,11 +115,11 @@ class HealthcheckConfig(OneLineRepr):
     """
 
     test: tuple[str, ...]
-    interval: timedelta | None
-    timeout: timedelta | None
-    retries: int | None
-    start_period: timedelta | None
-    start_interval: timedelta | None
+    interval: timedelta | None = None
+    timeout: timedelta | None = None
+    retries: int | None = None
+    start_period: timedelta | None = None
+    start_interval: timedelta | None = None
 
     def __init__(
         self,
@@ -120,23 +130,26 @@ class HealthcheckConfig(OneLineRepr):
         start_period: DurationLike | None = None,
         start_interval: DurationLike | None = None,
     ) -> None:
-        durations = {
-            "interval": interval,
-            "timeout": timeout,
-            "start_period": start_period,
-            "start_interval": start_interval,
-        }
-        if retries is not None:
-            _checks.integer("HealthcheckConfig.retries", retries, maximum=_UINT32_MAX)
         fill(
             self,
-            test=_checks.texts("HealthcheckConfig.test", test),
+            test=test,
+            interval=interval,
+            timeout=timeout,
             retries=retries,
-            **{
-                name: None if value is None else to_timedelta(f"HealthcheckConfig.{name}", value)
-                for name, value in durations.items()
-            },
+            start_period=start_period,
+            start_interval=start_interval,
         )
+        self.__post_init__()
+
+    def __post_init__(self) -> None:
+        where = "HealthcheckConfig"
+        if self.retries is not None:
+            _checks.integer(f"{where}.retries", self.retries, maximum=_UINT32_MAX)
+        fill(self, test=_checks.texts(f"{where}.test", self.test))
+        for name in ("interval", "timeout", "start_period", "start_interval"):
+            value = getattr(self, name)
+            if value is not None:
+                fill(self, **{name: to_timedelta(f"{where}.{name}", value)})
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
@@ -155,9 +168,9 @@ class ServiceSpec(OneLineRepr):
 
     name: str
     image: str
-    envs: Mapping[str, str]
-    healthcheck: HealthcheckConfig | None
-    post_start_on_primary: tuple[str, ...]
+    envs: Mapping[str, str] = field(default_factory=FrozenMapping)
+    healthcheck: HealthcheckConfig | None = None
+    post_start_on_primary: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -167,18 +180,18 @@ class ServiceSpec(OneLineRepr):
         healthcheck: HealthcheckConfig | None = None,
         post_start_on_primary: Iterable[str] = (),
     ) -> None:
-        if healthcheck is not None and not isinstance(healthcheck, HealthcheckConfig):
-            raise InvalidArgumentError("ServiceSpec.healthcheck must be a HealthcheckConfig")
         fill(
             self,
-            name=_checks.text("ServiceSpec.name", name),
-            image=_checks.text("ServiceSpec.image", image),
-            envs=_checks.text_mapping("ServiceSpec.envs", envs),
+            name=name,
+            image=image,
+            envs=envs,
             healthcheck=healthcheck,
-            post_start_on_primary=_checks.texts(
-                "ServiceSpec.post_start_on_primary", post_start_on_primary
-            ),
+            post_start_on_primary=post_start_on_primary,
         )
+        self.__post_init__()
+
+    def __post_init__(self) -> None:
+        _check_container(self)
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
@@ -202,13 +215,13 @@ class CompanionContainerSpec(OneLineRepr):
 
     name: str
     image: str
-    envs: Mapping[str, str]
-    healthcheck: HealthcheckConfig | None
-    post_start_on_primary: tuple[str, ...]
-    command: tuple[str, ...]
-    cpu_limit: str | None
-    memory_limit: str | None
-    disk_limit: str | None
+    envs: Mapping[str, str] = field(default_factory=FrozenMapping)
+    healthcheck: HealthcheckConfig | None = None
+    post_start_on_primary: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    cpu_limit: str | None = None
+    memory_limit: str | None = None
+    disk_limit: str | None = None
 
     def __init__(
         self,
@@ -222,25 +235,44 @@ class CompanionContainerSpec(OneLineRepr):
         memory_limit: str | None = None,
         disk_limit: str | None = None,
     ) -> None:
-        where = "CompanionContainerSpec"
-        if healthcheck is not None and not isinstance(healthcheck, HealthcheckConfig):
-            raise InvalidArgumentError(f"{where}.healthcheck must be a HealthcheckConfig")
-        limits = {"cpu_limit": cpu_limit, "memory_limit": memory_limit, "disk_limit": disk_limit}
         fill(
             self,
-            name=_checks.text(f"{where}.name", name),
-            image=_checks.text(f"{where}.image", image),
-            envs=_checks.text_mapping(f"{where}.envs", envs),
+            name=name,
+            image=image,
+            envs=envs,
             healthcheck=healthcheck,
-            post_start_on_primary=_checks.texts(
-                f"{where}.post_start_on_primary", post_start_on_primary
-            ),
-            command=_checks.texts(f"{where}.command", command),
-            **{
-                name: _checks.optional_text(f"{where}.{name}", limit)
-                for name, limit in limits.items()
-            },
+            post_start_on_primary=post_start_on_primary,
+            command=command,
+            cpu_limit=cpu_limit,
+            memory_limit=memory_limit,
+            disk_limit=disk_limit,
         )
+        self.__post_init__()
+
+    def __post_init__(self) -> None:
+        _check_container(self)
+        where = "CompanionContainerSpec"
+        fill(
+            self,
+            command=_checks.texts(f"{where}.command", self.command),
+            cpu_limit=_checks.optional_text(f"{where}.cpu_limit", self.cpu_limit),
+            memory_limit=_checks.optional_text(f"{where}.memory_limit", self.memory_limit),
+            disk_limit=_checks.optional_text(f"{where}.disk_limit", self.disk_limit),
+        )
+
+
+def _check_container(spec: ServiceSpec | CompanionContainerSpec) -> None:
+    where = type(spec).__name__
+    if spec.healthcheck is not None and not isinstance(spec.healthcheck, HealthcheckConfig):
+        raise InvalidArgumentError(f"{where}.healthcheck must be a HealthcheckConfig")
+    commands = _checks.texts(f"{where}.post_start_on_primary", spec.post_start_on_primary)
+    fill(
+        spec,
+        name=_checks.text(f"{where}.name", spec.name),
+        image=_checks.text(f"{where}.image", spec.image),
+        envs=_checks.text_mapping(f"{where}.envs", spec.envs),
+        post_start_on_primary=commands,
+    )
 
 
 _PROTOCOLS = ("tcp", "udp", "sctp")
@@ -258,16 +290,20 @@ class PortMapping(OneLineRepr):
 
     container_port: int
     host_port: int
-    protocol: str
+    protocol: str = "tcp"
 
     def __init__(self, container_port: int, host_port: int, protocol: str = "tcp") -> None:
-        if protocol not in _PROTOCOLS:
+        fill(self, container_port=container_port, host_port=host_port, protocol=protocol)
+        self.__post_init__()
+
+    def __post_init__(self) -> None:
+        if self.protocol not in _PROTOCOLS:
             raise InvalidArgumentError(
-                f"PortMapping.protocol must be one of {', '.join(_PROTOCOLS)}: {shown(protocol)}"
+                f"PortMapping.protocol must be one of {', '.join(_PROTOCOLS)}: "
+                f"{shown(self.protocol)}"
             )
         fill(
             self,
-            container_port=_checks.port("PortMapping.container_port", container_port),
-            host_port=_checks.port("PortMapping.host_port", host_port),
-            protocol=protocol,
+            container_port=_checks.port("PortMapping.container_port", self.container_port),
+            host_port=_checks.port("PortMapping.host_port", self.host_port),
         )

@@ -5,7 +5,7 @@ aware datetimes in UTC.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from ._enums import ExecState, SandboxEventType, SandboxState
@@ -39,12 +39,12 @@ class SandboxHandle(OneLineRepr):
 
     sandbox_id: str
     state: SandboxState
-    last_event_sequence: int
-    required_services: tuple[ServiceSpec, ...]
-    optional_services: tuple[ServiceSpec, ...]
-    labels: Mapping[str, str]
-    created_at: datetime | None
-    image: str
+    last_event_sequence: int = 0
+    required_services: tuple[ServiceSpec, ...] = ()
+    optional_services: tuple[ServiceSpec, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=FrozenMapping)
+    created_at: datetime | None = None
+    image: str = ""
     error_code: str | None = None
     error_message: str | None = None
     state_changed_at: datetime | None = None
@@ -81,9 +81,9 @@ class ExecHandle(OneLineRepr):
     command: tuple[str, ...]
     cwd: str
     env_overrides: Mapping[str, str]
-    exit_code: int | None
-    error: str | None
-    last_event_sequence: int
+    exit_code: int | None = None
+    error: str | None = None
+    last_event_sequence: int = 0
     stdout_log_path: str | None = None
     stderr_log_path: str | None = None
 
@@ -115,14 +115,14 @@ class ExecEventDetails(OneLineRepr):
     Attributes:
         exec_id: The exec.
         exit_code: As in `ExecHandle`.
-        exec_state: The exec's state after the event.
+        exec_state: The exec's state after the event; UNSPECIFIED is falsy.
         error_code: Why it failed, e.g. `"EXEC_RUN_FAILED"`; None otherwise.
         error_message: The same in words, or None.
     """
 
-    exec_id: str
-    exit_code: int | None
-    exec_state: ExecState
+    exec_id: str = ""
+    exit_code: int | None = None
+    exec_state: ExecState = ExecState.UNSPECIFIED
     error_code: str | None = None
     error_message: str | None = None
 
@@ -137,7 +137,7 @@ class ServiceEventDetails(OneLineRepr):
         error_message: The same in words, or None.
     """
 
-    service_name: str
+    service_name: str = ""
     error_code: str | None = None
     error_message: str | None = None
 
@@ -152,7 +152,7 @@ class CompanionContainerEventDetails(OneLineRepr):
         error_message: The same in words, or None.
     """
 
-    name: str
+    name: str = ""
     error_code: str | None = None
     error_message: str | None = None
 
@@ -170,7 +170,7 @@ class SandboxEvent(OneLineRepr):
         replay: Released daemons set it on every event, even on new ones, so it does not tell
             history from news.
         snapshot: Whether this repeats the current state and reports nothing new.
-        sandbox_state: The sandbox's state after the event; UNSPECIFIED if
+        sandbox_state: The sandbox's state after the event; UNSPECIFIED, which is falsy, if
             the event does not change it, as with all events of execs.
         sandbox_phase: Details of a sandbox event, or None.
         exec: Details of an exec event, or None.
@@ -182,9 +182,9 @@ class SandboxEvent(OneLineRepr):
     sandbox_id: str
     event_type: SandboxEventType
     occurred_at: datetime | None
-    replay: bool
-    snapshot: bool
-    sandbox_state: SandboxState
+    replay: bool = False
+    snapshot: bool = False
+    sandbox_state: SandboxState = SandboxState.UNSPECIFIED
     sandbox_phase: SandboxPhaseDetails | None = None
     exec: ExecEventDetails | None = None
     service: ServiceEventDetails | None = None
