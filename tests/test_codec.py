@@ -50,6 +50,7 @@ texts = st.text(max_size=5)
 # On the wire an empty string and no string are the same; the models use None.
 optional_texts = st.text(min_size=1, max_size=5) | st.none()
 strings = st.lists(texts, max_size=2).map(tuple)
+commands = st.none() | st.lists(texts, min_size=1, max_size=2).map(tuple)
 mappings = st.dictionaries(texts, texts, max_size=2)
 # A variable has a name.
 variables = st.dictionaries(st.text(min_size=1, max_size=5), texts, max_size=2)
@@ -81,7 +82,7 @@ services = st.builds(ServiceSpec, texts, texts, variables, healthchecks | st.non
 service_lists = st.lists(services, max_size=2).map(tuple)
 companions = st.builds(
     CompanionContainerSpec,
-    *(texts, texts, variables, healthchecks | st.none(), strings, strings),
+    *(texts, texts, variables, healthchecks | st.none(), commands, strings),
     *[optional_texts] * 3,
 )
 companion_lists = st.lists(companions, max_size=2).map(tuple)
@@ -271,7 +272,7 @@ COMMON: dict[str, st.SearchStrategy[Any]] = {
 SINCE_04: dict[str, st.SearchStrategy[Any]] = {
     "companion_containers": companion_lists,
     "ports": st.lists(ports, max_size=2).map(tuple),
-    "command": strings,
+    "command": commands,
     **dict.fromkeys(("cpu_limit", "memory_limit", "disk_limit", "gpus"), optional_texts),
 }
 
@@ -314,7 +315,7 @@ def test_creates_of_dialect_04_come_back_in_handles(asked: dict[str, Any]) -> No
         PortMapping(port.container_port, port.host_port, protocols[port.protocol])
         for port in spec.ports
     ] == list(asked["ports"])
-    assert tuple(spec.command) == asked["command"]
+    assert tuple(spec.command) == (asked["command"] or ())
     for name in ("cpu_limit", "memory_limit", "disk_limit", "gpus"):
         assert getattr(spec, name) == (asked[name] or "")
     common = {"sandbox_id": "box-1", "image": spec.image, "labels": spec.labels}

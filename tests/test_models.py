@@ -41,7 +41,7 @@ NOON = datetime(2025, 1, 2, 12, tzinfo=timezone.utc)
 HEALTHCHECK = HealthcheckConfig(("CMD", "true"), "5s", 1.5, 3, timedelta(seconds=1), "100ms")
 SERVICE = ServiceSpec("db", "postgres:16", {"A": "1"}, HEALTHCHECK, ("echo",))
 COMPANION = CompanionContainerSpec(
-    "web", "nginx:1", {"A": "1"}, HEALTHCHECK, ("echo",), ("nginx",), "0.5", "512m", "10g"
+    "web", "nginx:1", {"A": "1"}, HEALTHCHECK, ("nginx",), ("echo",), "0.5", "512m", "10g"
 )
 
 MODELS: list[Any] = [
@@ -277,7 +277,7 @@ def test_what_a_caller_may_leave_out() -> None:
         (),
     )
     limits = (companion.cpu_limit, companion.memory_limit, companion.disk_limit)
-    assert (companion.command, limits) == ((), (None, None, None))
+    assert (companion.command, limits) == (None, (None, None, None))
     assert PortMapping(1, 65535).protocol == "tcp"
     unset = dataclasses.astuple(HealthcheckConfig(("NONE",)))
     assert unset == (("NONE",), None, None, None, None, None)
@@ -307,6 +307,12 @@ def test_events_of_services_and_companions_can_be_read_under_both_names() -> Non
     assert event(None).companion_container is None
 
 
+def test_a_companions_command_comes_before_its_hooks() -> None:
+    """Another order would make a hook of the command of a caller who passes it by position."""
+    assert COMPANION.command == ("nginx",)
+    assert COMPANION.post_start_on_primary == ("echo",)
+
+
 def test_specs_take_what_users_have_and_hold_what_is_documented() -> None:
     check = HealthcheckConfig(["CMD", "true"], "5s", 2, 0, 0.5, timedelta(seconds=1))
     assert check.test == ("CMD", "true")
@@ -324,7 +330,10 @@ def test_specs_take_what_users_have_and_hold_what_is_documented() -> None:
     lists = CompanionContainerSpec("a", "b", post_start_on_primary=["x"], command=iter(["y", ""]))
     assert (lists.post_start_on_primary, lists.command) == (("x",), ("y", ""))
     assert CompanionContainerSpec("a", "b", cpu_limit="") == CompanionContainerSpec("a", "b")
-    assert [PortMapping(1, 2, protocol).protocol for protocol in ("tcp", "udp", "sctp")]
+    protocols = ("tcp", "UDP", "Sctp")
+    ports = [PortMapping(1, 2, protocol) for protocol in protocols]
+    assert [port.protocol for port in ports] == ["tcp", "udp", "sctp"]
+    assert ports[1] == PortMapping(1, 2, "udp")
 
 
 def companion(**arguments: Any) -> CompanionContainerSpec:
@@ -364,6 +373,8 @@ def companion(**arguments: Any) -> CompanionContainerSpec:
         (lambda: companion(healthcheck="x"), "CompanionContainerSpec.healthcheck must be a Health"),
         (lambda: companion(post_start_on_primary="x"), "CompanionContainerSpec.post_start_on_"),
         (lambda: companion(command="sleep 1"), "CompanionContainerSpec.command must be a sequence"),
+        (lambda: companion(command=[]), "CompanionContainerSpec.command must not be empty: omit"),
+        (lambda: companion(command=iter(())), "CompanionContainerSpec.command must not be empty"),
         (lambda: companion(command=["a", 1]), "CompanionContainerSpec.command[1] must be a str"),
         (
             lambda: companion(cpu_limit=0.5),

@@ -100,7 +100,7 @@ EXEC_REFUSALS: dict[str, list[Any]] = {
     "sandbox_id": ["", None],
     "command": ["ls -l", (), None, ["ls", 1], {"ls"}, {"ls": "-l"}],
     "exec_id": ["", "abc"],
-    "cwd": [None, b"/w", "/a\0b"],
+    "cwd": [b"/w", "/a\0b"],
     "env_overrides": [["A=1"], {"A": None}],
 }
 REFUSALS: list[tuple[Callable[..., Message], dict[str, Any], str]] = [

@@ -19,6 +19,7 @@ from ._specs import (
     PortMapping,
     ServiceSpec,
     fill,
+    optional_command,
 )
 from .errors import InvalidArgumentError
 
@@ -70,7 +71,7 @@ class NewSandbox(OneLineRepr):
         envs: Mapping[str, str] | None = None,
         idle_ttl: DurationLike | None = None,
         ports: Iterable[PortMapping] = (),
-        command: Sequence[str] = (),
+        command: Sequence[str] | None = None,
         cpu_limit: str | None = None,
         memory_limit: str | None = None,
         disk_limit: str | None = None,
@@ -83,7 +84,8 @@ class NewSandbox(OneLineRepr):
         )
         if not self.image and not self.config_yaml:
             raise InvalidArgumentError(
-                'image is required: pass image="..." on every create_sandbox'
+                'image is required: pass image="..." on every create_sandbox, or a config_yaml '
+                "that names one"
             )
         fill(
             self,
@@ -101,7 +103,7 @@ class NewSandbox(OneLineRepr):
             envs=_checks.optional_mapping("envs", envs),
             idle_ttl=None if idle_ttl is None else to_timedelta("idle_ttl", idle_ttl),
             ports=_checks.items("ports", ports, PortMapping),
-            command=_checks.texts("command", command),
+            command=optional_command("command", command) or (),
             cpu_limit=_checks.optional_text("cpu_limit", cpu_limit),
             memory_limit=_checks.optional_text("memory_limit", memory_limit),
             disk_limit=_checks.optional_text("disk_limit", disk_limit),
@@ -182,7 +184,7 @@ class NewExec(OneLineRepr):
         command: Sequence[str],
         *,
         exec_id: str | None = None,
-        cwd: str | PathLike[str] = "",
+        cwd: str | PathLike[str] | None = "",
         env_overrides: Mapping[str, str] | None = None,
     ) -> None:
         argv = _checks.texts("command", command)
@@ -194,7 +196,7 @@ class NewExec(OneLineRepr):
             exec_id=_new_id("exec_id", exec_id),
             id_is_ours=exec_id is None,
             command=argv,
-            cwd=_checks.working_folder("cwd", cwd),
+            cwd="" if cwd is None else _checks.working_folder("cwd", cwd),
             env_overrides=_checks.optional_mapping("env_overrides", env_overrides),
         )
 

@@ -205,9 +205,9 @@ class CompanionContainerSpec(OneLineRepr):
         image: The companion's image.
         envs: The companion's own environment variables.
         healthcheck: How its health is checked; required with `post_start_on_primary`.
+        command: Its command; None: the image's own. Since daemon 0.4.0.
         post_start_on_primary: Shell commands to run in the primary container once
             the companion is healthy.
-        command: Its command; empty: the image's own. Since daemon 0.4.0.
         cpu_limit: CPUs it may use, e.g. `"0.5"`. Since daemon 0.4.1.
         memory_limit: Memory it may use, e.g. `"512m"`. Since daemon 0.4.1.
         disk_limit: Disk space it may use, e.g. `"10g"`. Since daemon 0.4.1.
@@ -217,8 +217,8 @@ class CompanionContainerSpec(OneLineRepr):
     image: str
     envs: Mapping[str, str] = field(default_factory=FrozenMapping)
     healthcheck: HealthcheckConfig | None = None
+    command: tuple[str, ...] | None = None
     post_start_on_primary: tuple[str, ...] = ()
-    command: tuple[str, ...] = ()
     cpu_limit: str | None = None
     memory_limit: str | None = None
     disk_limit: str | None = None
@@ -229,8 +229,8 @@ class CompanionContainerSpec(OneLineRepr):
         image: str,
         envs: Mapping[str, str] = FrozenMapping(),
         healthcheck: HealthcheckConfig | None = None,
+        command: Iterable[str] | None = None,
         post_start_on_primary: Iterable[str] = (),
-        command: Iterable[str] = (),
         cpu_limit: str | None = None,
         memory_limit: str | None = None,
         disk_limit: str | None = None,
@@ -241,8 +241,8 @@ class CompanionContainerSpec(OneLineRepr):
             image=image,
             envs=envs,
             healthcheck=healthcheck,
-            post_start_on_primary=post_start_on_primary,
             command=command,
+            post_start_on_primary=post_start_on_primary,
             cpu_limit=cpu_limit,
             memory_limit=memory_limit,
             disk_limit=disk_limit,
@@ -254,7 +254,7 @@ class CompanionContainerSpec(OneLineRepr):
         where = "CompanionContainerSpec"
         fill(
             self,
-            command=_checks.texts(f"{where}.command", self.command),
+            command=optional_command(f"{where}.command", self.command),
             cpu_limit=_checks.optional_text(f"{where}.cpu_limit", self.cpu_limit),
             memory_limit=_checks.optional_text(f"{where}.memory_limit", self.memory_limit),
             disk_limit=_checks.optional_text(f"{where}.disk_limit", self.disk_limit),
@@ -275,6 +275,16 @@ def _check_container(spec: ServiceSpec | CompanionContainerSpec) -> None:
     )
 
 
+def optional_command(name: str, command: Iterable[str] | None) -> tuple[str, ...] | None:
+    """Check a container's command. The wire cannot carry an empty one: it would be ignored."""
+    if command is None:
+        return None
+    argv = _checks.texts(name, command)
+    if not argv:
+        raise InvalidArgumentError(f"{name} must not be empty: omit it for the default command")
+    return argv
+
+
 _PROTOCOLS = ("tcp", "udp", "sctp")
 
 
@@ -285,7 +295,7 @@ class PortMapping(OneLineRepr):
     Args:
         container_port: The port in the sandbox, 1 to 65535.
         host_port: The port on the host's loopback address, 1 to 65535.
-        protocol: `"tcp"`, `"udp"` or `"sctp"`.
+        protocol: `"tcp"`, `"udp"` or `"sctp"`, in any case; the attribute is in lower case.
     """
 
     container_port: int
@@ -297,7 +307,8 @@ class PortMapping(OneLineRepr):
         self.__post_init__()
 
     def __post_init__(self) -> None:
-        if self.protocol not in _PROTOCOLS:
+        protocol = str(self.protocol).lower()
+        if protocol not in _PROTOCOLS:
             raise InvalidArgumentError(
                 f"PortMapping.protocol must be one of {', '.join(_PROTOCOLS)}: "
                 f"{shown(self.protocol)}"
@@ -306,4 +317,5 @@ class PortMapping(OneLineRepr):
             self,
             container_port=_checks.port("PortMapping.container_port", self.container_port),
             host_port=_checks.port("PortMapping.host_port", self.host_port),
+            protocol=protocol,
         )

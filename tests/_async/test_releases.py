@@ -409,7 +409,9 @@ async def test_a_server_that_is_no_daemon_is_refused(tmp_path: Path) -> None:
             assert caught.value.code == "UNIMPLEMENTED"
 
 
-COMPANION = CompanionContainerSpec("cache", "redis:7", {"A": "1"}, HEALTHCHECK, ("echo",))
+COMPANION = CompanionContainerSpec(
+    "cache", "redis:7", {"A": "1"}, HEALTHCHECK, post_start_on_primary=("echo",)
+)
 FIELDS: dict[str, tuple[str, dict[str, Any]]] = {
     "companion_containers": ("0.3.0", {"companion_containers": [COMPANION]}),
     "ports": ("0.4.0", {"ports": [PortMapping(8080, 18080), PortMapping(53, 10053, "udp")]}),
@@ -524,7 +526,9 @@ async def test_handles_show_services_as_each_daemon_reports_them(version: str) -
         assert (services, handle.companion_containers) == (((database,), (cache,)), ())
     else:
         companions = (
-            CompanionContainerSpec("db", "postgres:16", {"A": "1"}, HEALTHCHECK, ("echo",)),
+            CompanionContainerSpec(
+                "db", "postgres:16", {"A": "1"}, HEALTHCHECK, post_start_on_primary=("echo",)
+            ),
             CompanionContainerSpec("cache", "redis:7"),
         )
         assert (services, handle.companion_containers) == (((), ()), companions)

@@ -124,7 +124,7 @@ class AgentsSandboxClient:
         envs: Mapping[str, str] | None = None,
         idle_ttl: DurationLike | None = None,
         ports: Iterable[PortMapping] = (),
-        command: Sequence[str] = (),
+        command: Sequence[str] | None = None,
         cpu_limit: str | None = None,
         memory_limit: str | None = None,
         disk_limit: str | None = None,
@@ -156,8 +156,9 @@ class AgentsSandboxClient:
             idle_ttl: The daemon stops the sandbox after this time without a
                 running exec; 0: never, None: the daemon's own setting.
             ports: Ports to publish on the host. Since daemon 0.4.0.
-            command: The primary container's command; by default it only waits
-                for execs. Since daemon 0.4.0.
+            command: The primary container's command, not empty; None: that of
+                `config_yaml`, or else it only waits for execs. Since daemon
+                0.4.0.
             cpu_limit: CPUs of the primary container, e.g. `"0.5"`. Since
                 daemon 0.4.1.
             memory_limit: Its memory, e.g. `"512m"`. Since daemon 0.4.1.
@@ -414,7 +415,7 @@ class AgentsSandboxClient:
         command: Sequence[str],
         *,
         exec_id: str | None = None,
-        cwd: str | os.PathLike[str] = "",
+        cwd: str | os.PathLike[str] | None = "",
         env_overrides: Mapping[str, str] | None = None,
         wait: bool = False,
         timeout_seconds: DurationLike | None = None,
@@ -426,7 +427,7 @@ class AgentsSandboxClient:
             command: The command as an argv; no shell is involved.
             exec_id: Like `sandbox_id` in `create_sandbox`, and unique over all
                 sandboxes. None: a new UUID.
-            cwd: Absolute working directory in the sandbox; empty:
+            cwd: Absolute working directory in the sandbox; empty or None:
                 `/workspace`.
             env_overrides: Environment variables that override the sandbox's.
             wait: Whether to wait until the command ends.
@@ -468,7 +469,7 @@ class AgentsSandboxClient:
         command: Sequence[str],
         *,
         exec_id: str | None = None,
-        cwd: str | os.PathLike[str] = "",
+        cwd: str | os.PathLike[str] | None = "",
         env_overrides: Mapping[str, str] | None = None,
         timeout_seconds: DurationLike | None = None,
     ) -> ExecHandle:

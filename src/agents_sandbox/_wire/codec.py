@@ -143,7 +143,7 @@ def decode_companion(message: v04.CompanionContainerSpec) -> CompanionContainerS
         envs=message.envs,
         healthcheck=decode_healthcheck(message.healthcheck) if has_check else None,
         post_start_on_primary=message.post_start_on_primary,
-        command=message.command,
+        command=message.command or None,
         cpu_limit=message.cpu_limit,
         memory_limit=message.memory_limit,
         disk_limit=message.disk_limit,

@@ -77,5 +77,5 @@ def as_companion(service: ServiceSpec) -> CompanionContainerSpec:
         service.image,
         service.envs,
         service.healthcheck,
-        service.post_start_on_primary,
+        post_start_on_primary=service.post_start_on_primary,
     )
