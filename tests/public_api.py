@@ -121,9 +121,14 @@ def is_private(kind: Any) -> bool:
 
 def bases(kind: type[Any]) -> Iterator[str]:
     """Render the public bases of a class."""
-    for base in vars(kind).get("__orig_bases__", kind.__bases__):
+    all_bases = vars(kind).get("__orig_bases__", kind.__bases__)
+    for base in all_bases:
         if is_private(base):
-            yield from bases(base)
+            # Only those that no other base has anyway.
+            if not any(
+                issubclass(other, base.__bases__) for other in all_bases if other is not base
+            ):
+                yield from bases(base)
         elif base is not object:
             yield type_text(base)
 
@@ -141,7 +146,7 @@ def attributes(kind: type[Any]) -> Iterator[str]:
         for name, annotation in _SET_ON_SELF.findall(inspect.getsource(own["__init__"])):
             types.setdefault(name, annotation or parameters[name].annotation)
     if issubclass(kind, Exception):
-        bare = kind("message")
+        bare = kind()
         values = {name: getattr(bare, name) for name in types}
     for name, annotation in types.items():
         if not name.startswith("_"):

@@ -16,12 +16,18 @@ import pytest
 import agents_sandbox
 from agents_sandbox import (
     DaemonUnavailableError,
+    ExecAlreadyTerminalError,
+    ExecConflictError,
     ExecHandle,
+    ExecNotFoundError,
+    ExecNotRunningError,
     ExecState,
     OperationTimeoutError,
     SandboxClientError,
     SandboxConflictError,
     SandboxNotFoundError,
+    SandboxNotReadyError,
+    SandboxSequenceExpiredError,
     errors,
 )
 
@@ -53,7 +59,21 @@ MORE_FACTS: dict[str, Any] = {
 ALL: list[type[SandboxClientError]] = [
     value
     for value in vars(errors).values()
-    if inspect.isclass(value) and issubclass(value, SandboxClientError)
+    if inspect.isclass(value)
+    and issubclass(value, SandboxClientError)
+    and not value.__name__.startswith("_")
+]
+ABOUT_SANDBOXES = [
+    SandboxNotFoundError,
+    SandboxConflictError,
+    SandboxNotReadyError,
+    SandboxSequenceExpiredError,
+]
+ABOUT_EXECS = [
+    ExecConflictError,
+    ExecNotFoundError,
+    ExecNotRunningError,
+    ExecAlreadyTerminalError,
 ]
 
 
@@ -67,23 +87,31 @@ def drawn_tree() -> dict[str, tuple[str, ...]]:
             continue
         lines, name, mixed_in = drawn.groups()
         del ancestors[len(lines) // 4 :]
-        tree[name] = (ancestors[-1] if ancestors else "Exception", *filter(None, [mixed_in]))
+        tree[name] = (*ancestors[-1:], *filter(None, [mixed_in]))
         ancestors.append(name)
     return tree
 
 
+def public_bases(kind: type[Any]) -> tuple[str, ...]:
+    """The bases of a class, as users see them: private ones only share a constructor."""
+    bases = [base for base in kind.__bases__ if not base.__name__.startswith("_")]
+    return tuple(base.__name__ for base in bases) or public_bases(kind.__bases__[0])
+
+
 def test_the_drawn_tree_is_the_real_one() -> None:
-    assert drawn_tree() == {
-        kind.__name__: tuple(base.__name__ for base in kind.__bases__) for kind in ALL
-    }
+    assert drawn_tree() == {kind.__name__: public_bases(kind) for kind in ALL}
 
 
 def test_what_is_mixed_in_comes_from_python() -> None:
-    mixed_in = {name: bases[1] for name, bases in drawn_tree().items() if bases[1:]}
+    mixed_in = {
+        name: bases[-1]
+        for name, bases in drawn_tree().items()
+        if not bases[-1].startswith(("Sandbox", "Exec", "InvalidArgument"))
+    }
     assert mixed_in == {
-        "ClientClosedError": "RuntimeError",
-        "ClientLoopError": "RuntimeError",
+        "SandboxClientError": "RuntimeError",
         "InvalidArgumentError": "ValueError",
+        "InvalidArgumentTypeError": "TypeError",
         "DaemonUnavailableError": "ConnectionError",
         "OperationTimeoutError": "TimeoutError",
     }
@@ -126,7 +154,7 @@ def test_every_error_is_public_and_documented(kind: type[SandboxClientError]) ->
 def test_errors_survive_with_every_fact(
     kind: type[SandboxClientError], clone: Callable[[Any], Any]
 ) -> None:
-    error = kind("what happened", **FACTS)
+    error = kind(message="what happened", **FACTS)
     own = {name: MORE_FACTS[name] for name in typing.get_type_hints(kind)}
     for name, fact in own.items():
         assert getattr(error, name) != fact
@@ -143,7 +171,7 @@ def test_errors_survive_with_every_fact(
 @pytest.mark.parametrize("kind", ALL)
 def test_facts_are_unset_until_known(kind: type[SandboxClientError]) -> None:
     error = kind()
-    assert str(error) == ""
+    assert bool(str(error)) is (kind in [*ABOUT_SANDBOXES, *ABOUT_EXECS])
     assert {name: getattr(error, name) for name in FACTS} == {
         **dict.fromkeys(FACTS),
         "metadata": {},
@@ -152,10 +180,56 @@ def test_facts_are_unset_until_known(kind: type[SandboxClientError]) -> None:
         assert getattr(error, name) is None
 
 
-def test_facts_are_given_by_name_only() -> None:
-    with pytest.raises(TypeError):
-        # Type checkers refuse it too, as intended.
-        SandboxNotFoundError("message", "box-1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # wrong on purpose
+@pytest.mark.parametrize("kind", [*ABOUT_SANDBOXES, *ABOUT_EXECS])
+def test_an_error_about_one_thing_takes_its_id_first(kind: Any) -> None:
+    name = "exec_id" if kind in ABOUT_EXECS else "sandbox_id"
+    error = kind("id-1")
+    assert getattr(error, name) == "id-1"
+    assert " id-1 " in str(error)
+    assert str(kind()) == str(error).replace(" id-1", "")
+    assert str(kind(**{name: "id-1"})) == str(error)
+    told = kind("id-1", message="what happened", code="NOT_FOUND")
+    assert (getattr(told, name), str(told), told.code) == ("id-1", "what happened", "NOT_FOUND")
+    for clone in (copy.copy(error), pickle.loads(pickle.dumps(error))):
+        assert (getattr(clone, name), str(clone)) == ("id-1", str(error))
+
+
+def test_an_expired_sequence_takes_its_numbers_second() -> None:
+    error = SandboxSequenceExpiredError("box-1", 5, 3)
+    assert (error.sandbox_id, error.from_sequence, error.oldest_sequence) == ("box-1", 5, 3)
+    assert str(error) == "sandbox box-1 no longer has the events after 5, only those from 3 on"
+    unknown = SandboxSequenceExpiredError("box-1", 5)
+    assert str(unknown) == "sandbox box-1 no longer has the events after 5"
+    assert str(SandboxSequenceExpiredError(message="what happened", from_sequence=5)) == (
+        "what happened"
+    )
+
+
+def test_other_facts_are_given_by_name_only() -> None:
+    makes: list[Callable[[], object]] = [
+        # Type checkers refuse these too, as intended.
+        lambda: SandboxNotFoundError("box-1", "message"),  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # wrong on purpose
+        lambda: SandboxClientError("message", "box-1"),  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # wrong on purpose
+    ]
+    for make in makes:
+        with pytest.raises(TypeError):
+            make()
+
+
+class HostError(DaemonUnavailableError):
+    """An error of a user's own, with a constructor of its own."""
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(f"{host} is down")
+        self.port = port
+
+
+def test_an_error_of_a_user_survives_too() -> None:
+    error = HostError("host", 80)
+    error.__dict__["__notes__"] = ["a note"]
+    for clone in (copy.copy(error), copy.deepcopy(error), pickle.loads(pickle.dumps(error))):
+        assert (type(clone), str(clone), clone.port) == (HostError, "host is down", 80)
+        assert vars(clone) == vars(error)
 
 
 def test_metadata_is_a_copy_of_its_own() -> None:
@@ -176,6 +250,7 @@ def test_only_an_absent_daemon_is_worth_a_retry() -> None:
 def test_an_oserror_mixed_in_shows_the_message_only(kind: type[SandboxClientError]) -> None:
     assert issubclass(kind, OSError)
     assert str(kind("message", code="UNAVAILABLE")) == "message"
+    assert kind("message").args == ("message",)
 
 
 def test_every_reason_has_a_class_and_no_two_mean_the_same() -> None:

@@ -93,7 +93,7 @@ class Peer:
 
     def subscribe_sandbox_events(self, sequence: EventSequence, _: Deadline, /) -> Stream:
         if not self._script:
-            return Stream([], SandboxNotFoundError("purged"))
+            return Stream([], SandboxNotFoundError(message="purged"))
         script = self._script.pop(0)
         begin = 0 if script.ignores_sequence else sequence.position
         sequences = list(range(begin + 1, self._head + 1))
@@ -226,7 +226,7 @@ class Sends(Peer):
 
     def subscribe_sandbox_events(self, *_: Any) -> Stream:
         events, self._first = self._first, []
-        return Stream(events, SandboxNotFoundError("purged"))
+        return Stream(events, SandboxNotFoundError(message="purged"))
 
 
 @given(st.lists(st.integers(0, 6), max_size=8))

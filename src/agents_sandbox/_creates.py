@@ -21,7 +21,7 @@ from ._specs import (
     fill,
     optional_command,
 )
-from .errors import InvalidArgumentError
+from .errors import InvalidArgumentError, InvalidArgumentTypeError
 
 _LIMITS = ("cpu_limit", "memory_limit", "disk_limit")
 _HEALTHCHECK_DURATIONS = ("interval", "timeout", "start_period", "start_interval")
@@ -153,7 +153,7 @@ def _yaml(config_yaml: str | bytes | None) -> bytes:
     if config_yaml is None or isinstance(config_yaml, bytes):
         return config_yaml or b""
     if not isinstance(config_yaml, str):
-        raise InvalidArgumentError(
+        raise InvalidArgumentTypeError(
             f"config_yaml must be str or bytes, not {type(config_yaml).__name__}"
         )
     return _checks.text("config_yaml", config_yaml).encode()

@@ -156,15 +156,15 @@ def _from_status(
     kind = REASONS.get(info.reason) or CODES.get(code, DaemonError)
     text = _text(method.call, code, message, info, deadline)
     if issubclass(kind, OperationTimeoutError):
-        return kind(text, timeout_seconds=deadline.bound, **facts)
+        return kind(message=text, timeout_seconds=deadline.bound, **facts)
     if issubclass(kind, SandboxSequenceExpiredError):
         return kind(
-            text,
+            message=text,
             from_sequence=_number(info, "from_sequence", request),
             oldest_sequence=_number(info, "oldest_sequence", None),
             **facts,
         )
-    return kind(text, **facts)
+    return kind(message=text, **facts)
 
 
 def _id(request: Message, name: str) -> str | None:

@@ -92,12 +92,12 @@ class EventSequence:
             return
         if event.sequence != self._delivered + 1:
             raise SandboxSequenceExpiredError(
-                f"events {self._delivered + 1} to {event.sequence - 1} of sandbox "
-                f"{shown_id(self.sandbox_id)} are missing: subscribe from "
-                f"{event.sequence - 1} to continue without them",
-                sandbox_id=self.sandbox_id,
+                self.sandbox_id,
                 from_sequence=self._delivered,
                 oldest_sequence=event.sequence,
+                message=f"events {self._delivered + 1} to {event.sequence - 1} of sandbox "
+                f"{shown_id(self.sandbox_id)} are missing: subscribe from {event.sequence - 1} to "
+                "continue without them",
             )
         self._delivered = event.sequence
 

@@ -1,9 +1,10 @@
 """Typed errors, shared by both client flavours.
 
-    SandboxClientError
-    ├── ClientClosedError              (RuntimeError)
-    ├── ClientLoopError                (RuntimeError)
+    SandboxClientError                 (RuntimeError)
+    ├── ClientClosedError
+    ├── ClientLoopError
     ├── InvalidArgumentError           (ValueError)
+    │   ├── InvalidArgumentTypeError   (TypeError)
     │   └── UnsupportedByDaemonError
     ├── DaemonUnavailableError         (ConnectionError)
     ├── OperationTimeoutError          (TimeoutError)
@@ -14,12 +15,12 @@
     ├── SandboxConflictError
     │   └── ExecConflictError
     ├── SandboxInvalidStateError
-    │   └── SandboxNotReadyError
+    │   ├── SandboxNotReadyError
+    │   └── ExecNotRunningError
+    │       └── ExecAlreadyTerminalError
     ├── SandboxFailedError
     ├── SandboxSequenceExpiredError
-    ├── ExecNotFoundError
-    └── ExecNotRunningError
-        └── ExecAlreadyTerminalError
+    └── ExecNotFoundError
 
 The class of a daemon's refusal follows from the domain and reason in its structured
 details, or else from the status code, never from the text: see `REASONS` and `CODES`.
@@ -28,7 +29,7 @@ details, or else from the status code, never from the text: see `REASONS` and `C
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from ._facts import Reason
 from ._frozen import FrozenMapping
@@ -39,21 +40,31 @@ if TYPE_CHECKING:
     from .models import ExecHandle, SandboxHandle
 
 
-class _Facts(TypedDict, total=False):
-    """The facts that any error may carry."""
-
-    sandbox_id: str | None
-    exec_id: str | None
+class _StatusFacts(TypedDict, total=False):
     code: str | None
     reason: str | None
     metadata: Mapping[str, str] | None
 
 
-class SandboxClientError(Exception):
+class _ExecErrorFacts(_StatusFacts, total=False):
+    sandbox_id: str | None
+
+
+class _SandboxErrorFacts(_StatusFacts, total=False):
+    exec_id: str | None
+
+
+class _Facts(_ExecErrorFacts, _SandboxErrorFacts, total=False):
+    """The facts that any error may carry."""
+
+
+class SandboxClientError(RuntimeError):
     """Base class of all errors raised by this SDK.
 
     Every fact is an attribute, so no caller has to read the message. Errors
-    survive `pickle` and `copy` with all of them.
+    survive `pickle` and `copy` with all of them. Every error takes its message and
+    its facts as keywords. Errors about one sandbox or exec take its id first, and have
+    a default message; the others take the message first.
 
     Attributes:
         sandbox_id: The sandbox concerned, or None.
@@ -73,8 +84,6 @@ class SandboxClientError(Exception):
     details: str | None = None
     debug_string: str | None = None
 
-    # Only the message is positional, facts are keywords. Exceptions pickle and copy by calling
-    # the class with `args` and restoring `__dict__`: the message and the facts.
     def __init__(
         self,
         message: str = "",
@@ -92,12 +101,63 @@ class SandboxClientError(Exception):
         self.reason = reason
         self.metadata: Mapping[str, str] = FrozenMapping(metadata or {})
 
+    # An exception's own way, to call the class with `args`, would take the message for an id.
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), self.args), dict(vars(self))
 
-class ClientClosedError(SandboxClientError, RuntimeError):
+
+def _restored(kind: type[Any], args: tuple[Any, ...]) -> SandboxClientError:
+    builtin: Any = kind
+    while builtin.__module__ != "builtins":
+        builtin = builtin.__base__  # the base that lays out the memory: `__new__` must be its own
+    error: SandboxClientError = builtin.__new__(kind)
+    error.args = args
+    return error
+
+
+class _SandboxError(SandboxClientError):
+    """An error about one sandbox: only its id is positional, and the message has a default."""
+
+    _default = ""
+
+    def __init__(
+        self,
+        sandbox_id: str | None = None,
+        *,
+        message: str | None = None,
+        **facts: Unpack[_SandboxErrorFacts],
+    ) -> None:
+        if message is None:
+            message = _default_message(self._default, sandbox_id)
+        super().__init__(message=message, sandbox_id=sandbox_id, **facts)
+
+
+class _ExecError(SandboxClientError):
+    """An error about one exec, likewise."""
+
+    _default = ""
+
+    def __init__(
+        self,
+        exec_id: str | None = None,
+        *,
+        message: str | None = None,
+        **facts: Unpack[_ExecErrorFacts],
+    ) -> None:
+        if message is None:
+            message = _default_message(self._default, exec_id)
+        super().__init__(message=message, exec_id=exec_id, **facts)
+
+
+def _default_message(template: str, identifier: str | None) -> str:
+    return template.format(f" {identifier}" if identifier else "")
+
+
+class ClientClosedError(SandboxClientError):
     """The client was closed before or during the call."""
 
 
-class ClientLoopError(SandboxClientError, RuntimeError):
+class ClientLoopError(SandboxClientError):
     """The async client cannot be used here.
 
     It is bound to another event loop that is still open, or this process was forked while an
@@ -107,6 +167,10 @@ class ClientLoopError(SandboxClientError, RuntimeError):
 
 class InvalidArgumentError(SandboxClientError, ValueError):
     """An argument is not acceptable; nothing was created or changed."""
+
+
+class InvalidArgumentTypeError(InvalidArgumentError, TypeError):
+    """An argument has the wrong type; nothing was created or changed."""
 
 
 class UnsupportedByDaemonError(InvalidArgumentError):
@@ -200,24 +264,32 @@ class DaemonError(SandboxClientError):
     """The daemon refused or failed a call for a reason without an error class."""
 
 
-class SandboxNotFoundError(SandboxClientError):
+class SandboxNotFoundError(_SandboxError):
     """The sandbox does not exist, or was purged after its deletion."""
 
+    _default = "sandbox{} not found"
 
-class SandboxConflictError(SandboxClientError):
+
+class SandboxConflictError(_SandboxError):
     """The id that the caller chose already exists. An accepted id can never be used again."""
 
+    _default = "sandbox{} already exists"
 
-class ExecConflictError(SandboxConflictError):
+
+class ExecConflictError(_ExecError, SandboxConflictError):
     """The exec id that the caller chose already exists, in this or any other sandbox."""
+
+    _default = "exec{} already exists"
 
 
 class SandboxInvalidStateError(SandboxClientError):
     """The sandbox's state does not allow the operation, or its goal cannot be reached any more."""
 
 
-class SandboxNotReadyError(SandboxInvalidStateError):
+class SandboxNotReadyError(_SandboxError, SandboxInvalidStateError):
     """The sandbox is not READY."""
+
+    _default = "sandbox{} is not ready"
 
 
 class SandboxFailedError(SandboxClientError):
@@ -245,7 +317,7 @@ class SandboxFailedError(SandboxClientError):
         self.error_message = error_message
 
 
-class SandboxSequenceExpiredError(SandboxClientError):
+class SandboxSequenceExpiredError(_SandboxError):
     """The requested event sequence is outside of the retained history, or events are missing.
 
     Attributes:
@@ -254,29 +326,42 @@ class SandboxSequenceExpiredError(SandboxClientError):
             retains; None if the daemon does not report it. Released daemons never do.
     """
 
+    _default = "sandbox{} no longer has the events"
+
     def __init__(
         self,
-        message: str = "",
-        *,
+        sandbox_id: str | None = None,
         from_sequence: int | None = None,
         oldest_sequence: int | None = None,
-        **facts: Unpack[_Facts],
+        *,
+        message: str | None = None,
+        **facts: Unpack[_SandboxErrorFacts],
     ) -> None:
-        super().__init__(message, **facts)
+        if message is None and from_sequence is not None:
+            message = f"{_default_message(self._default, sandbox_id)} after {from_sequence}"
+            if oldest_sequence is not None:
+                message += f", only those from {oldest_sequence} on"
+        super().__init__(sandbox_id, message=message, **facts)
         self.from_sequence = from_sequence
         self.oldest_sequence = oldest_sequence
 
 
-class ExecNotFoundError(SandboxClientError):
+class ExecNotFoundError(_ExecError):
     """The exec does not exist."""
 
+    _default = "exec{} not found"
 
-class ExecNotRunningError(SandboxClientError):
+
+class ExecNotRunningError(_ExecError, SandboxInvalidStateError):
     """The exec cannot be cancelled because it is not running."""
+
+    _default = "exec{} is not running"
 
 
 class ExecAlreadyTerminalError(ExecNotRunningError):
     """The exec has already ended."""
+
+    _default = "exec{} has already ended"
 
 
 # Source: the daemon's table of ErrorInfo reasons. It has SANDBOX_CONFLICT and

@@ -79,8 +79,8 @@ def _lost_sandbox(event: SandboxEvent, exec_id: str) -> SandboxClientError:
             event.sandbox_id, phase.error_code, phase.error_message, exec_id=exec_id
         )
     return SandboxNotReadyError(
-        f"sandbox {shown_id(event.sandbox_id)} is {event.sandbox_state.name}, and the daemon never "
-        f"reported the end of exec {shown_id(exec_id)}",
-        sandbox_id=event.sandbox_id,
+        event.sandbox_id,
         exec_id=exec_id,
+        message=f"sandbox {shown_id(event.sandbox_id)} is {event.sandbox_state.name}, and the "
+        f"daemon never reported the end of exec {shown_id(exec_id)}",
     )

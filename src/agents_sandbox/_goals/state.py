@@ -71,7 +71,7 @@ class SandboxGoal:
                 else SandboxInvalidStateError
             )
             raise kind(
-                f"sandbox {shown_id(sandbox_id)} is {state.name} and will not become "
+                message=f"sandbox {shown_id(sandbox_id)} is {state.name} and will not become "
                 f"{self.target.name}: another caller or its idle_ttl intervened",
                 sandbox_id=sandbox_id,
             )
