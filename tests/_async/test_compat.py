@@ -10,6 +10,7 @@ from agents_sandbox import (
     AgentsSandboxClient,
     CompanionContainerSpec,
     InvalidArgumentError,
+    OperationTimeoutError,
     SandboxHandle,
 )
 from agents_sandbox.testing import FakeDaemon
@@ -47,3 +48,41 @@ async def test_a_folder_of_none_is_the_default(
     for call in (client.create_exec, client.run):
         handle = await call(sandbox.sandbox_id, ("true",), cwd=None)
         assert handle.cwd == ""
+
+
+async def test_streams_of_a_client_can_have_a_timeout(
+    daemon: FakeDaemon, sandbox: SandboxHandle
+) -> None:
+    path = daemon.socket_path
+    async with AgentsSandboxClient(path, stream_timeout_seconds=0.05) as client:
+        assert client.socket_path == path
+        with pytest.raises(OperationTimeoutError, match=r"0\.05 s"):
+            async for _ in client.subscribe_sandbox_events(sandbox.sandbox_id):
+                pass
+        seen = 0
+        # The timeout of a stream itself matters more.
+        async for _ in client.subscribe_sandbox_events(sandbox.sandbox_id, timeout_seconds=20):
+            seen += 1
+            if seen == sandbox.last_event_sequence:
+                break
+    with pytest.raises(InvalidArgumentError, match="stream_timeout_seconds"):
+        AgentsSandboxClient(path, stream_timeout_seconds=0)
+
+
+def test_the_default_path_of_the_socket_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/1")
+    assert AgentsSandboxClient().socket_path.startswith("/")
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    monkeypatch.setattr("sys.platform", "linux")
+    with pytest.raises(RuntimeError, match="XDG_RUNTIME_DIR is not set"):
+        AgentsSandboxClient().socket_path  # noqa: B018 - it raises
+
+
+def test_the_other_flavours_close_is_explained() -> None:
+    client = AgentsSandboxClient("/nowhere")
+    own = client.aclose.__name__
+    (other,) = {f"{prefix}close" for prefix in ("", "a")} - {own}
+    with pytest.raises(AttributeError, match=rf"no attribute '{other}': it is closed with {own}\("):
+        getattr(client, other)
+    with pytest.raises(AttributeError, match=r"object has no attribute 'other'$"):
+        client.other  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]  # noqa: B018 - it raises

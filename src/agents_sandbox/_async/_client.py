@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from .. import _checks
 from .._address import DaemonAddress
@@ -47,6 +47,8 @@ class AgentsSandboxClient:
         operation_timeout_seconds: How long a slow operation may take with its
             wait, and how long an event stream keeps reconnecting, in seconds;
             `math.inf` for no bound.
+        stream_timeout_seconds: How long an event stream may last unless it has
+            a timeout of its own, in seconds; None: no bound.
         daemon_version: The daemon's release, e.g. `"0.4.3"`, which determines
             its protocol. None: the client asks the daemon, which is safer.
 
@@ -61,13 +63,19 @@ class AgentsSandboxClient:
         *,
         timeout_seconds: DurationLike = 5.0,
         operation_timeout_seconds: DurationLike = 60.0,
+        stream_timeout_seconds: DurationLike | None = None,
         daemon_version: str | None = None,
     ) -> None:
-        address = DaemonAddress(socket_path)
+        self._address = DaemonAddress(socket_path)
         self._timeout = to_seconds("timeout_seconds", timeout_seconds)
         self._operation_timeout = to_seconds("operation_timeout_seconds", operation_timeout_seconds)
+        self._stream_timeout = (
+            math.inf
+            if stream_timeout_seconds is None
+            else to_seconds("stream_timeout_seconds", stream_timeout_seconds)
+        )
         release = None if daemon_version is None else chosen_release(daemon_version)
-        self._daemon = Daemon(address, release)
+        self._daemon = Daemon(self._address, release)
         self._feeds = Feeds(self._daemon, self._timeout)
 
     def __repr__(self) -> str:
@@ -83,6 +91,25 @@ class AgentsSandboxClient:
         traceback: TracebackType | None,
     ) -> None:
         await self.aclose()
+
+    # For those who know the other flavour. Type checkers see the mistake without it.
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            message = f"{type(self).__name__!r} object has no attribute {name!r}"
+            if name.removeprefix("a") == "close":
+                own = type(self).aclose
+                message += f": it is closed with {own.__name__}()"
+            raise AttributeError(message, name=name, obj=self)
+
+    @property
+    def socket_path(self) -> str:
+        """The path of the daemon's socket.
+
+        Raises:
+            DaemonUnavailableError: No default can be derived from the environment.
+        """
+        return self._address.resolve()[0]
 
     async def aclose(self) -> None:
         """Close the client. Calls, waits and streams in progress end with `ClientClosedError`.
@@ -598,8 +625,8 @@ class AgentsSandboxClient:
                 the connection is lost or the daemon restarts. The stream keeps
                 reconnecting for `operation_timeout_seconds`. It pings a daemon
                 that has been silent for 60 s.
-            timeout_seconds: How long the stream may last, in seconds; None:
-                no bound.
+            timeout_seconds: How long the stream may last, in seconds; None: the
+                client's `stream_timeout_seconds`.
 
         Returns:
             An iterator of events. Its steps raise:
@@ -617,7 +644,7 @@ class AgentsSandboxClient:
         events = Subscription(
             self._daemon,
             EventSequence(sandbox_id, from_sequence, include_current_snapshot),
-            Deadline(self._explicit(timeout_seconds) or math.inf),
+            Deadline(self._explicit(timeout_seconds) or self._stream_timeout),
             rpc_seconds=self._timeout,
             patience_seconds=self._operation_timeout if resuming else None,
         )
