@@ -306,6 +306,12 @@ def test_events_of_services_and_companions_can_be_read_under_both_names() -> Non
     assert failed.companion_container == CompanionContainerEventDetails("db", "E", "m")
     assert event(None).companion_container is None
 
+    details = CompanionContainerEventDetails("db", "E", "m")
+    required = ("box-1-3", 3, "box-1", SandboxEventType.COMPANION_CONTAINER_FAILED, None)
+    made = SandboxEvent(*required, companion_container=details)
+    assert (made.companion_container, made.service) == (details, failed.service)
+    assert dataclasses.replace(made, service=None).companion_container is None
+
 
 def test_a_companions_command_comes_before_its_hooks() -> None:
     """Another order would make a hook of the command of a caller who passes it by position."""

@@ -5,13 +5,28 @@ aware datetimes in UTC.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from datetime import datetime
 
 from ._enums import ExecState, SandboxEventType, SandboxState
 from ._frozen import FrozenMapping
 from ._shown import OneLineRepr
-from ._specs import CompanionContainerSpec, ServiceSpec
+from ._specs import CompanionContainerSpec, ServiceSpec, fill
+
+__all__ = [
+    "CompanionContainerEventDetails",
+    "DeleteSandboxesResult",
+    "ExecEventDetails",
+    "ExecHandle",
+    "ExecState",
+    "PingInfo",
+    "SandboxEvent",
+    "SandboxEventType",
+    "SandboxHandle",
+    "SandboxPhaseDetails",
+    "SandboxState",
+    "ServiceEventDetails",
+]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -157,9 +172,11 @@ class CompanionContainerEventDetails(OneLineRepr):
     error_message: str | None = None
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True, init=False, repr=False)
 class SandboxEvent(OneLineRepr):
     """One event of a sandbox. At most one of its three kinds of details is set.
+
+    The constructor takes the details of a companion under either name.
 
     Attributes:
         event_id: `<sandbox_id>-<sequence>`.
@@ -188,6 +205,38 @@ class SandboxEvent(OneLineRepr):
     sandbox_phase: SandboxPhaseDetails | None = None
     exec: ExecEventDetails | None = None
     service: ServiceEventDetails | None = None
+
+    def __init__(
+        self,
+        event_id: str,
+        sequence: int,
+        sandbox_id: str,
+        event_type: SandboxEventType,
+        occurred_at: datetime | None,
+        replay: bool = False,
+        snapshot: bool = False,
+        sandbox_state: SandboxState = SandboxState.UNSPECIFIED,
+        sandbox_phase: SandboxPhaseDetails | None = None,
+        exec: ExecEventDetails | None = None,  # noqa: A002 - the field's name
+        service: ServiceEventDetails | None = None,
+        companion_container: CompanionContainerEventDetails | None = None,
+    ) -> None:
+        if companion_container is not None:
+            service = ServiceEventDetails(*astuple(companion_container))
+        fill(
+            self,
+            event_id=event_id,
+            sequence=sequence,
+            sandbox_id=sandbox_id,
+            event_type=event_type,
+            occurred_at=occurred_at,
+            replay=replay,
+            snapshot=snapshot,
+            sandbox_state=sandbox_state,
+            sandbox_phase=sandbox_phase,
+            exec=exec,
+            service=service,
+        )
 
     @property
     def companion_container(self) -> CompanionContainerEventDetails | None:
