@@ -37,6 +37,9 @@ TREES = {
     "tests/_async": "tests/_sync_generated",
 }
 
+# What a wheel has beside the package, in case this loses its `__init__`.
+INCOMPLETE = "src/_incomplete/agents_sandbox.py"
+
 # Names that unasync does not translate by itself. An unused row fails the build.
 RENAMES = {
     # Both flavours are exported side by side; unasync renames only `Async...`.
@@ -220,9 +223,13 @@ def files_below(folder: Path) -> set[str]:
 class TwinBuildHook(BuildHookInterface[BuilderConfig]):
     """Brings the twins up to date before hatchling collects the files of a build."""
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Called by hatchling before each build, standard or editable."""
-        generate(Path(self.root).resolve())
+        root = Path(self.root).resolve()
+        generate(root)
+        # Only beside the package itself: an editable install is found after this file.
+        if self.target_name == "wheel" and version == "standard":
+            build_data["force_include"][str(root / INCOMPLETE)] = Path(INCOMPLETE).name
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -479,6 +479,19 @@ def test_a_wheel_carries_the_twin(checkout: Path) -> None:
     assert twin_in_wheel(wheel) == names(ORIGIN)
 
 
+def packed(build: Path) -> bool:
+    """Whether a build puts a module beside the package, for when that loses its `__init__`."""
+    with zipfile.ZipFile(build) as archive:
+        return "agents_sandbox.py" in archive.namelist()
+
+
+@pytest.mark.once
+def test_only_a_wheel_has_a_module_beside_the_package(checkout: Path) -> None:
+    """The module would be found before the package of an editable install."""
+    assert packed(checkout / hatchling.build.build_wheel(str(checkout)))
+    assert not packed(checkout / hatchling.build.build_editable(str(checkout)))
+
+
 @pytest.mark.once
 def test_an_sdist_carries_all_that_a_wheel_needs(
     checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -489,6 +502,7 @@ def test_an_sdist_carries_all_that_a_wheel_needs(
     monkeypatch.chdir(project)
     wheel = project / hatchling.build.build_wheel(str(project))
     assert twin_in_wheel(wheel) == names(ORIGIN)
+    assert packed(wheel)
 
 
 @pytest.mark.once

@@ -4,6 +4,7 @@
 all models, enums and errors.
 """
 
+from . import _other_sdk  # noqa: F401 - first: it refuses a mixed package
 from ._async import AgentsSandboxClient, AsyncSandboxEventStream
 from ._durations import DurationLike
 from ._enums import ExecState, SandboxEventType, SandboxState

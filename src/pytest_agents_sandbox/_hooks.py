@@ -8,6 +8,8 @@ from typing import NoReturn
 
 import pytest
 
+from ._other_sdk import refuse_other_sdk
+
 MARKER = (
     "agents_sandbox(*, faults=(), leaks=True, all_used=True, **options): configure the test's fake "
     "daemon. Options such as version= and exec_mode= are passed to "
@@ -46,6 +48,7 @@ def _socket_path(written: str) -> str:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker and, if pytest-asyncio is installed, the fixture that needs it."""
+    refuse_other_sdk()
     config.addinivalue_line("markers", MARKER)
     if live_socket(config) is not None and fake_version(config) is not None:
         raise pytest.UsageError(
