@@ -1,8 +1,10 @@
-"""Runs each published client through a full life cycle on the fake daemon of its release.
+"""Checks this SDK against each published client.
 
-    python -m tests.peers [--release 0.2.1] [--work-dir DIR]
+    python -m tests.peers [--release 0.2.1] [--work-dir DIR] [--wheel FILE] [--table]
 
-Installs the clients from the package index; they require Python 3.12 or newer.
+The client lives a full life cycle on the fake daemon of its release. What users see of it is
+compared with this SDK. Then both are installed in one environment, in every order. The clients come
+from the package index; they require Python 3.12 or newer.
 """
 
 from __future__ import annotations
@@ -18,10 +20,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from . import MISSING_IMAGE
-
-RELEASES = ("0.2.1", "0.4.3")
-DISTRIBUTION = "agents-sandbox-sdk"
-ROOT = Path(__file__).resolve().parents[2]
+from .clients import RELEASES, ROOT, CrossCheckError, environment, install
+from .comparison import check_reasons, compare, show
+from .installs import try_all_orders
+from .table import Row
 
 START_TIMEOUT = 30.0
 """How long the fake daemon may take to start, in seconds."""
@@ -29,20 +31,6 @@ LIFE_TIMEOUT = 300.0
 """How long all steps of one client may take, in seconds; each step also has its own limit."""
 STOP_TIMEOUT = 30.0
 """How long the fake daemon may take to end, in seconds."""
-
-
-class CrossCheckError(Exception):
-    """The client could not be installed, or the fake daemon misbehaved as a program."""
-
-
-def install(release: str, folder: Path) -> Path:
-    """Install a published client in its own environment; return its Python."""
-    subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-    python = folder / "bin" / "python"
-    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    if subprocess.run([*pip, f"{DISTRIBUTION}=={release}"], check=False).returncode:
-        raise CrossCheckError(f"cannot install {DISTRIBUTION} {release}")
-    return python
 
 
 @contextmanager
@@ -94,23 +82,31 @@ def _terminate(process: subprocess.Popen[str]) -> int:
 
 def live(python: Path, release: str, runtime_dir: Path) -> bool:
     """Run all steps with the Python of a client; return False if one failed."""
-    environment = {**os.environ, "XDG_RUNTIME_DIR": str(runtime_dir)}
-    # A checkout on the path would replace the client, under the same name.
-    environment.pop("PYTHONPATH", None)
+    variables = environment(XDG_RUNTIME_DIR=str(runtime_dir))
     command = [str(python), "-m", "tests.peers.life", release]
     try:
-        life = subprocess.run(command, cwd=ROOT, env=environment, timeout=LIFE_TIMEOUT, check=False)
+        life = subprocess.run(command, cwd=ROOT, env=variables, timeout=LIFE_TIMEOUT, check=False)
     except subprocess.TimeoutExpired as error:
         raise CrossCheckError(f"the client did not end within {LIFE_TIMEOUT} s") from error
     return life.returncode == 0
 
 
-def cross_check(release: str, folder: Path) -> bool:
-    """Install the client of a release and run all steps; return False if one failed."""
+def cross_check(release: str, folder: Path, wheel: Path | None) -> Iterator[Row]:
+    """Check against the client of a release; yield how its surface differs from ours.
+
+    Raises:
+        CrossCheckError: Something is not as expected.
+    """
     python = install(release, folder / f"client-{release}")
     # Not below `folder`: the path of a socket must be short.
     with tempfile.TemporaryDirectory() as runtime_dir, fake_daemon(release, Path(runtime_dir)):
-        return live(python, release, Path(runtime_dir))
+        if not live(python, release, Path(runtime_dir)):
+            raise CrossCheckError("a step failed")
+    yield from compare(python, release)
+    # The files have the same names in all releases.
+    if wheel is not None and release == RELEASES[-1]:
+        with tempfile.TemporaryDirectory(dir=folder) as work_dir:
+            try_all_orders(python, release, wheel, Path(work_dir))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -119,17 +115,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--release", choices=RELEASES, action="append", help="default: all")
     parser.add_argument("--work-dir", type=Path, help="where to install; default: a new folder")
+    parser.add_argument(
+        "--wheel",
+        type=Path,
+        default=os.environ.get("TOX_PACKAGE") or None,
+        help="this SDK, to install beside the clients; default: that of tox, or else none",
+    )
+    parser.add_argument("--table", action="store_true", help="print all differences and reasons")
     options = parser.parse_args(argv)
-    failed = []
+    failed = False
+    differences: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
+        work_dir = options.work_dir or Path(folder)
         for release in options.release or RELEASES:
             try:
-                passed = cross_check(release, options.work_dir or Path(folder))
+                differences.extend(cross_check(release, work_dir, options.wheel))
             except CrossCheckError as error:
                 print(f"{release}: {error}", file=sys.stderr)
-                passed = False
-            failed += [] if passed else [release]
-    print(f"failed: {', '.join(failed)}" if failed else "all clients passed")
+                failed = True
+    if options.table:
+        show(differences)
+    if not failed and not options.release:
+        try:
+            check_reasons(differences)
+        except CrossCheckError as error:
+            print(error, file=sys.stderr)
+            failed = True
+    print("failed" if failed else "all clients passed")
     return 1 if failed else 0
 
 
