@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents_sandbox import InvalidArgumentError, MountSpec, _checks
+from agents_sandbox import InvalidArgumentError, MountSpec, ServiceSpec, _checks
+from agents_sandbox._durations import to_timedelta
 
 SURROGATE = "a\ud800b"
 MOUNT = MountSpec("/a", "/b")
@@ -216,3 +217,32 @@ def test_a_number_too_long_for_its_own_repr_is_refused(value: int) -> None:
 def test_an_absurd_number_is_no_flag() -> None:
     with pytest.raises(InvalidArgumentError, match=r"^the_parameter must be "):
         _checks.boolean("the_parameter", 10**5000)
+
+
+@pytest.mark.parametrize(
+    ("check", "wrong_type", "wrong_value"),
+    [
+        (_checks.text, 1, SURROGATE),
+        (_checks.path, b"/a", "/a\0b"),
+        (_checks.boolean, 1, None),
+        (_checks.texts, "a", [SURROGATE]),
+        (_checks.text_mapping, [("a", "b")], {"a": SURROGATE}),
+        (mounts, ["/a"], None),
+        (_checks.lookup_id, 1, ""),
+        (_checks.new_id, 1, "a"),
+        (integer, "1", 11),
+        (integer, True, -1),
+        (to_timedelta, [1], "1"),
+        (lambda _, value: ServiceSpec("db", "img", healthcheck=value), "true", None),
+    ],
+)
+def test_a_wrong_type_is_a_type_error_too(
+    check: Callable[[str, Any], object], wrong_type: object, wrong_value: object
+) -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        check("name", wrong_type)
+    assert isinstance(caught.value, TypeError)
+    if wrong_value is not None:
+        with pytest.raises(InvalidArgumentError) as caught:
+            check("name", wrong_value)
+        assert not isinstance(caught.value, TypeError)

@@ -10,7 +10,7 @@ from typing import TypeVar
 from ._facts import ID, MAX_PORT
 from ._frozen import FrozenMapping
 from ._shown import shown
-from .errors import InvalidArgumentError
+from .errors import InvalidArgumentError, InvalidArgumentTypeError
 
 ItemT = TypeVar("ItemT")
 
@@ -18,7 +18,7 @@ ItemT = TypeVar("ItemT")
 def text(name: str, value: object) -> str:
     """Check one string: it must be a `str` that UTF-8 can encode."""
     if not isinstance(value, str):
-        raise InvalidArgumentError(
+        raise InvalidArgumentTypeError(
             f"{name} must be a str, not {type(value).__name__}{_attribute_meant(name, value)}"
         )
     # Without the value, which may be a secret, and without Python's error, which contains it.
@@ -79,7 +79,7 @@ def working_folder(name: str, value: object) -> str:
 def boolean(name: str, value: object) -> bool:
     """Check a flag. Only True and False are accepted, because `"no"` is truthy."""
     if not isinstance(value, bool):
-        raise InvalidArgumentError(f"{name} must be True or False, not {shown(value)}")
+        raise InvalidArgumentTypeError(f"{name} must be True or False, not {shown(value)}")
     return value
 
 
@@ -90,7 +90,7 @@ def texts(name: str, values: object) -> tuple[str, ...]:
     because their order has no meaning.
     """
     if isinstance(values, (str, bytes, Mapping, AbstractSet)) or not isinstance(values, Iterable):
-        raise InvalidArgumentError(
+        raise InvalidArgumentTypeError(
             f"{name} must be a sequence of str, e.g. ('a', 'b'), not {type(values).__name__}"
         )
     return tuple(text(f"{name}[{index}]", value) for index, value in enumerate(values))
@@ -99,7 +99,7 @@ def texts(name: str, values: object) -> tuple[str, ...]:
 def text_mapping(name: str, values: object) -> FrozenMapping[str]:
     """Check a mapping of strings to strings and return an immutable copy."""
     if not isinstance(values, Mapping):
-        raise InvalidArgumentError(
+        raise InvalidArgumentTypeError(
             f"{name} must be a mapping of str to str, not {type(values).__name__}"
         )
     return FrozenMapping(
@@ -126,7 +126,7 @@ def items(name: str, values: object, kind: type[ItemT]) -> tuple[ItemT, ...]:
         copied = tuple(values)
         if all(isinstance(value, kind) for value in copied):
             return copied
-    raise InvalidArgumentError(f"{name} must be a sequence of {kind.__name__}")
+    raise InvalidArgumentTypeError(f"{name} must be a sequence of {kind.__name__}")
 
 
 def lookup_id(name: str, value: object) -> str:
@@ -150,10 +150,11 @@ def new_id(name: str, value: object) -> str:
 
 def integer(name: str, value: object, *, minimum: int = 0, maximum: int) -> int:
     """Check an integer from `minimum` to `maximum`."""
-    if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= maximum:
-        raise InvalidArgumentError(
-            f"{name} must be an int from {minimum} to {maximum}, not {shown(value)}"
-        )
+    refusal = f"{name} must be an int from {minimum} to {maximum}, not {shown(value)}"
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidArgumentTypeError(refusal)
+    if not minimum <= value <= maximum:
+        raise InvalidArgumentError(refusal)
     return value
 
 

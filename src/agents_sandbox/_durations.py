@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from ._go_durations import parse_nanoseconds
 from ._shown import shown
-from .errors import InvalidArgumentError
+from .errors import InvalidArgumentError, InvalidArgumentTypeError
 
 DurationLike: TypeAlias = timedelta | float | str
 """A `timedelta`, a number of seconds, or a Go duration string such as `"1m30s"`."""
@@ -68,7 +68,7 @@ def to_timedelta(name: str, value: DurationLike) -> timedelta:
         except InvalidArgumentError as error:
             raise InvalidArgumentError(f"{name}: {error}") from None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise InvalidArgumentError(
+        raise InvalidArgumentTypeError(
             f"{name} must be a timedelta, a number of seconds or a duration string "
             f'such as "5s", not {shown(value)}'
         )

@@ -15,7 +15,7 @@ from . import _checks
 from ._durations import DurationLike, to_timedelta
 from ._frozen import FrozenMapping
 from ._shown import OneLineRepr, shown
-from .errors import InvalidArgumentError
+from .errors import InvalidArgumentError, InvalidArgumentTypeError
 
 _UINT32_MAX = 2**32 - 1
 
@@ -264,7 +264,7 @@ class CompanionContainerSpec(OneLineRepr):
 def _check_container(spec: ServiceSpec | CompanionContainerSpec) -> None:
     where = type(spec).__name__
     if spec.healthcheck is not None and not isinstance(spec.healthcheck, HealthcheckConfig):
-        raise InvalidArgumentError(f"{where}.healthcheck must be a HealthcheckConfig")
+        raise InvalidArgumentTypeError(f"{where}.healthcheck must be a HealthcheckConfig")
     commands = _checks.texts(f"{where}.post_start_on_primary", spec.post_start_on_primary)
     fill(
         spec,
