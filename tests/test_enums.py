@@ -108,31 +108,32 @@ def test_only_unspecified_is_falsy(enumeration: type[enum.Enum]) -> None:
         lambda state: "READY" == state,  # noqa: SIM300 - the other way round
         lambda state: "READY" != state,  # noqa: SIM300 - the other way round
         lambda state: state in ("READY", "STOPPED"),
-        lambda state: state == "2",
+        lambda state: state == "deleted",
         lambda state: state < "READY",
     ],
 )
 @pytest.mark.parametrize("member", [SandboxState.READY, SandboxState(9)])
-def test_a_comparison_with_a_str_is_an_error(
+def test_a_comparison_with_the_name_of_a_state_is_an_error(
     member: SandboxState, compare: Callable[[Any], object]
 ) -> None:
     with pytest.raises(TypeError):
         compare(member)
 
 
-def test_a_comparison_with_a_str_says_what_to_compare_with() -> None:
+def test_a_comparison_with_a_name_says_what_to_compare_with() -> None:
     with pytest.raises(TypeError) as caught:
-        SandboxState.READY == "READY"  # type: ignore[comparison-overlap]  # noqa: B015 - it raises
+        SandboxState.READY == "deleted"  # type: ignore[comparison-overlap]  # noqa: B015 - it raises
     assert str(caught.value) == (
-        "a SandboxState is never equal to a str: compare it with a member, such as "
-        "SandboxState.READY, or compare its .name"
+        "a SandboxState is never equal to a str: compare it with SandboxState.DELETED, or compare "
+        "its .name with 'DELETED'"
     )
 
 
-def test_a_member_is_not_empty_for_code_that_asks_any_value() -> None:
-    empty: tuple[Any, ...] = (None, "", [], {})
-    assert SandboxState.READY not in empty
-    assert SandboxState.UNSPECIFIED not in empty
+def test_other_strings_are_unequal() -> None:
+    """General code asks in this way for any value, and programs for marks of their own."""
+    others: tuple[Any, ...] = (None, "", [], {}, "unknown", "2")
+    assert SandboxState.READY not in others
+    assert SandboxState.UNSPECIFIED not in others
 
 
 @pytest.mark.parametrize("value", ["READY", None, 1.5, b"1"])

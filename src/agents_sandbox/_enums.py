@@ -20,16 +20,17 @@ class _OpenEnum(enum.IntEnum):
         member._value_ = int(value)
         return member
 
-    # Silently unequal, `state == "READY"` would be a trap. The empty str is allowed because general
-    # code asks with it whether there is a value. Type checkers find comparisons that cannot be true
-    # only where a class does not define its own.
+    # Silently unequal, `state == "READY"` would be a trap. Other strings are unequal, as in any
+    # class: general code compares with "", and programs with marks of their own. Type checkers find
+    # comparisons that are never true only if a class does not define its own.
     if not TYPE_CHECKING:
 
         def __eq__(self, other: object) -> bool:
-            if isinstance(other, str) and other:
+            if isinstance(other, str) and other.upper() in type(self).__members__:
+                kind, name = type(self).__name__, other.upper()
                 raise TypeError(
-                    f"a {type(self).__name__} is never equal to a str: compare it with a member, "
-                    f"such as {type(self).__name__}.{self.name}, or compare its .name"
+                    f"a {kind} is never equal to a str: compare it with {kind}.{name}, or compare "
+                    f"its .name with {name!r}"
                 )
             if isinstance(other, enum.Enum) and type(other) is not type(self):
                 return False

@@ -32,6 +32,11 @@ UNKNOWN = "unknown"
 STATES = [S.PENDING, S.READY, S.STOPPED, S.FAILED, S.DELETING, S.DELETED, PURGED, UNKNOWN]
 
 
+def label(state: SandboxState | str) -> str:
+    """The name of a state in the name of a test."""
+    return state if isinstance(state, str) else state.name
+
+
 @pytest.fixture
 def daemon(release: str) -> Any:
     """A daemon that cannot pull a certain image."""
@@ -109,7 +114,7 @@ async def call(client: AgentsSandboxClient, method: str) -> SandboxState | None:
     return state
 
 
-@pytest.mark.parametrize("state", STATES, ids=str)
+@pytest.mark.parametrize("state", STATES, ids=label)
 @pytest.mark.parametrize("method", ROWS)
 async def test_a_call_in_each_state(
     client: AgentsSandboxClient, daemon: FakeDaemon, method: str, state: SandboxState | str
@@ -129,7 +134,7 @@ async def test_a_call_in_each_state(
         await off_loop(daemon.wait_for_streams, 0)
 
 
-@pytest.mark.parametrize("state", [S.READY, S.STOPPED, S.DELETING, S.DELETED, PURGED], ids=str)
+@pytest.mark.parametrize("state", [S.READY, S.STOPPED, S.DELETING, S.DELETED, PURGED], ids=label)
 async def test_execs_in_each_state(
     client: AgentsSandboxClient, daemon: FakeDaemon, state: SandboxState | str
 ) -> None:
