@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -64,9 +65,11 @@ def remove_other_sdk(site: Path) -> None:
 
 def run(site: Path, *command: str) -> tuple[int, str]:
     """Run Python with this folder first; return its exit code and the last line of its errors."""
+    # Coverage would ask for the files of this folder when it is gone.
+    variables = {name: text for name, text in os.environ.items() if "COVERAGE" not in name}
     done = subprocess.run(
         [sys.executable, *command],
-        env={**os.environ, "PYTHONPATH": str(site)},
+        env={**variables, "PYTHONPATH": str(site)},
         capture_output=True,
         text=True,
         check=False,
@@ -110,6 +113,14 @@ def test_what_an_uninstall_of_the_other_sdk_has_removed_is_said(
     assert exit_code
     assert f"ImportError: {LOST_FILES}" in error
     assert error.rstrip(")").endswith(RESTORE)
+
+
+def test_the_check_is_made_whenever_the_module_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    check = str(PACKAGE / "_other_sdk.py")
+    runpy.run_path(check)
+    monkeypatch.setattr("os.path.exists", lambda path: path == str(PACKAGE / "client.py"))
+    with pytest.raises(ImportError, match=MIXED):
+        runpy.run_path(check)
 
 
 @pytest.mark.parametrize("module", ["agents_sandbox.types", "agents_sandbox.client"])
