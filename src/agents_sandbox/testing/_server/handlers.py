@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
@@ -92,11 +93,6 @@ class Handlers:
 
     def _handler(self, method: Method[Any, Any]) -> grpc.RpcMethodHandler[Any, Any]:
         rpc = getattr(self._service, method.call)
-        make = (
-            grpc.unary_stream_rpc_method_handler
-            if method.streams
-            else grpc.unary_unary_rpc_method_handler
-        )
 
         async def serve(request: Message, context: Context) -> Answer:
             self._track(context, unary=not method.streams)
@@ -119,8 +115,20 @@ class Handlers:
             except StatusError as failure:
                 await context.abort(failure.code, failure.message, _trailers(failure))
 
+        # gRPC itself also accepts a coroutine function that writes. The interceptors that tracing
+        # libraries add to every server iterate over what this returns.
+        async def serve_stream(request: Message, context: Context) -> AsyncIterator[Message]:
+            await serve(request, context)
+            return
+            yield  # the events are written: this only makes it an async generator
+
+        make, behavior = (
+            (grpc.unary_stream_rpc_method_handler, serve_stream)
+            if method.streams
+            else (grpc.unary_unary_rpc_method_handler, serve)
+        )
         return make(
-            serve,
+            behavior,
             request_deserializer=method.request_type.FromString,
             response_serializer=_serialize,
         )
