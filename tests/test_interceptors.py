@@ -1,4 +1,7 @@
-"""Tracing libraries put interceptors into every server: the fake daemon works all the same."""
+"""Tracing libraries put interceptors into every client and server: both work all the same.
+
+Here are the kinds of interceptors that disturbed it; `tests/instrumented` runs the libraries.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +14,27 @@ import pytest
 
 from agents_sandbox import (
     AgentsSandboxClient,
+    ClientClosedError,
     SandboxNotFoundError,
     SyncAgentsSandboxClient,
 )
 from agents_sandbox.testing import FakeDaemon
 
+from ._blocking import Background
 from .releases import any_release
 
 pytestmark = any_release
 
 IMAGE = "ghcr.io/agents-sandbox/coding-runtime:latest"
+
+
+class Generating(grpc.UnaryStreamClientInterceptor):
+    """Turns the calls of streams into generators, as OpenTelemetry does."""
+
+    def intercept_unary_stream(
+        self, continuation: Any, client_call_details: Any, request: Any
+    ) -> Any:
+        yield from continuation(client_call_details, request)
 
 
 class Iterating(grpc.aio.ServerInterceptor):
@@ -41,6 +55,16 @@ class Iterating(grpc.aio.ServerInterceptor):
 
 
 @pytest.fixture
+def intercepted_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    make = grpc.insecure_channel
+
+    def intercepted(*args: Any, **kwargs: Any) -> grpc.Channel:
+        return grpc.intercept_channel(make(*args, **kwargs), Generating(), Generating())
+
+    monkeypatch.setattr(grpc, "insecure_channel", intercepted)
+
+
+@pytest.fixture
 def intercepted_daemon(monkeypatch: pytest.MonkeyPatch, release: str) -> Iterator[FakeDaemon]:
     make = grpc.aio.server
 
@@ -51,6 +75,31 @@ def intercepted_daemon(monkeypatch: pytest.MonkeyPatch, release: str) -> Iterato
     with FakeDaemon(version=release) as running:
         yield running
         running.assert_no_leaks()
+
+
+@pytest.mark.usefixtures("intercepted_client")
+def test_waits_and_streams_of_the_blocking_client_end(daemon: FakeDaemon) -> None:
+    with SyncAgentsSandboxClient(daemon.socket_path) as client:
+        sandbox_id = client.create_sandbox(image=IMAGE).sandbox_id
+        assert client.run(sandbox_id, ("true",)).exit_code == 0
+        for event in client.subscribe_sandbox_events(sandbox_id):
+            assert event.sequence == 1
+            break
+        daemon.wait_for_streams(0)
+
+
+@pytest.mark.usefixtures("intercepted_client")
+def test_a_close_ends_a_stream_that_another_thread_reads(daemon: FakeDaemon) -> None:
+    client = SyncAgentsSandboxClient(daemon.socket_path)
+    sandbox_id = client.create_sandbox(image=IMAGE).sandbox_id
+    head = client.get_sandbox(sandbox_id).last_event_sequence
+    events = client.subscribe_sandbox_events(sandbox_id, from_sequence=head)
+    reading = Background(next, events)
+    daemon.wait_for_streams(1)
+    client.close()
+    with pytest.raises(ClientClosedError):
+        reading.result()
+    daemon.wait_for_streams(0)
 
 
 def test_event_streams_of_the_daemon_pass_through(intercepted_daemon: FakeDaemon) -> None:

@@ -81,7 +81,8 @@ class Channel:
     def stream(self, path: str, request: bytes, timeout: float | None) -> Stream:
         """Send one request and return the stream of answers."""
         with self.report_closing():
-            method: grpc.UnaryStreamMultiCallable[bytes, bytes] = self._open().unary_stream(path)
+            channel = _below_interceptors(self._open())
+            method: grpc.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(path)
             call = method(request, timeout=timeout)
             try:
                 return Stream(self, call, iter(call))
@@ -148,6 +149,17 @@ class Channel:
                 source=self,
                 stacklevel=2,
             )
+
+
+# Tracing libraries put interceptors around every new channel. OpenTelemetry's turn the call of a
+# stream into a generator. Nothing can cancel that while another thread reads it, and its span would
+# belong to whichever wait opened the stream for all.
+def _below_interceptors(channel: Any) -> grpc.Channel:
+    """Return the channel of gRPC itself, for calls that must be real ones."""
+    while hasattr(channel, "_interceptor"):
+        channel = channel._channel  # noqa: SLF001 - the name in gRPC's and OpenTelemetry's class
+    plain: grpc.Channel = channel
+    return plain
 
 
 class Stream:
