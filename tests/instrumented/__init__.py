@@ -1,0 +1,1 @@
+"""Runs tests under the tracing libraries that instrument gRPC: see `tox -e instrumented`."""
