@@ -173,6 +173,19 @@ def test_no_descriptor_is_left_for_the_diagnosis(
         assert diagnosis(folder / "agboxd.sock") == "Too many open files"
 
 
+def test_sockets_may_be_forbidden(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    def forbid(*_: object) -> None:
+        raise RuntimeError("A test tried to use socket.socket.")  # as pytest-socket does
+
+    with listen(folder / "agboxd.sock"):
+        monkeypatch.setattr(socket, "socket", forbid)
+        assert not DaemonAddress(folder / "agboxd.sock").accepts_connections()
+        assert diagnosis(folder / "agboxd.sock") == (
+            "the socket cannot be checked (RuntimeError: A test tried to use socket.socket.). "
+            "Is the daemon running? Start agboxd"
+        )
+
+
 @pytest.fixture
 def runtime_dir(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
     """Sets the folder of the default path, as on Linux."""

@@ -193,4 +193,7 @@ def _try_to_connect(path: str) -> tuple[str, bool] | None:
         return "nothing listens there: the socket is stale. Start agboxd", True
     except OSError as error:
         return f"{error.strerror}", error.errno in (errno.EMFILE, errno.ENFILE)
+    except Exception as error:  # noqa: BLE001 - of a plugin that forbids sockets in tests
+        why = f"{type(error).__name__}: {error}"
+        return f"the socket cannot be checked ({why}). Is the daemon running? Start agboxd", True
     return None

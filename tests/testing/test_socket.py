@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -146,6 +147,28 @@ def test_successor_is_left_alone_even_with_the_inode_of_the_stale_socket(
     path.with_name("other").replace(path)
     file.close()
     assert connect(path) == 0
+
+
+def test_sockets_may_be_forbidden_except_unix_ones(
+    path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class UnixSocket(socket.socket):
+        """The same as pytest-socket makes of `socket.socket`."""
+
+        def __init__(self, family: int = -1, *args: Any, **kwargs: Any) -> None:
+            assert family == socket.AF_UNIX
+            super().__init__(family, *args, **kwargs)
+
+    with socket.socket(socket.AF_INET) as other:  # it is looked at, too
+        other.bind(("127.0.0.1", 0))
+        monkeypatch.setattr(socket, "socket", UnixSocket)
+        file = SocketFile(path)
+        file.listen(server.bind)
+        with server.connected(path) as (peer, _):
+            file.disconnect()
+            assert peer.recv(1) == b""
+        assert connect(path) == errno.ECONNREFUSED
+        file.close()
 
 
 def test_file_that_is_gone_already(path: Path, server: Server) -> None:

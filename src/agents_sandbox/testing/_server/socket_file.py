@@ -137,7 +137,7 @@ class SocketFile:
         for ours in _sockets():
             # The sockets of clients in this process have no name.
             with ours, suppress(OSError):
-                if ours.family == socket.AF_UNIX and ours.getsockname() == self._bound:
+                if ours.getsockname() == self._bound:
                     act(ours)
 
     def mute(self) -> None:
@@ -174,11 +174,14 @@ class SocketFile:
 
 
 def _sockets() -> Iterator[socket.socket]:
-    """Yield all sockets of this process, each with a new descriptor."""
+    """Yield all sockets of this process, each with a new descriptor and as if it were a Unix one.
+
+    pytest-socket can forbid all others, and the address of a socket does not depend on it.
+    """
     for descriptor in [int(item.name) for item in Path("/dev/fd").iterdir()]:
         try:
             if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
-                yield socket.socket(fileno=os.dup(descriptor))
+                yield socket.socket(socket.AF_UNIX, fileno=os.dup(descriptor))
         except OSError:
             continue  # closed since the listing, as the folder's own descriptor is
 
