@@ -227,3 +227,56 @@ def test_a_blocking_client_works_in_the_child_of_an_async_one(daemon: FakeDaemon
     asyncio.run(main())
     """
     assert run(program, daemon.socket_path, how) == ["FINISHED", "FINISHED"]
+
+
+@both_ways
+def test_a_fake_daemon_in_a_child_says_what_to_do(daemon: FakeDaemon, how: str) -> None:
+    program = """
+    from agents_sandbox.testing import FakeDaemon
+
+    def use(fake):
+        with fake:
+            return "it runs"
+
+    made = FakeDaemon()
+    with FakeDaemon() as running:
+        print(in_child(lambda: use(FakeDaemon())))
+        print(in_child(lambda: use(made)))
+        print(in_child(running.kill))
+        print(in_child(running.faults.end_streams))
+        print(in_child(running.stop))
+        with SyncAgentsSandboxClient(running.socket_path) as client:
+            print(client.ping().daemon)
+    made.stop()
+    """
+    *starts, run_there, call_there, stop, parent = run(program, daemon.socket_path, how)
+    for said in starts:
+        assert said.startswith("RuntimeError: this process was forked while")
+        assert "'spawn' or 'forkserver'" in said
+    for said in (run_there, call_there):
+        assert said.startswith(
+            "RuntimeError: the fake daemon runs in the process that this one was"
+        )
+    assert (stop, parent) == ("None", "agboxd")
+
+
+@both_ways
+def test_a_fake_daemon_runs_in_a_child_once_that_of_the_parent_is_gone(
+    daemon: FakeDaemon, how: str
+) -> None:
+    program = """
+    from agents_sandbox.testing import FakeDaemon
+
+    def use(fake):
+        with fake, SyncAgentsSandboxClient(fake.socket_path) as client:
+            return client.create_sandbox(image="a:1").state.name
+
+    made = FakeDaemon()
+    print(use(FakeDaemon()))
+    while any("poll" in thread.name for thread in threading.enumerate()):
+        gc.collect()
+    print(in_child(lambda: use(FakeDaemon())))
+    print(in_child(lambda: use(made)))
+    print(use(made))
+    """
+    assert run(program, daemon.socket_path, how) == ["READY"] * 4

@@ -383,10 +383,17 @@ def _after_fork_in_child() -> None:
 os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
 
 
+def obstacle_after_fork() -> str | None:
+    """Say why gRPC's asyncio cannot be used in this process; None: it can."""
+    if not _without_poller:
+        return None
+    return (
+        "this process was forked while an async client or a fake daemon was open or before gRPC "
+        "had cleaned up after it, which gRPC's asyncio does not support: start processes with "
+        "'spawn' or 'forkserver'"
+    )
+
+
 def _refuse_after_fork() -> None:
-    if _without_poller:
-        raise ClientLoopError(
-            "this process was forked while an async client was open or before gRPC had cleaned up "
-            "after it, which gRPC's asyncio does not support: start processes with 'spawn' or "
-            "'forkserver', or use the blocking client in the child"
-        )
+    if obstacle := obstacle_after_fork():
+        raise ClientLoopError(f"{obstacle}, or use the blocking client in the child")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from .._shown import shown, shown_id
+from .._aio import obstacle_after_fork
 from .._wire import v02_pb2 as pb
 from ._commands.on_exec import ExecMatch, ExecScript, Scripts
 from ._commands.passthrough import PassThroughRunner
@@ -177,8 +178,11 @@ class FakeDaemon:
 
         Raises:
             OSError: The socket path is in use or cannot be used.
-            RuntimeError: The daemon is running or was stopped.
+            RuntimeError: The daemon is running or was stopped, or this process was forked while a
+                fake daemon or an async client was open.
         """
+        if obstacle := obstacle_after_fork():
+            raise RuntimeError(f"{obstacle}, or use the socket of a fake daemon in the parent")
         if self._stopped:
             raise RuntimeError("the fake daemon was stopped: create a new one")
         if self.running:

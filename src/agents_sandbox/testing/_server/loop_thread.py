@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import os
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
@@ -14,35 +15,54 @@ T = TypeVar("T")
 _TIMEOUT = 10.0
 """Seconds to wait for a function on the loop; such functions do not block."""
 
+_STOPPED = "the fake daemon is not running: call start() first"
+_FORKED = (
+    "the fake daemon runs in the process that this one was forked from: control it from there; "
+    "clients in this process can use its socket"
+)
+_OWN_THREAD = (
+    "a coroutine on the fake daemon's event loop must not wait for the daemon: use a plain "
+    "function, which runs in its own thread"
+)
+
 
 class LoopThread:
     """Keeps an async context open in a thread from `start()` to `stop()`; used once."""
 
     def __init__(self, serve: Callable[[], AbstractAsyncContextManager[None]]) -> None:
         self._serve = serve
-        self._thread = threading.Thread(target=self._run, name="fake-agboxd", daemon=True)
+        self._thread: threading.Thread | None = None
         self._ready: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._stopping = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._process = os.getpid()
 
     @property
     def started(self) -> bool:
         """Whether `start()` was called."""
-        return self._thread.ident is not None
+        return self._thread is not None
 
     def start(self) -> None:
         """Return once the context is entered; raise what it raises."""
+        self._process = os.getpid()
+        # Not made earlier: a forked child cannot start a thread that its parent made.
+        self._thread = threading.Thread(target=self._run, name="fake-agboxd", daemon=True)
         self._thread.start()
         self._ready.result()
 
     def stop(self) -> None:
-        """Return once the context is left and the thread has ended."""
+        """Return once the context is left and the thread has ended.
+
+        A forked child has no such thread, and leaves the parent's alone.
+        """
         loop, self._loop = self._loop, None
+        if loop and self._process != os.getpid():
+            return
         if loop:
             loop.call_soon_threadsafe(self._stopping.set)
         else:
             self._stopping.set()
-        if self.started:
+        if self._thread:
             self._thread.join()
 
     def _run(self) -> None:
@@ -63,10 +83,15 @@ class LoopThread:
         """Run a function on the loop and return its result.
 
         Without a loop nothing else runs: the calling thread runs the function itself.
+
+        Raises:
+            RuntimeError: This is a forked child of the loop's process.
         """
         loop = self._loop
         if loop is None or threading.current_thread() is self._thread:
             return function()
+        if self._process != os.getpid():
+            raise RuntimeError(_FORKED)
         result: concurrent.futures.Future[T] = concurrent.futures.Future()
 
         def run() -> None:
@@ -83,17 +108,14 @@ class LoopThread:
 
         Raises:
             TimeoutError: It took longer than `timeout` seconds and was cancelled.
-            RuntimeError: There is no loop, it ended, or this is its own thread.
+            RuntimeError: There is no loop, it ended, this is its own thread, or a forked child
+                of its process.
         """
         loop = self._loop
-        if loop is None or threading.current_thread() is self._thread:
+        forked = self._process != os.getpid()
+        if loop is None or threading.current_thread() is self._thread or forked:
             work.close()
-            raise RuntimeError(
-                "the fake daemon is not running: call start() first"
-                if loop is None
-                else "a coroutine on the fake daemon's event loop must not wait for the daemon: "
-                "use a plain function, which runs in its own thread"
-            )
+            raise RuntimeError(_STOPPED if loop is None else _FORKED if forked else _OWN_THREAD)
         future = asyncio.run_coroutine_threadsafe(asyncio.wait_for(work, timeout), loop)
         try:
             return future.result()
