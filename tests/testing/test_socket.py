@@ -6,7 +6,9 @@ import errno
 import socket
 import stat
 import tempfile
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -147,6 +149,47 @@ def test_successor_is_left_alone_even_with_the_inode_of_the_stale_socket(
     path.with_name("other").replace(path)
     file.close()
     assert connect(path) == 0
+
+
+@pytest.mark.parametrize("stale", [False, True])
+def test_only_one_of_two_daemons_that_start_at_once_gets_the_path(
+    path: Path, elsewhere: ThreadPoolExecutor, stale: bool
+) -> None:
+    if stale:
+        with socket.socket(socket.AF_UNIX) as left:
+            left.bind(str(path))
+    looked = threading.Barrier(2, timeout=10)
+    servers = [Server(), Server()]
+
+    def start(server: Server) -> str:
+        def bind(address: str) -> None:
+            looked.wait()  # both have seen that the path is free
+            server.bind(address)
+
+        try:
+            SocketFile(path).listen(bind)
+        except OSError as error:
+            assert error.errno == errno.EADDRINUSE  # noqa: PT017 - only one of them fails
+            return "in use"
+        return "listening"
+
+    assert sorted(elsewhere.map(start, servers)) == ["in use", "listening"]
+    assert connect(path) == 0
+    assert list(path.parent.iterdir()) == [path]
+    for server in servers:
+        server.end()
+
+
+def test_foreign_file_that_appears_during_the_start_is_left_alone(
+    path: Path, server: Server
+) -> None:
+    def bind(address: str) -> None:
+        server.bind(address)
+        path.write_text("data")
+
+    with pytest.raises(FileExistsError, match="exists and is not a socket"):
+        SocketFile(path).listen(bind)
+    assert path.read_text() == "data"
 
 
 def test_sockets_may_be_forbidden_except_unix_ones(

@@ -18,6 +18,7 @@ from ..._shown import shown
 from ..._socket_path import plain_path
 from .._checks import check_type
 from .._host.folders import make_folders
+from .._host.locks import is_at, locked
 
 # The socket is bound in a folder beside its path: `.`, 8 letters, `/s`.
 _STAGING_PREFIX = "."
@@ -72,6 +73,8 @@ class SocketFile:
         self._ours: os.stat_result | None = None
         self._stale: os.stat_result | None = None
         self._bound: str | None = None
+        # While a daemon holds it, no other one replaces or removes what is at the path.
+        self._lock = path.with_name(f".{path.name}.lock")
         self._muted = ExitStack()
 
     def listen(self, bind: Callable[[str], object]) -> None:
@@ -93,7 +96,17 @@ class SocketFile:
             bound = Path(staging, "s")
             bind(_grpc_address(bound))
             self._bound = str(bound)
-            self._ours = _publish(bound, self.path)
+            self._ours = self._publish(bound)
+
+    def _publish(self, bound: Path) -> os.stat_result:
+        bound.chmod(0o600)
+        with locked(self._lock):
+            # Once more: another daemon may have started there since the first look.
+            self._check_free()
+            self.path.unlink(missing_ok=True)  # a stale socket
+            # Unlike a rename, this fails if a program that ignores the lock was faster.
+            self.path.hardlink_to(bound)
+            return bound.lstat()
 
     def close(self, *, leave_stale: bool = False) -> None:
         """Remove the server's socket file; this does not stop the server.
@@ -108,11 +121,16 @@ class SocketFile:
         if leave_stale:
             self._stale, self._ours = self._ours or self._stale, None
             return
-        if self._ours and _is_at(self.path, self._ours):
-            self.path.unlink()
-        if self._stale and _is_at(self.path, self._stale) and not self._is_live():
-            self.path.unlink()
+        if self._ours or self._stale:
+            with suppress(FileNotFoundError), locked(self._lock):
+                self._remove()
         self._ours = self._stale = None
+
+    def _remove(self) -> None:
+        if self._ours and is_at(self.path, self._ours):
+            self.path.unlink()
+        if self._stale and is_at(self.path, self._stale) and not self._is_live():
+            self.path.unlink()
 
     def send_goaway(self) -> None:
         """Make all clients reconnect for new calls; their event streams continue.
@@ -148,7 +166,7 @@ class SocketFile:
         Raises:
             RuntimeError: The server does not listen there.
         """
-        if not (self._ours and _is_at(self.path, self._ours)):
+        if not (self._ours and is_at(self.path, self._ours)):
             raise RuntimeError(f"the fake daemon is not listening on {self.path}")
         self._muted.enter_context(_mute_socket(self.path))
 
@@ -204,31 +222,19 @@ def _mute_socket(path: Path) -> Iterator[None]:
         listener.bind(str(bound))
         # The kernel accepts connections up to the backlog; nothing else does.
         listener.listen(socket.SOMAXCONN)
-        ours = _publish(bound, path)
+        bound.chmod(0o600)
+        ours = bound.lstat()
+        bound.replace(path)
         try:
             yield
         finally:
-            if _is_at(path, ours):
+            if is_at(path, ours):
                 kept.replace(path)
 
 
 def _staging_folder(path: Path) -> tempfile.TemporaryDirectory[str]:
     # A new socket has the mode of the umask: it must be private before others can see it.
     return tempfile.TemporaryDirectory(prefix=_STAGING_PREFIX, dir=path.parent)
-
-
-def _publish(bound: Path, path: Path) -> os.stat_result:
-    bound.chmod(0o600)
-    ours = bound.lstat()
-    bound.replace(path)
-    return ours
-
-
-def _is_at(path: Path, ours: os.stat_result) -> bool:
-    try:
-        return os.path.samestat(path.lstat(), ours)
-    except FileNotFoundError:
-        return False
 
 
 def _grpc_address(path: Path) -> str:
