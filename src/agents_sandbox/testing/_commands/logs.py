@@ -1,10 +1,16 @@
-"""The log files of an exec."""
+"""The log files of an exec.
+
+A command may put a symlink in place of its sandbox's log folder or of a log. No link is followed
+there: what it points to must not change.
+"""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 from typing import BinaryIO
+
+from .._host.folders import make_folders, opened_folder
 
 _FLAGS = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -20,23 +26,38 @@ def log_paths(root: Path, sandbox_id: str, exec_id: str) -> tuple[Path, Path]:
     return folder / f"{exec_id}.stdout.log", folder / f"{exec_id}.stderr.log"
 
 
+def make_log_folder(folder: Path) -> None:
+    """Create the folder of a sandbox's logs, private to the user, if it does not exist.
+
+    Raises:
+        OSError: It cannot be created, or something else is in its place.
+    """
+    make_folders(folder)
+    with opened_folder(folder):
+        pass
+
+
 def open_log(path: Path | None) -> BinaryIO:
     """Create a log file, private to the user, and open it for writing; None discards."""
     if path is None:
-        path, flags = Path(os.devnull), _FLAGS
-    else:
-        flags = _FLAGS | os.O_CREAT | os.O_TRUNC
-    return os.fdopen(os.open(path, flags, 0o600), "wb")
+        return Path(os.devnull).open("wb")
+    return _open(path, os.O_CREAT | os.O_TRUNC)
 
 
 def append_to_log(path: Path | None, data: bytes) -> None:
     """Append to an existing log file; readers see the data immediately."""
     if path is not None:
-        with os.fdopen(os.open(path, _FLAGS | os.O_APPEND), "wb") as log:
+        with _open(path, os.O_APPEND) as log:
             log.write(data)
 
 
 def remove_log(path: Path | None) -> None:
     """Remove the log file of a process that could not be started."""
     if path is not None:
-        path.unlink()
+        with opened_folder(path.parent) as folder:
+            os.unlink(path.name, dir_fd=folder)
+
+
+def _open(path: Path, flags: int) -> BinaryIO:
+    with opened_folder(path.parent) as folder:
+        return os.fdopen(os.open(path.name, _FLAGS | flags, 0o600, dir_fd=folder), "wb")

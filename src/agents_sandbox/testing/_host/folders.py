@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -14,6 +15,16 @@ def make_folders(path: Path) -> None:
         # Not `parents=True`: it applies the mode to the last folder only.
         make_folders(path.parent)
     path.mkdir(mode=0o700, exist_ok=True)
+
+
+@contextmanager
+def opened_folder(path: Path) -> Iterator[int]:
+    """Open a folder, to reach its files through it; a symlink in its place is not followed."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def remove_tree(path: Path) -> None:

@@ -9,9 +9,8 @@ from typing import Any
 
 from ..._wire import v02_pb2 as pb
 from .._commands.command import KILLED, Command, CommandError, Process, Runner, bad_cwd
-from .._commands.logs import log_paths
+from .._commands.logs import log_paths, make_log_folder
 from .._host.containers import DockerError
-from .._host.folders import make_folders
 from .._protocol.refusals import (
     exec_already_terminal,
     exec_id_already_exists,
@@ -72,7 +71,7 @@ class Execs:
     def _command(self, sandbox: Sandbox, exec_id: str, request: pb.CreateExecRequest) -> Command:
         stdout_path, stderr_path = log_paths(self._log_root, sandbox.id, exec_id)
         try:
-            make_folders(stdout_path.parent)
+            make_log_folder(stdout_path.parent)
         except OSError as error:
             raise exec_output_failed(str(error)) from error
         return Command(

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from .._commands.command import CannotPrepareError
-from .._commands.logs import log_folder
+from .._commands.logs import log_folder, make_log_folder
 from .._host.containers import Container, DockerError
 from .._host.docker import check_images, check_mounts, check_primary, check_tools
-from .._host.folders import make_folders
 from .._settings import Settings
 from .._time.background import Background
 from .execs import Execs
@@ -63,7 +62,7 @@ class Materializer:
             raise self._names.clash(sandbox)
         self._names.take_network(sandbox)
         try:
-            make_folders(logs)
+            make_log_folder(logs)
         except OSError as error:
             raise DockerError(str(error)) from error
 
