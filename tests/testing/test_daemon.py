@@ -7,6 +7,7 @@ import errno
 import gc
 import math
 import os
+import shutil
 import socket
 import stat
 import tempfile
@@ -134,7 +135,7 @@ def test_forked_child_leaves_the_folder_to_its_parent(monkeypatch: pytest.Monkey
         patch.setattr(os, "getpid", lambda: -1)
         daemon.stop()
     assert folder.is_dir()
-    folder.rmdir()
+    shutil.rmtree(folder)
 
 
 async def test_asynchronous_use() -> None:

@@ -21,15 +21,15 @@ from ._commands.scripted import ScriptedRunner, SilentRunner
 from ._expectations import assert_all_used, place_of_caller
 from ._faults.faults import Faults
 from ._host.declared import ContainerBehavior, DockerHost
-from ._host.folders import remove_tree
 from ._protocol.profile import profile_for
 from ._protocol.rpcs import check_method
 from ._protocol.wire_message import WireMessage, wire_bytes
 from ._sandboxes.sandbox import PRIMARY
 from ._server.engine import Engine
 from ._server.leaks import leaked_streams
+from ._server.private_folder import PrivateFolder
 from ._server.recorder import RecordedCall, Recorder
-from ._server.socket_file import SocketFile, checked_path, private_folder
+from ._server.socket_file import SocketFile, checked_path
 from ._settings import CLEANUP_TTL, Settings, declared_host
 from ._time.background import Background
 from ._time.pause import Pause
@@ -112,14 +112,14 @@ class FakeDaemon:
         )
         checked = None if socket_path is None else checked_path(socket_path)
         self._recorder = Recorder(max_calls)
-        folder = private_folder()
-        # For a daemon that is never stopped. A forked child must not remove our folder.
-        self._remove_folder = weakref.finalize(self, _remove_folder, folder, os.getpid())
-        self._socket = SocketFile(checked or folder / "agboxd.sock")
+        folder = PrivateFolder()
+        # Also for a daemon that is never stopped.
+        self._remove_folder = weakref.finalize(self, folder.remove)
+        self._socket = SocketFile(checked or folder.path / "agboxd.sock")
         self._settings = Settings(
             profile=profile,
             host=host,
-            log_root=Path(exec_log_root or folder / "exec-logs").absolute(),
+            log_root=Path(exec_log_root or folder.path / "exec-logs").absolute(),
             virtual_time=virtual_time,
             ready_delay=ready_delay,
             stop_delay=stop_delay,
@@ -132,7 +132,7 @@ class FakeDaemon:
         unscripted = (
             SilentRunner()
             if scripted
-            else (PassThroughRunner(folder / "sandboxes", background.clock, host.paths))
+            else (PassThroughRunner(folder.sandboxes, background.clock, host.paths))
         )
         self._runner = ScriptedRunner(self._scripts, unscripted, background.clock.sleep)
         self._engine = Engine(
@@ -505,8 +505,3 @@ class FakeDaemon:
             ValueError: The sandbox is not DELETED.
         """
         self._engine.purge(sandbox_id)
-
-
-def _remove_folder(folder: Path, owner: int) -> None:
-    if os.getpid() == owner:
-        remove_tree(folder)

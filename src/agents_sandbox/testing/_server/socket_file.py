@@ -27,12 +27,6 @@ _MAX_FOLDER_BYTES = MAX_PATH_BYTES - len("/.abcdefgh/s")
 _GOAWAY = bytes.fromhex("000008 07 00 00000000 7fffffff 00000000")
 
 
-def private_folder() -> Path:
-    """Create a folder with a short path that only this user can enter."""
-    roomy = len(os.fsencode(tempfile.gettempdir())) <= MAX_PATH_BYTES // 2
-    return Path(tempfile.mkdtemp(prefix="agboxd-", dir=None if roomy else "/tmp"))  # noqa: S108 - made private
-
-
 def checked_path(path: str | os.PathLike[str]) -> Path:
     """Check a socket's path, written in any form that the client accepts, and make it absolute.
 
