@@ -28,6 +28,8 @@ from agents_sandbox.testing._arguments import FAULTS, fault, make_parser
 
 from .raw import TIMEOUT
 
+ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 @pytest.fixture
 def path() -> Iterator[Path]:
@@ -71,19 +73,33 @@ def running(path: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
             assert process.wait(TIMEOUT) == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_serves_until_a_signal(path: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize("number", ENDS)
+def test_serves_until_a_signal_and_leaves_nothing(
+    path: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(path.parent))
     with running(path) as process:
         assert ping(path).version == "0.2.1"
+        assert len(list(path.parent.glob("agboxd-*"))) == 1
         process.send_signal(number)
         assert process.wait(TIMEOUT) == 0
-    assert not path.exists()
+    assert list(path.parent.iterdir()) == []
+
+
+def test_serves_on_after_a_hangup_under_nohup(path: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the program inherits it
+    try:
+        with running(path) as process:
+            process.send_signal(signal.SIGHUP)
+            assert ping(path).version == "0.2.1"
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_options_reach_the_daemon(
     path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    handlers = [signal.getsignal(number) for number in ENDS]
 
     arguments = (
         f"--daemon-version 0.4.3 --reported-version dev --exec passthrough "
@@ -121,7 +137,7 @@ def test_options_reach_the_daemon(
         "max_calls": 0,
     }
     assert capsys.readouterr().out == f"fake agboxd dev listening on {path}\n"
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
+    assert [signal.getsignal(number) for number in ENDS] == handlers
 
 
 def test_the_defaults_are_those_of_the_daemon(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from ._daemon import FakeDaemon
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve until SIGINT or SIGTERM.
+    """Serve until SIGINT, SIGTERM or SIGHUP.
 
     Args:
         argv: The command line without the program's name; by default that of this process.
@@ -71,10 +71,10 @@ def _catch_signals() -> Iterator[socket.socket]:
         # Locks and events lose a signal that arrives just before they block, or deadlock in
         # its handler. A byte that the interpreter itself sends remains until it is read.
         wakeup_fd = signal.set_wakeup_fd(writer.fileno())
-        previous = {
-            number: signal.signal(number, lambda *_: None)
-            for number in (signal.SIGINT, signal.SIGTERM)
-        }
+        ends = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as it is under nohup
+            ends.append(signal.SIGHUP)
+        previous = {number: signal.signal(number, lambda *_: None) for number in ends}
         try:
             yield reader
         finally:

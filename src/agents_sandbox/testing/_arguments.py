@@ -94,7 +94,7 @@ def make_parser() -> Parser:
         prog="python -m agents_sandbox.testing",
         usage="%(prog)s --socket PATH [OPTION ...]",
         description="A fake agents-sandbox daemon on a Unix socket. It prints one line when it is\n"
-        "ready and serves until SIGINT or SIGTERM.",
+        "ready and serves until SIGINT, SIGTERM or SIGHUP.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
