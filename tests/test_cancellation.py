@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import math
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import (
     AbstractAsyncContextManager,
@@ -344,3 +345,45 @@ async def test_a_cancelled_close_has_closed(
         await no_tasks_left(tasks)
         if not suspensions.reached:
             break  # it may not suspend at all
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="exceptions have no notes before")
+async def test_a_cancelled_create_says_what_it_leaves_behind() -> None:
+    with FakeDaemon(ready_delay=60) as daemon:
+        async with AgentsSandboxClient(daemon.socket_path) as client:
+            creating = asyncio.ensure_future(client.create_sandbox(image=IMAGE))
+            await asyncio.to_thread(daemon.wait_for_streams, 1)
+            creating.cancel()
+            with pytest.raises(asyncio.CancelledError) as caught:
+                await creating
+            (left,) = await client.list_sandboxes()
+            note = f"sandbox {left.sandbox_id} exists: delete it with delete_sandbox"
+            assert notes(caught.value) == [note]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="exceptions have no notes before")
+@pytest.mark.parametrize("method", ["create_sandbox", "run"])
+async def test_a_cancelled_request_says_what_it_may_leave_behind(method: str) -> None:
+    with FakeDaemon() as daemon:
+        async with AgentsSandboxClient(daemon.socket_path) as client:
+            sandbox = await client.create_sandbox(image=IMAGE)
+            call = (
+                client.run(sandbox.sandbox_id, ("true",))
+                if method == "run"
+                else client.create_sandbox(image=IMAGE)
+            )
+            rpc, count = ("CreateExec", 1) if method == "run" else ("CreateSandbox", 2)
+            with daemon.faults.delaying(60, method=rpc):
+                calling = asyncio.ensure_future(call)
+                await asyncio.to_thread(daemon.wait_for_call, rpc, count=count)
+                calling.cancel()
+                with pytest.raises(asyncio.CancelledError) as caught:
+                    await calling
+            request = [item.request for item in daemon.calls if item.method == rpc][-1]
+            (note,) = notes(caught.value)
+            made = request.exec_id if method == "run" else request.sandbox_id
+            assert made in note
+
+
+def notes(error: BaseException) -> list[str]:
+    return getattr(error, "__notes__", [])

@@ -131,6 +131,7 @@ def test_a_forbidden_folder(monkeypatch: pytest.MonkeyPatch, folder: Path) -> No
     [
         (errno.EACCES, "permission denied. Run as the daemon's user"),
         (errno.EAGAIN, "the socket accepts connections"),  # a daemon with a full queue
+        (errno.ENOENT, "the socket does not exist"),  # it was removed just now
     ],
 )
 def test_a_socket_that_refuses_connections(

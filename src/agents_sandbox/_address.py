@@ -163,9 +163,7 @@ def _diagnose(path: str, detail: str) -> tuple[str, bool]:
     try:
         mode = Path(path).stat().st_mode
     except FileNotFoundError:
-        folder = Path(path).parent
-        missing = "the socket does not exist" if folder.is_dir() else f"folder {folder} is missing"
-        return f"{missing}. Is the daemon running? Start agboxd", True
+        return _describe_missing(path), True
     except PermissionError:
         return "permission denied for one of its folders. Run as the daemon's user", False
     except OSError as error:
@@ -179,6 +177,12 @@ def _diagnose(path: str, detail: str) -> tuple[str, bool]:
     return _try_to_connect(path) or (unclear, True)
 
 
+def _describe_missing(path: str) -> str:
+    folder = Path(path).parent
+    missing = "the socket does not exist" if folder.is_dir() else f"folder {folder} is missing"
+    return f"{missing}. Is the daemon running? Start agboxd"
+
+
 def _try_to_connect(path: str) -> tuple[str, bool] | None:
     """Try to connect without waiting; return what is wrong, or None if the socket accepts."""
     try:
@@ -189,6 +193,8 @@ def _try_to_connect(path: str) -> tuple[str, bool] | None:
         return "permission denied. Run as the daemon's user", False
     except BlockingIOError:
         return None  # its queue of new connections is full
+    except FileNotFoundError:  # since a moment ago: the daemon is shutting down
+        return _describe_missing(path), True
     except ConnectionRefusedError:
         return "nothing listens there: the socket is stale. Start agboxd", True
     except OSError as error:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from datetime import timedelta
 from os import PathLike
+from typing import TypeVar
 
 from . import _checks
 from ._durations import DurationLike, check_range, to_timedelta
@@ -22,6 +24,8 @@ from ._specs import (
     optional_command,
 )
 from .errors import InvalidArgumentError, InvalidArgumentTypeError
+
+_NewT = TypeVar("_NewT")
 
 _LIMITS = ("cpu_limit", "memory_limit", "disk_limit")
 _HEALTHCHECK_DURATIONS = ("interval", "timeout", "start_period", "start_interval")
@@ -111,6 +115,10 @@ class NewSandbox(OneLineRepr):
         )
         self._check_contents()
 
+    def with_fresh_id(self) -> NewSandbox:
+        """Return the same with another new id."""
+        return _renewed(self, "sandbox_id")
+
     def newer_fields(self) -> Iterator[tuple[str, str]]:
         """Yield the fields that not every release knows: the name for messages and for `SINCE`."""
         for companion in self.companion_containers:
@@ -163,6 +171,12 @@ def _new_id(name: str, value: str | None) -> str:
     return str(uuid.uuid4()) if value is None else _checks.new_id(name, value)
 
 
+def _renewed(new: _NewT, name: str) -> _NewT:
+    fresh = copy(new)
+    fill(fresh, **{name: str(uuid.uuid4())})
+    return fresh
+
+
 @dataclass(frozen=True, init=False, repr=False)
 class NewExec(OneLineRepr):
     """The arguments of `create_exec`. It makes an id if there is none: errors can then name it.
@@ -199,6 +213,10 @@ class NewExec(OneLineRepr):
             cwd="" if cwd is None else _checks.working_folder("cwd", cwd),
             env_overrides=_checks.optional_mapping("env_overrides", env_overrides),
         )
+
+    def with_fresh_id(self) -> NewExec:
+        """Return the same with another new id."""
+        return _renewed(self, "exec_id")
 
 
 @dataclass(frozen=True, repr=False)

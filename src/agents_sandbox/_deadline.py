@@ -9,6 +9,9 @@ import time
 # already passed. More than ten years therefore count as no bound.
 _LONGEST = 10 * 365 * 24 * 3600.0
 
+# How much earlier than our own clock the daemon may see a deadline pass.
+_CLOCK_DIFFERENCE_SECONDS = 0.02
+
 SILENCE_SECONDS = 60.0
 """After this time without an event on a stream, the client pings the daemon.
 
@@ -18,6 +21,12 @@ disappeared.
 
 ANSWER_SECONDS = 5.0
 """The longest time that the daemon then has to answer. It answers every call quickly."""
+
+IN_TOUCH_SECONDS = 5.0
+"""How long an answer shows that the same daemon is there: replacing one takes longer."""
+
+LOOK_SECONDS = 1.0
+"""How often to check, while event streams are open, whether the daemon is still in touch."""
 
 STEADY_SECONDS = 1.0
 """A stream that lasted this long was connected: losing it begins a new outage."""
@@ -60,6 +69,11 @@ class Deadline:
     def expired(self) -> bool:
         """Whether no time is left."""
         return self.remaining() == 0.0
+
+    def is_near(self) -> bool:
+        """Whether no time is left by the daemon's clock, which may differ a little from ours."""
+        remaining = self.remaining()
+        return remaining is not None and remaining <= _CLOCK_DIFFERENCE_SECONDS
 
     def within(self, seconds: float) -> Deadline:
         """Return the earlier of this deadline and one `seconds` from now."""

@@ -169,7 +169,11 @@ class Faults:
                 for _ in range(self._dice.randint(0, 3)):
                     with suppress(TimeoutError):
                         pause.step(timeout=0.01)
-                self._daemon.kill()
+                if self._dice.random() < 0.5:
+                    self._daemon.kill()
+                else:  # SIGTERM: it ends once all streams are closed
+                    self._daemon.terminate()
+                    self._daemon.wait_until_ended(timeout=CALL_SECONDS)
                 killed = now()
                 self._daemon.start()
             self.restarts.append(Restart(begun, now(), killed))

@@ -28,6 +28,10 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Backoff, "_LONGEST", 0.05)
     monkeypatch.setattr(_deadline, "GRACE_SECONDS", 1.0)
     monkeypatch.setattr(_deadline, "DYING_SECONDS", 1.0)
+    # So often that shutdowns are noticed, and that streams meet their deadlines.
+    monkeypatch.setattr(_deadline, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(_deadline, "IN_TOUCH_SECONDS", 0.03)
+    monkeypatch.setattr(_deadline, "SILENCE_SECONDS", 0.3)
 
 
 @pytest.mark.slow

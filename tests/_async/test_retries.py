@@ -363,3 +363,37 @@ async def test_a_refused_first_attempt_is_a_refusal(
     with pytest.raises(SandboxNotReadyError):
         await client.run(ID, ("true",))
     assert count(daemon, "CreateExec") == 1
+
+
+async def test_an_id_that_a_crash_has_burnt_is_replaced(
+    client: AgentsSandboxClient, daemon: FakeDaemon
+) -> None:
+    with daemon.faults.burning_ids(times=1) as fault:
+        handle = await client.create_sandbox(image=IMAGE)
+    assert (fault.hits, handle.state) == (1, SandboxState.READY)
+    burnt, *others = [
+        call.request.sandbox_id for call in daemon.calls if call.method == "CreateSandbox"
+    ]
+    assert others[-1] == handle.sandbox_id != burnt
+    assert [item.sandbox_id for item in await client.list_sandboxes()] == [handle.sandbox_id]
+
+
+async def test_each_burnt_id_is_replaced(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    with daemon.faults.burning_ids("CreateExec", times=2) as fault:
+        ended = await client.run(ID, ("true",))
+    assert (fault.hits, ended.state) == (2, ExecState.FINISHED)
+    assert ended.stdout_log_path is not None
+    assert await client.get_exec(ended.exec_id)
+
+
+async def test_a_burnt_id_of_the_caller_is_a_conflict(
+    client: AgentsSandboxClient, daemon: FakeDaemon
+) -> None:
+    with daemon.faults.burning_ids() as fault:
+        with pytest.raises(DaemonUnavailableError):
+            await client.create_sandbox(image=IMAGE, sandbox_id=ID)
+        with pytest.raises(SandboxConflictError):
+            await client.create_sandbox(image=IMAGE, sandbox_id=ID)
+    assert fault.hits == 1

@@ -69,6 +69,8 @@ def make_plan(seed: int, programs: tuple[str, ...]) -> Plan:
         odds={
             "unavailable": dice.choice((0.0, 0.05, 0.2)),
             "lose_answer": dice.choice((0.0, 0.05, 0.2)),
+            "burn": dice.choice((0.0, 0.0, 0.1)),
+            "deadline": dice.choice((0.0, 0.5)),
             "delay": dice.choice((0.0, 0.3)),
             "drop": dice.choice((0.0, 0.1, 0.3)),
             "duplicate": dice.choice((0.0, 0.2, 0.5)),

@@ -15,6 +15,7 @@ _SENT_ONCE = {
     "resume_sandbox": "ResumeSandbox",
     "delete_sandboxes": "DeleteSandboxes",
 }
+_LOSSES = ("restart", "unavailable", "lose_answer", "burn")
 _SENT_ONCE_WITH_OWN_ID = {
     "create_sandbox": ("CreateSandbox", "sandbox_id"),
     "create_exec": ("CreateExec", "exec_id"),
@@ -44,7 +45,7 @@ def sent_once(calls: list[CallRecord], truth: Truth) -> Iterator[str]:
             continue
         ours = [call for call in calls if _rpc_sent_once(call) == name]
         told = sum(isinstance(call.error, DaemonUnavailableError) for call in ours)
-        hits = sum(truth.hits[name][kind] for kind in ("restart", "unavailable", "lose_answer"))
+        hits = sum(truth.hits[name][kind] for kind in _LOSSES)
         if told < hits or (told > hits and not truth.restarts):
             yield f"{name} was lost {hits} times, its callers were told {told} times"
         sent = truth.requests[name]

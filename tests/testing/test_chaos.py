@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import grpc
 import pytest
 
 from agents_sandbox._wire import methods
+from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import Chaos, FakeDaemon, Faults
 
-from .raw import TIMEOUT, Raw, refusal
+from .raw import IMAGE, TIMEOUT, Raw, refusal
 from .trouble import DROPPED, Clock, sequences, until_failure
 
 NOTHING = dict.fromkeys(
-    ("restart", "unavailable", "delay", "lose_answer", "skip", "duplicate", "drop"), 0
+    (
+        *("restart", "unavailable", "burn", "deadline", "delay", "lose_answer"),
+        *("skip", "duplicate", "drop"),
+    ),
+    0,
 )
 
 
@@ -188,6 +195,29 @@ def test_restarts(raw: Raw) -> None:
     assert chaos.counts == {**NOTHING, "restart": 1}
     (thread,) = threads
     assert not thread.is_alive()
+
+
+def test_burnt_ids(raw: Raw) -> None:
+    with raw.daemon.faults.chaos(7, burn=1) as chaos:
+        spec = pb.CreateSpec(image=IMAGE)
+        codes = [
+            raw.refused(methods.CREATE_SANDBOX, sandbox_id="box-1", create_spec=spec).code
+            for _ in range(2)
+        ]
+    assert codes == ["UNAVAILABLE", "ALREADY_EXISTS"]
+    assert chaos.counts == {**NOTHING, "burn": 1}
+
+
+def test_deadlines(raw: Raw) -> None:
+    raw.ready()
+    ends = Counter[str]()
+    with raw.daemon.faults.chaos(7, method="SubscribeSandboxEvents", deadline=1) as chaos:
+        for _ in range(6):
+            with raw.stream(timeout=0.05) as stream, suppress(grpc.RpcError):
+                list(stream)
+            ends[stream.code().name] += 1
+    assert set(ends) == {"OK", "CANCELLED"}
+    assert chaos.counts == {**NOTHING, "deadline": 6}
 
 
 def test_failed_restart_is_not_hidden(raw: Raw) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 import grpc
@@ -268,10 +268,40 @@ def test_malformed_details_apply_to_streams(raw: Raw) -> None:
         until_failure(stream)
 
 
+def test_burnt_ids_stay_taken_and_name_nothing(raw: Raw) -> None:
+    raw.create("box-2")
+    spec = pb.CreateSpec(image=IMAGE)
+    with raw.daemon.faults.burning_ids(times=1) as fault:
+        taken = raw.refused(methods.CREATE_SANDBOX, sandbox_id="box-2", create_spec=spec)
+        raw(methods.CREATE_SANDBOX, create_spec=spec)  # the daemon makes the id
+        assert (taken.code, fault.hits) == ("ALREADY_EXISTS", 0)
+        refused = raw.refused(methods.CREATE_SANDBOX, sandbox_id="box-1", create_spec=spec)
+        raw.create("box-3")
+    assert (refused, fault.hits) == (DROPPED, 1)
+    assert raw.refused(methods.GET_SANDBOX, sandbox_id="box-1") == not_found("box-1")
+    again = raw.refused(methods.CREATE_SANDBOX, sandbox_id="box-1", create_spec=spec)
+    assert again.code == "ALREADY_EXISTS"
+
+
+@pytest.mark.parametrize("code", ["OK", "CANCELLED"])
+def test_calls_end_just_before_their_deadline(raw: Raw, code: Any) -> None:
+    raw.ready()
+    with raw.daemon.faults.ending_at_deadlines(code) as fault:
+        with raw.stream(timeout=0.3) as stream, suppress(grpc.RpcError):
+            list(stream)
+        assert stream.code().name == code
+        assert fault.hits == 1
+        raw(methods.PING)
+        # A unary call cannot end with OK and without an answer.
+        assert fault.hits == 1 + (code == "CANCELLED")
+
+
 @pytest.mark.parametrize(
     ("block", "message"),
     [
         (lambda faults: faults.failing("OK"), "'OK' is not the name of a gRPC error"),
+        (lambda faults: faults.burning_ids("Ping"), "CreateSandbox or CreateExec, not 'Ping'"),
+        (lambda faults: faults.ending_at_deadlines("NO"), "OK or CANCELLED, not 'NO'"),
         (lambda faults: faults.failing(method="Pong"), "'Pong' is not one of the RPCs"),
         (lambda faults: faults.failing(times=0), "times must be at least 1: 0"),
         (lambda faults: faults.losing_answers(method="Pong"), "'Pong' is not one of the RPCs"),

@@ -15,6 +15,7 @@ from .._creates import NewExec, NewSandbox
 from .._deadline import Budget, Deadline
 from .._durations import DurationLike, to_seconds
 from .._goals import BECOME_READY, become_ready
+from .._notes import noting
 from .._releases import chosen_release
 from .._rpc import concerning
 from .._sequence import EventSequence
@@ -233,12 +234,14 @@ class AgentsSandboxClient:
         )
         budget = self._budget(timeout_seconds)
         accepted = await self._daemon.create_sandbox(new, budget.rpc())
-        if not wait:
-            return await self._daemon.get_sandbox(new.sandbox_id, budget.rpc())
-        goal = become_ready(accepted, new.required_services)
-        wait_for = SandboxWait(self._daemon, self._feeds, goal, new.sandbox_id, budget)
-        # From event 1: if the answer was lost, `accepted` is a later snapshot.
-        return await wait_for.until_reached(accepted, after=1)
+        created = accepted.sandbox_id
+        with noting(lambda: f"sandbox {created} exists: delete it with delete_sandbox"):
+            if not wait:
+                return await self._daemon.get_sandbox(created, budget.rpc())
+            goal = become_ready(accepted, new.required_services)
+            wait_for = SandboxWait(self._daemon, self._feeds, goal, created, budget)
+            # From event 1: if the answer was lost, `accepted` is a later snapshot.
+            return await wait_for.until_reached(accepted, after=1)
 
     @public
     async def get_sandbox(
@@ -480,13 +483,14 @@ class AgentsSandboxClient:
         _checks.boolean("wait", wait)
         new = NewExec(sandbox_id, command, exec_id=exec_id, cwd=cwd, env_overrides=env_overrides)
         budget = self._budget(timeout_seconds)
-        with concerning(new.sandbox_id, new.exec_id):
-            logs = await self._daemon.create_exec(new, budget.rpc())
+        created, logs = await self._daemon.create_exec(new, budget.rpc())
+        with (
+            concerning(new.sandbox_id, created),
+            noting(lambda: f"exec {created} was started: check with get_exec"),
+        ):
             if not wait:
-                return await self._daemon.get_exec(new.exec_id, budget.rpc(), logs)
-            wait_for = ExecWait(
-                self._daemon, self._feeds, new.exec_id, budget, new.sandbox_id, logs
-            )
+                return await self._daemon.get_exec(created, budget.rpc(), logs)
+            wait_for = ExecWait(self._daemon, self._feeds, created, budget, new.sandbox_id, logs)
             return await wait_for.until_reached()
 
     @public

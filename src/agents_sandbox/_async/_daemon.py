@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from .._address import DaemonAddress
@@ -10,6 +10,7 @@ from .._aio import Call
 from .._creates import NO_LOGS, LogPaths, NewExec, NewSandbox
 from .._deadline import Deadline
 from .._enums import ExecState
+from .._notes import noting
 from .._releases import Release
 from .._rpc import concerning
 from .._sequence import EventSequence
@@ -34,10 +35,14 @@ from ..errors import (
     SandboxNotReadyError,
 )
 from ..models import DeleteSandboxesResult, ExecHandle, PingInfo, SandboxEvent, SandboxHandle
+from ._lookout import Lookout
 from ._release import DaemonRelease
 from ._transport import ResponseStream, Transport
 
 AnswerT = TypeVar("AnswerT")
+
+# Between the reservation of an id and its record. Recorded: within 12 ms of the request.
+_READ_BACK_PAUSE = 0.1
 
 
 class Daemon:
@@ -55,6 +60,7 @@ class Daemon:
     def __init__(self, address: DaemonAddress, release: Release | None) -> None:
         self._transport = Transport(address)
         self._release = DaemonRelease(self._transport, release)
+        self._lookout = Lookout(self._transport)
 
     async def ping(self, deadline: Deadline) -> PingInfo:
         """Ask the daemon for its version and name."""
@@ -67,25 +73,34 @@ class Daemon:
     async def create_sandbox(self, new: NewSandbox, deadline: Deadline) -> SandboxHandle:
         """Request a sandbox. With an id of ours the call is idempotent and is retried.
 
+        Returns:
+            The accepted sandbox. An id of ours that a crash of the daemon has burnt is replaced
+            by another one.
+
         Raises:
             UnsupportedByDaemonError: The daemon would ignore an argument.
         """
 
         async def create() -> SandboxHandle:
-            release = await self._release.get(deadline)
-            dialect = dialect_of(release)
-            request = dialect.encode_create(new, release)
-            answer = await self._transport.unary(dialect.create_sandbox, request, deadline)
-            _check_id(dialect.create_sandbox, new.sandbox_id, answer.sandbox.sandbox_id)
-            return dialect.decode_sandbox(answer.sandbox)
+            with concerning(new.sandbox_id):
+                release = await self._release.get(deadline)
+                dialect = dialect_of(release)
+                request = dialect.encode_create(new, release)
+                answer = await self._transport.unary(dialect.create_sandbox, request, deadline)
+                _check_id(dialect.create_sandbox, new.sandbox_id, answer.sandbox.sandbox_id)
+                return dialect.decode_sandbox(answer.sandbox)
 
         async def read_back() -> SandboxHandle:
             return await self.get_sandbox(new.sandbox_id, deadline)
 
-        with concerning(new.sandbox_id):
+        def renew() -> None:
+            nonlocal new
+            new = new.with_fresh_id()
+
+        with noting(lambda: f"sandbox {new.sandbox_id} may exist: delete it with delete_sandbox"):
             if not new.id_is_ours:
                 return await create()
-            return await self._retrying_or_read_back(create, read_back, deadline)
+            return await self._retrying_or_read_back(create, read_back, deadline, renew)
 
     async def get_sandbox(self, sandbox_id: str, deadline: Deadline) -> SandboxHandle:
         """Read a sandbox."""
@@ -149,30 +164,39 @@ class Daemon:
         request = requests.subscribe_sandbox_events(
             sequence.sandbox_id, sequence.position, sequence.wants_snapshot
         )
-        return self._transport.stream(
+        stream = self._transport.stream(
             methods.SUBSCRIBE_SANDBOX_EVENTS, request, decode_event, deadline
         )
+        self._lookout.watch(stream)
+        return stream
 
-    async def create_exec(self, new: NewExec, deadline: Deadline) -> LogPaths:
+    async def create_exec(self, new: NewExec, deadline: Deadline) -> tuple[str, LogPaths]:
         """Request an exec. With an id of ours the call is idempotent and is retried.
 
         Returns:
-            Its log paths; `NO_LOGS` if the answer was lost and the exec was read back.
+            Its id, and its log paths: `NO_LOGS` if the answer was lost and the exec was read back.
+            An id of ours that a crash of the daemon has burnt is replaced by another one.
         """
-        request = requests.create_exec(new)
 
-        async def create() -> LogPaths:
-            answer = await self._transport.unary(methods.CREATE_EXEC, request, deadline)
-            _check_id(methods.CREATE_EXEC, new.exec_id, answer.exec_id)
-            return decode_log_paths(answer)
+        async def create() -> tuple[str, LogPaths]:
+            with concerning(new.sandbox_id, new.exec_id):
+                request = requests.create_exec(new)
+                answer = await self._transport.unary(methods.CREATE_EXEC, request, deadline)
+                _check_id(methods.CREATE_EXEC, new.exec_id, answer.exec_id)
+                return new.exec_id, decode_log_paths(answer)
 
-        async def read_back() -> LogPaths:
+        async def read_back() -> tuple[str, LogPaths]:
             await self.get_exec(new.exec_id, deadline)
-            return NO_LOGS
+            return new.exec_id, NO_LOGS
 
-        if not new.id_is_ours:
-            return await create()
-        return await self._retrying_or_read_back(create, read_back, deadline)
+        def renew() -> None:
+            nonlocal new
+            new = new.with_fresh_id()
+
+        with noting(lambda: f"exec {new.exec_id} may be running: check with get_exec"):
+            if not new.id_is_ours:
+                return await create()
+            return await self._retrying_or_read_back(create, read_back, deadline, renew)
 
     async def cancel_exec(self, exec_id: str, deadline: Deadline) -> None:
         """Request the cancellation of an exec."""
@@ -245,35 +269,56 @@ class Daemon:
         return dialect_of(await self._release.get(deadline))
 
     async def _retrying_or_read_back(
-        self, send: Call[AnswerT], read_back: Call[AnswerT], deadline: Deadline
+        self,
+        send: Call[AnswerT],
+        read_back: Call[AnswerT],
+        deadline: Deadline,
+        renew: Callable[[], None] | None = None,
     ) -> AnswerT:
         """Retry a request that cannot take effect twice.
 
         If a retry is refused, an earlier attempt may have succeeded and only its answer was lost.
         Then `read_back` returns what that attempt made, or raises or returns False.
+
+        Args:
+            send: Sends the request.
+            read_back: Reads what an earlier attempt made.
+            deadline: When to give up.
+            renew: Replaces the id that the request creates. A daemon that is killed between the
+                reservation of an id and the storing of its record has burnt it: it is taken, but
+                nothing was created.
         """
         sent_before = False
 
         async def send_or_read_back() -> AnswerT:
             nonlocal sent_before
-            try:
-                return await send()
-            except DaemonUnavailableError:
-                sent_before = True
-                raise
-            except _REFUSALS:
-                answer = await _none_if_missing(read_back) if sent_before else None
-                if not answer:
+            while True:
+                try:
+                    return await send()
+                except DaemonUnavailableError:
+                    sent_before = True
                     raise
-                return answer
+                except _REFUSALS as refusal:
+                    if not sent_before:
+                        raise
+                    answer = await self._none_if_missing(read_back)
+                    if answer:
+                        return answer
+                    if renew is None or not isinstance(refusal, SandboxConflictError):
+                        raise
+                renew()
+                sent_before = False
 
         return await self._transport.retrying(send_or_read_back, deadline)
 
-
-async def _none_if_missing(read_back: Call[AnswerT]) -> AnswerT | None:
-    try:
-        return await read_back()
-    except (SandboxNotFoundError, ExecNotFoundError):
+    async def _none_if_missing(self, read_back: Call[AnswerT]) -> AnswerT | None:
+        for pause in (_READ_BACK_PAUSE, None):
+            try:
+                return await read_back()
+            except (SandboxNotFoundError, ExecNotFoundError):
+                if pause is not None:
+                    # The first attempt may be between the reservation and the record just now.
+                    await self.pause(pause)
         return None
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from copy import copy
 from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message
 
+from .. import _deadline
 from .._address import DaemonAddress
 from .._aio import Call, Channel, Stream
 from .._deadline import Backoff, Deadline
-from .._rpc import rpc_errors
+from .._rpc import rpc_errors, stream_timeout
 from .._wire.methods import Method, RequestT, ResponseT
 from ..errors import (
     DaemonUnavailableError,
@@ -22,9 +24,6 @@ from ..errors import (
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
-
-# Replacing a daemon takes longer than this, so a recent answer came from the same one.
-_IN_TOUCH_SECONDS = 5.0
 
 
 class Transport:
@@ -50,7 +49,7 @@ class Transport:
                 method.path, request.SerializeToString(), deadline.remaining()
             )
             message = method.response_type.FromString(answer)
-        self._contact = Deadline(_IN_TOUCH_SECONDS)
+        self._contact = Deadline(_deadline.IN_TOUCH_SECONDS)
         self._met = True
         return message
 
@@ -72,7 +71,12 @@ class Transport:
             stream = self._channel.stream(
                 method.path, request.SerializeToString(), deadline.remaining()
             )
-        return ResponseStream(stream, lambda: self._errors(method, request, deadline), parse)
+        return ResponseStream(
+            stream,
+            lambda: self._errors(method, request, deadline),
+            parse,
+            lambda: stream_timeout(method, deadline),
+        )
 
     async def retrying(self, call: Call[ResultT], deadline: Deadline) -> ResultT:
         """Make an idempotent call, and retry it while its connection is lost.
@@ -173,6 +177,7 @@ class Transport:
                 yield
         except (DaemonUnavailableError, ProtocolError):
             self._losses += 1
+            self._contact = Deadline(0.0)
             raise
         except SandboxClientError as error:
             self._met = self._met or error.reason is not None
@@ -186,6 +191,7 @@ class ResponseStream(Generic[ItemT]):
         stream: The call.
         errors: Turns its failures into errors of this SDK.
         parse: Turns an answer into an item.
+        timeout: Makes the error of an end by the daemon that is due to our deadline, if it is.
     """
 
     def __init__(
@@ -193,10 +199,16 @@ class ResponseStream(Generic[ItemT]):
         stream: Stream,
         errors: Callable[[], AbstractContextManager[None]],
         parse: Callable[[bytes], ItemT],
+        timeout: Callable[[], OperationTimeoutError | None],
     ) -> None:
         self._stream = stream
         self._errors = errors
         self._parse = parse
+        self._timeout = timeout
+        self._cancelled = False
+        self._loss: SandboxClientError | None = None
+        self.on_end: Callable[[ResponseStream[ItemT]], None] = _ignore
+        """Called when the stream has ended, possibly more than once."""
 
     def usable(self) -> bool:
         """Whether the stream can be read from here; if not, it can never be read again."""
@@ -206,8 +218,27 @@ class ResponseStream(Generic[ItemT]):
         """Return the next item; None if the daemon ended the stream or we cancelled it."""
         with self._errors():
             answer = await self._stream.read()
-            return None if answer is None else self._parse(answer)
+            if answer is not None:
+                return self._parse(answer)
+        self.on_end(self)
+        if self._loss is not None:
+            raise copy(self._loss) from self._loss
+        too_late = None if self._cancelled else self._timeout()
+        if too_late is not None:
+            raise too_late
+        return None
 
     def cancel(self) -> None:
         """Cancel the call. Safe to repeat, at any time and from anywhere."""
+        self._cancelled = True
         self._stream.cancel()
+        self.on_end(self)
+
+    def abandon(self, loss: SandboxClientError) -> None:
+        """End the call; its reader gets the error."""
+        self._loss = loss
+        self.cancel()
+
+
+def _ignore(_: object) -> None:
+    pass

@@ -77,10 +77,13 @@ class _Wait(ABC, Generic[HandleT]):
                     await self._follow_until_snapshot_due(follower)
                 except (DaemonUnavailableError, OperationTimeoutError) as error:
                     self._trouble = error
+                    if isinstance(error, DaemonUnavailableError):
+                        # A daemon that is shutting down waits for open streams before it exits.
+                        follower.leave()
                     await self._pause()
             bound = self._budget.operation.bound
-            too_late = self._goal.timeout_error(self._sandbox_id, handle, bound)
-            raise too_late from self._trouble or follower.trouble
+            trouble = self._trouble or follower.trouble
+            raise self._goal.timeout_error(self._sandbox_id, handle, bound, trouble) from trouble
         finally:
             try:
                 follower.leave()

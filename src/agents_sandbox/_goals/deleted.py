@@ -11,7 +11,7 @@ from .._enums import SandboxEventType, SandboxState
 from .._shown import shown_id
 from ..errors import SandboxClientError, SandboxFailedError
 from ..models import SandboxEvent, SandboxHandle, SandboxPhaseDetails
-from .goal import last_seen, operation_timeout, sandbox_failed, within
+from .goal import last_seen, sandbox_failed, too_late, within
 
 # Why a daemon marks a sandbox DELETED that it finds DELETING at its start.
 _RESTARTED = "daemon_restart_cleanup"
@@ -109,17 +109,21 @@ class BecomeDeleted:
         return deadline.earlier(self.grace) if waiting else deadline
 
     def timeout_error(
-        self, sandbox_id: str | None, handle: SandboxHandle | None, seconds: float | None
+        self,
+        sandbox_id: str | None,
+        handle: SandboxHandle | None,
+        seconds: float | None,
+        trouble: SandboxClientError | None = None,
     ) -> SandboxClientError:
         """Make the error of a wait that took too long."""
         seen = last_seen(handle)
         if self.creating and self.deleted:
             seen = "its create is still in progress and will bring it back: delete it again later"
-        return operation_timeout(
-            f"sandbox {shown_id(sandbox_id)} was not deleted for good {within(seconds)}, {seen}. "
-            "Check again with get_sandbox, or increase timeout_seconds or "
-            "operation_timeout_seconds",
+        return too_late(
+            f"sandbox {shown_id(sandbox_id)} was not deleted for good {within(seconds)}, {seen}",
+            "Check again with get_sandbox",
             seconds,
             handle,
+            trouble,
             sandbox_id=sandbox_id,
         )

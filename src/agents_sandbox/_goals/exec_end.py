@@ -11,7 +11,7 @@ from .._enums import SandboxState
 from .._shown import shown_id
 from ..errors import SandboxClientError, SandboxNotReadyError
 from ..models import ExecHandle, SandboxEvent, SandboxPhaseDetails
-from .goal import operation_timeout, sandbox_failed, within
+from .goal import sandbox_failed, too_late, within
 
 _SANDBOX_ENDS = (SandboxState.FAILED, SandboxState.STOPPED, SandboxState.DELETED)
 
@@ -56,17 +56,21 @@ class ExecEnd:
         return deadline.earlier(self.grace)
 
     def timeout_error(
-        self, sandbox_id: str | None, handle: ExecHandle | None, seconds: float | None
+        self,
+        sandbox_id: str | None,
+        handle: ExecHandle | None,
+        seconds: float | None,
+        trouble: SandboxClientError | None = None,
     ) -> SandboxClientError:
         """Make the error of a wait that took too long or whose sandbox ended."""
         if self.lost_sandbox is not None:
             return self.lost_sandbox
-        return operation_timeout(
-            f"exec {shown_id(self.exec_id)} did not end {within(seconds)}. It continues: check "
-            "again with get_exec, give it up with cancel_exec, or increase timeout_seconds or "
-            "operation_timeout_seconds",
+        return too_late(
+            f"exec {shown_id(self.exec_id)} did not end {within(seconds)}",
+            "It continues, even if cancel_exec gives it up: check again with get_exec",
             seconds,
             handle,
+            trouble,
             sandbox_id=handle.sandbox_id if handle else sandbox_id,
             exec_id=self.exec_id,
         )

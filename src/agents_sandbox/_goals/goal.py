@@ -6,7 +6,12 @@ from typing import Protocol, TypeVar
 
 from .._deadline import Deadline
 from .._shown import shortened, shown_id
-from ..errors import OperationTimeoutError, SandboxClientError, SandboxFailedError
+from ..errors import (
+    DaemonUnavailableError,
+    OperationTimeoutError,
+    SandboxClientError,
+    SandboxFailedError,
+)
 from ..models import ExecHandle, SandboxEvent, SandboxHandle
 
 HandleT = TypeVar("HandleT", bound=SandboxHandle | ExecHandle)
@@ -33,7 +38,11 @@ class Goal(Protocol[HandleT_contra]):
         ...
 
     def timeout_error(
-        self, sandbox_id: str | None, handle: HandleT_contra | None, seconds: float | None
+        self,
+        sandbox_id: str | None,
+        handle: HandleT_contra | None,
+        seconds: float | None,
+        trouble: SandboxClientError | None = None,
     ) -> SandboxClientError:
         """Make the error of a wait that took too long.
 
@@ -41,6 +50,7 @@ class Goal(Protocol[HandleT_contra]):
             sandbox_id: The sandbox, if known.
             handle: The newest snapshot, or None.
             seconds: The timeout in seconds, or None.
+            trouble: Why the daemon could not be asked at the end, or None.
         """
         ...
 
@@ -58,21 +68,44 @@ class PersistentGoal(Goal[SandboxHandle], Protocol):
         ...
 
 
-def operation_timeout(
-    message: str,
+def too_late(
+    fact: str,
+    advice: str,
     seconds: float | None,
     handle: SandboxHandle | ExecHandle | None,
+    trouble: SandboxClientError | None,
     *,
     sandbox_id: str | None,
     exec_id: str | None = None,
-) -> OperationTimeoutError:
-    """Make the error of a wait that took too long, with the newest snapshot."""
+) -> SandboxClientError:
+    """Make the error of a wait that took too long; a daemon that is unavailable decides its class.
+
+    Args:
+        fact: What did not happen in time.
+        advice: What to do, if the daemon can be asked.
+        seconds: The timeout in seconds, or None.
+        handle: The newest snapshot, or None.
+        trouble: Why the daemon could not be asked at the end, or None.
+        sandbox_id: The sandbox, if known.
+        exec_id: The exec, or None.
+    """
+    if isinstance(trouble, DaemonUnavailableError):
+        return DaemonUnavailableError(
+            f"{fact}, and the daemon is unavailable: {trouble}",
+            socket_path=trouble.socket_path,
+            retryable=trouble.retryable,
+            code=trouble.code,
+            sandbox_id=sandbox_id,
+            exec_id=exec_id,
+        )
+    if trouble is not None:
+        fact = f"{fact}, and the daemon did not answer the last call"
     return OperationTimeoutError(
-        message,
-        sandbox_id=sandbox_id,
-        exec_id=exec_id,
+        f"{fact}. {advice}, or increase timeout_seconds or operation_timeout_seconds",
         timeout_seconds=seconds,
         last_handle=handle,
+        sandbox_id=sandbox_id,
+        exec_id=exec_id,
     )
 
 

@@ -11,7 +11,7 @@ from .._shown import shortened, shown_id
 from .._specs import ServiceSpec
 from ..errors import SandboxClientError, SandboxFailedError
 from ..models import CompanionContainerEventDetails, SandboxEvent, SandboxHandle
-from .goal import failure_text, operation_timeout, within
+from .goal import failure_text, too_late, within
 from .state import SandboxGoal
 
 BECOME_READY = SandboxGoal(
@@ -65,18 +65,23 @@ class ReadyWithCompanions:
         return deadline
 
     def timeout_error(
-        self, sandbox_id: str | None, handle: SandboxHandle | None, seconds: float | None
+        self,
+        sandbox_id: str | None,
+        handle: SandboxHandle | None,
+        seconds: float | None,
+        trouble: SandboxClientError | None = None,
     ) -> SandboxClientError:
         """Make the error of a wait that took too long."""
         if not (self.ready and self.missing):
-            return BECOME_READY.timeout_error(sandbox_id, handle, seconds)
+            return BECOME_READY.timeout_error(sandbox_id, handle, seconds, trouble)
         missing = ", ".join(map(shown_id, sorted(self.missing)))
-        return operation_timeout(
+        return too_late(
             f"required services {shortened(missing)} of sandbox {shown_id(sandbox_id)} did not "
-            f"start {within(seconds)}. The daemon continues: follow them with "
-            "subscribe_sandbox_events, or increase timeout_seconds or operation_timeout_seconds",
+            f"start {within(seconds)}",
+            "The daemon continues: follow them with subscribe_sandbox_events",
             seconds,
             handle,
+            trouble,
             sandbox_id=sandbox_id,
         )
 

@@ -9,7 +9,7 @@ from .._enums import SandboxState
 from .._shown import shown_id
 from ..errors import SandboxClientError, SandboxInvalidStateError, SandboxNotReadyError
 from ..models import SandboxEvent, SandboxHandle, SandboxPhaseDetails
-from .goal import last_seen, operation_timeout, sandbox_failed, within
+from .goal import last_seen, sandbox_failed, too_late, within
 
 
 @dataclass(frozen=True)
@@ -47,15 +47,20 @@ class SandboxGoal:
         return deadline
 
     def timeout_error(
-        self, sandbox_id: str | None, handle: SandboxHandle | None, seconds: float | None
+        self,
+        sandbox_id: str | None,
+        handle: SandboxHandle | None,
+        seconds: float | None,
+        trouble: SandboxClientError | None = None,
     ) -> SandboxClientError:
         """Make the error of a wait that took too long."""
-        return operation_timeout(
+        return too_late(
             f"sandbox {shown_id(sandbox_id)} did not become {self.target.name} {within(seconds)}, "
-            f"{last_seen(handle)}. The daemon continues: check again with get_sandbox, or increase "
-            "timeout_seconds or operation_timeout_seconds",
+            f"{last_seen(handle)}",
+            "The daemon continues: check again with get_sandbox",
             seconds,
             handle,
+            trouble,
             sandbox_id=sandbox_id,
         )
 

@@ -90,7 +90,11 @@ class BecomeStopped:
         return deadline if self.dying is None else deadline.earlier(self.dying)
 
     def timeout_error(
-        self, sandbox_id: str | None, handle: SandboxHandle | None, seconds: float | None
+        self,
+        sandbox_id: str | None,
+        handle: SandboxHandle | None,
+        seconds: float | None,
+        trouble: SandboxClientError | None = None,
     ) -> SandboxClientError:
         """Make the error of a wait that took too long."""
-        return _STOPPED.timeout_error(sandbox_id, handle, seconds)
+        return _STOPPED.timeout_error(sandbox_id, handle, seconds, trouble)

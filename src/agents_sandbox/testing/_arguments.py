@@ -19,7 +19,7 @@ from ._protocol.rpcs import check_method
 from ._settings import CLEANUP_TTL
 
 _CONTAINERS = "healthy, unhealthy, slow:TIME, crashing[:TIME], error:MESSAGE"
-FAULTS = ("unavailable", "lose-answer", "delay", "drop", "duplicate", "skip")
+FAULTS = ("unavailable", "lose-answer", "burn", "deadline", "delay", "drop", "duplicate", "skip")
 _EPILOG = """\
 TIME is a number of seconds, or a Go duration such as 500ms or 1m30s.
 
@@ -34,6 +34,8 @@ or companion, the sandbox id of a primary container, or an image:
 --fault KIND=PROBABILITY injects faults at random, P from 0 to 1:
   unavailable=P   a call fails with UNAVAILABLE and has no effect
   lose-answer=P   a call takes effect, but fails with UNAVAILABLE
+  burn=P          a create reserves its id, but creates nothing
+  deadline=P      a call ends just before its deadline, with OK or CANCELLED
   delay=P:TIME    an answer is delayed by up to this time
   drop=P          a stream breaks after an event
   duplicate=P     an event is sent twice

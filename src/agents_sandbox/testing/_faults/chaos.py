@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,7 +12,10 @@ from weakref import WeakKeyDictionary
 from ..._shown import shown
 from ..._wire import v02_pb2 as pb
 from .._time.clock import Sleep
-from .kinds import Answer, Call, Fault, MakeFailure, Proceed, Send
+from .kinds import BURNERS, Answer, Call, Fault, MakeFailure, Proceed, Send, end_at_deadline
+
+# How many of the streams that a daemon ends at their deadline end cleanly. Recorded: 63 of 94.
+_CLEAN = 0.67
 
 
 class Chaos(Fault):
@@ -24,6 +28,8 @@ class Chaos(Fault):
         restart: Restarts the daemon; called in another thread.
         method: The RPC to act on; None: all.
         failure: Makes the error of a lost call or stream.
+        cancelled: Makes the error of a call whose deadline has passed.
+        burn_id: Reserves the id of a create; returns whether it could.
         sleep: Sleeps on the daemon's clock.
 
     Raises:
@@ -39,6 +45,8 @@ class Chaos(Fault):
         restart: Callable[[], object],
         method: str | None,
         failure: MakeFailure,
+        cancelled: MakeFailure,
+        burn_id: Callable[[Call], bool],
         sleep: Sleep,
     ) -> None:
         super().__init__(method)
@@ -53,6 +61,8 @@ class Chaos(Fault):
         self._odds = odds
         self._max_delay = max_delay
         self._failure = failure
+        self._cancelled = cancelled
+        self._burn_id = burn_id
         self._sleep = sleep
         self._restarts = Restarts(restart)
         self._calls: Counter[str] = Counter()
@@ -77,6 +87,17 @@ class Chaos(Fault):
             raise self._failure()
         if self._roll("unavailable", random):
             raise self._failure()
+        # No draw for these without a probability: older seeds keep their faults.
+        burns = call.method in BURNERS and self._odds["burn"]
+        if burns and random.random() < self._odds["burn"] and self._burn_id(call):
+            self._count("burn", hit=True)
+            raise self._failure()
+        has_deadline = self._odds["deadline"] and call.time_remaining is not None
+        if has_deadline and self._roll("deadline", random):
+            clean = call.streams and random.random() < _CLEAN
+            proceed = functools.partial(
+                end_at_deadline, call, proceed, None if clean else self._cancelled
+            )
         if self._roll("delay", random):
             seconds = random.uniform(0, self._max_delay)
             answer = await self._answer_late(call, proceed, lambda: self._sleep(seconds))
@@ -105,9 +126,12 @@ class Chaos(Fault):
 
     def _roll(self, kind: str, random: Random) -> bool:
         hit = random.random() < self._odds[kind]
+        self._count(kind, hit=hit)
+        return hit
+
+    def _count(self, kind: str, *, hit: bool) -> None:
         self._counts[kind] += hit
         self._hits += hit
-        return hit
 
 
 class Restarts:

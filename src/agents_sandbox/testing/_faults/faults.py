@@ -11,15 +11,19 @@ from typing import Literal, TypeVar
 import grpc
 
 from ..._wire.status import DOMAIN
+from .._checks import shown
 from .._expectations import place_of_caller
 from .._protocol.refusals import StatusError
 from .._protocol.wire_message import WireMessage, wire_bytes
 from .._time.clock import Sleep
 from .chaos import Chaos
 from .kinds import (
+    BURNERS,
+    BurningIds,
     Delaying,
     DroppingStreams,
     DuplicatingEvents,
+    EndingAtDeadlines,
     EventMatch,
     Failing,
     Fault,
@@ -33,6 +37,8 @@ from .target import FaultTarget
 
 FaultT = TypeVar("FaultT", bound=Fault)
 
+# Source: what Go's gRPC server says when the deadline of a call passes.
+_CANCELLED = functools.partial(StatusError, grpc.StatusCode.CANCELLED, "context canceled")
 _DROPPED = functools.partial(StatusError, grpc.StatusCode.UNAVAILABLE, "connection dropped")
 
 
@@ -148,6 +154,46 @@ class Faults:
             ValueError: There is no such RPC, or `times` is less than 1.
         """
         return self._on(LosingAnswers(_DROPPED, method, times))
+
+    def burning_ids(
+        self, method: str = "CreateSandbox", *, times: int | None = None
+    ) -> AbstractContextManager[Fault]:
+        """Reserve the ids of creates and lose the rest, as a daemon that is killed at that moment.
+
+        The call ends with UNAVAILABLE. Its id stays taken, and reads of it are NOT_FOUND. Creates
+        whose id is empty or already taken are not affected.
+
+        Args:
+            method: `CreateSandbox` or `CreateExec`.
+            times: How many ids are burnt; None: no limit.
+
+        Raises:
+            ValueError: It is another RPC, or `times` is less than 1.
+        """
+        if method not in BURNERS:
+            raise ValueError(f"method must be CreateSandbox or CreateExec, not {shown(method)}")
+        return self._on(BurningIds(_DROPPED, self._engine.burn_id, method, times))
+
+    def ending_at_deadlines(
+        self,
+        code: Literal["OK", "CANCELLED"] = "CANCELLED",
+        *,
+        method: str | None = None,
+        times: int | None = None,
+    ) -> AbstractContextManager[Fault]:
+        """End calls at the client's deadline, as a daemon does that sees it pass first.
+
+        Args:
+            code: How streams end. Unary calls end with CANCELLED, or not at all with OK.
+            method: The plain RPC name; None: all RPCs.
+            times: How many calls; None: no limit.
+
+        Raises:
+            ValueError: There is no such RPC or code, or `times` is less than 1.
+        """
+        if code not in ("OK", "CANCELLED"):
+            raise ValueError(f"code must be OK or CANCELLED, not {shown(code)}")
+        return self._on(EndingAtDeadlines(None if code == "OK" else _CANCELLED, method, times))
 
     def delaying(
         self, seconds: float, *, method: str | None = None, times: int | None = None
@@ -270,6 +316,8 @@ class Faults:
         method: str | None = None,
         unavailable: float = 0.0,
         lose_answer: float = 0.0,
+        burn: float = 0.0,
+        deadline: float = 0.0,
         delay: tuple[float, float] = (0.0, 0.0),
         drop: float = 0.0,
         duplicate: float = 0.0,
@@ -288,6 +336,9 @@ class Faults:
             method: The plain RPC name; None: all RPCs.
             unavailable: Probability that a call fails with UNAVAILABLE and has no effect.
             lose_answer: Probability that a unary call is executed but ends with UNAVAILABLE.
+            burn: Probability that a create reserves its id and then ends with UNAVAILABLE.
+            deadline: Probability that the daemon ends a call just before its deadline: a stream
+                with OK or CANCELLED, a unary call with CANCELLED.
             delay: Probability that an answer is delayed, and the longest delay in seconds.
             drop: Probability, for each event, that the stream is dropped after it.
             duplicate: Probability that an event is sent twice.
@@ -304,6 +355,8 @@ class Faults:
             odds={
                 "restart": restart[0],
                 "unavailable": unavailable,
+                "burn": burn,
+                "deadline": deadline,
                 "delay": delay[0],
                 "lose_answer": lose_answer,
                 "skip": skip,
@@ -314,6 +367,8 @@ class Faults:
             restart=restart[1],
             method=method,
             failure=_DROPPED,
+            cancelled=_CANCELLED,
+            burn_id=self._engine.burn_id,
             sleep=self._sleep,
         )
         try:

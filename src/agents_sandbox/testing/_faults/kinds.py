@@ -21,6 +21,12 @@ from .._protocol.rpcs import STREAMS, check_method
 from .._time.clock import Sleep
 from .garbage import GARBAGE
 
+BURNERS = ("CreateSandbox", "CreateExec")
+"""The RPCs that reserve an id."""
+
+# A client that hears of its deadline later than this from the daemon has already given up.
+_BEFORE_DEADLINE = 0.01
+
 Answer: TypeAlias = Message | bytes | None
 """The response of a unary RPC; None: the RPC is a stream, and has sent its events."""
 Proceed: TypeAlias = Callable[[], Awaitable[Answer]]
@@ -39,6 +45,8 @@ class Call(OneLineRepr):
 
     method: str
     request: Any
+    time_remaining: float | None = None
+    """Seconds until the client's deadline at the start of the call; None: it has none."""
     offered: int = 0
     """How many events the stream has had to send."""
     sent: int = 0
@@ -143,6 +151,59 @@ class LosingAnswers(Failing):
         if not call.streams and self._hit(call):
             raise self._failure()
         return answer
+
+
+class BurningIds(Fault):
+    """Creates reserve the id and fail before anything is stored, as in a crash of the daemon."""
+
+    def __init__(
+        self, failure: MakeFailure, burn: Callable[[Call], bool], method: str, times: int | None
+    ) -> None:
+        super().__init__(method, times)
+        self._failure = failure
+        self._burn = burn
+
+    async def on_call(self, call: Call, proceed: Proceed) -> Answer:
+        """Reserve the id instead of executing the call, unless the id is empty or taken."""
+        due = self._method == call.method and self._hits != self._times
+        if due and self._burn(call) and self._hit(call):
+            raise self._failure()
+        return await proceed()
+
+
+class EndingAtDeadlines(Fault):
+    """Calls end at their deadline as the daemon sees it: a little before the client does."""
+
+    def __init__(self, failure: MakeFailure | None, method: str | None, times: int | None) -> None:
+        super().__init__(method, times)
+        self._failure = failure
+
+    async def on_call(self, call: Call, proceed: Proceed) -> Answer:
+        """End the call just before its deadline: with the failure, or a stream cleanly."""
+        applies = call.time_remaining is not None and (call.streams or self._failure is not None)
+        if not applies or not self._hit(call):
+            return await proceed()
+        return await end_at_deadline(call, proceed, self._failure)
+
+
+async def end_at_deadline(call: Call, proceed: Proceed, failure: MakeFailure | None) -> Answer:
+    """Serve a call until just before its deadline, then end it.
+
+    Args:
+        call: A call with a deadline.
+        proceed: Executes it.
+        failure: Makes the error; None: end a stream cleanly.
+
+    Raises:
+        StatusError: It did not end before.
+    """
+    seconds = max(0.0, (call.time_remaining or 0.0) - _BEFORE_DEADLINE)
+    try:
+        return await asyncio.wait_for(proceed(), seconds)
+    except (asyncio.TimeoutError, TimeoutError):
+        if failure is None:
+            return None
+        raise failure() from None
 
 
 class Delaying(Fault):

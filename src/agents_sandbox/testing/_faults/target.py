@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from .._protocol.refusals import StatusError
+from .kinds import Call
 from .stack import FaultStack
 
 T = TypeVar("T")
@@ -38,6 +39,10 @@ class FaultTarget(Protocol):
 
     def call(self, function: Callable[[], T]) -> T:
         """Run a function in the daemon's thread and return its result."""
+        ...
+
+    def burn_id(self, call: Call) -> bool:
+        """Reserve the id of a create without creating anything; return whether it was free."""
         ...
 
     def end_streams(self, failure: StatusError | None) -> None:

@@ -38,7 +38,7 @@ class Execs:
         self._background = background
         self._runner = runner
         self._log_root = log_root
-        self._ids = IdRegistry("exec_id", exec_id_already_exists)
+        self.ids = IdRegistry("exec_id", exec_id_already_exists)
         self._execs: dict[str, Exec] = {}
         # By sandbox, and running ones only: the records above are kept much longer.
         self._active: dict[str, dict[str, Exec]] = {}
@@ -58,10 +58,10 @@ class Execs:
             raise sandbox_not_ready(sandbox.id)
         if not request.command:
             raise invalid_argument("command must not be empty")
-        exec_id = self._ids.check(request.exec_id)
+        exec_id = self.ids.check(request.exec_id)
         item = Exec(sandbox, self._command(sandbox, exec_id, request))
         process = self._runner.process_for(item.command)
-        self._ids.take(exec_id)
+        self.ids.take(exec_id)
         self._execs[exec_id] = item
         self._active.setdefault(sandbox.id, {})[exec_id] = item
         item.record_start()

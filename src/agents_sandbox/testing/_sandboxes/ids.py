@@ -38,6 +38,16 @@ class IdRegistry:
             raise self._already_exists(requested)
         return requested
 
+    def burn(self, requested: str) -> bool:
+        """Take an id that nothing will have; return False if it is empty or cannot be taken."""
+        if not requested:
+            return False
+        try:
+            self.take(self.check(requested))
+        except StatusError:
+            return False
+        return True
+
     def take(self, accepted: str) -> None:
         """Record the id of an accepted request."""
         self._taken.add(accepted)

@@ -18,7 +18,7 @@ class Sandboxes:
     def __init__(self, clock: Clock, profile: Profile) -> None:
         self._clock = clock
         self._profile = profile
-        self._ids = IdRegistry("sandbox_id", sandbox_id_already_exists)
+        self.ids = IdRegistry("sandbox_id", sandbox_id_already_exists)
         self._sandboxes: dict[str, Sandbox] = {}
 
     def __iter__(self) -> Iterator[Sandbox]:
@@ -30,8 +30,8 @@ class Sandboxes:
         Raises:
             StatusError: The id is invalid or taken.
         """
-        sandbox_id = self._ids.check(requested_id)
-        self._ids.take(sandbox_id)
+        sandbox_id = self.ids.check(requested_id)
+        self.ids.take(sandbox_id)
         sandbox = self._sandboxes[sandbox_id] = Sandbox(
             sandbox_id, spec, self._clock, self._profile
         )

@@ -14,6 +14,7 @@ import grpc.aio
 from ..._shown import shortened, shown_id
 from ..._wire import v02_pb2 as pb
 from .._commands.command import Runner
+from .._faults.kinds import Call
 from .._faults.stack import FaultStack
 from .._protocol.refusals import StatusError
 from .._sandboxes.sandbox import Sandbox
@@ -197,6 +198,10 @@ class Engine:
     def advance(self, seconds: float, timeout: float) -> None:
         """Move the virtual clock, within `timeout` seconds of real time."""
         self._thread.run(self._background.advance_clock(seconds), timeout)
+
+    def burn_id(self, call: Call) -> bool:
+        """Reserve the id of a create without creating anything; return whether it was free."""
+        return self._service.burn_id(call.method, call.request)
 
     def end_streams(self, failure: StatusError | None) -> None:
         """End all open event streams: with a failure, or cleanly."""

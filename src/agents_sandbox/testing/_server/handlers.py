@@ -97,7 +97,7 @@ class Handlers:
         async def serve(request: Message, context: Context) -> Answer:
             self._track(context, unary=not method.streams)
             self._recorder.add_call(_recorded(method, request, context))
-            call = Call(method.name, request)
+            call = Call(method.name, request, context.time_remaining())
 
             async def proceed() -> Answer:
                 if self._closed:

@@ -57,6 +57,12 @@ class Service:
         await self._background.cancel_daemon_work()
         self.watch.stop()
 
+    def burn_id(self, method: str, request: Any) -> bool:
+        """Reserve the id of a create without creating anything; return whether it was free."""
+        if method == "CreateSandbox":
+            return self.sandboxes.ids.burn(request.sandbox_id)
+        return self.execs.ids.burn(request.exec_id)
+
     def end_streams(self, failure: StatusError | None) -> None:
         """End all open event streams: with a failure, or cleanly."""
         for sandbox in self.sandboxes:

@@ -1,0 +1,111 @@
+"""A daemon that is told to stop (SIGTERM, as in each upgrade) waits for open event streams."""
+
+from __future__ import annotations
+
+import pytest
+
+from agents_sandbox import (
+    AgentsSandboxClient,
+    DaemonUnavailableError,
+    ExecState,
+    SandboxHandle,
+    SandboxState,
+    _deadline,
+)
+from agents_sandbox.testing import FakeDaemon
+
+from .._aio import Background, off_loop, step
+from ..releases import each_dialect
+from .life import ID
+
+pytestmark = each_dialect
+
+
+@pytest.fixture
+def watchful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client looks for the daemon all the time."""
+    monkeypatch.setattr(_deadline, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(_deadline, "IN_TOUCH_SECONDS", 0.02)
+
+
+async def test_a_wait_lets_the_daemon_go_and_joins_again(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    daemon.on_exec(("train",)).never()
+    running = Background(client.run, ID, ("train",), exec_id="my-exec")
+    await off_loop(daemon.wait_for_streams, 1)
+    await client.cancel_exec("my-exec", wait=False)
+    await off_loop(daemon.terminate)
+    await off_loop(daemon.wait_until_ended)
+    await off_loop(daemon.start)
+    assert (await running.result()).state is ExecState.CANCELLED
+
+
+async def test_a_wait_whose_work_ends_during_the_shutdown(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    with daemon.paused() as pause:
+        stopping = Background(client.stop_sandbox, ID)
+        await off_loop(daemon.wait_for_streams, 1)
+        await off_loop(daemon.terminate)
+        # It happens while the daemon waits for the stream; the snapshot cannot be read.
+        await off_loop(pause.step)
+    await off_loop(daemon.wait_until_ended)
+    await off_loop(daemon.start)
+    assert (await stopping.result()).state in (SandboxState.STOPPED, SandboxState.READY)
+
+
+@pytest.mark.usefixtures("watchful")
+async def test_a_quiet_stream_lets_the_daemon_go_and_resumes(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    after = sandbox.last_event_sequence
+    async with client.subscribe_sandbox_events(ID, from_sequence=after) as events:
+        waiting = Background(step, events)
+        await off_loop(daemon.wait_for_streams, 1)
+        await off_loop(daemon.terminate)
+        await off_loop(daemon.wait_until_ended)
+        await off_loop(daemon.start)
+        await client.ping()
+        await client.stop_sandbox(ID, wait=False)
+        assert (await waiting.result()).sequence == after + 1
+
+
+@pytest.mark.usefixtures("watchful")
+async def test_a_stream_that_does_not_resume_reports_the_shutdown(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    events = client.subscribe_sandbox_events(
+        ID, from_sequence=sandbox.last_event_sequence, resume=False
+    )
+    waiting = Background(step, events)
+    await off_loop(daemon.wait_for_streams, 1)
+    await off_loop(daemon.terminate)
+    with pytest.raises(DaemonUnavailableError) as caught:
+        await waiting.result()
+    assert caught.value.sandbox_id == ID
+    await off_loop(daemon.wait_until_ended)
+
+
+@pytest.mark.usefixtures("watchful")
+async def test_nobody_looks_for_the_daemon_without_a_stream(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    async with client.subscribe_sandbox_events(ID) as events:
+        await step(events)
+        await off_loop(daemon.wait_for_call, "Ping")
+    await off_loop(daemon.wait_for_streams, 0)
+    async with client.subscribe_sandbox_events(ID) as events:
+        assert (await step(events)).sequence == 1
+
+
+@pytest.mark.usefixtures("watchful")
+async def test_a_daemon_that_is_only_slow_keeps_its_streams(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    with daemon.faults.failing("RESOURCE_EXHAUSTED", method="Ping") as fault:
+        async with client.subscribe_sandbox_events(ID) as events:
+            await step(events)
+            await off_loop(daemon.wait_for_call, "Ping", count=3)
+            assert daemon.open_streams == 1
+    assert fault.hits
