@@ -10,8 +10,8 @@ from typing import Literal, TypeVar
 
 import grpc
 
+from ..._shown import shown
 from ..._wire.status import DOMAIN
-from .._checks import shown
 from .._expectations import place_of_caller
 from .._protocol.refusals import StatusError
 from .._protocol.wire_message import WireMessage, wire_bytes
