@@ -186,8 +186,9 @@ class Daemon:
                 return new.exec_id, decode_log_paths(answer)
 
         async def read_back() -> tuple[str, LogPaths]:
-            await self.get_exec(new.exec_id, deadline)
-            return new.exec_id, NO_LOGS
+            with concerning(new.sandbox_id, new.exec_id):
+                await self.get_exec(new.exec_id, deadline)
+                return new.exec_id, NO_LOGS
 
         def renew() -> None:
             nonlocal new

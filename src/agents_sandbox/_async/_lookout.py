@@ -51,7 +51,7 @@ class Lookout:
         wake = self._wake
         while not self._is_done(wake):
             await wake.take(_deadline.LOOK_SECONDS)
-            if not self._transport.in_touch:
+            if not self._is_done(wake) and not self._transport.in_touch:
                 await self._ping()
 
     # In one step with `watch`: a stream that is opened now starts another reader.
