@@ -17,6 +17,7 @@ from agents_sandbox import (
     ClientClosedError,
     SandboxNotFoundError,
     SyncAgentsSandboxClient,
+    _aio,
 )
 from agents_sandbox.testing import FakeDaemon
 
@@ -100,6 +101,20 @@ def test_a_close_ends_a_stream_that_another_thread_reads(daemon: FakeDaemon) -> 
     with pytest.raises(ClientClosedError):
         reading.result()
     daemon.wait_for_streams(0)
+
+
+async def test_a_stream_of_the_async_client_ends_as_older_grpc_ends_it() -> None:
+    class Intercepted:
+        """What gRPC 1.62 makes of a call with interceptors, at its clean end."""
+
+        async def read(self) -> bytes:
+            raise StopAsyncIteration
+
+        def cancel(self) -> None:
+            pass
+
+    call: Any = Intercepted()
+    assert await _aio.Stream(_aio.Channel(lambda: "unix:nowhere"), call).read() is None
 
 
 def test_event_streams_of_the_daemon_pass_through(intercepted_daemon: FakeDaemon) -> None:

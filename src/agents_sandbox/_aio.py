@@ -180,6 +180,8 @@ class Stream:
         try:
             with self._channel.report_closing():
                 answer = await self._call.read()
+        except StopAsyncIteration:  # so older gRPC ends a call with interceptors
+            return None
         except asyncio.CancelledError:
             if self._cancelled and _cancellations() == before:
                 return None
