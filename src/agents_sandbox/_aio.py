@@ -20,7 +20,7 @@ from weakref import WeakSet
 
 import grpc.aio
 
-from ._forks import keep_unfinalized
+from ._forks import keep_unfinalized, lose_poller, obstacle_to_asyncio
 from ._rpc import CHANNEL_OPTIONS
 from ._tracebacks import trimmed
 from .errors import ClientClosedError, ClientLoopError, SandboxClientError
@@ -363,7 +363,6 @@ def _cancellations() -> int:
 # no poller and does not start one: its calls would hang or end the process.
 _open_channels: WeakSet[Channel] = WeakSet()
 _poller_lives = False
-_without_poller = False
 
 
 def _before_fork() -> None:
@@ -372,11 +371,10 @@ def _before_fork() -> None:
 
 
 def _after_fork_in_child() -> None:
-    global _without_poller  # noqa: PLW0603 - it is a state of the process
     for channel in tuple(_open_channels):
         channel._drop_in_child()  # noqa: SLF001 - ours
     if _poller_lives:
-        _without_poller = True
+        lose_poller()
         # This counts as a use that never ends. Without it, gRPC would wait for its poller to end
         # as soon as the parent's objects are collected here.
         grpc.aio.init_grpc_aio()
@@ -385,17 +383,6 @@ def _after_fork_in_child() -> None:
 os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
 
 
-def obstacle_after_fork() -> str | None:
-    """Say why gRPC's asyncio cannot be used in this process; None: it can."""
-    if not _without_poller:
-        return None
-    return (
-        "this process was forked while an async client or a fake daemon was open or before gRPC "
-        "had cleaned up after it, which gRPC's asyncio does not support: start processes with "
-        "'spawn' or 'forkserver'"
-    )
-
-
 def _refuse_after_fork() -> None:
-    if obstacle := obstacle_after_fork():
+    if obstacle := obstacle_to_asyncio():
         raise ClientLoopError(f"{obstacle}, or use the blocking client in the child")

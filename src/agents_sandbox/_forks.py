@@ -1,4 +1,4 @@
-"""What happens to clients in a forked child.
+"""What happens to clients and fake daemons in a forked child.
 
 A forked child has one thread, no running event loop, and copies of gRPC's connections. Those belong
 to its parent: the child must neither use nor close them, because both would disturb the parent.
@@ -27,3 +27,23 @@ _kept: list[object] = []
 def keep_unfinalized(thing: object) -> None:
     """Keep an object of the parent process, so that it is never finalized here."""
     _kept.append(thing)
+
+
+_without_poller = False
+
+
+def lose_poller() -> None:
+    """Record that this process has no poller for gRPC's asyncio: it stayed in the parent."""
+    global _without_poller  # noqa: PLW0603 - it is a state of the process
+    _without_poller = True
+
+
+def obstacle_to_asyncio() -> str | None:
+    """Say why gRPC's asyncio cannot be used in this process; None: it can."""
+    if not _without_poller:
+        return None
+    return (
+        "this process was forked while an async client or a fake daemon was open or before gRPC "
+        "had cleaned up after it, which gRPC's asyncio does not support: start processes with "
+        "'spawn' or 'forkserver'"
+    )

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from .._aio import obstacle_after_fork
+from .._forks import obstacle_to_asyncio
 from .._shown import shown, shown_id
 from .._wire import v02_pb2 as pb
 from ._commands.on_exec import ExecMatch, ExecScript, Scripts
@@ -181,7 +181,7 @@ class FakeDaemon:
             RuntimeError: The daemon is running or was stopped, or this process was forked while a
                 fake daemon or an async client was open.
         """
-        if obstacle := obstacle_after_fork():
+        if obstacle := obstacle_to_asyncio():
             raise RuntimeError(f"{obstacle}, or use the socket of a fake daemon in the parent")
         if self._stopped:
             raise RuntimeError("the fake daemon was stopped: create a new one")
