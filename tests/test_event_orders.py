@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -25,6 +26,8 @@ from agents_sandbox._async._subscription import Subscription as AsyncSubscriptio
 from agents_sandbox._deadline import Deadline
 from agents_sandbox._sequence import EventSequence
 from agents_sandbox._sync_generated._subscription import Break, Subscription
+
+from .interrupting import Lines
 
 ID = "demo-sandbox"
 ENDS: list[Exception | None] = [
@@ -174,7 +177,7 @@ def test_events_that_were_not_delivered_are_read_again(head: int, interrupted: s
     events = subscription(Peer(head, enough))
     seen: list[int] = []
     while len(seen) < head:
-        events.rewind()
+        events.begin_step()
         item = events.read()
         if isinstance(item, SandboxEvent) and item.sequence in interrupted:
             interrupted.remove(item.sequence)
@@ -192,13 +195,13 @@ def test_a_snapshot_that_was_not_delivered_is_read_again() -> None:
 
     events = subscription(Shows(1, []), snapshot=True)
     for told in (False, True):
-        events.rewind()
+        events.begin_step()
         item = events.read()
         assert isinstance(item, SandboxEvent)
         assert (item.snapshot, item.sequence) == (True, 3)
         if told:
             events.deliver(item)
-    events.rewind()
+    events.begin_step()
     item = events.read()
     assert isinstance(item, SandboxEvent)
     assert (item.snapshot, item.sequence) == (False, 1)
@@ -247,14 +250,54 @@ def test_events_of_another_sandbox_are_refused() -> None:
 
 
 @pytest.mark.parametrize("kind", [AsyncSubscription, Subscription])
-def test_a_rewound_subscription_begins_after_the_last_delivered_event(kind: type[Any]) -> None:
+def test_a_step_begins_after_the_last_delivered_event(kind: type[Any]) -> None:
     events = of_kind(kind, 5)
-    events.rewind()
+    events.begin_step()
     assert events.position == 5
     assert events._sequence.accept(event(6))
     assert events.position == 6
-    events.rewind()
+    events.begin_step()
     assert events.position == 5
+
+
+class InOneStream(Peer):
+    """A sandbox with a snapshot and four events, whose stream stays open."""
+
+    def __init__(self) -> None:
+        super().__init__(4, [])
+
+    def subscribe_sandbox_events(self, sequence: EventSequence, _: Deadline, /) -> Stream:
+        snapshots = [event(2, snapshot=True)] * sequence.wants_snapshot
+        news = range(sequence.position + 1, self._head + 1)
+        return Stream([*snapshots, *map(event, news)], None)
+
+
+def step(events: Subscription, seen: list[SandboxEvent]) -> None:
+    """One step of a public stream."""
+    events.begin_step()
+    item = events.read()
+    assert isinstance(item, SandboxEvent)
+    events.deliver(item)
+    seen.append(item)
+
+
+@pytest.mark.parametrize("nested", range(8))
+def test_an_interruption_at_any_line_loses_and_doubles_nothing(nested: int) -> None:
+    """`nested`: the line at which the next step, which repairs, is interrupted as well."""
+    lines, k = Lines(1), 0
+    while not k or lines.reached:
+        k += 1
+        events, seen = subscription(InOneStream(), snapshot=True), list[SandboxEvent]()
+        lines = Lines(k)
+        while len(seen) < 3 and not lines.reached:
+            lines.run(partial(step, events, seen))
+        if nested and lines.reached:
+            Lines(nested).run(partial(step, events, []))
+        while len(seen) < 5:
+            step(events, seen)
+        told = [(item.snapshot, item.sequence) for item in seen]
+        assert told == [(True, 2), (False, 1), (False, 2), (False, 3), (False, 4)], lines.place
+    assert k > 30
 
 
 @pytest.mark.parametrize("kind", [AsyncSubscription, Subscription])

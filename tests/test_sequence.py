@@ -1,4 +1,4 @@
-"""The order of events, without streams: accept, skip, repeat, gap, snapshot, rewind."""
+"""The order of events, without streams: accept, skip, repeat, gap, snapshot, interruption."""
 
 from __future__ import annotations
 
@@ -55,6 +55,24 @@ def test_an_event_is_not_repeated_endlessly() -> None:
         sequence.accept(event(1))
 
 
+def test_a_stream_that_repeats_every_event_is_no_endless_repetition() -> None:
+    sequence = EventSequence(ID, 0)
+    for item in range(1, 2000):
+        assert sequence.accept(event(item))
+        assert not sequence.accept(event(item))
+
+
+def test_a_resumed_stream_repeats_each_delivered_snapshot_once() -> None:
+    sequence = EventSequence(ID, 0, include_current_snapshot=True)
+    snapshots = [event(item, snapshot=True) for item in range(1, 2000)]
+    for item in snapshots:
+        assert sequence.accept(item)
+        sequence.deliver(item)
+    sequence.begin_stream()
+    assert not any(sequence.accept(item) for item in snapshots)
+    assert sequence.accept(event(2000, snapshot=True))
+
+
 def test_the_event_of_another_sandbox_is_named_but_not_at_any_length() -> None:
     with pytest.raises(ProtocolError, match=r"an event of sandbox 'xxx.*'\.\.\.") as caught:
         EventSequence(ID, 0).accept(event(1, "x" * 10_000))
@@ -83,12 +101,20 @@ def test_a_snapshot_comes_first_and_only_on_request() -> None:
     assert not sequence.wants_snapshot
 
 
-def test_a_snapshot_that_was_not_delivered_is_read_again() -> None:
-    sequence = EventSequence(ID, 0, include_current_snapshot=True)
-    assert sequence.accept(event(7, snapshot=True))
-    assert sequence.rewind()
-    assert not sequence.rewind(), "one rewind is enough"
-    assert sequence.accept(event(7, snapshot=True))
+@pytest.mark.parametrize("snapshot", [False, True])
+def test_a_step_that_delivers_nothing_was_interrupted(snapshot: bool) -> None:
+    sequence = EventSequence(ID, 0, include_current_snapshot=snapshot)
+    assert not sequence.interrupted, "no step has begun"
+    sequence.begin_step()
+    assert sequence.interrupted, "even before the event is accepted: it may have been read"
+    assert sequence.accept(event(1, snapshot=snapshot))
+    assert sequence.interrupted
+    sequence.begin_step()
+    assert sequence.position == 0
+    sequence.begin_stream()
+    assert sequence.accept(event(1, snapshot=snapshot))
+    sequence.deliver(event(1, snapshot=snapshot))
+    assert not sequence.interrupted
 
 
 @given(st.integers(0, 5), st.lists(st.booleans(), max_size=40))
@@ -99,9 +125,12 @@ def test_each_event_is_delivered_once_however_often_the_reader_is_interrupted(
     sequence, delivered = EventSequence(ID, begin), []
     upcoming = begin + 1
     for interrupted in interruptions:
-        if sequence.rewind():
+        if sequence.interrupted:
+            sequence.begin_step()
             sequence.begin_stream()
             upcoming = sequence.position + 1
+        else:
+            sequence.begin_step()
         assert sequence.accept(event(upcoming))
         if not interrupted:
             sequence.deliver(event(upcoming))

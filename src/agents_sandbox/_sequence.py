@@ -18,8 +18,8 @@ class EventSequence:
 
     Streams end and are resumed, and a resumed stream may begin with events that were already read.
     Every event is noted twice: when it is read from a stream (`accept`) and when it reaches the
-    caller (`deliver`). An interruption can come between the two; `rewind` then goes back to the
-    last delivered event.
+    caller (`deliver`), which completes the caller's step. An interruption can come anywhere before;
+    the next step (`begin_step`) then goes back to the last delivered event.
 
     Args:
         sandbox_id: The sandbox.
@@ -44,9 +44,19 @@ class EventSequence:
         )
         self._delivered = self.position
         self._delivered_snapshots: set[str] = set()
-        self._last_snapshot: str | None = None
+        self._step_began: tuple[int, int] | None = None
         self._newest_in_stream = 0
         self._repeats = 0
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a step began and delivered nothing: the open stream may be too far ahead."""
+        return self._step_began == self._progress
+
+    def begin_step(self) -> None:
+        """Go back to the last delivered event. An open stream must not be ahead of it."""
+        self.position = self._delivered
+        self._step_began = self._progress
 
     def begin_stream(self) -> None:
         """Note that the next event comes from a new stream."""
@@ -69,6 +79,7 @@ class EventSequence:
         if event.sequence == self._newest_in_stream:
             return self._skip_repeat(event)
         self._newest_in_stream = event.sequence
+        self._repeats = 0
         if event.sequence <= self.position:
             return False
         self.position = event.sequence
@@ -78,8 +89,6 @@ class EventSequence:
     def skip_snapshot(self) -> None:
         """Note that the current snapshot is complete: it comes before all other events."""
         self.wants_snapshot = False
-        self._last_snapshot = None
-        self._delivered_snapshots.clear()
 
     def deliver(self, event: SandboxEvent) -> None:
         """Take note of an event that reaches the caller now.
@@ -87,10 +96,7 @@ class EventSequence:
         Raises:
             SandboxSequenceExpiredError: Events before it are missing.
         """
-        if event.snapshot:
-            self._delivered_snapshots.add(event.event_id)
-            return
-        if event.sequence != self._delivered + 1:
+        if not event.snapshot and event.sequence != self._delivered + 1:
             raise SandboxSequenceExpiredError(
                 self.sandbox_id,
                 from_sequence=self._delivered,
@@ -99,15 +105,11 @@ class EventSequence:
                 f"{shown_id(self.sandbox_id)} are missing: subscribe from {event.sequence - 1} to "
                 "continue without them",
             )
-        self._delivered = event.sequence
-
-    def rewind(self) -> bool:
-        """Go back to the last delivered event; return whether the open stream is too far ahead."""
-        lost_snapshot = self._last_snapshot not in (None, *self._delivered_snapshots)
-        if self._delivered == self.position and not lost_snapshot:
-            return False
-        self.position, self._last_snapshot = self._delivered, None
-        return True
+        # Nothing may follow: an interruption there would lose the event.
+        if event.snapshot:
+            self._delivered_snapshots.add(event.event_id)
+        else:
+            self._delivered = event.sequence
 
     def protocol_error(self, what: str) -> ProtocolError:
         """Make the error of a daemon that violates the protocol; `what` says how, as a verb."""
@@ -117,16 +119,21 @@ class EventSequence:
             sandbox_id=self.sandbox_id,
         )
 
+    @property
+    def _progress(self) -> tuple[int, int]:
+        """Changes with every delivery, in one step."""
+        return self._delivered, len(self._delivered_snapshots)
+
     def _accept_snapshot(self, event: SandboxEvent) -> bool:
         if not self.wants_snapshot:
             raise self.protocol_error("sent a snapshot that was not requested")
         if event.event_id in self._delivered_snapshots:
-            return self._skip_repeat(event)
-        self._last_snapshot = event.event_id
+            # A resumed stream shows each of them once more.
+            return self._skip_repeat(event, _MAX_REPEATS + len(self._delivered_snapshots))
         return True
 
-    def _skip_repeat(self, event: SandboxEvent) -> bool:
+    def _skip_repeat(self, event: SandboxEvent, limit: int = _MAX_REPEATS) -> bool:
         self._repeats += 1
-        if self._repeats > _MAX_REPEATS:
+        if self._repeats > limit:
             raise self.protocol_error(f"sent event {event.sequence} over {_MAX_REPEATS} times")
         return False

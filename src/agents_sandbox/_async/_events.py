@@ -36,7 +36,7 @@ class AsyncSandboxEventStream(AsyncIterator[SandboxEvent]):
     async def __anext__(self) -> SandboxEvent:
         async with self._turn.held(None):
             try:
-                self._events.rewind()
+                self._events.begin_step()
                 item: SandboxEvent | Break = Break.UNSURE
                 while item is Break.UNSURE and not self._ended:
                     item = await self._events.read()

@@ -11,7 +11,6 @@ from .._sequence import EventSequence
 from ..errors import (
     DaemonUnavailableError,
     OperationTimeoutError,
-    ProtocolError,
     SandboxClientError,
     SandboxNotFoundError,
 )
@@ -68,13 +67,14 @@ class Subscription:
         """The sequence of the last event read, or where the subscription began."""
         return self._sequence.position
 
-    def rewind(self) -> None:
-        """Read events again that an interruption kept from being delivered."""
-        if self._sequence.rewind():
-            self._drop()
+    def begin_step(self) -> None:
+        """Read events again that the caller's last step did not deliver."""
+        if self._sequence.interrupted:
+            self._drop()  # first: if this is interrupted in turn, it is repeated
+        self._sequence.begin_step()
 
     def deliver(self, event: SandboxEvent) -> None:
-        """Note that an event reaches the caller now.
+        """Note that an event reaches the caller now, which completes its step.
 
         Raises:
             SandboxSequenceExpiredError: Events before it are missing.
@@ -156,11 +156,7 @@ class Subscription:
             stream.cancel()
 
     def _accept(self, event: SandboxEvent) -> bool:
-        try:
-            new = self._sequence.accept(event)
-        except ProtocolError:
-            self._drop()
-            raise
+        new = self._sequence.accept(event)
         if new and not event.snapshot:
             self._note_recovery()
         return new
