@@ -22,6 +22,7 @@ from unittest.mock import Mock
 import agents_sandbox
 import agents_sandbox.testing
 import pytest_agents_sandbox
+from agents_sandbox import errors
 from agents_sandbox.testing._arguments import make_parser
 
 FILE = Path(__file__).with_name("public_api.txt")
@@ -40,6 +41,7 @@ MADE_BY_THE_PACKAGE = {
 
 _MODULES = re.compile(r"\b(?:[A-Za-z_]\w*\.)+(?=[A-Za-z_])")
 _FUNCTION = re.compile(r"<function .+? at 0x[0-9A-Fa-f]+>")
+_UNPACKED = re.compile(r"Unpack\[(\w+)\]")
 _PROTOCOL = re.compile(r"__a?(enter|exit|iter|next)__|__call__|__getitem__|__len__")
 _DEFINED = re.compile(r"^(?:class |def |async def )?([A-Za-z]\w*)(?:\(|:| =)", re.MULTILINE)
 _SET_ON_SELF = re.compile(r"^ +self\.([a-z]\w*)(?:: (.+?))? = ", re.MULTILINE)
@@ -87,6 +89,21 @@ class _Verbatim:
         return self._text
 
 
+def _keywords(parameter: inspect.Parameter) -> Iterator[inspect.Parameter]:
+    """Write out the keywords for which a `TypedDict` of the errors stands."""
+    unpacked = _UNPACKED.fullmatch(str(parameter.annotation))
+    if unpacked is None:
+        yield parameter
+        return
+    for name, annotation in inspect.get_annotations(getattr(errors, unpacked[1])).items():
+        yield inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=_Verbatim("..."),
+            annotation=annotation.__forward_arg__,
+        )
+
+
 def _shown(parameter: inspect.Parameter) -> inspect.Parameter:
     shown = parameter
     if parameter.annotation is not parameter.empty:
@@ -104,7 +121,13 @@ def returned_text(function: Any) -> str:
 def signature_text(function: Any) -> str:
     """Render the parameters of a function or class, and what a function returns."""
     signature = inspect.signature(function)
-    signature = signature.replace(parameters=[*map(_shown, signature.parameters.values())])
+    signature = signature.replace(
+        parameters=[
+            _shown(keyword)
+            for parameter in signature.parameters.values()
+            for keyword in _keywords(parameter)
+        ]
+    )
     if is_class(function):
         return str(signature.replace(return_annotation=signature.empty))
     returned = returned_text(function)

@@ -19,4 +19,4 @@ def test_the_public_api_is_the_recorded_one() -> None:
 
 
 def test_the_record_names_nothing_private() -> None:
-    assert re.findall(r"\._[A-Za-z]\w*|0x[0-9a-f]+", FILE.read_text("utf-8")) == []
+    assert re.findall(r"\b_[A-Za-z]\w*|0x[0-9a-f]+", FILE.read_text("utf-8")) == []
