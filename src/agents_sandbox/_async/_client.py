@@ -46,8 +46,8 @@ class AgentsSandboxClient:
             `~/Library/Application Support/agbox`.
         timeout_seconds: How long one RPC may take, in seconds.
         operation_timeout_seconds: How long a slow operation may take with its
-            wait, and how long an event stream keeps reconnecting, in seconds;
-            `math.inf` for no bound.
+            wait, and how long an event stream keeps reconnecting during one
+            outage, in seconds; `math.inf` for no bound.
         stream_timeout_seconds: How long an event stream may last unless it has
             a timeout of its own, in seconds; None: no bound.
         daemon_version: The daemon's release, e.g. `"0.4.3"`, which determines
@@ -626,9 +626,9 @@ class AgentsSandboxClient:
             include_current_snapshot: Whether to deliver the newest event and
                 the running execs first, marked as `snapshot`.
             resume: Whether to reconnect, and resume after the last event, when
-                the connection is lost or the daemon restarts. The stream keeps
-                reconnecting for `operation_timeout_seconds`. It pings a daemon
-                that has been silent for 60 s.
+                the connection is lost or the daemon restarts. During one outage
+                the stream keeps reconnecting for `operation_timeout_seconds`.
+                It pings a daemon that has been silent for 60 s.
             timeout_seconds: How long the stream may last, in seconds; None: the
                 client's `stream_timeout_seconds`.
 
