@@ -220,6 +220,28 @@ def test_an_endlessly_repeated_snapshot_is_refused() -> None:
         events.read()
 
 
+def test_streams_that_end_after_a_snapshot_are_opened_less_and_less_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A snapshot shows what was, not that events come: else one daemon could be asked forever."""
+    pauses: list[float] = []
+
+    class Shows(Peer):
+        def subscribe_sandbox_events(self, sequence: EventSequence, _: Deadline, /) -> Stream:
+            return Stream([event(len(pauses) + 1, snapshot=True)] * sequence.wants_snapshot, None)
+
+        def pause(self, seconds: float) -> None:
+            pauses.append(seconds)
+
+    monkeypatch.setattr("agents_sandbox._deadline.random.uniform", lambda _, longest: longest)
+    events = subscription(Shows(0, []), snapshot=True)
+    while len(pauses) < 4:
+        item = events.read()
+        if isinstance(item, SandboxEvent):
+            events.deliver(item)
+    assert pauses == [0.05, 0.1, 0.2, 0.4]
+
+
 class Sends(Peer):
     """A daemon that sends only these events, on the first stream."""
 

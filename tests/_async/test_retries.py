@@ -119,6 +119,22 @@ async def test_a_daemon_that_refused_a_call_was_available(
     assert pauses
 
 
+async def test_a_daemon_that_sent_an_event_was_available(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon, pauses: list[float]
+) -> None:
+    """Even if it answered no other call of this client."""
+    other = AgentsSandboxClient(
+        daemon.socket_path, daemon_version=daemon.version, operation_timeout_seconds=0.5
+    )
+    async with other, other.subscribe_sandbox_events(ID) as events:
+        assert (await events.__anext__()).sequence == 1
+        await off_loop(daemon.kill)
+        with pytest.raises(DaemonUnavailableError):
+            async for _ in events:
+                pass
+    assert pauses
+
+
 @pytest.mark.usefixtures("pauses")
 @pytest.mark.parametrize("read", READS)
 async def test_a_retry_that_times_out_reports_the_lost_connection(
