@@ -50,6 +50,34 @@ async def test_a_call_that_the_daemon_cancels_at_its_deadline_has_timed_out(
     assert (caught.value.code, caught.value.timeout_seconds) == ("DEADLINE_EXCEEDED", 0.2)
 
 
+@pytest.fixture
+def every_deadline_is_near(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which of the two ends of the connection ends a call at its deadline is a race without it."""
+    monkeypatch.setattr("agents_sandbox._deadline._CLOCK_DIFFERENCE_SECONDS", 3600.0)
+
+
+@pytest.mark.usefixtures("every_deadline_is_near")
+async def test_a_stream_whose_end_comes_before_its_deadline_passes_here_has_timed_out(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    events = client.subscribe_sandbox_events(ID, resume=False, timeout_seconds=600)
+    assert (await step(events)).sequence == 1
+    daemon.faults.end_streams()
+    with pytest.raises(OperationTimeoutError, match="did not end within 600 s") as caught:
+        while True:
+            await step(events)
+    assert (caught.value.code, caught.value.sandbox_id) == ("OK", ID)
+
+
+@pytest.mark.usefixtures("every_deadline_is_near")
+async def test_a_call_whose_end_comes_before_its_deadline_passes_here_has_timed_out(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    daemon.faults.fail_next("GetSandbox", code="CANCELLED")
+    with pytest.raises(OperationTimeoutError, match="did not end within 600 s"):
+        await client.get_sandbox(ID, timeout_seconds=600)
+
+
 async def test_a_wait_outlives_the_deadlines_of_its_streams(
     client: AgentsSandboxClient,
     sandbox: SandboxHandle,
