@@ -15,6 +15,7 @@ REASONS: Mapping[str, tuple[str, ...]] = {
         "*) type: str -> str | PathLike[str]",
         "AgentsSandboxClient.*(cwd) type: str -> str | PathLike[str] | None",
         "HealthcheckConfig(*) type: timedelta | None -> timedelta | float | str | None",
+        "AgentsSandboxClient(*timeout_seconds) type: float* -> DurationLike*",
         "AgentsSandboxClient.*(idle_ttl) type: timedelta | None -> DurationLike | None",
     ),
     "The default means the same: the daemon's own folder, /workspace.": (
