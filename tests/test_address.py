@@ -82,8 +82,10 @@ def test_a_relative_path_means_the_present_folder_for_good(
         ("unix://", "must have an absolute path after unix://"),
         ("unix:///run/a%00b", "must not contain NUL"),
         ("~nobody-has-this-name/x.sock", "the home folder of an unknown user"),
-        ("/run/$NOT_SET_HERE/x.sock", "contains '$NOT_SET_HERE', but that environment variable"),
-        ("${NOT_SET_HERE}/x.sock", "contains '${NOT_SET_HERE}', but that environment variable"),
+        ("HTTP://localhost/agboxd.sock", "network address"),
+        ("UNIX:", "must have an absolute path after unix://"),
+        ("$NOT_SET_HERE/x.sock", "begins with '$NOT_SET_HERE', but that environment variable"),
+        ("${NOT_SET_HERE}/x.sock", "begins with '${NOT_SET_HERE}', but that environment variable"),
         ("/" + "x" * MAX_PATH_BYTES, f"has {MAX_PATH_BYTES + 1} bytes"),
         ("/" + "\u00e9" * (MAX_PATH_BYTES // 2 + 1), "bytes, over the limit of"),
     ],
@@ -101,7 +103,9 @@ def test_an_unusable_path_is_refused(refused: object, message: str) -> None:
         ("unix:///run/agboxd.sock", "/run/agboxd.sock"),
         ("unix:/run/agboxd.sock", "/run/agboxd.sock"),
         ("unix:agboxd.sock", "{cwd}/agboxd.sock"),
+        ("UNIX:///run/agboxd.sock", "/run/agboxd.sock"),
         ("unix:///run/a%20b%24c", "/run/a b$c"),
+        ("unix://$ODD_DIR/a%20b", "/run/100%41/a b"),
         ("~/agboxd.sock", "/home/me/agboxd.sock"),
         ("unix://~/agboxd.sock", "/home/me/agboxd.sock"),
         (Path("~/agboxd.sock"), "/home/me/agboxd.sock"),
@@ -112,6 +116,7 @@ def test_an_unusable_path_is_refused(refused: object, message: str) -> None:
         ("./localhost:50051", "{cwd}/localhost:50051"),
         ("./@agboxd", "{cwd}/@agboxd"),
         ("/run/~/$/100%20:5", "/run/~/$/100%20:5"),
+        ("/run/$RUN_DIR/${ODD_DIR}", "/run/$RUN_DIR/${ODD_DIR}"),
         ("run/a:5/agboxd.sock", "{cwd}/run/a:5/agboxd.sock"),
     ],
 )
@@ -122,8 +127,11 @@ def test_a_path_can_be_written_in_many_ways(
     monkeypatch.setenv("HOME", "/home/me")
     monkeypatch.setenv("HOMES", "~/all")
     monkeypatch.setenv("RUN_DIR", "/run/user/1")
-    assert DaemonAddress(written).resolve() == (path.format(cwd=folder), "socket_path=")
-    assert str(checked_path(written)) == path.format(cwd=folder)
+    monkeypatch.setenv("ODD_DIR", "/run/100%41")
+    meant = path.replace("{cwd}", str(folder))
+    assert DaemonAddress(written).resolve() == (meant, "socket_path=")
+    assert DaemonAddress(meant).resolve() == (meant, "socket_path="), "it means what it says"
+    assert str(checked_path(written)) == meant
 
 
 def test_the_longest_path_is_the_systems_own(folder: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -29,7 +27,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--agents-sandbox-socket",
         metavar="PATH",
-        type=_socket_path,
         help="run the tests against the live daemon at this socket; skip those that need the fake "
         "daemon",
     )
@@ -40,16 +37,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-# Absolute, because tests may change the working folder. pytest.ini is not read by a shell.
-def _socket_path(written: str) -> str:
-    path = os.path.expandvars(written).removeprefix("unix://")
-    return str(Path(os.path.expanduser(path)).absolute())  # noqa: PTH111 - Path's raises
-
-
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker and, if pytest-asyncio is installed, the fixture that needs it."""
     refuse_other_sdk()
     config.addinivalue_line("markers", MARKER)
+    if (written := live_socket(config)) is not None:
+        config.option.agents_sandbox_socket = _resolved(written)
     if live_socket(config) is not None and fake_version(config) is not None:
         raise pytest.UsageError(
             "--agents-sandbox-version sets the version of the fake daemon, but "
@@ -59,6 +52,17 @@ def pytest_configure(config: pytest.Config) -> None:
         from . import _loop  # noqa: PLC0415 - imports pytest-asyncio
 
         config.pluginmanager.register(_loop, _loop.__name__)
+
+
+# At once, because tests may change the working folder.
+def _resolved(written: str) -> str:
+    from agents_sandbox import InvalidArgumentError, SyncAgentsSandboxClient  # noqa: PLC0415 - imports gRPC
+
+    try:
+        with SyncAgentsSandboxClient(written) as client:
+            return client.socket_path
+    except InvalidArgumentError as error:
+        raise pytest.UsageError(f"--agents-sandbox-socket: {error}") from None
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:

@@ -104,6 +104,23 @@ def test_a_path_can_be_written_as_for_a_client(
     result.stdout.fnmatch_lines(["agents-sandbox: live daemon at /home/me/a.sock"])
 
 
+@pytest.mark.parametrize(
+    ("written", "why"),
+    [
+        ("host:80", "network address such as 'host:80'"),
+        ("$NOT_SET_HERE/a.sock", "begins with '$NOT_SET_HERE'"),
+        ("", "must not be empty"),
+    ],
+)
+def test_a_path_that_no_client_takes_is_refused_before_any_test(
+    run_pytest: RunPytest, written: str, why: str
+) -> None:
+    result = run_pytest("def test_it(): pass", f"{OPTION}={written}")
+    assert result.ret == 4
+    assert f"{OPTION}: socket_path" in result.stderr.str()
+    assert why in result.stderr.str()
+
+
 def test_the_version_of_a_live_daemon_cannot_be_chosen(run_pytest: RunPytest) -> None:
     result = run_pytest("", f"{OPTION}=/tmp/agboxd.sock", "--agents-sandbox-version=0.2.0")
     assert result.ret == 4
