@@ -205,6 +205,10 @@ def test_an_expired_sequence_takes_its_numbers_second() -> None:
     )
 
 
+def test_a_default_message_has_a_sane_length() -> None:
+    assert len(str(SandboxNotFoundError("x" * 10_000))) < 200
+
+
 def test_other_facts_are_given_by_name_only() -> None:
     makes: list[Callable[[], object]] = [
         # Type checkers refuse these too, as intended.
@@ -227,9 +231,10 @@ class HostError(DaemonUnavailableError):
 def test_an_error_of_a_user_survives_too() -> None:
     error = HostError("host", 80)
     error.__dict__["__notes__"] = ["a note"]
+    error.args = (*error.args, "another")
     for clone in (copy.copy(error), copy.deepcopy(error), pickle.loads(pickle.dumps(error))):
-        assert (type(clone), str(clone), clone.port) == (HostError, "host is down", 80)
-        assert vars(clone) == vars(error)
+        assert (type(clone), str(clone), clone.port) == (HostError, str(error), 80)
+        assert (clone.args, vars(clone)) == (("host is down", "another"), vars(error))
 
 
 def test_metadata_is_a_copy_of_its_own() -> None:

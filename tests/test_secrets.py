@@ -91,9 +91,42 @@ def test_a_refused_one_is_named_and_not_shown(refused: Callable[[], object], nam
     # Libraries that report errors look at all causes, and at the repr of each.
     for error in causes(caught.value):
         assert SECRET not in f"{error} {error!r} {vars(error)}"
-    # But for the lines of code, here of this test.
-    lines = traceback.format_exception_only(caught.type, caught.value)
+    # They also show the variables of each frame.
+    lines = traceback.TracebackException.from_exception(caught.value, capture_locals=True).format()
     assert SECRET not in "".join(lines)
+
+
+PROGRAM = """
+import os
+
+import pytest
+from agents_sandbox import AgentsSandboxClient, ServiceSpec, SyncAgentsSandboxClient
+
+def test_call():
+    SyncAgentsSandboxClient("/nowhere/x").run("box-1", ("a",), env_overrides=os.environ)
+
+@pytest.mark.asyncio
+async def test_async_call():
+    await AgentsSandboxClient("/nowhere/x").run("box-1", ("a",), env_overrides=os.environ)
+
+def test_spec():
+    ServiceSpec("db", "db:1", os.environ)
+
+def test_spec_of_a_wrong_type():
+    ServiceSpec("db", "db:1", os.environ["TOKEN"])
+"""
+
+
+def test_pytest_does_not_show_them_when_a_test_fails(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", MANGLED)
+    pytester.makepyfile(PROGRAM)
+    ended = pytester.runpytest_subprocess("-o", "asyncio_mode=strict")
+    ended.assert_outcomes(failed=4)
+    said = ended.stdout.str() + ended.stderr.str()
+    assert SECRET not in said
+    assert "raise error" not in said, "it shows the lines of the tests, not ours"
 
 
 # Docker refuses it as well, with the value in its message.

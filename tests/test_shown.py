@@ -67,8 +67,30 @@ def test_a_value_is_quoted_and_shortened(value: object, expected: str) -> None:
     assert shown(value) == expected
 
 
-def test_a_number_without_a_repr_is_shown_too() -> None:
-    assert shown(10**5000) == "<int>"
+class Odd:
+    """An object of a user's."""
+
+    def __init__(self, text: str | None) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        if self._text is None:
+            raise RuntimeError("no repr")
+        return self._text
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (10**5000, "<int>"),  # too many digits
+        (Odd(None), "<Odd>"),
+        (Odd("a\n  b"), "a b"),
+        ({"TOKEN": "s3cret"}, "<dict>"),  # perhaps of variables
+    ],
+    ids=["int", "without", "lines", "mapping"],
+)
+def test_a_value_with_an_odd_repr_is_shown_too(value: object, expected: str) -> None:
+    assert shown(value) == expected
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,14 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 import pytest
+
+import agents_sandbox
+from agents_sandbox import SandboxClientError
+from agents_sandbox._tracebacks import ends_at_caller
 
 # As users write them; {} is the path of the socket.
 BLOCKING = """
@@ -29,6 +34,48 @@ asyncio.run(main())
 """
 # Of what asyncio.run() adds; a frame is its place, its code, and perhaps the marks below that.
 ASYNCIO = re.compile(r'  File ".*/asyncio/.*\n(    .*\n)*')
+
+
+# What is refused where it is written, not where it is awaited.
+REFUSED = [
+    "ServiceSpec('db', 'db:1', 5)",
+    "CompanionContainerSpec('db', 'db:1', 5)",
+    "HealthcheckConfig('CMD')",
+    "MountSpec('a', '/b')",
+    "CopySpec('a', '/b')",
+    "PortMapping(0, 1)",
+    "AgentsSandboxClient('host:1')",
+    "SyncAgentsSandboxClient('host:1')",
+    "AgentsSandboxClient().socket_path",
+    "AgentsSandboxClient('/x').subscribe_sandbox_events(5)",
+    "SyncAgentsSandboxClient('/x').subscribe_sandbox_events(5)",
+]
+
+
+@pytest.mark.parametrize("call", REFUSED)
+def test_a_refusal_ends_at_the_call(call: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    monkeypatch.setattr(sys, "platform", "linux")  # macOS has a default without it
+    with pytest.raises(SandboxClientError) as caught:
+        eval(call, vars(agents_sandbox))
+    frames = traceback.extract_tb(caught.value.__traceback__)
+    assert [frame.name for frame in frames] == [
+        "test_a_refusal_ends_at_the_call", "<module>", "call",
+    ]  # fmt: skip
+
+
+def test_causes_are_kept_without_what_they_came_from() -> None:
+    lost = ConnectionError("lost")
+    lost.__context__ = KeyError("handled")
+
+    @ends_at_caller
+    def fail() -> None:
+        raise SandboxClientError("failed") from lost
+
+    with pytest.raises(SandboxClientError) as caught:
+        fail()
+    assert caught.value.__cause__ is lost
+    assert lost.__context__ is None
 
 
 @pytest.mark.parametrize("program", [BLOCKING, ASYNC])

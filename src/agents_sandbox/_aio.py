@@ -43,6 +43,7 @@ def public(method: _MethodT) -> _MethodT:
             return await method(*args, **kwargs)
         except SandboxClientError as caught:
             error = trimmed(caught, handled)
+            del args, kwargs  # tools that report errors show them, and some are secrets
             try:
                 raise error
             finally:

@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import math
 import os
-import sys
 import threading
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import wraps
-from typing import Any, Generic, TypeAlias, TypeVar, cast
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import grpc
 
 from ._deadline import Deadline
 from ._forks import MUTEX, keep_unfinalized
 from ._rpc import CHANNEL_OPTIONS
-from ._tracebacks import trimmed
-from .errors import ClientClosedError, SandboxClientError
+from ._tracebacks import ends_at_caller
+from .errors import ClientClosedError
 
 _ItemT = TypeVar("_ItemT")
 _MethodT = TypeVar("_MethodT", bound=Callable[..., Any])
@@ -34,21 +32,7 @@ Call: TypeAlias = Callable[[], _ItemT]
 
 def public(method: _MethodT) -> _MethodT:
     """Decorate a public method: the traceback of an error of ours does not show our frames."""
-
-    @wraps(method)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        __tracebackhide__ = True  # for pytest, which shows the caller then
-        handled = sys.exc_info()[1]
-        try:
-            return method(*args, **kwargs)
-        except SandboxClientError as caught:
-            error = trimmed(caught, handled)
-            try:
-                raise error
-            finally:
-                del error  # its traceback refers to this frame
-
-    return cast("_MethodT", call)
+    return ends_at_caller(method)
 
 
 class Channel:

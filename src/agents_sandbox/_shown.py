@@ -32,11 +32,14 @@ def shown(value: object, limit: int = _CHARACTERS) -> str:
     if isinstance(value, str):
         quoted = repr(value[:limit])
         return quoted if len(value) <= limit else f"{quoted}... ({len(value)} characters)"
+    kind = f"<{type(value).__name__}>"
+    if isinstance(value, Mapping):  # perhaps of variables
+        return kind
     try:
         quoted = repr(value)
-    except ValueError:  # an integer with too many digits
-        return f"<{type(value).__name__}>"
-    return shortened(quoted, limit)
+    except Exception:  # noqa: BLE001 - of anybody's class, or an integer with too many digits
+        return kind
+    return shortened(" ".join(quoted.split()), limit)
 
 
 def shown_id(value: str | None) -> str:

@@ -15,6 +15,7 @@ from . import _checks
 from ._durations import DurationLike, to_timedelta
 from ._frozen import FrozenMapping
 from ._shown import OneLineRepr, shown
+from ._tracebacks import ends_at_caller
 from .errors import InvalidArgumentError, InvalidArgumentTypeError
 
 _UINT32_MAX = 2**32 - 1
@@ -44,6 +45,7 @@ class MountSpec(OneLineRepr):
     target: str
     writable: bool = False
 
+    @ends_at_caller
     def __init__(
         self,
         source: str | os.PathLike[str],
@@ -79,6 +81,7 @@ class CopySpec(OneLineRepr):
     target: str
     exclude_patterns: tuple[str, ...] = ()
 
+    @ends_at_caller
     def __init__(
         self,
         source: str | os.PathLike[str],
@@ -121,6 +124,7 @@ class HealthcheckConfig(OneLineRepr):
     start_period: timedelta | None = None
     start_interval: timedelta | None = None
 
+    @ends_at_caller
     def __init__(
         self,
         test: Iterable[str],
@@ -172,6 +176,7 @@ class ServiceSpec(OneLineRepr):
     healthcheck: HealthcheckConfig | None = None
     post_start_on_primary: tuple[str, ...] = ()
 
+    @ends_at_caller
     def __init__(
         self,
         name: str,
@@ -223,6 +228,7 @@ class CompanionContainerSpec(OneLineRepr):
     memory_limit: str | None = None
     disk_limit: str | None = None
 
+    @ends_at_caller
     def __init__(
         self,
         name: str,
@@ -302,6 +308,7 @@ class PortMapping(OneLineRepr):
     host_port: int
     protocol: str = "tcp"
 
+    @ends_at_caller
     def __init__(self, container_port: int, host_port: int, protocol: str = "tcp") -> None:
         fill(self, container_port=container_port, host_port=host_port, protocol=protocol)
         self.__post_init__()

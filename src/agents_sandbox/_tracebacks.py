@@ -2,7 +2,38 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast
+
 from .errors import SandboxClientError
+
+CallableT = TypeVar("CallableT", bound=Callable[..., Any])
+
+
+def ends_at_caller(function: CallableT) -> CallableT:
+    """Decorate a public function that is no coroutine: errors of ours do not show our frames.
+
+    The arguments are in none of the frames that are left: tools that report errors show them, and
+    some are secrets.
+    """
+
+    @wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True  # for pytest, which shows the caller then
+        handled = sys.exc_info()[1]
+        try:
+            return function(*args, **kwargs)
+        except SandboxClientError as caught:
+            error = trimmed(caught, handled)
+            del args, kwargs
+            try:
+                raise error
+            finally:
+                del error  # its traceback refers to this frame
+
+    return cast("CallableT", call)
 
 
 def trimmed(error: SandboxClientError, context: BaseException | None) -> SandboxClientError:

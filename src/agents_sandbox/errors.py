@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from ._facts import Reason
 from ._frozen import FrozenMapping
+from ._shown import shown_id
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -150,7 +151,7 @@ class _ExecError(SandboxClientError):
 
 
 def _default_message(template: str, identifier: str | None) -> str:
-    return template.format(f" {identifier}" if identifier else "")
+    return template.format(f" {shown_id(identifier)}" if identifier else "")
 
 
 class ClientClosedError(SandboxClientError):

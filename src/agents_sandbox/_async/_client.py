@@ -20,6 +20,7 @@ from .._releases import chosen_release
 from .._rpc import concerning
 from .._sequence import EventSequence
 from .._specs import CompanionContainerSpec, CopySpec, MountSpec, PortMapping, ServiceSpec
+from .._tracebacks import ends_at_caller
 from ..errors import SandboxClientError
 from ..models import DeleteSandboxesResult, ExecHandle, PingInfo, SandboxHandle
 from ._daemon import Daemon
@@ -40,8 +41,8 @@ class AgentsSandboxClient:
     or a Go duration string such as `"1m30s"`.
 
     Args:
-        socket_path: The daemon's Unix socket: a path, which may contain `~` and
-            `$NAME`, or `unix:///path`. None: the platform's default,
+        socket_path: The daemon's Unix socket: a path, which may begin with `~`
+            or `$NAME`, or `unix:///path`. None: the platform's default,
             `$XDG_RUNTIME_DIR/agbox/agboxd.sock`; on macOS also below
             `~/Library/Application Support/agbox`.
         timeout_seconds: How long one RPC may take, in seconds.
@@ -58,6 +59,7 @@ class AgentsSandboxClient:
         UnsupportedDaemonError: The release `daemon_version` is not supported.
     """
 
+    @ends_at_caller
     def __init__(
         self,
         socket_path: str | os.PathLike[str] | None = None,
@@ -104,6 +106,7 @@ class AgentsSandboxClient:
             raise AttributeError(message, name=name, obj=self)
 
     @property
+    @ends_at_caller
     def socket_path(self) -> str:
         """The path of the daemon's socket.
 
@@ -605,6 +608,7 @@ class AgentsSandboxClient:
         """
         return await self._daemon.list_active_execs(sandbox_id, self._query(timeout_seconds))
 
+    @ends_at_caller
     def subscribe_sandbox_events(
         self,
         sandbox_id: str,
