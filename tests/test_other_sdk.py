@@ -58,7 +58,7 @@ def add_other_sdk(site: Path, *, overwrite: bool) -> None:
 
 
 def remove_other_sdk(site: Path) -> None:
-    """Uninstall the other SDK: the files that it has installed go, whose ever they are now."""
+    """Uninstall the other SDK: the files that it installed go, whoever wrote them since."""
     for name in ("__init__.py", *OTHER_MODULES):
         (site / "agents_sandbox" / name).unlink()
 
