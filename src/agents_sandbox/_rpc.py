@@ -116,7 +116,7 @@ def stream_timeout(method: Method[Any, Any], deadline: Deadline) -> OperationTim
     if not deadline.is_near():
         return None
     text = _text(method.call, "DEADLINE_EXCEEDED", "", ErrorInfo(""), deadline)
-    return OperationTimeoutError(text, code="OK", timeout_seconds=deadline.bound)
+    return OperationTimeoutError(text, code="DEADLINE_EXCEEDED", timeout_seconds=deadline.bound)
 
 
 @contextmanager
@@ -154,6 +154,9 @@ def _from_status(
     rpc_error: grpc.RpcError,
 ) -> SandboxClientError:
     code, message, info = _status(rpc_error)
+    # At our deadline servers also say CANCELLED. Recorded for a sixth of the streams.
+    if code == "CANCELLED" and deadline.is_near():
+        code = "DEADLINE_EXCEEDED"
     facts = _Facts(
         sandbox_id=info.metadata.get("sandbox_id") or _id(request, "sandbox_id"),
         exec_id=info.metadata.get("exec_id") or _id(request, "exec_id"),
@@ -161,9 +164,6 @@ def _from_status(
         reason=info.reason or None,
         metadata=info.metadata,
     )
-    # At our deadline servers also say CANCELLED. Recorded for a sixth of the streams.
-    if code == "CANCELLED" and deadline.is_near():
-        code = "DEADLINE_EXCEEDED"
     if code in _LOST:
         return address.unavailable(message or code, **facts)
     if code == "RESOURCE_EXHAUSTED" and _OVER_LIMIT in message:

@@ -15,7 +15,7 @@ from .._creates import NewExec, NewSandbox
 from .._deadline import Budget, Deadline
 from .._durations import DurationLike, to_seconds
 from .._goals import BECOME_READY, become_ready
-from .._notes import noting
+from .._notes import noting_remains
 from .._releases import chosen_release
 from .._rpc import concerning
 from .._sequence import EventSequence
@@ -236,9 +236,10 @@ class AgentsSandboxClient:
             gpus=gpus,
         )
         budget = self._budget(timeout_seconds)
-        accepted = await self._daemon.create_sandbox(new, budget.rpc())
-        created = accepted.sandbox_id
-        with noting(lambda: f"sandbox {created} exists: delete it with delete_sandbox"):
+        with noting_remains() as remains:
+            accepted = await self._daemon.create_sandbox(new, budget.rpc(), remains)
+            created = accepted.sandbox_id
+            remains.note = f"sandbox {created} exists: delete it with delete_sandbox"
             if not wait:
                 return await self._daemon.get_sandbox(created, budget.rpc())
             goal = become_ready(accepted, new.required_services)
@@ -486,15 +487,16 @@ class AgentsSandboxClient:
         _checks.boolean("wait", wait)
         new = NewExec(sandbox_id, command, exec_id=exec_id, cwd=cwd, env_overrides=env_overrides)
         budget = self._budget(timeout_seconds)
-        created, logs = await self._daemon.create_exec(new, budget.rpc())
-        with (
-            concerning(new.sandbox_id, created),
-            noting(lambda: f"exec {created} was started: check with get_exec"),
-        ):
-            if not wait:
-                return await self._daemon.get_exec(created, budget.rpc(), logs)
-            wait_for = ExecWait(self._daemon, self._feeds, created, budget, new.sandbox_id, logs)
-            return await wait_for.until_reached()
+        with noting_remains() as remains:
+            created, logs = await self._daemon.create_exec(new, budget.rpc(), remains)
+            remains.note = f"exec {created} was started: check with get_exec"
+            with concerning(new.sandbox_id, created):
+                if not wait:
+                    return await self._daemon.get_exec(created, budget.rpc(), logs)
+                wait_for = ExecWait(
+                    self._daemon, self._feeds, created, budget, new.sandbox_id, logs
+                )
+                return await wait_for.until_reached()
 
     @public
     async def run(

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 from .._address import DaemonAddress
 from .._aio import Call
 from .._creates import NO_LOGS, LogPaths, NewExec, NewSandbox
-from .._deadline import Deadline
+from .._deadline import Backoff, Deadline
 from .._enums import ExecState
-from .._notes import noting
+from .._notes import Remains
 from .._releases import Release
 from .._rpc import concerning
 from .._sequence import EventSequence
@@ -70,8 +70,15 @@ class Daemon:
         """Ping without a retry."""
         return decode_ping(await self._transport.unary(methods.PING, requests.ping(), deadline))
 
-    async def create_sandbox(self, new: NewSandbox, deadline: Deadline) -> SandboxHandle:
+    async def create_sandbox(
+        self, new: NewSandbox, deadline: Deadline, remains: Remains
+    ) -> SandboxHandle:
         """Request a sandbox. With an id of ours the call is idempotent and is retried.
+
+        Args:
+            new: What to create.
+            deadline: When to give up.
+            remains: Is told what an interruption may leave behind.
 
         Returns:
             The accepted sandbox. An id of ours that a crash of the daemon has burnt is replaced
@@ -82,6 +89,7 @@ class Daemon:
         """
 
         async def create() -> SandboxHandle:
+            remains.note = f"sandbox {new.sandbox_id} may exist: delete it with delete_sandbox"
             with concerning(new.sandbox_id):
                 release = await self._release.get(deadline)
                 dialect = dialect_of(release)
@@ -97,10 +105,9 @@ class Daemon:
             nonlocal new
             new = new.with_fresh_id()
 
-        with noting(lambda: f"sandbox {new.sandbox_id} may exist: delete it with delete_sandbox"):
-            if not new.id_is_ours:
-                return await create()
-            return await self._retrying_or_read_back(create, read_back, deadline, renew)
+        if not new.id_is_ours:
+            return await create()
+        return await self._retrying_or_read_back(create, read_back, deadline, renew)
 
     async def get_sandbox(self, sandbox_id: str, deadline: Deadline) -> SandboxHandle:
         """Read a sandbox."""
@@ -170,8 +177,15 @@ class Daemon:
         self._lookout.watch(stream)
         return stream
 
-    async def create_exec(self, new: NewExec, deadline: Deadline) -> tuple[str, LogPaths]:
+    async def create_exec(
+        self, new: NewExec, deadline: Deadline, remains: Remains
+    ) -> tuple[str, LogPaths]:
         """Request an exec. With an id of ours the call is idempotent and is retried.
+
+        Args:
+            new: What to run.
+            deadline: When to give up.
+            remains: Is told what an interruption may leave behind.
 
         Returns:
             Its id, and its log paths: `NO_LOGS` if the answer was lost and the exec was read back.
@@ -179,6 +193,7 @@ class Daemon:
         """
 
         async def create() -> tuple[str, LogPaths]:
+            remains.note = f"exec {new.exec_id} may be running: check with get_exec"
             with concerning(new.sandbox_id, new.exec_id):
                 request = requests.create_exec(new)
                 answer = await self._transport.unary(methods.CREATE_EXEC, request, deadline)
@@ -194,10 +209,9 @@ class Daemon:
             nonlocal new
             new = new.with_fresh_id()
 
-        with noting(lambda: f"exec {new.exec_id} may be running: check with get_exec"):
-            if not new.id_is_ours:
-                return await create()
-            return await self._retrying_or_read_back(create, read_back, deadline, renew)
+        if not new.id_is_ours:
+            return await create()
+        return await self._retrying_or_read_back(create, read_back, deadline, renew)
 
     async def cancel_exec(self, exec_id: str, deadline: Deadline) -> None:
         """Request the cancellation of an exec."""
@@ -289,11 +303,14 @@ class Daemon:
                 reservation of an id and the storing of its record has burnt it: it is taken, but
                 nothing was created.
         """
+        first_socket: object = None
         sent_before = False
 
         async def send_or_read_back() -> AnswerT:
-            nonlocal sent_before
+            nonlocal first_socket, sent_before
             while True:
+                if not sent_before:
+                    first_socket = self.socket_identity()
                 try:
                     return await send()
                 except DaemonUnavailableError:
@@ -302,25 +319,39 @@ class Daemon:
                 except _REFUSALS as refusal:
                     if not sent_before:
                         raise
-                    answer = await self._none_if_missing(read_back)
+                    taken = renew is not None and isinstance(refusal, SandboxConflictError)
+                    # Only a crash burns an id, and after it there is another socket file. The same
+                    # daemon is still about to store what the first attempt creates.
+                    patience = Backoff() if taken and self._is_same_socket(first_socket) else None
+                    answer = await self._none_if_missing(read_back, deadline, patience)
                     if answer:
                         return answer
-                    if renew is None or not isinstance(refusal, SandboxConflictError):
+                    if renew is None or not taken or patience is not None:
                         raise
                 renew()
                 sent_before = False
 
         return await self._transport.retrying(send_or_read_back, deadline)
 
-    async def _none_if_missing(self, read_back: Call[AnswerT]) -> AnswerT | None:
-        for pause in (_READ_BACK_PAUSE, None):
+    def _is_same_socket(self, before: object) -> bool:
+        return before is not None and self.socket_identity() == before
+
+    async def _none_if_missing(
+        self, read_back: Call[AnswerT], deadline: Deadline, patience: Backoff | None
+    ) -> AnswerT | None:
+        """Read what was made: once more after a short pause, or with patience until the deadline.
+
+        The first attempt may be between the reservation of its id and the record just now.
+        """
+        last = False
+        while True:
             try:
                 return await read_back()
             except (SandboxNotFoundError, ExecNotFoundError):
-                if pause is not None:
-                    # The first attempt may be between the reservation and the record just now.
-                    await self.pause(pause)
-        return None
+                if last or deadline.expired():
+                    return None
+            last = patience is None
+            await self.pause(_READ_BACK_PAUSE if patience is None else patience.pause(deadline))
 
 
 def _check_id(method: methods.Method[Any, Any], requested: str, answered: str) -> None:

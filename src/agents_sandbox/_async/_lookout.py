@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 from .. import _deadline
-from .._aio import Mailbox, Reader
+from .._aio import Reader
 from .._deadline import Deadline
 from .._forks import MUTEX
 from .._wire import requests
 from .._wire.methods import PING
-from ..errors import ClientClosedError, DaemonUnavailableError, SandboxClientError
+from ..errors import DaemonUnavailableError, SandboxClientError
 from ._transport import ResponseStream, Transport
 
 
 class Lookout:
-    """Pings the daemon while event streams are open and no other call has reached it.
+    """Looks after the daemon while event streams are open.
 
     A daemon that is told to stop refuses new calls but waits up to 60 s for open event streams.
-    A stream does not show this, and whoever keeps one open delays the daemon's exit. So if a ping
-    finds the daemon unavailable, all streams end with that error; their readers reconnect.
+    A stream does not show this, and whoever keeps one open delays the daemon's exit. So the lookout
+    pings the daemon when its socket file changes, and when no call has reached it for some seconds.
+    If it is unavailable, or another one listens there now, the streams end with that error; their
+    readers reconnect.
 
     Args:
         transport: The connection to the daemon.
@@ -28,49 +30,61 @@ class Lookout:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
-        self._streams: WeakSet[ResponseStream[Any]] = WeakSet()
+        # Each with the socket file at its beginning.
+        self._streams: WeakKeyDictionary[ResponseStream[Any], object] = WeakKeyDictionary()
         self._readers: list[Reader] = []  # none, or the one that looks
-        self._wake: Mailbox[bool] = Mailbox()
 
     def watch(self, stream: ResponseStream[Any]) -> None:
         """Let go of a stream when the daemon shuts down, unless it ends before."""
         stream.on_end = self._forget
+        socket_file = self._transport.socket_identity()
         with MUTEX:
-            self._streams.add(stream)
-            if not any(reader.alive() for reader in self._readers):
-                self._wake = Mailbox()
+            looking = any(reader.alive() for reader in self._readers)
+            if not looking:  # streams from before belong to a parent process or a closed loop
+                self._streams = WeakKeyDictionary()
+            self._streams[stream] = socket_file
+            if not looking:
                 self._readers = [Reader(self._look, lambda: None)]
 
     def _forget(self, stream: ResponseStream[Any]) -> None:
         with MUTEX:
-            self._streams.discard(stream)
-            if not self._streams:
-                self._wake.put(True)
+            self._streams.pop(stream, None)
 
     async def _look(self) -> None:
-        wake = self._wake
-        while not self._is_done(wake):
-            await wake.take(_deadline.LOOK_SECONDS)
-            if not self._is_done(wake) and not self._transport.in_touch:
-                await self._ping()
+        while not self._is_done():
+            await self._transport.pause(_deadline.LOOK_SECONDS)
+            await self._look_once()
 
     # In one step with `watch`: a stream that is opened now starts another reader.
-    def _is_done(self, wake: Mailbox[bool]) -> bool:
+    def _is_done(self) -> bool:
         with MUTEX:
-            if self._streams and self._wake is wake:
+            if self._streams and not self._transport.closed:
                 return False
-            if self._wake is wake:
-                self._readers = []
+            self._readers = []
             return True
 
-    async def _ping(self) -> None:
+    async def _look_once(self) -> None:
+        with MUTEX:
+            # Not those that are opened during the ping: they may be of the next daemon.
+            streams = WeakKeyDictionary(self._streams)
+        current = self._transport.socket_identity()
+        changed = any(socket_file != current for socket_file in streams.values())
+        if self._transport.closed or not streams or (self._transport.in_touch and not changed):
+            return
+        loss = await self._ping()
+        for stream, socket_file in tuple(streams.items()):
+            replaced = current is not None and socket_file not in (None, current)
+            if loss is None and replaced:
+                stream.abandon(self._transport.unavailable("another daemon has taken its place"))
+            elif loss is not None:
+                stream.abandon(loss)
+
+    async def _ping(self) -> DaemonUnavailableError | None:
         try:
             deadline = Deadline(_deadline.ANSWER_SECONDS)
             await self._transport.unary(PING, requests.ping(), deadline)
-        except (ClientClosedError, DaemonUnavailableError) as error:
-            with MUTEX:
-                streams = tuple(self._streams)
-            for stream in streams:
-                stream.abandon(error)
+        except DaemonUnavailableError as error:
+            return error.with_traceback(None)
         except SandboxClientError:
-            return  # it is slow or strange, but not shutting down
+            return None  # it is closed, slow or strange, but not shutting down
+        return None

@@ -36,7 +36,7 @@ class Transport:
     def __init__(self, address: DaemonAddress) -> None:
         self._address = address
         self._channel = Channel(address.target)
-        self._contact = Deadline(0.0)
+        self._contact: Deadline | None = None
         self._met = False
         self._losses = 0
 
@@ -49,6 +49,7 @@ class Transport:
                 method.path, request.SerializeToString(), deadline.remaining()
             )
             message = method.response_type.FromString(answer)
+        self._note_gap()
         self._contact = Deadline(_deadline.IN_TOUCH_SECONDS)
         self._met = True
         return message
@@ -147,7 +148,7 @@ class Transport:
     @property
     def in_touch(self) -> bool:
         """Whether the daemon answered within the last seconds."""
-        return not self._contact.expired()
+        return self._contact is not None and not self._contact.expired()
 
     def socket_identity(self) -> object:
         """The identity of the socket file, which changes when the daemon restarts.
@@ -159,14 +160,20 @@ class Transport:
     def peer_identity(self) -> object:
         """A value that changes whenever the peer may have been replaced.
 
-        It changes with the socket file, and after a call that did not reach the peer or was not
-        understood.
+        It changes with the socket file, after a call that did not reach the peer or was not
+        understood, and after some seconds without an answer, whoever asked then.
         """
+        self._note_gap()
         return self._losses, self._address.socket_identity()
 
     async def aclose(self) -> None:
         """End every call and refuse new ones. Safe to repeat."""
         await self._channel.aclose()
+
+    def _note_gap(self) -> None:
+        if self._contact is not None and self._contact.expired():
+            self._losses += 1
+            self._contact = None
 
     @contextmanager
     def _errors(
@@ -177,7 +184,7 @@ class Transport:
                 yield
         except (DaemonUnavailableError, ProtocolError):
             self._losses += 1
-            self._contact = Deadline(0.0)
+            self._contact = None
             raise
         except SandboxClientError as error:
             self._met = self._met or error.reason is not None

@@ -77,9 +77,6 @@ class _Wait(ABC, Generic[HandleT]):
                     await self._follow_until_snapshot_due(follower)
                 except (DaemonUnavailableError, OperationTimeoutError) as error:
                     self._trouble = error
-                    if isinstance(error, DaemonUnavailableError):
-                        # A daemon that is shutting down waits for open streams before it exits.
-                        follower.leave()
                     await self._pause()
             bound = self._budget.operation.bound
             trouble = self._trouble or follower.trouble

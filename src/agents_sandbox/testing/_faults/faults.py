@@ -160,8 +160,9 @@ class Faults:
     ) -> AbstractContextManager[Fault]:
         """Reserve the ids of creates and lose the rest, as a daemon that is killed at that moment.
 
-        The call ends with UNAVAILABLE. Its id stays taken, and reads of it are NOT_FOUND. Creates
-        whose id is empty or already taken are not affected.
+        The call ends with UNAVAILABLE. Its id stays taken, and reads of it are NOT_FOUND. The
+        socket file looks new, as after a restart. Creates whose id is empty or already taken are
+        not affected.
 
         Args:
             method: `CreateSandbox` or `CreateExec`.

@@ -200,8 +200,14 @@ class Engine:
         self._thread.run(self._background.advance_clock(seconds), timeout)
 
     def burn_id(self, call: Call) -> bool:
-        """Reserve the id of a create without creating anything; return whether it was free."""
-        return self._service.burn_id(call.method, call.request)
+        """Reserve the id of a create without creating anything; return whether it was free.
+
+        Only a crash does this, and after it there is another socket file.
+        """
+        burnt = self._service.burn_id(call.method, call.request)
+        if burnt:
+            self.socket.renew()
+        return burnt
 
     def end_streams(self, failure: StatusError | None) -> None:
         """End all open event streams: with a failure, or cleanly."""

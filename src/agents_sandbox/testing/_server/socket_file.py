@@ -8,6 +8,7 @@ import select
 import socket
 import stat
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -125,6 +126,12 @@ class SocketFile:
             self.path.unlink()
         if self._stale and is_at(self.path, self._stale) and not self._is_live():
             self.path.unlink()
+
+    def renew(self) -> None:
+        """Make the file look like the one of a daemon that has just started."""
+        if self._ours and is_at(self.path, self._ours):
+            now = time.time_ns()
+            os.utime(self.path, ns=(now, now))
 
     def send_goaway(self) -> None:
         """Make all clients reconnect for new calls; their event streams continue.
