@@ -31,7 +31,7 @@ from agents_sandbox import (
     UnsupportedByDaemonError,
     UnsupportedDaemonError,
 )
-from agents_sandbox._deadline import Deadline
+from agents_sandbox._deadline import IN_TOUCH_SECONDS, Deadline
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import ContainerBehavior, FakeDaemon
 
@@ -146,6 +146,21 @@ async def test_a_frozen_daemon_is_asked_again_when_it_resumes(
             with pytest.raises(OperationTimeoutError):
                 await call.result()
     assert await client.list_sandboxes(timeout_seconds=30) == []
+
+
+async def test_the_release_is_asked_again_after_a_gap_whoever_was_answered_first(
+    client: AgentsSandboxClient, daemon: FakeDaemon, pauses: list[float]
+) -> None:
+    """Behind a forwarded socket, nothing else shows that there may be another daemon."""
+    await client.list_sandboxes()
+    await client.list_sandboxes()
+    pauses.append(IN_TOUCH_SECONDS + 1.0)  # the client's clock moves on
+    await client.list_active_execs()
+    await client.list_sandboxes()
+    assert methods(daemon) == [
+        *("Ping", "ListSandboxes", "ListSandboxes"),
+        *("ListActiveExecs", "Ping", "ListSandboxes"),
+    ]
 
 
 @pytest.mark.parametrize("name", ["create_sandbox", "get_sandbox", "list_sandboxes"])

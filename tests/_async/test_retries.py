@@ -22,6 +22,7 @@ from agents_sandbox import (
     SandboxState,
     ServiceSpec,
 )
+from agents_sandbox._creates import NewSandbox
 from agents_sandbox.testing import ContainerBehavior, FakeDaemon
 
 from .._aio import Background, off_loop
@@ -392,6 +393,54 @@ async def test_an_id_that_a_crash_has_burnt_is_replaced(
     ]
     assert others[-1] == handle.sandbox_id != burnt
     assert [item.sandbox_id for item in await client.list_sandboxes()] == [handle.sandbox_id]
+
+
+async def test_an_id_that_a_living_daemon_has_taken_is_not_replaced(
+    client: AgentsSandboxClient, daemon: FakeDaemon
+) -> None:
+    """The first attempt is at work, and what it creates appears late: nothing is made twice."""
+    missing = {"code": "NOT_FOUND", "reason": "SANDBOX_NOT_FOUND"}
+    with daemon.faults.losing_answers(method="CreateSandbox", times=1) as lost:
+        daemon.faults.fail_next("GetSandbox", **missing, times=4)
+        handle = await client.create_sandbox(image=IMAGE)
+    assert lost.hits == 1
+    requested = {call.request.sandbox_id for call in daemon.calls if call.method == "CreateSandbox"}
+    assert requested == {handle.sandbox_id}
+    assert [item.sandbox_id for item in await client.list_sandboxes()] == [handle.sandbox_id]
+
+
+async def test_an_id_that_a_living_daemon_has_taken_for_nothing_is_a_conflict(
+    client: AgentsSandboxClient, daemon: FakeDaemon
+) -> None:
+    missing = daemon.faults.failing("NOT_FOUND", method="GetSandbox", reason="SANDBOX_NOT_FOUND")
+    with (
+        daemon.faults.losing_answers(method="CreateSandbox", times=1),
+        missing as reads,
+        pytest.raises(SandboxConflictError) as caught,
+    ):
+        await client.create_sandbox(image=IMAGE, timeout_seconds=0.5)
+    assert reads.hits > 2
+    (created,) = await client.list_sandboxes()
+    assert caught.value.sandbox_id == created.sandbox_id
+
+
+async def test_a_fresh_id_that_is_refused_at_once_is_a_conflict(
+    client: AgentsSandboxClient, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was lost since the id was replaced, so somebody else has it."""
+    with daemon.faults.burning_ids(times=1):
+        fresh = NewSandbox.with_fresh_id
+
+        def with_taken_id(new: NewSandbox) -> NewSandbox:
+            daemon.faults.fail_next(
+                "CreateSandbox", code="ALREADY_EXISTS", reason="SANDBOX_ID_ALREADY_EXISTS"
+            )
+            return fresh(new)
+
+        monkeypatch.setattr(NewSandbox, "with_fresh_id", with_taken_id)
+        with pytest.raises(SandboxConflictError):
+            await client.create_sandbox(image=IMAGE)
+    assert count(daemon, "CreateSandbox") == 3
 
 
 async def test_each_burnt_id_is_replaced(

@@ -29,6 +29,7 @@ from ..errors import (
     ExecAlreadyTerminalError,
     ExecNotFoundError,
     InvalidArgumentError,
+    OperationTimeoutError,
     ProtocolError,
     SandboxConflictError,
     SandboxNotFoundError,
@@ -343,14 +344,18 @@ class Daemon:
 
         The first attempt may be between the reservation of its id and the record just now.
         """
-        last = False
+        missing = False
         while True:
             try:
                 return await read_back()
             except (SandboxNotFoundError, ExecNotFoundError):
-                if last or deadline.expired():
+                if deadline.expired() or (missing and patience is None):
                     return None
-            last = patience is None
+                missing = True
+            except OperationTimeoutError:
+                if not missing:
+                    raise
+                return None
             await self.pause(_READ_BACK_PAUSE if patience is None else patience.pause(deadline))
 
 

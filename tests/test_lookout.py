@@ -1,0 +1,175 @@
+"""When the lookout pings the daemon, and which streams it lets go of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from agents_sandbox import DaemonError, DaemonUnavailableError
+from agents_sandbox._sync_generated import _lookout
+from agents_sandbox._sync_generated._lookout import Lookout
+
+GONE = DaemonUnavailableError("gone")
+
+
+class Stream:
+    """An event stream."""
+
+    def __init__(self) -> None:
+        self.loss: DaemonUnavailableError | None = None
+        self.on_end: Callable[[Any], None] = lambda _: None
+
+    def abandon(self, loss: DaemonUnavailableError) -> None:
+        self.loss = loss
+        self.on_end(self)
+
+
+class Transport:
+    """A connection to a daemon, as the lookout sees it."""
+
+    def __init__(self) -> None:
+        self.closed = self.in_touch = False
+        self.socket_file: object = "first"
+        self.pings = 0
+        self.during_ping: Callable[[], object] = lambda: None
+
+    def socket_identity(self) -> object:
+        return self.socket_file
+
+    def unary(self, *_: object) -> None:
+        self.pings += 1
+        self.during_ping()
+
+    def unavailable(self, detail: str) -> DaemonUnavailableError:
+        return DaemonUnavailableError(detail)
+
+
+class NeverLooks:
+    """Replaces the background reader, so that the tests decide when the lookout looks."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def alive(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def transport() -> Transport:
+    return Transport()
+
+
+@pytest.fixture
+def lookout(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(_lookout, "Reader", NeverLooks)
+    replaced: Any = transport
+    return Lookout(replaced)
+
+
+def watched(lookout: Any) -> Stream:
+    stream = Stream()
+    lookout.watch(stream)
+    return stream
+
+
+def fail(error: Exception) -> None:
+    raise error
+
+
+def test_it_pings_if_no_call_has_reached_the_daemon_for_a_while(
+    lookout: Any, transport: Transport
+) -> None:
+    stream = watched(lookout)
+    lookout._look_once()
+    assert (transport.pings, stream.loss) == (1, None)
+
+
+def test_it_does_not_ping_while_calls_reach_the_daemon(lookout: Any, transport: Transport) -> None:
+    stream = watched(lookout)
+    transport.in_touch = True
+    lookout._look_once()
+    assert (transport.pings, stream.loss) == (0, None)
+
+
+@pytest.mark.parametrize("socket_file", ["another", None])
+def test_another_socket_file_or_none_is_a_reason_to_ping(
+    lookout: Any, transport: Transport, socket_file: object
+) -> None:
+    stream = watched(lookout)
+    transport.in_touch, transport.socket_file = True, socket_file
+    lookout._look_once()
+    assert transport.pings == 1
+    stream.on_end(stream)
+
+
+def test_it_lets_go_of_an_unavailable_daemon(lookout: Any, transport: Transport) -> None:
+    streams = [watched(lookout), watched(lookout)]
+    transport.during_ping = lambda: fail(GONE)
+    lookout._look_once()
+    assert [stream.loss for stream in streams] == [GONE, GONE]
+    assert lookout._is_done()
+
+
+def test_it_keeps_streams_that_are_opened_during_the_ping(
+    lookout: Any, transport: Transport
+) -> None:
+    """They may be of the next daemon."""
+    late: list[Stream] = []
+    early = watched(lookout)
+    transport.during_ping = lambda: (late.append(watched(lookout)), fail(GONE))
+    lookout._look_once()
+    assert (early.loss, [stream.loss for stream in late]) == (GONE, [None])
+    assert not lookout._is_done()
+
+
+def test_it_lets_go_of_a_daemon_whose_successor_answers(lookout: Any, transport: Transport) -> None:
+    old = watched(lookout)
+    transport.socket_file = "second"
+    new = watched(lookout)
+    lookout._look_once()
+    assert "another daemon has taken its place" in str(old.loss)
+    assert new.loss is None
+
+
+def test_a_removed_socket_file_alone_ends_no_stream(lookout: Any, transport: Transport) -> None:
+    stream = watched(lookout)
+    transport.socket_file = None
+    lookout._look_once()
+    assert stream.loss is None
+
+
+def test_a_daemon_that_is_only_slow_keeps_its_streams(lookout: Any, transport: Transport) -> None:
+    stream = watched(lookout)
+    transport.during_ping = lambda: fail(DaemonError("busy"))
+    lookout._look_once()
+    assert stream.loss is None
+
+
+def test_nobody_looks_for_the_daemon_without_a_stream(lookout: Any, transport: Transport) -> None:
+    stream = watched(lookout)
+    stream.on_end(stream)
+    stream.on_end(stream)  # it may be told more than once
+    lookout._look_once()
+    assert transport.pings == 0
+    assert lookout._is_done()
+
+
+def test_nobody_looks_for_the_daemon_of_a_closed_client(lookout: Any, transport: Transport) -> None:
+    stream = watched(lookout)
+    transport.closed = True
+    lookout._look_once()
+    assert (transport.pings, stream.loss) == (0, None)
+    assert lookout._is_done()
+
+
+def test_streams_of_a_parent_process_or_a_closed_loop_do_not_count(
+    lookout: Any, transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    foreign = watched(lookout)
+    monkeypatch.setattr(NeverLooks, "alive", lambda _: False)
+    ours = watched(lookout)
+    transport.during_ping = lambda: fail(GONE)
+    lookout._look_once()
+    assert (foreign.loss, ours.loss) == (None, GONE)
