@@ -495,7 +495,8 @@ class FakeDaemon:
     def purge(self, sandbox_id: str) -> None:
         """Drop the record of a deleted sandbox, as at the end of its retention.
 
-        Its ids cannot be used again, and its event streams end.
+        Its ids cannot be used again. Its event streams end with NOT_FOUND, as for an unknown
+        sandbox; from daemon 0.4.3 on they end cleanly.
 
         Args:
             sandbox_id: The sandbox.
