@@ -165,6 +165,8 @@ def test_calls_in_progress_are_answered(raw: Raw, daemon: FakeDaemon, delay: Del
         daemon.terminate()
         assert raw.refused(methods.PING).code == "UNAVAILABLE"
         assert daemon.running
+        with pytest.raises(TimeoutError, match=r"[1-9]\d* calls are in progress, 0 of"):
+            daemon.wait_until_ended(timeout=0.01)
     assert call.result() == pb.ListSandboxesResponse()
     daemon.wait_until_ended()
 

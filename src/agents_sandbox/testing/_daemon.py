@@ -236,8 +236,9 @@ class FakeDaemon:
         """Shut the daemon down as SIGTERM does; return immediately.
 
         The socket file is removed and new calls fail with UNAVAILABLE. Calls in progress and
-        background work continue. The daemon waits without limit until its clients have closed
-        their event streams, and then ends; see `wait_until_ended()`.
+        background work continue. The daemon waits without limit until all calls are answered
+        and its clients have closed their event streams, and then ends; see
+        `wait_until_ended()`.
 
         Raises:
             RuntimeError: The daemon is not running.
@@ -252,7 +253,7 @@ class FakeDaemon:
             timeout: Seconds to wait at most.
 
         Raises:
-            TimeoutError: Event streams are still open.
+            TimeoutError: Calls are still in progress, or event streams are open.
             RuntimeError: The daemon is running and `terminate()` was not called.
         """
         self._engine.wait_until_ended(timeout)
