@@ -34,7 +34,9 @@ def test_numbers(text: str, value: float) -> None:
     assert parse_float(text) == value
 
 
-@pytest.mark.parametrize("text", ["", "two", "1 ", " 1", "1\n", "1,5", ".", "1.2.3", "1_0", "\u0661"])
+@pytest.mark.parametrize(
+    "text", ["", "two", "1 ", " 1", "1\n", "1,5", ".", "1.2.3", "1_0", "\u0661"]
+)
 def test_invalid_numbers(text: str) -> None:
     with pytest.raises(ValueError) as caught:
         parse_float(text)
