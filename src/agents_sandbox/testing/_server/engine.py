@@ -65,6 +65,11 @@ class Engine:
         """Whether `start()` was ever called."""
         return self._thread.started
 
+    @property
+    def may_be_waited_for(self) -> bool:
+        """Whether the calling thread is neither the daemon's own nor one of a forked child."""
+        return self._thread.may_be_waited_for
+
     def raise_error(self) -> None:
         """Raise the first error that ended background work."""
         if self._background.errors:
