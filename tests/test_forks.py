@@ -280,3 +280,25 @@ def test_a_fake_daemon_runs_in_a_child_once_that_of_the_parent_is_gone(
     print(use(made))
     """
     assert run(program, daemon.socket_path, how) == ["READY"] * 4
+
+
+@both_ways
+def test_a_child_does_not_wait_for_a_thread_of_its_parent(daemon: FakeDaemon, how: str) -> None:
+    program = """
+    from agents_sandbox.testing import FakeDaemon
+
+    def hold():
+        with running._changes:
+            held.set()
+            forked.wait()
+
+    held, forked = threading.Event(), threading.Event()
+    with FakeDaemon() as running:
+        thread = threading.Thread(target=hold)
+        thread.start()
+        held.wait()
+        print(in_child(running.stop))
+        forked.set()
+        thread.join()
+    """
+    assert run(program, daemon.socket_path, how) == ["None"]

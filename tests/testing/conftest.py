@@ -8,8 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from agents_sandbox.testing import FakeDaemon
+from agents_sandbox.testing._faults import kinds
 
-from .raw import Raw, connected
+from .raw import TIMEOUT, Raw, connected
 
 
 @pytest.fixture
@@ -17,6 +18,12 @@ def raw(daemon: FakeDaemon) -> Iterator[Raw]:
     """A bare client of this test's fake daemon."""
     with connected(daemon) as client:
         yield client
+
+
+@pytest.fixture
+def early_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The daemon ends calls long before their deadline: else a slow client is faster."""
+    monkeypatch.setattr(kinds, "_BEFORE_DEADLINE", TIMEOUT - 0.05)
 
 
 @pytest.fixture

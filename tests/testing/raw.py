@@ -156,16 +156,14 @@ class Raw:
         return self.exec(exec_id)
 
     @contextmanager
-    def stream(
-        self, sandbox_id: str = "box-1", *, timeout: float = TIMEOUT, **fields: Any
-    ) -> Iterator[Any]:
+    def stream(self, sandbox_id: str = "box-1", **fields: Any) -> Iterator[Any]:
         """Open an event stream and close it when the block ends."""
         method = methods.SUBSCRIBE_SANDBOX_EVENTS
         call = self._channel.unary_stream(
             method.path,
             request_serializer=method.request_type.SerializeToString,
             response_deserializer=method.response_type.FromString,
-        )(method.request_type(sandbox_id=sandbox_id, **fields), timeout=timeout)
+        )(method.request_type(sandbox_id=sandbox_id, **fields), timeout=TIMEOUT)
         try:
             yield call
         finally:

@@ -19,6 +19,7 @@ from agents_sandbox.testing import FakeDaemon, Fault, Faults
 from agents_sandbox.testing._faults.kinds import HalfOpen
 from agents_sandbox.testing._faults.stack import FaultStack
 from agents_sandbox.testing._server.handlers import Handlers
+from agents_sandbox.testing._server.late_results import LateResults
 from agents_sandbox.testing._server.recorder import Recorder
 
 from .raw import IMAGE, TIMEOUT, Raw, Refusal, connected, not_found
@@ -199,7 +200,7 @@ def test_stop_does_not_wait_for_faults(fault: str, capfd: pytest.CaptureFixture[
 async def test_call_during_the_shutdown_is_not_held(daemon: FakeDaemon) -> None:
     faults = FaultStack()
     faults.add(HalfOpen())
-    handlers = Handlers(daemon._engine._service, Recorder(), faults)
+    handlers = Handlers(daemon._engine._service, Recorder(), faults, LateResults())
     handlers.close()
     server = grpc.aio.server()
     server.add_generic_rpc_handlers((handlers.generic(),))
@@ -284,10 +285,10 @@ def test_burnt_ids_stay_taken_and_name_nothing(raw: Raw) -> None:
 
 
 @pytest.mark.parametrize("code", ["OK", "CANCELLED"])
-def test_calls_end_just_before_their_deadline(raw: Raw, code: Any) -> None:
+def test_calls_end_before_their_deadline(raw: Raw, code: Any, early_deadlines: None) -> None:
     raw.ready()
     with raw.daemon.faults.ending_at_deadlines(code) as fault:
-        with raw.stream(timeout=0.3) as stream, suppress(grpc.RpcError):
+        with raw.stream() as stream, suppress(grpc.RpcError):
             list(stream)
         assert stream.code().name == code
         assert fault.hits == 1

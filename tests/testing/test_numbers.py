@@ -34,11 +34,20 @@ def test_numbers(text: str, value: float) -> None:
     assert parse_float(text) == value
 
 
-@pytest.mark.parametrize("text", ["", "two", "1 ", " 1", "1\n", "1,5", ".", "1.2.3", "\u0661"])
+@pytest.mark.parametrize(
+    "text", ["", "two", "1 ", " 1", "1\n", "1,5", ".", "1.2.3", "1_0", "\u0661"]
+)
 def test_invalid_numbers(text: str) -> None:
     with pytest.raises(ValueError) as caught:
         parse_float(text)
     assert str(caught.value) == f"strconv.ParseFloat: parsing {quoted(text)}: invalid syntax"
+
+
+@pytest.mark.parametrize("text", ["1e309", "-1e309", "9" * 400])
+def test_numbers_out_of_range(text: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        parse_float(text)
+    assert str(caught.value) == f'strconv.ParseFloat: parsing "{text}": value out of range'
 
 
 @pytest.mark.once
@@ -48,6 +57,7 @@ def test_any_number_is_read_back(value: float) -> None:
 
 
 KIB = 1024
+OVERFLOW = -(1 << 63)
 
 
 @pytest.mark.parametrize(
@@ -63,26 +73,41 @@ KIB = 1024
         ("5 ", 5),
         ("1.", 1),
         (".3kB", 307),
-        ("9223372036854775807", 9223372036854775807),
+        ("1e3", 1000),
+        ("1e3m", 1000 * KIB**2),
+        ("+5.5E1k", 55 * KIB),
+        ("9223372036854774784", 9223372036854774784),
+        ("9223372036854775807", OVERFLOW),  # the nearest number in floating point is one more
+        ("8192p", OVERFLOW),
+        ("inf ", OVERFLOW),
+        ("nan ", OVERFLOW),
     ],
 )
 def test_sizes(text: str, size: int) -> None:
     assert ram_in_bytes(text) == size
 
 
+def no_number(text: str) -> str:
+    return f'strconv.ParseFloat: parsing "{text}": invalid syntax'
+
+
+# Source: parseSize() of github.com/docker/go-units 0.5.
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("lots", "invalid size: 'lots'"),
         ("", "invalid size: ''"),
-        (" 32", "invalid size: ' 32'"),
+        ("inf", "invalid size: 'inf'"),
         ("-32", "invalid size: '-32'"),
-        (".", "invalid size: '.'"),
+        (" 32", no_number(" 32")),
+        (".", no_number(".")),
+        ("32  b", no_number("32 ")),
+        ("1e400", 'strconv.ParseFloat: parsing "1e400": value out of range'),
         ("32x", "invalid suffix: 'x'"),
         ("32KK", "invalid suffix: 'kk'"),
-        ("32  b", "invalid suffix: ' b'"),
+        ("32KiBs", "invalid suffix: 'KiBs'"),
         ("1 ib", "invalid suffix: 'ib'"),
-        ("1e3", "invalid suffix: 'e3'"),
+        ("1e", "invalid suffix: 'e'"),
         ("1\n", "invalid suffix: '\n'"),
     ],
 )

@@ -57,10 +57,24 @@ def terminate_once_listening(path: Path) -> None:
 
 
 @contextmanager
-def running(path: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+def hangup(action: signal.Handlers) -> Iterator[None]:
+    """Set what SIGHUP does; the processes that are started in the block inherit it."""
+    before = signal.signal(signal.SIGHUP, action)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@contextmanager
+def running(
+    path: Path, *options: str, on_hangup: signal.Handlers = signal.SIG_DFL
+) -> Iterator[subprocess.Popen[str]]:
     """Run the program in its own process, from its ready line to a clean exit."""
     command = [sys.executable, "-m", "agents_sandbox.testing", "--socket", str(path), *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with hangup(on_hangup):  # the tests themselves may run under nohup
+        started = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    with started as process:
         assert process.stdout is not None
         readable, _, _ = select.select([process.stdout], [], [], TIMEOUT)
         assert readable
@@ -87,13 +101,9 @@ def test_serves_until_a_signal_and_leaves_nothing(
 
 
 def test_serves_on_after_a_hangup_under_nohup(path: Path) -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the program inherits it
-    try:
-        with running(path) as process:
-            process.send_signal(signal.SIGHUP)
-            assert ping(path).version == "0.2.1"
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    with running(path, on_hangup=signal.SIG_IGN) as process:
+        process.send_signal(signal.SIGHUP)
+        assert ping(path).version == "0.2.1"
 
 
 def test_options_reach_the_daemon(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import signal
+import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
@@ -16,12 +19,17 @@ import pytest
 from agents_sandbox._wire import methods
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import FakeDaemon
+from agents_sandbox.testing._server import socket_file
 
 from .raw import TIMEOUT, Raw, connected
 
 OK, UNAVAILABLE = grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE
 MANY = 100
 """Concurrent calls: more than a daemon answers before its shutdown begins."""
+
+# HTTP/2 frames: RFC 9113, section 6.5.
+SETTINGS = bytes.fromhex("000000 04 00 00000000")
+SETTINGS_ACK = bytes.fromhex("000000 04 01 00000000")
 
 Delay = Callable[[FakeDaemon], AbstractContextManager[Any]]
 DELAYS: list[Delay] = [
@@ -115,6 +123,26 @@ def test_clients_reconnect_and_keep_their_streams(daemon: FakeDaemon) -> None:
             channel.unsubscribe(observe)
 
 
+def test_terminate_raises_no_signal_for_a_connection_that_is_not_read(daemon: FakeDaemon) -> None:
+    signals: list[int] = []
+    before = signal.signal(signal.SIGPIPE, lambda number, _: signals.append(number))
+    try:
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.settimeout(TIMEOUT)
+            peer.connect(daemon.socket_path)
+            peer.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + SETTINGS)
+            seen = b""
+            while SETTINGS_ACK not in seen:
+                seen += peer.recv(1024)
+            peer.sendall(SETTINGS_ACK)
+            peer.shutdown(socket.SHUT_RD)
+            daemon.terminate()
+            daemon.wait_until_ended()
+    finally:
+        signal.signal(signal.SIGPIPE, before)
+    assert signals == []
+
+
 def test_large_answers_in_progress_are_complete(daemon: FakeDaemon) -> None:
     big = pb.PingResponse(version="x" * 3_000_000)
     for count in range(1, 6):
@@ -137,6 +165,8 @@ def test_calls_in_progress_are_answered(raw: Raw, daemon: FakeDaemon, delay: Del
         daemon.terminate()
         assert raw.refused(methods.PING).code == "UNAVAILABLE"
         assert daemon.running
+        with pytest.raises(TimeoutError, match=r"[1-9]\d* calls are in progress, 0 of"):
+            daemon.wait_until_ended(timeout=0.01)
     assert call.result() == pb.ListSandboxesResponse()
     daemon.wait_until_ended()
 
@@ -175,6 +205,41 @@ def test_stop_answers_delayed_calls(
         daemon.wait_for_call("ListSandboxes")
         daemon.stop()
         assert (call.code(), call.details()) == outcome
+
+
+@pytest.mark.parametrize("end", [FakeDaemon.terminate, FakeDaemon.stop])
+def test_ends_without_a_list_of_its_connections(
+    raw: Raw,
+    daemon: FakeDaemon,
+    end: Callable[[FakeDaemon], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def out_of_descriptors() -> Iterator[socket.socket]:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    raw(methods.PING)
+    monkeypatch.setattr(socket_file, "_sockets", out_of_descriptors)
+    end(daemon)
+    daemon.wait_until_ended()
+    assert not daemon.running
+    assert not Path(daemon.socket_path).exists()
+    assert raw.refused(methods.PING).code == "UNAVAILABLE"
+
+
+def test_a_shutdown_that_cannot_begin_changes_nothing(
+    raw: Raw, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def out_of_descriptors(_: Path) -> AbstractContextManager[None]:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(socket_file, "locked", out_of_descriptors)
+        with pytest.raises(OSError, match="Too many open files"):
+            daemon.terminate()
+    assert raw(methods.PING).daemon == "agboxd"
+    daemon.terminate()
+    daemon.wait_until_ended()
+    assert not Path(daemon.socket_path).exists()
 
 
 def test_waiting_for_the_end_needs_a_shutdown(daemon: FakeDaemon) -> None:

@@ -9,7 +9,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -212,6 +212,21 @@ def test_sockets_may_be_forbidden_except_unix_ones(
             assert peer.recv(1) == b""
         assert connect(path) == errno.ECONNREFUSED
         file.close()
+
+
+def test_connections_that_the_server_has_not_accepted_are_broken(
+    path: Path, server: Server
+) -> None:
+    file = SocketFile(path)
+    file.listen(server.bind)
+    with ExitStack() as stack:
+        peers = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(3)]
+        for peer in peers:
+            peer.settimeout(10)
+            peer.connect(str(path))
+        file.disconnect()
+        assert [peer.recv(1) for peer in peers] == [b""] * 3
+    file.close()
 
 
 def test_file_that_is_gone_already(path: Path, server: Server) -> None:

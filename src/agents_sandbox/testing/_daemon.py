@@ -6,9 +6,10 @@ import asyncio
 import atexit
 import math
 import os
+import threading
 import weakref
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -140,6 +141,7 @@ class FakeDaemon:
         )
         self._faults = Faults(self._engine, background.clock.sleep)
         self._stopped = False
+        self._changes = threading.RLock()
 
     def __repr__(self) -> str:
         state = "running" if self.running else "stopped" if self._stopped else "not running"
@@ -183,18 +185,19 @@ class FakeDaemon:
         """
         if obstacle := obstacle_to_asyncio():
             raise RuntimeError(f"{obstacle}, or use the socket of a fake daemon in the parent")
-        if self._stopped:
-            raise RuntimeError("the fake daemon was stopped: create a new one")
-        if self.running:
-            raise RuntimeError("the fake daemon is already running")
-        atexit.register(self._shut_down)
-        first = not self._engine.started
-        try:
-            self._engine.start()
-        except BaseException:
-            if first:
-                self._shut_down()
-            raise
+        with self._changing():
+            if self._stopped:
+                raise RuntimeError("the fake daemon was stopped: create a new one")
+            if self.running:
+                raise RuntimeError("the fake daemon is already running")
+            atexit.register(self._shut_down)
+            first = not self._engine.started
+            try:
+                self._engine.start()
+            except BaseException:
+                if first:
+                    self._shut_down()
+                raise
         return self
 
     def stop(self) -> None:
@@ -213,10 +216,19 @@ class FakeDaemon:
         self._engine.raise_error()
 
     def _shut_down(self) -> None:
-        self._stopped = True
-        self._engine.stop()
-        self._remove_folder()
-        atexit.unregister(self._shut_down)
+        with self._changing():
+            self._stopped = True
+            self._engine.stop()
+            self._remove_folder()
+            atexit.unregister(self._shut_down)
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Let one thread at a time start or end the daemon."""
+        # Others could wait in vain: the one that holds the lock waits for the daemon's own
+        # thread, and in a forked child it does not exist.
+        with self._changes if self._engine.may_be_waited_for else nullcontext():
+            yield
 
     def kill(self, *, stale_socket: bool = True) -> None:
         """Kill the daemon as SIGKILL does: streams break, containers and processes continue.
@@ -229,21 +241,24 @@ class FakeDaemon:
         Raises:
             RuntimeError: The daemon is not running.
         """
-        self._require_running()
-        self._engine.kill(stale_socket=stale_socket)
+        with self._changing():
+            self._require_running()
+            self._engine.kill(stale_socket=stale_socket)
 
     def terminate(self) -> None:
         """Shut the daemon down as SIGTERM does; return immediately.
 
         The socket file is removed and new calls fail with UNAVAILABLE. Calls in progress and
-        background work continue. The daemon waits without limit until its clients have closed
-        their event streams, and then ends; see `wait_until_ended()`.
+        background work continue. The daemon waits without limit until all calls are answered
+        and its clients have closed their event streams, and then ends; see
+        `wait_until_ended()`.
 
         Raises:
             RuntimeError: The daemon is not running.
         """
-        self._require_running()
-        self._engine.terminate()
+        with self._changing():
+            self._require_running()
+            self._engine.terminate()
 
     def wait_until_ended(self, *, timeout: float = 10.0) -> None:
         """Block the calling thread until the daemon has ended after `terminate()`.
@@ -252,7 +267,7 @@ class FakeDaemon:
             timeout: Seconds to wait at most.
 
         Raises:
-            TimeoutError: Event streams are still open.
+            TimeoutError: Calls are still in progress, or event streams are open.
             RuntimeError: The daemon is running and `terminate()` was not called.
         """
         self._engine.wait_until_ended(timeout)
@@ -495,7 +510,8 @@ class FakeDaemon:
     def purge(self, sandbox_id: str) -> None:
         """Drop the record of a deleted sandbox, as at the end of its retention.
 
-        Its ids cannot be used again, and its event streams end.
+        Its ids cannot be used again. Its event streams end with NOT_FOUND, as for an unknown
+        sandbox; from daemon 0.4.3 on they end cleanly.
 
         Args:
             sandbox_id: The sandbox.

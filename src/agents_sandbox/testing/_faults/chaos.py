@@ -66,7 +66,7 @@ class Chaos(Fault):
         self._sleep = sleep
         self._restarts = Restarts(restart)
         self._calls: Counter[str] = Counter()
-        self._randoms: WeakKeyDictionary[Call, Random] = WeakKeyDictionary()
+        self._generators: WeakKeyDictionary[Call, Random] = WeakKeyDictionary()
         self._counts: Counter[str] = Counter(dict.fromkeys(odds, 0))
 
     @property
@@ -80,52 +80,52 @@ class Chaos(Fault):
             return await proceed()
         self._calls[call.method] += 1
         # Each call has its own generator, so that concurrent calls cannot change its faults.
-        random = Random(f"{self._seed}/{call.method}/{self._calls[call.method]}")  # noqa: S311 - repeatable, not secret
-        self._randoms[call] = random
-        if self._roll("restart", random):
+        rng = Random(f"{self._seed}/{call.method}/{self._calls[call.method]}")  # noqa: S311 - repeatable, not secret
+        self._generators[call] = rng
+        if self._roll("restart", rng):
             self._restarts.begin()
             raise self._failure()
-        if self._roll("unavailable", random):
+        if self._roll("unavailable", rng):
             raise self._failure()
         # No draw for these without a probability: older seeds keep their faults.
         burns = call.method in BURNERS and self._odds["burn"]
-        if burns and random.random() < self._odds["burn"] and self._burn_id(call):
+        if burns and rng.random() < self._odds["burn"] and self._burn_id(call):
             self._count("burn", hit=True)
             raise self._failure()
         has_deadline = self._odds["deadline"] and call.time_remaining is not None
-        if has_deadline and self._roll("deadline", random):
-            clean = call.streams and random.random() < _CLEAN
+        if has_deadline and self._roll("deadline", rng):
+            clean = call.streams and rng.random() < _CLEAN
             proceed = functools.partial(
                 end_at_deadline, call, proceed, None if clean else self._cancelled
             )
-        if self._roll("delay", random):
-            seconds = random.uniform(0, self._max_delay)
+        if self._roll("delay", rng):
+            seconds = rng.uniform(0, self._max_delay)
             answer = await self._answer_late(call, proceed, lambda: self._sleep(seconds))
         else:
             answer = await proceed()
-        if not call.streams and self._roll("lose_answer", random):
+        if not call.streams and self._roll("lose_answer", rng):
             raise self._failure()
         return answer
 
     async def on_event(self, call: Call, event: pb.SandboxEvent, send: Send) -> None:
         """Inject random faults into an event, with the generator of its stream."""
-        random = self._randoms.get(call)
-        if random is None:
+        rng = self._generators.get(call)
+        if rng is None:
             await send(event)
             return
-        if not self._roll("skip", random):
+        if not self._roll("skip", rng):
             await send(event)
-            if self._roll("duplicate", random):
+            if self._roll("duplicate", rng):
                 await send(event)
-        if self._roll("drop", random):
+        if self._roll("drop", rng):
             raise self._failure()
 
     def finish(self) -> None:
         """Wait for restarts in progress, and raise what a restart raised."""
         self._restarts.finish()
 
-    def _roll(self, kind: str, random: Random) -> bool:
-        hit = random.random() < self._odds[kind]
+    def _roll(self, kind: str, rng: Random) -> bool:
+        hit = rng.random() < self._odds[kind]
         self._count(kind, hit=hit)
         return hit
 

@@ -51,8 +51,8 @@ class Faults:
     a fault holds continue when its block ends.
     """
 
-    def __init__(self, engine: FaultTarget, sleep: Sleep = asyncio.sleep) -> None:
-        self._engine = engine
+    def __init__(self, target: FaultTarget, sleep: Sleep = asyncio.sleep) -> None:
+        self._target = target
         self._sleep = sleep
         self._half_open = 0
 
@@ -105,11 +105,11 @@ class Faults:
 
     def drop_streams(self) -> None:
         """End every open event stream with UNAVAILABLE, as a lost connection does."""
-        self._engine.end_streams(_DROPPED())
+        self._target.end_streams(_DROPPED())
 
     def end_streams(self) -> None:
         """End every open event stream cleanly, with OK."""
-        self._engine.end_streams(None)
+        self._target.end_streams(None)
 
     def failing(
         self,
@@ -173,7 +173,7 @@ class Faults:
         """
         if method not in BURNERS:
             raise ValueError(f"method must be CreateSandbox or CreateExec, not {shown(method)}")
-        return self._on(BurningIds(_DROPPED, self._engine.burn_id, method, times))
+        return self._on(BurningIds(_DROPPED, self._target.burn_id, method, times))
 
     def ending_at_deadlines(
         self,
@@ -302,12 +302,12 @@ class Faults:
         Raises:
             RuntimeError: The daemon is not running.
         """
-        self._engine.call(self._mute)
+        self._target.call(self._mute)
         try:
             with self._on(HalfOpen()) as fault:
                 yield fault
         finally:
-            self._engine.call(self._unmute)
+            self._target.call(self._unmute)
 
     @contextmanager
     def chaos(
@@ -369,7 +369,7 @@ class Faults:
             method=method,
             failure=_DROPPED,
             cancelled=_CANCELLED,
-            burn_id=self._engine.burn_id,
+            burn_id=self._target.burn_id,
             sleep=self._sleep,
         )
         try:
@@ -379,22 +379,22 @@ class Faults:
             chaos.finish()
 
     def _plan(self, plan: CallPlan) -> None:
-        self._engine.call(lambda: self._engine.faults.planned.add(plan))
+        self._target.call(lambda: self._target.faults.planned.add(plan))
 
     @contextmanager
     def _on(self, fault: FaultT) -> Iterator[FaultT]:
-        self._engine.call(lambda: self._engine.faults.add(fault))
+        self._target.call(lambda: self._target.faults.add(fault))
         try:
             yield fault
         finally:
-            self._engine.call(lambda: self._engine.faults.remove(fault))
+            self._target.call(lambda: self._target.faults.remove(fault))
 
     def _mute(self) -> None:
         if not self._half_open:
-            self._engine.socket.mute()
+            self._target.socket.mute()
         self._half_open += 1
 
     def _unmute(self) -> None:
         self._half_open -= 1
         if not self._half_open:
-            self._engine.socket.unmute()
+            self._target.socket.unmute()

@@ -21,6 +21,7 @@ from .._sandboxes.sandbox import Sandbox
 from .._settings import Settings
 from .._time.background import Background
 from .handlers import OPTIONS, Handlers
+from .late_results import LateResults
 from .leaks import leaked_execs, leaked_sandboxes
 from .loop_thread import LoopThread
 from .recorder import Recorder
@@ -55,6 +56,7 @@ class Engine:
         self._thread = LoopThread(self._run)
         self._server: grpc.aio.Server | None = None
         self._handlers: Handlers | None = None
+        self._late = LateResults()
         self._shutdown: asyncio.Task[None] | None = None
         self._ended = threading.Event()
 
@@ -62,6 +64,11 @@ class Engine:
     def started(self) -> bool:
         """Whether `start()` was ever called."""
         return self._thread.started
+
+    @property
+    def may_be_waited_for(self) -> bool:
+        """Whether the calling thread is neither the daemon's own nor one of a forked child."""
+        return self._thread.may_be_waited_for
 
     def raise_error(self) -> None:
         """Raise the first error that ended background work."""
@@ -111,6 +118,7 @@ class Engine:
 
     @asynccontextmanager
     async def _run(self) -> AsyncIterator[None]:
+        self._late.watch()
         try:
             await self._open()
             yield
@@ -119,11 +127,12 @@ class Engine:
             await self._background.aclose()
             await self._runner.aclose()
             await _finish_late_calls()
+            await self._late.arrive(_GRACE)
             self._ended.set()
 
     async def _open(self) -> None:
         server = grpc.aio.server(options=OPTIONS)
-        handlers = Handlers(self._service, self.recorder, self.faults)
+        handlers = Handlers(self._service, self.recorder, self.faults, self._late)
         server.add_generic_rpc_handlers((handlers.generic(),))
         self.socket.listen(server.add_insecure_port)
         try:

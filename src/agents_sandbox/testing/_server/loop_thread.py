@@ -42,6 +42,11 @@ class LoopThread:
         """Whether `start()` was called."""
         return self._thread is not None
 
+    @property
+    def may_be_waited_for(self) -> bool:
+        """Whether the calling thread is neither this one nor one of a forked child."""
+        return self._process == os.getpid() and threading.current_thread() is not self._thread
+
     def start(self) -> None:
         """Return once the context is entered; raise what it raises."""
         self._process = os.getpid()

@@ -26,6 +26,9 @@ _STAGING_PREFIX = "."
 _MAX_FOLDER_BYTES = MAX_PATH_BYTES - len("/.abcdefgh/s")
 # The HTTP/2 frame (RFC 9113, section 6.8) that ends no stream and forbids new ones.
 _GOAWAY = bytes.fromhex("000008 07 00 00000000 7fffffff 00000000")
+# Python ignores SIGPIPE, but programs may not. Where this flag is missing, as on macOS, gRPC has
+# set SO_NOSIGPIPE on its connections.
+_SEND_FLAGS = socket.MSG_DONTWAIT | getattr(socket, "MSG_NOSIGNAL", 0)
 
 
 def checked_path(path: str | os.PathLike[str]) -> Path:
@@ -150,7 +153,7 @@ class SocketFile:
         """
         # Twice: the first round ends the listening, but misses connections accepted during it.
         for _ in range(2):
-            self._for_each_socket(lambda ours: ours.shutdown(socket.SHUT_RDWR))
+            self._for_each_socket(_disconnect)
 
     def _for_each_socket(self, act: Callable[[socket.socket], object]) -> None:
         for ours in _sockets():
@@ -205,13 +208,23 @@ def _sockets() -> Iterator[socket.socket]:
             continue  # closed since the listing, as the folder's own descriptor is
 
 
+def _disconnect(ours: socket.socket) -> None:
+    is_listener = ours.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    ours.shutdown(socket.SHUT_RDWR)
+    if is_listener:
+        # The kernel has accepted connections that the server still could.
+        ours.setblocking(False)
+        while True:  # until there is none, which raises an error
+            ours.accept()[0].close()
+
+
 def _send_goaway(connection: socket.socket) -> None:
     poller = select.poll()
     poller.register(connection, select.POLLOUT)
     # A full buffer may end in half a frame of gRPC's, so nothing may be added. That client gets
     # refused calls instead.
     if poller.poll(0):
-        connection.send(_GOAWAY, socket.MSG_DONTWAIT)
+        connection.send(_GOAWAY, _SEND_FLAGS)
 
 
 @contextmanager

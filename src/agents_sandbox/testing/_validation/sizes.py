@@ -3,26 +3,39 @@
 from __future__ import annotations
 
 import re
-from fractions import Fraction
 
-_SIZE = re.compile(r"(?P<number>[0-9]+\.?[0-9]*|\.[0-9]+) ?(?P<suffix>.*)", re.DOTALL)
+from .strconv import parse_float
+
 _UNIT = re.compile(r"b?|(?P<prefix>[kmgtp])(?:i?b)?")
 _PREFIXES = " kmgtp"
-# Python reads no number of over 4,300 digits; 64 bits have 19.
-_MAX_DIGITS = 1000
+_MAX_SUFFIX = 3
+_LIMIT = 1 << 63
 
 
 def ram_in_bytes(text: str) -> int:
-    """Read a size such as `64m`, `1.5 GiB` or `4096`; units are powers of 1024.
+    """Read a size such as `64m`, `1.5 GiB`, `1e3k` or `4096`; units are powers of 1024.
+
+    Returns:
+        The size in bytes. Docker's parser counts in 64 bits: a larger size becomes negative.
 
     Raises:
         ValueError: The text is not a size; the message is that of Docker's parser.
     """
-    size = _SIZE.fullmatch(text)
-    if size is None or len(size["number"]) > _MAX_DIGITS:
+    # As Docker's parser does: the last digit, point or space ends the number.
+    end = max(text.rfind(char) for char in "0123456789. ")
+    if end < 0:
         raise ValueError(f"invalid size: '{text}'")
-    suffix = size["suffix"].lower()
-    unit = _UNIT.fullmatch(suffix)
-    if unit is None:
+    number = parse_float(text[:end] if text[end] == " " else text[: end + 1])
+    if number < 0:
+        raise ValueError(f"invalid size: '{text}'")
+    size = number * 1024 ** _PREFIXES.index(_unit(text[end + 1 :]))
+    return int(size) if size < _LIMIT else -_LIMIT
+
+
+def _unit(suffix: str) -> str:
+    if len(suffix.encode()) > _MAX_SUFFIX:
         raise ValueError(f"invalid suffix: '{suffix}'")
-    return int(Fraction(size["number"]) * 1024 ** _PREFIXES.index(unit["prefix"] or " "))
+    unit = _UNIT.fullmatch(suffix.lower())
+    if unit is None:
+        raise ValueError(f"invalid suffix: '{suffix.lower()}'")
+    return unit["prefix"] or " "

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from contextlib import suppress
 
-# Python also accepts spaces around a number, and digits of other scripts.
-_NUMBER_CHARS = re.compile(r"[-+.\w]+", re.ASCII)
+# Python also accepts spaces around a number, digits of other scripts, and underscores.
+_NUMBER_CHARS = re.compile(r"[-+.0-9A-Za-z]+")
 
 
 def quoted(text: str) -> str:
@@ -21,7 +22,11 @@ def parse_float(text: str) -> float:
     Raises:
         ValueError: The text is not a number; the message is Go's.
     """
+    fault = "invalid syntax"
     with suppress(ValueError):
         if _NUMBER_CHARS.fullmatch(text):
-            return float(text)
-    raise ValueError(f"strconv.ParseFloat: parsing {quoted(text)}: invalid syntax")
+            number = float(text)
+            if not math.isinf(number) or "inf" in text.lower():
+                return number
+            fault = "value out of range"
+    raise ValueError(f"strconv.ParseFloat: parsing {quoted(text)}: {fault}")
