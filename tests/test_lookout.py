@@ -118,7 +118,12 @@ def test_it_keeps_streams_that_are_opened_during_the_ping(
     """They may be of the next daemon."""
     late: list[Stream] = []
     early = watched(lookout)
-    transport.during_ping = lambda: (late.append(watched(lookout)), fail(GONE))
+
+    def subscribe_and_fail() -> None:
+        late.append(watched(lookout))
+        raise GONE
+
+    transport.during_ping = subscribe_and_fail
     lookout._look_once()
     assert (early.loss, [stream.loss for stream in late]) == (GONE, [None])
     assert not lookout._is_done()

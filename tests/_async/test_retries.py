@@ -399,9 +399,8 @@ async def test_an_id_that_a_living_daemon_has_taken_is_not_replaced(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
     """The first attempt is at work, and what it creates appears late: nothing is made twice."""
-    missing = {"code": "NOT_FOUND", "reason": "SANDBOX_NOT_FOUND"}
     with daemon.faults.losing_answers(method="CreateSandbox", times=1) as lost:
-        daemon.faults.fail_next("GetSandbox", **missing, times=4)
+        daemon.faults.fail_next("GetSandbox", code="NOT_FOUND", reason="SANDBOX_NOT_FOUND", times=4)
         handle = await client.create_sandbox(image=IMAGE)
     assert lost.hits == 1
     requested = {call.request.sandbox_id for call in daemon.calls if call.method == "CreateSandbox"}
