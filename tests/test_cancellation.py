@@ -362,6 +362,23 @@ async def test_a_cancelled_create_says_what_it_leaves_behind() -> None:
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="exceptions have no notes before")
+async def test_a_cancelled_run_says_what_it_leaves_behind() -> None:
+    with FakeDaemon() as daemon:
+        daemon.on_exec(("train",)).never()
+        async with AgentsSandboxClient(daemon.socket_path) as client:
+            sandbox = await client.create_sandbox(image=IMAGE)
+            await asyncio.to_thread(daemon.wait_for_streams, 0)
+            running = asyncio.ensure_future(client.run(sandbox.sandbox_id, ("train",)))
+            await asyncio.to_thread(daemon.wait_for_streams, 1)
+            running.cancel()
+            with pytest.raises(asyncio.CancelledError) as caught:
+                await running
+            (left,) = await client.list_active_execs()
+            note = f"exec {left.exec_id} was started: check with get_exec"
+            assert notes(caught.value) == [note]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="exceptions have no notes before")
 @pytest.mark.parametrize("method", ["create_sandbox", "run"])
 async def test_a_cancelled_request_says_what_it_may_leave_behind(method: str) -> None:
     with FakeDaemon() as daemon:

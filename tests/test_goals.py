@@ -12,6 +12,7 @@ import pytest
 
 from agents_sandbox import (
     CompanionContainerSpec,
+    DaemonUnavailableError,
     ExecEventDetails,
     ExecHandle,
     ExecState,
@@ -645,3 +646,16 @@ def test_a_wait_without_a_bound_names_none() -> None:
         assert isinstance(error, OperationTimeoutError)
         assert error.timeout_seconds is None
         assert " in time" in str(error)
+
+
+@pytest.mark.parametrize("retryable", [True, False])
+def test_a_daemon_that_is_unavailable_at_the_end_decides_the_error(retryable: bool) -> None:
+    trouble = DaemonUnavailableError(
+        "nobody listens", socket_path="/run/x", retryable=retryable, code="UNAVAILABLE"
+    )
+    error = BecomeStopped().timeout_error("box-1", sandbox(S.READY), 2.5, trouble)
+    assert isinstance(error, DaemonUnavailableError)
+    assert "within 2.5 s, last seen READY, and the daemon is unavailable: nobody" in str(error)
+    assert (error.socket_path, error.retryable, error.code, error.sandbox_id) == (
+        *("/run/x", retryable, "UNAVAILABLE", "box-1"),
+    )

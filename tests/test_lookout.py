@@ -70,7 +70,7 @@ def lookout(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def watched(lookout: Any) -> Stream:
     stream = Stream()
-    lookout.watch(stream)
+    lookout.watch(stream, lookout._transport.socket_file)
     return stream
 
 

@@ -94,6 +94,22 @@ async def test_a_wait_outlives_the_deadlines_of_its_streams(
     assert fault.hits
 
 
+@pytest.mark.parametrize("times", [1, None], ids=["at first", "to the end"])
+async def test_a_wait_says_whether_the_daemon_answered_at_the_end(
+    sandbox: SandboxHandle, daemon: FakeDaemon, times: int | None
+) -> None:
+    daemon.on_exec(("train",)).never()
+    hasty = AgentsSandboxClient(
+        daemon.socket_path, timeout_seconds=0.4, operation_timeout_seconds=1.2
+    )
+    with daemon.faults.delaying(60, method="GetExec", times=times) as silent:
+        async with hasty:
+            with pytest.raises(OperationTimeoutError, match=r"did not end within 1\.2 s") as caught:
+                await hasty.run(ID, ("train",))
+    assert silent.hits
+    assert ("the daemon did not answer the last call" in str(caught.value)) == (times is None)
+
+
 async def test_a_wait_whose_daemon_dies_says_so(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:

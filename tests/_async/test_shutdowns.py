@@ -105,6 +105,27 @@ async def test_a_stream_that_does_not_resume_reports_the_shutdown(
     await off_loop(daemon.wait_until_ended)
 
 
+async def test_a_failed_call_is_a_reason_to_look_at_once(
+    client: AgentsSandboxClient,
+    sandbox: SandboxHandle,
+    daemon: FakeDaemon,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_deadline, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(_deadline, "IN_TOUCH_SECONDS", 3600.0)
+    await client.ping()
+    events = client.subscribe_sandbox_events(
+        ID, from_sequence=sandbox.last_event_sequence, resume=False
+    )
+    waiting = Background(step, events)
+    await off_loop(daemon.wait_for_streams, 1)
+    with daemon.faults.failing():
+        with pytest.raises(DaemonUnavailableError):
+            await client.stop_sandbox(ID)
+        with pytest.raises(DaemonUnavailableError):
+            await waiting.result()
+
+
 @pytest.mark.usefixtures("watchful")
 async def test_a_daemon_that_is_only_slow_keeps_its_streams(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon

@@ -634,7 +634,8 @@ class AgentsSandboxClient:
             resume: Whether to reconnect, and resume after the last event, when
                 the connection is lost or the daemon restarts. During one outage
                 the stream keeps reconnecting for `operation_timeout_seconds`.
-                It pings a daemon that has been silent for 60 s.
+                While a stream is open and no call has reached the daemon for
+                5 s, the client pings it.
             timeout_seconds: How long the stream may last, in seconds; None: the
                 client's `stream_timeout_seconds`.
 

@@ -172,10 +172,11 @@ class Daemon:
         request = requests.subscribe_sandbox_events(
             sequence.sandbox_id, sequence.position, sequence.wants_snapshot
         )
+        socket_file = self._transport.socket_identity()
         stream = self._transport.stream(
             methods.SUBSCRIBE_SANDBOX_EVENTS, request, decode_event, deadline
         )
-        self._lookout.watch(stream)
+        self._lookout.watch(stream, socket_file)
         return stream
 
     async def create_exec(

@@ -34,10 +34,14 @@ class Lookout:
         self._streams: WeakKeyDictionary[ResponseStream[Any], object] = WeakKeyDictionary()
         self._readers: list[Reader] = []  # none, or the one that looks
 
-    def watch(self, stream: ResponseStream[Any]) -> None:
-        """Let go of a stream when the daemon shuts down, unless it ends before."""
+    def watch(self, stream: ResponseStream[Any], socket_file: object) -> None:
+        """Let go of a stream when the daemon shuts down, unless it ends before.
+
+        Args:
+            stream: The stream.
+            socket_file: The identity of the socket file from before the stream was opened.
+        """
         stream.on_end = self._forget
-        socket_file = self._transport.socket_identity()
         with MUTEX:
             looking = any(reader.alive() for reader in self._readers)
             if not looking:  # streams from before belong to a parent process or a closed loop

@@ -67,7 +67,7 @@ class ExecEnd:
             return self.lost_sandbox
         return too_late(
             f"exec {shown_id(self.exec_id)} did not end {within(seconds)}",
-            "It continues, even if cancel_exec gives it up: check again with get_exec",
+            "The command is still running, and cancel_exec would not kill it: check with get_exec",
             seconds,
             handle,
             trouble,
