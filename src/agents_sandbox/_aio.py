@@ -21,6 +21,7 @@ from weakref import WeakSet
 import grpc.aio
 
 from ._forks import keep_unfinalized, lose_poller, obstacle_to_asyncio
+from ._grpc_loop import GrpcLoop
 from ._rpc import CHANNEL_OPTIONS
 from ._tracebacks import trimmed
 from .errors import ClientClosedError, ClientLoopError, SandboxClientError
@@ -94,7 +95,10 @@ class Channel:
         await self._closing.wait(seconds)
 
     async def aclose(self) -> None:
-        """End every call and refuse new ones. Safe to repeat."""
+        """End every call and refuse new ones. Safe to repeat.
+
+        When it returns, gRPC has nothing left to hand to the loop, which may be closed then.
+        """
         channel = self._channel if _usable_here(self._home) else None
         self._closed, self._channel = True, None
         self._closing.open()
@@ -104,6 +108,7 @@ class Channel:
             for call in tuple(self._calls):
                 call.cancel()
             await channel.close()
+            await self._grpc_loop.settle(_SETTLING_SECONDS)
         else:
             self._abandon_calls()
 
@@ -121,8 +126,10 @@ class Channel:
         if self._channel is None or not _usable_here(self._home):
             _refuse_after_fork()
             self._abandon_calls()
-            self._home = _Home()
-            self._channel = grpc.aio.insecure_channel(self._target(), options=CHANNEL_OPTIONS)
+            home = _Home()
+            grpc_loop = GrpcLoop(home.loop)
+            channel = grpc_loop.open_channel(self._target(), CHANNEL_OPTIONS)
+            self._home, self._grpc_loop, self._channel = home, grpc_loop, channel
             _open_channels.add(self)
         return self._channel
 
@@ -153,6 +160,11 @@ class Channel:
         """In a forked child, drop what belongs to the parent."""
         channel, self._channel = self._channel, None
         keep_unfinalized((channel, tuple(self._calls)))
+
+
+# A core that was told to cancel needs about a millisecond, whether the daemon answers or not. The
+# bound is for the case that somebody, such as a debugger, keeps what it was waited for with.
+_SETTLING_SECONDS = 2.0
 
 
 # gRPC cancels the call first. Then it raises, because it cannot reach its own tasks.
@@ -226,6 +238,10 @@ class Reader:
     def stop(self) -> None:
         """Interrupt the function where it waits."""
         self._task.cancel()
+
+    async def ended(self) -> None:
+        """Wait until the function has ended, after `stop()`."""
+        await asyncio.wait((self._task,))
 
 
 class Mailbox(Generic[_ItemT]):

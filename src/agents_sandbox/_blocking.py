@@ -227,6 +227,9 @@ class Reader:
     def stop(self) -> None:
         """Do nothing: the end of its stream interrupts the function where it waits."""
 
+    def ended(self) -> None:
+        """Do nothing: no one misses a thread that ends a little later."""
+
 
 class Mailbox(Generic[_ItemT]):
     """A queue of items for one consumer."""
