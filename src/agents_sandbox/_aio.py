@@ -20,6 +20,7 @@ from weakref import WeakSet
 
 import grpc.aio
 
+from . import _gevent
 from ._forks import keep_unfinalized, lose_poller, obstacle_to_asyncio
 from ._grpc_loop import GrpcLoop
 from ._rpc import CHANNEL_OPTIONS
@@ -124,7 +125,7 @@ class Channel:
         if self._closed:
             raise ClientClosedError("the client is closed: create a new one")
         if self._channel is None or not _usable_here(self._home):
-            _refuse_after_fork()
+            _refuse_where_grpc_hangs()
             self._abandon_calls()
             home = _Home()
             grpc_loop = GrpcLoop(home.loop)
@@ -340,12 +341,23 @@ class _Home:
     """The event loop and the process in which something was made and can be used."""
 
     def __init__(self) -> None:
-        self.loop = asyncio.get_running_loop()
+        self.loop = _loop_of_caller()
         self._process = os.getpid()
 
     def is_in_this_process(self) -> bool:
         """Whether this is still that process, not a forked child."""
         return self._process == os.getpid()
+
+
+def _loop_of_caller() -> asyncio.AbstractEventLoop:
+    loop = _running_loop()
+    if loop is None:
+        raise ClientLoopError(
+            "the async client requires asyncio, and no event loop of asyncio is running here: with "
+            "trio and others, use the blocking client, SyncAgentsSandboxClient, in a thread, such "
+            "as with trio.to_thread.run_sync()"
+        )
+    return loop
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:
@@ -359,7 +371,7 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
 def _usable_here(home: _Home | None) -> bool:
     if home is None or home.loop.is_closed() or not home.is_in_this_process():
         return False
-    if home.loop is asyncio.get_running_loop():
+    if home.loop is _loop_of_caller():
         return True
     raise ClientLoopError(
         "the client is bound to another event loop that is still open: "
@@ -399,6 +411,8 @@ def _after_fork_in_child() -> None:
 os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
 
 
-def _refuse_after_fork() -> None:
+def _refuse_where_grpc_hangs() -> None:
     if obstacle := obstacle_to_asyncio():
         raise ClientLoopError(f"{obstacle}, or use the blocking client in the child")
+    if obstacle := _gevent.obstacle_to_asyncio():
+        raise ClientLoopError(f"{obstacle}: use the blocking client, SyncAgentsSandboxClient")

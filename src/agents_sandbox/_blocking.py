@@ -21,9 +21,10 @@ import grpc
 
 from ._deadline import Deadline
 from ._forks import MUTEX, keep_unfinalized
+from ._gevent import obstacle_to_grpc
 from ._rpc import CHANNEL_OPTIONS
 from ._tracebacks import trimmed
-from .errors import ClientClosedError, SandboxClientError
+from .errors import ClientClosedError, ClientLoopError, SandboxClientError
 
 _ItemT = TypeVar("_ItemT")
 _MethodT = TypeVar("_MethodT", bound=Callable[..., Any])
@@ -117,6 +118,7 @@ class Channel:
                 keep_unfinalized(self._channel)
                 self._channel = None
             if self._channel is None:
+                _refuse_where_grpc_hangs()
                 self._process = os.getpid()
                 self._channel = grpc.insecure_channel(self._target(), options=CHANNEL_OPTIONS)
             return self._channel
@@ -149,6 +151,11 @@ class Channel:
                 source=self,
                 stacklevel=2,
             )
+
+
+def _refuse_where_grpc_hangs() -> None:
+    if obstacle := obstacle_to_grpc():
+        raise ClientLoopError(obstacle)
 
 
 # Tracing libraries put interceptors around every new channel. OpenTelemetry's turn the call of a
