@@ -10,9 +10,10 @@ import weakref
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 from .. import _gevent
+from .._copies import refuse_copy
 from .._forks import obstacle_to_asyncio
 from .._shown import shown, shown_id
 from .._wire import v02_pb2 as pb
@@ -148,6 +149,9 @@ class FakeDaemon:
             f"<{type(self).__name__} socket={shown(self.socket_path, 200)} "
             f"release={shown_id(self.version)} {state}>"
         )
+
+    def __reduce__(self) -> NoReturn:
+        refuse_copy(self, "pass its socket_path to where a client needs it")
 
     @property
     def version(self) -> str:
