@@ -38,7 +38,8 @@ RENAMED = {
     "AsyncIterator": "Iterator",
 }
 NOT_AWAITED = {
-    *("__init__", "__del__", "__getattr__", "__aiter__", "__repr__", "subscribe_sandbox_events"),
+    *("__init__", "__del__", "__getattr__", "__reduce__", "__aiter__", "__repr__"),
+    "subscribe_sandbox_events",
     *("stream", "usable", "cancel", "report_closing", "held"),
     *("alive", "stop", "put"),
 }

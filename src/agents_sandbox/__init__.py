@@ -4,7 +4,10 @@
 all models, enums and errors.
 """
 
-from . import _other_sdk  # noqa: F401 - first: it refuses a mixed package
+from . import (
+    _other_sdk,  # noqa: F401 - first: it refuses a mixed package
+    _platform,  # noqa: F401 - then: what follows needs Unix
+)
 from ._async import AgentsSandboxClient, AsyncSandboxEventStream
 from ._durations import DurationLike
 from ._enums import ExecState, SandboxEventType, SandboxState

@@ -20,7 +20,9 @@ from weakref import WeakSet
 
 import grpc.aio
 
+from . import _gevent
 from ._forks import keep_unfinalized, lose_poller, obstacle_to_asyncio
+from ._grpc_loop import GrpcLoop
 from ._rpc import CHANNEL_OPTIONS
 from ._tracebacks import trimmed
 from .errors import ClientClosedError, ClientLoopError, SandboxClientError
@@ -95,7 +97,10 @@ class Channel:
         await self._closing.wait(seconds)
 
     async def aclose(self) -> None:
-        """End every call and refuse new ones. Safe to repeat."""
+        """End every call and refuse new ones. Safe to repeat.
+
+        When it returns, gRPC has nothing left to hand to the loop, which may be closed then.
+        """
         channel = self._channel if _usable_here(self._home) else None
         self._closed, self._channel = True, None
         self._closing.open()
@@ -105,6 +110,7 @@ class Channel:
             for call in tuple(self._calls):
                 call.cancel()
             await channel.close()
+            await self._grpc_loop.settle(_SETTLING_SECONDS)
         else:
             self._abandon_calls()
 
@@ -120,10 +126,12 @@ class Channel:
         if self._closed:
             raise ClientClosedError("the client is closed: create a new one")
         if self._channel is None or not _usable_here(self._home):
-            _refuse_after_fork()
+            _refuse_where_grpc_hangs()
             self._abandon_calls()
-            self._home = _Home()
-            self._channel = grpc.aio.insecure_channel(self._target(), options=CHANNEL_OPTIONS)
+            home = _Home()
+            grpc_loop = GrpcLoop(home.loop)
+            channel = grpc_loop.open_channel(self._target(), CHANNEL_OPTIONS)
+            self._home, self._grpc_loop, self._channel = home, grpc_loop, channel
             _open_channels.add(self)
         return self._channel
 
@@ -154,6 +162,11 @@ class Channel:
         """In a forked child, drop what belongs to the parent."""
         channel, self._channel = self._channel, None
         keep_unfinalized((channel, tuple(self._calls)))
+
+
+# A core that was told to cancel needs about a millisecond, whether the daemon answers or not. The
+# bound is for the case that somebody, such as a debugger, keeps what it was waited for with.
+_SETTLING_SECONDS = 2.0
 
 
 # gRPC cancels the call first. Then it raises, because it cannot reach its own tasks.
@@ -227,6 +240,10 @@ class Reader:
     def stop(self) -> None:
         """Interrupt the function where it waits."""
         self._task.cancel()
+
+    async def ended(self) -> None:
+        """Wait until the function has ended, after `stop()`."""
+        await asyncio.wait((self._task,))
 
 
 class Mailbox(Generic[_ItemT]):
@@ -325,12 +342,23 @@ class _Home:
     """The event loop and the process in which something was made and can be used."""
 
     def __init__(self) -> None:
-        self.loop = asyncio.get_running_loop()
+        self.loop = _loop_of_caller()
         self._process = os.getpid()
 
     def is_in_this_process(self) -> bool:
         """Whether this is still that process, not a forked child."""
         return self._process == os.getpid()
+
+
+def _loop_of_caller() -> asyncio.AbstractEventLoop:
+    loop = _running_loop()
+    if loop is None:
+        raise ClientLoopError(
+            "the async client requires asyncio, and no event loop of asyncio is running here: with "
+            "trio and others, use the blocking client, SyncAgentsSandboxClient, in a thread, such "
+            "as with trio.to_thread.run_sync()"
+        )
+    return loop
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:
@@ -344,7 +372,7 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
 def _usable_here(home: _Home | None) -> bool:
     if home is None or home.loop.is_closed() or not home.is_in_this_process():
         return False
-    if home.loop is asyncio.get_running_loop():
+    if home.loop is _loop_of_caller():
         return True
     raise ClientLoopError(
         "the client is bound to another event loop that is still open: "
@@ -384,6 +412,8 @@ def _after_fork_in_child() -> None:
 os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
 
 
-def _refuse_after_fork() -> None:
+def _refuse_where_grpc_hangs() -> None:
     if obstacle := obstacle_to_asyncio():
         raise ClientLoopError(f"{obstacle}, or use the blocking client in the child")
+    if obstacle := _gevent.obstacle_to_asyncio():
+        raise ClientLoopError(f"{obstacle}: use the blocking client, SyncAgentsSandboxClient")

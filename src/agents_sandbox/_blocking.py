@@ -19,9 +19,10 @@ import grpc
 
 from ._deadline import Deadline
 from ._forks import MUTEX, keep_unfinalized
+from ._gevent import obstacle_to_grpc
 from ._rpc import CHANNEL_OPTIONS
 from ._tracebacks import ends_at_caller
-from .errors import ClientClosedError
+from .errors import ClientClosedError, ClientLoopError
 
 _ItemT = TypeVar("_ItemT")
 _MethodT = TypeVar("_MethodT", bound=Callable[..., Any])
@@ -101,6 +102,7 @@ class Channel:
                 keep_unfinalized(self._channel)
                 self._channel = None
             if self._channel is None:
+                _refuse_where_grpc_hangs()
                 self._process = os.getpid()
                 self._channel = grpc.insecure_channel(self._target(), options=CHANNEL_OPTIONS)
             return self._channel
@@ -133,6 +135,11 @@ class Channel:
                 source=self,
                 stacklevel=2,
             )
+
+
+def _refuse_where_grpc_hangs() -> None:
+    if obstacle := obstacle_to_grpc():
+        raise ClientLoopError(obstacle)
 
 
 # Tracing libraries put interceptors around every new channel. OpenTelemetry's turn the call of a
@@ -210,6 +217,9 @@ class Reader:
 
     def stop(self) -> None:
         """Do nothing: the end of its stream interrupts the function where it waits."""
+
+    def ended(self) -> None:
+        """Do nothing: no one misses a thread that ends a little later."""
 
 
 class Mailbox(Generic[_ItemT]):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
-import time
+
+from . import _clock
+from ._clock import GrpcTimeout
 
 # gRPC counts nanoseconds since 1970 in 64 bits: a deadline about 240 years ahead overflows and has
 # already passed. More than ten years therefore count as no bound.
@@ -58,13 +60,18 @@ class Deadline:
 
     def __init__(self, seconds: float) -> None:
         self.bound: float | None = seconds if seconds <= _LONGEST else None
-        self._at = time.monotonic() + seconds
+        self._at = _clock.monotonic() + seconds
+
+    def timeout(self) -> float | None:
+        """Return the time left, as gRPC expects it."""
+        remaining = self.remaining()
+        return None if remaining is None else GrpcTimeout(remaining)
 
     def remaining(self) -> float | None:
-        """Seconds left, never below zero; None without a bound, as gRPC expects it."""
+        """Seconds left, never below zero; None without a bound."""
         if self.bound is None:
             return None
-        return max(0.0, self._at - time.monotonic())
+        return max(0.0, self._at - _clock.monotonic())
 
     def expired(self) -> bool:
         """Whether no time is left."""

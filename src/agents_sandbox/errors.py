@@ -159,10 +159,11 @@ class ClientClosedError(SandboxClientError):
 
 
 class ClientLoopError(SandboxClientError):
-    """The async client cannot be used here.
+    """The client cannot be used here.
 
-    It is bound to another event loop that is still open, or this process was forked while an
-    async client was open.
+    The async client is bound to another event loop that is still open, no event loop of asyncio is
+    running, or this process was forked while an async client was open. Or gevent has patched the
+    threads of this process, and gRPC was not prepared for that.
     """
 
 

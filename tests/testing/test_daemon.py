@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import errno
 import gc
 import math
 import os
+import pickle
 import shutil
 import socket
 import stat
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +55,15 @@ def test_public_names() -> None:
     assert public == sorted(public)
     assert set(public) <= set(vars(agents_sandbox.testing))
     assert FakeDaemon.__module__ == "agents_sandbox.testing"
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_copies_and_pickles_are_refused(duplicate: Callable[[FakeDaemon], object]) -> None:
+    with FakeDaemon() as daemon:
+        with pytest.raises(TypeError, match="copied or pickled: pass its socket_path to where"):
+            duplicate(daemon)
+        gc.collect()
+        assert daemon.running
 
 
 def test_socket_is_private_and_removed_by_stop() -> None:

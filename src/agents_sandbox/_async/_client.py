@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn
 
-from .. import _checks
+from .. import _checks, _copies
 from .._address import DaemonAddress
 from .._aio import public
 from .._creates import NewExec, NewSandbox
@@ -94,6 +94,10 @@ class AgentsSandboxClient:
         traceback: TracebackType | None,
     ) -> None:
         await self.aclose()
+
+    def __reduce__(self) -> NoReturn:
+        advice = "create a new one with the same socket_path"
+        _copies.refuse_copy(self, advice)
 
     # For those who know the other flavour. Type checkers see the mistake without it.
     if not TYPE_CHECKING:

@@ -273,6 +273,7 @@ class Daemon:
     async def aclose(self) -> None:
         """End every call and refuse new ones. Safe to repeat."""
         await self._transport.aclose()
+        await self._lookout.aclose()
 
     def describe(self) -> str:
         """Describe the daemon and the connection as far as they are known; no I/O."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
+from .. import _copies
 from .._aio import TimedLock, public
 from ..errors import SandboxClientError
 from ..models import SandboxEvent
@@ -28,6 +29,10 @@ class AsyncSandboxEventStream(AsyncIterator[SandboxEvent]):
         self._ended = False
         # Concurrent steps take turns; each gets one event.
         self._turn = TimedLock()
+
+    def __reduce__(self) -> NoReturn:
+        advice = "subscribe again with from_sequence=, the sequence of the last event"
+        _copies.refuse_copy(self, advice)
 
     def __aiter__(self) -> Self:
         return self

@@ -50,6 +50,12 @@ class Lookout:
             if not looking:
                 self._readers = [Reader(self._look, lambda: None)]
 
+    async def aclose(self) -> None:
+        """Stop looking, after the transport was closed."""
+        for reader in tuple(filter(Reader.alive, self._readers)):
+            reader.stop()
+            await reader.ended()
+
     def _forget(self, stream: ResponseStream[Any]) -> None:
         with MUTEX:
             self._streams.pop(stream, None)

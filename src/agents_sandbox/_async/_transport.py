@@ -46,7 +46,7 @@ class Transport:
         """Send one request, once, and return the answer."""
         with self._errors(method, request, deadline):
             answer = await self._channel.unary(
-                method.path, request.SerializeToString(), deadline.remaining()
+                method.path, request.SerializeToString(), deadline.timeout()
             )
             message = method.response_type.FromString(answer)
         self._note_gap()
@@ -70,7 +70,7 @@ class Transport:
 
         with self._errors(method, request, deadline):
             stream = self._channel.stream(
-                method.path, request.SerializeToString(), deadline.remaining()
+                method.path, request.SerializeToString(), deadline.timeout()
             )
         return ResponseStream(
             stream,

@@ -11,8 +11,10 @@ import weakref
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NoReturn
 
+from .. import _gevent
+from .._copies import refuse_copy
 from .._forks import obstacle_to_asyncio
 from .._shown import shown, shown_id
 from .._wire import v02_pb2 as pb
@@ -150,6 +152,9 @@ class FakeDaemon:
             f"release={shown_id(self.version)} {state}>"
         )
 
+    def __reduce__(self) -> NoReturn:
+        refuse_copy(self, "pass its socket_path to where a client needs it")
+
     @property
     def version(self) -> str:
         """The daemon version that `ping()` returns."""
@@ -180,11 +185,15 @@ class FakeDaemon:
 
         Raises:
             OSError: The socket path is in use or cannot be used.
-            RuntimeError: The daemon is running or was stopped, or this process was forked while a
-                fake daemon or an async client was open.
+            RuntimeError: The daemon is running or was stopped, this process was forked while a
+                fake daemon or an async client was open, or gevent has patched its threads.
         """
         if obstacle := obstacle_to_asyncio():
             raise RuntimeError(f"{obstacle}, or use the socket of a fake daemon in the parent")
+        if obstacle := _gevent.obstacle_to_asyncio():
+            raise RuntimeError(
+                f"{obstacle}: start it in another process, python -m agents_sandbox.testing"
+            )
         with self._changing():
             if self._stopped:
                 raise RuntimeError("the fake daemon was stopped: create a new one")
@@ -305,6 +314,7 @@ class FakeDaemon:
         self._leave(exc)
 
     async def __aenter__(self) -> Self:
+        _require_asyncio()
         starting = asyncio.ensure_future(asyncio.to_thread(self.start))
         try:
             return await asyncio.shield(starting)
@@ -521,3 +531,13 @@ class FakeDaemon:
             ValueError: The sandbox is not DELETED.
         """
         self._engine.purge(sandbox_id)
+
+
+def _require_asyncio() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise RuntimeError(
+            "`async with FakeDaemon()` requires asyncio, and no event loop of asyncio is running "
+            "here: use `with FakeDaemon()`"
+        ) from None

@@ -10,6 +10,8 @@ from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 
+from .._time.clock import keep_real_time
+
 T = TypeVar("T")
 
 _TIMEOUT = 10.0
@@ -79,6 +81,7 @@ class LoopThread:
             self._ready.set_exception(error)
 
     async def _main(self) -> None:
+        keep_real_time(asyncio.get_running_loop())
         async with self._serve():
             self._loop = asyncio.get_running_loop()
             self._ready.set_result(None)

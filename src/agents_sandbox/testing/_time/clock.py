@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from itertools import count
 from typing import TypeAlias, TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
+
+from ..._clock import monotonic, real_time
 
 T = TypeVar("T")
 Sleep: TypeAlias = Callable[[float], Awaitable[None]]
@@ -22,6 +23,11 @@ _QUIET_TURNS = 20
 
 Between two sleeps, a task awaits a few futures at most, each for one turn.
 """
+
+
+def keep_real_time(loop: asyncio.AbstractEventLoop) -> None:
+    """Let the timers of a loop go on while freezegun stops those of all others."""
+    loop.time = monotonic  # type: ignore[method-assign]
 
 
 class Clock(ABC):
@@ -53,11 +59,19 @@ class Clock(ABC):
 
 
 class HostClock(Clock):
-    """The host's time."""
+    """The host's time.
+
+    It begins with the date and then goes on by itself: a date that is mocked or set decides about
+    nothing.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._epoch = real_time() - monotonic()
 
     def nanoseconds(self) -> int:
         """The current time since the epoch."""
-        return time.time_ns()
+        return round((self._epoch + monotonic()) * _NANOS)
 
     async def sleep(self, seconds: float) -> None:
         """Wait in real time."""
@@ -69,7 +83,7 @@ class VirtualClock(Clock):
 
     def __init__(self) -> None:
         super().__init__()
-        self._now = time.time_ns()
+        self._now = round(real_time() * _NANOS)
         self._sleeps = 0
         self._sleepers: list[tuple[int, int, asyncio.Future[None]]] = []
         self._order = count()

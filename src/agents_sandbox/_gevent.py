@@ -1,0 +1,29 @@
+"""gevent replaces the threads of a process by greenlets, which all stop when gRPC's core waits."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+_PATCHED = "gevent has patched the threads of this process"
+
+
+def obstacle_to_grpc() -> str | None:
+    """Say why gRPC's blocking calls would hang in this process; None: they do not."""
+    core: Any = sys.modules.get("grpc._cython.cygrpc")
+    if not _patches_threads() or core.g_gevent_activated:
+        return None
+    return (
+        f"{_PATCHED}, and gRPC's calls would hang: call grpc.experimental.gevent.init_gevent() "
+        "right after gevent.monkey.patch_all(), before gRPC is used"
+    )
+
+
+def obstacle_to_asyncio() -> str | None:
+    """Say why gRPC's asyncio would hang in this process; None: it does not."""
+    return f"{_PATCHED}, and gRPC's asyncio would hang" if _patches_threads() else None
+
+
+def _patches_threads() -> bool:
+    monkey: Any = sys.modules.get("gevent.monkey")
+    return monkey is not None and bool(monkey.is_module_patched("threading"))

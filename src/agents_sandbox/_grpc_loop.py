@@ -1,0 +1,100 @@
+"""The event loop as a channel of gRPC's asyncio sees it.
+
+gRPC's C core completes the parts of a call on threads of its own, also after a cancel, which only
+begins the end of a call. A poller hands each completion to the loop of the call. If that loop is
+closed by then, asyncio logs "Event loop is closed" in another loop of the process, because all
+loops share the poller. Neither the call nor the channel tells when the core is done, but each part
+has a future, and the core refers to it until the part is completed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio.events import _get_running_loop, _set_running_loop
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar, cast
+from weakref import ref
+
+import grpc.aio
+
+_ResultT = TypeVar("_ResultT")
+
+
+class GrpcLoop:
+    """Stands in for a loop, and knows which parts of calls have yet to be completed.
+
+    gRPC asks it for futures and tasks, and the poller calls it. All else is the loop's.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._futures: set[ref[asyncio.Future[Any]]] = set()
+        self._settled: asyncio.Future[None] | None = None
+
+    def open_channel(self, target: str, options: Sequence[tuple[str, Any]]) -> grpc.aio.Channel:
+        """Open a channel that uses this loop."""
+        # gRPC makes each loop read the poller's socket once, and takes equal loops for one. The
+        # real one must come first, so that others who use gRPC in it take no detour.
+        grpc.aio.init_grpc_aio()
+        # A channel belongs to the running loop.
+        _set_running_loop(cast("asyncio.AbstractEventLoop", self))
+        try:
+            return grpc.aio.insecure_channel(target, options=options)
+        finally:
+            _set_running_loop(self._loop)
+            grpc.aio.shutdown_grpc_aio()
+
+    async def settle(self, timeout: float) -> None:
+        """Wait until nothing is left of the calls, but no longer than `timeout` seconds.
+
+        They must have been cancelled.
+        """
+        self._settled = self._loop.create_future()
+        if not self._futures:
+            self._settled.set_result(None)
+        await asyncio.wait((self._settled, *self._tasks), timeout=timeout)
+
+    def create_task(
+        self, work: Coroutine[Any, Any, _ResultT], **options: Any
+    ) -> asyncio.Task[_ResultT]:
+        """Start a task, and note it until it has ended."""
+        task = self._loop.create_task(work, **options)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def create_future(self) -> asyncio.Future[Any]:
+        """Make a future, and note it while anything refers to it."""
+        future = self._loop.create_future()
+        self._futures.add(ref(future, self._forget))
+        return future
+
+    # Called in the thread that drops the last reference to the future.
+    def _forget(self, future: ref[asyncio.Future[Any]]) -> None:
+        self._futures.discard(future)
+        if not self._futures and self._settled is not None:
+            self.call_soon_threadsafe(_wake, self._settled)
+
+    def call_soon_threadsafe(self, callback: Callable[..., object], *args: Any) -> None:
+        """Call what completes a future; if the loop is closed, nobody waits for it."""
+        if _get_running_loop() is self._loop:
+            callback(*args)
+        else:
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(callback, *args)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loop, name)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or self._loop is other
+
+    def __hash__(self) -> int:
+        return hash(self._loop)
+
+
+def _wake(waiting: asyncio.Future[None]) -> None:
+    if not waiting.done():
+        waiting.set_result(None)
