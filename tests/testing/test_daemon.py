@@ -369,7 +369,10 @@ def test_bad_options(options: dict[str, Any], message: str) -> None:
         ({"missing_images": [1]}, "each item of missing_images must be a string, not 1"),
         ({"containers": [1]}, r"containers must be a mapping, not \[1\]"),
         ({"containers": {1: ContainerBehavior()}}, "each key of containers must be a string"),
-        ({"containers": {"a": {"x": 1}}}, r"containers\['a'\] must be a ContainerBehavior, not {"),
+        (
+            {"containers": {"a": {"x": 1}}},
+            r"\['a'\] must be a ContainerBehavior, not <dict>",
+        ),
         ({"docker": 5}, "docker must be a DockerHost, not 5"),
         ({"docker": False}, "docker must be a DockerHost, not False"),
         ({"docker": "x" * 100}, r"a DockerHost, not 'x{60}'\.\.\. \(100 characters\)$"),

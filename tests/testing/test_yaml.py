@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing._protocol.refusals import StatusError
 from agents_sandbox.testing._protocol.spec import SideContainer, Spec
+from agents_sandbox.testing._validation.yaml_nodes import read_document
 
 from .config_yaml import parse, reason, unmarshal
 
@@ -207,3 +208,22 @@ optional_services:
         SideContainer("db", "redis:7", {"A": "base", "B": "base"}),
         SideContainer("db2", "redis:7"),
     ]
+
+
+@pytest.mark.parametrize(
+    "malformed",
+    [
+        "envs:\n  TOKEN: s3cret: x\n",
+        "envs: {TOKEN: 's3cret\n",
+        "envs:\n\t TOKEN: s3cret\n",
+        "image: a\x01b s3cret\n",
+    ],
+)
+@pytest.mark.parametrize("libyaml", [True, False])
+def test_what_is_wrong_is_said_in_one_line_without_the_document(
+    malformed: str, libyaml: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(yaml, "__with_libyaml__", libyaml and yaml.__with_libyaml__)
+    with pytest.raises(ValueError, match=r"^yaml: [^\n]+$") as caught:
+        read_document(malformed.encode())
+    assert "s3cret" not in str(caught.value)

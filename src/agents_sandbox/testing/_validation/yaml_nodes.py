@@ -66,10 +66,17 @@ def read_document(text: bytes) -> Node:
             _check_values(document)
     # Python before 3.13 raises OverflowError for an escape such as "\UFFFFFFFF".
     except (yaml.YAMLError, ValueError, OverflowError) as error:
-        raise ValueError(f"yaml: {error}") from error
+        raise ValueError(f"yaml: {_one_line(error)}") from None
     if document is None:
         raise ValueError("EOF")
     return document
+
+
+# On one line, and without the line of the document, which may have a secret.
+def _one_line(error: Exception) -> str:
+    problem, mark = getattr(error, "problem", None), getattr(error, "problem_mark", None)
+    text = f"line {mark.line + 1}: {problem}" if problem and mark else str(error)
+    return " ".join(text.split())
 
 
 def _import_yaml() -> Any:
