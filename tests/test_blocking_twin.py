@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from agents_sandbox import ExecState, SandboxState, SyncAgentsSandboxClient, _blocking
+from agents_sandbox import ExecState, SandboxState, SyncAgentsSandboxClient
+from agents_sandbox._blocking import channel
 from agents_sandbox.testing import FakeDaemon
 
 from .interrupting import ctrl_c
@@ -80,14 +81,14 @@ def test_a_stream_that_is_no_longer_referenced_ends(
 def test_a_stream_that_is_interrupted_while_it_is_made_ends(
     client: SyncAgentsSandboxClient, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Interrupted(_blocking.Stream):
+    class Interrupted(channel.Stream):
         def __init__(self, *_: object) -> None:
             daemon.wait_for_streams(1)
             raise KeyboardInterrupt
 
     handle = client.create_sandbox(image=IMAGE)
     daemon.wait_for_streams(0)
-    monkeypatch.setattr(_blocking, "Stream", Interrupted)
+    monkeypatch.setattr(channel, "Stream", Interrupted)
     with pytest.raises(KeyboardInterrupt):
         next(client.subscribe_sandbox_events(handle.sandbox_id))
     daemon.wait_for_streams(0)

@@ -79,7 +79,7 @@ def in_wait(stack: list[str]) -> bool:
 
 
 def in_pause(stack: list[str]) -> bool:
-    return "pause" in stack and stack[0] == "_acquire"
+    return "pause" in stack and stack[0] == "acquire"
 
 
 def at_lock(stack: list[str]) -> bool:

@@ -204,7 +204,9 @@ def test_both_primitives_have_the_same_names() -> None:
         half: {
             name
             for name, value in vars(half).items()
-            if getattr(value, "__module__", None) == half.__name__ and not name.startswith("_")
+            if (inspect.isclass(value) or inspect.isfunction(value))
+            and value.__module__.startswith(half.__name__)
+            and not name.startswith("_")
         }
         for half in (_aio, _blocking)
     }

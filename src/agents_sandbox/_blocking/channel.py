@@ -1,54 +1,20 @@
-"""The blocking half of the primitive pair; `_aio` is the other half.
-
-The two halves contain everything that differs between the flavours, under the same names and
-with the same contracts.
-"""
+"""One client's gRPC channel and its streams."""
 
 from __future__ import annotations
 
-import math
 import os
-import sys
 import threading
 import warnings
-from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from functools import wraps
-from typing import Any, Generic, TypeAlias, TypeVar, cast
+from contextlib import contextmanager
+from typing import Any
 
 import grpc
 
-from ._deadline import Deadline
-from ._forks import MUTEX, keep_unfinalized
-from ._rpc import CHANNEL_OPTIONS
-from ._tracebacks import trimmed
-from .errors import ClientClosedError, SandboxClientError
-
-_ItemT = TypeVar("_ItemT")
-_MethodT = TypeVar("_MethodT", bound=Callable[..., Any])
-
-Call: TypeAlias = Callable[[], _ItemT]
-"""A call that has not been made yet, of a method or function of this flavour."""
-
-
-def public(method: _MethodT) -> _MethodT:
-    """Decorate a public method: the traceback of an error of ours does not show our frames."""
-
-    @wraps(method)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        __tracebackhide__ = True  # for pytest, which shows the caller then
-        handled = sys.exc_info()[1]
-        try:
-            return method(*args, **kwargs)
-        except SandboxClientError as caught:
-            error = trimmed(caught, handled)
-            try:
-                raise error
-            finally:
-                del error  # its traceback refers to this frame
-
-    return cast("_MethodT", call)
+from .._forks import MUTEX, keep_unfinalized
+from .._rpc import CHANNEL_OPTIONS
+from ..errors import ClientClosedError
+from .waiting import Latch
 
 
 class Channel:
@@ -63,7 +29,7 @@ class Channel:
         self._channel: grpc.Channel | None = None
         self._process = os.getpid()
         self._closed = False
-        self._closing = _Latch()
+        self._closing = Latch()
 
     def unary(self, path: str, request: bytes, timeout: float | None) -> bytes:
         """Send one request and return the answer; raise `grpc.RpcError` if the call fails."""
@@ -198,131 +164,3 @@ class Stream:
     def __del__(self) -> None:
         if hasattr(self, "_process"):  # not set if Ctrl-C interrupted the constructor
             self.cancel()
-
-
-class Reader:
-    """Runs a function in the background until it returns.
-
-    Args:
-        function: The function; it must not raise.
-        on_end: Called when the function has ended, or was stopped before it started.
-    """
-
-    def __init__(self, function: Call[None], on_end: Callable[[], None]) -> None:
-        def read() -> None:
-            try:
-                function()
-            finally:
-                on_end()
-
-        self._process = os.getpid()
-        # A daemon thread: the interpreter must not wait at exit for events that may never come.
-        self._thread = threading.Thread(target=read, name="agents-sandbox-events", daemon=True)
-        self._thread.start()
-
-    def alive(self) -> bool:
-        """Whether the function is still running, and in this process."""
-        return self._thread.is_alive() and self._process == os.getpid()
-
-    def stop(self) -> None:
-        """Do nothing: the end of its stream interrupts the function where it waits."""
-
-
-class Mailbox(Generic[_ItemT]):
-    """A queue of items for one consumer."""
-
-    def __init__(self) -> None:
-        self._items: deque[_ItemT] = deque()
-        self._arrival = _closed_gate()
-
-    def put(self, item: _ItemT) -> None:
-        """Add an item. Never waits."""
-        self._items.append(item)
-        _open_gate(self._arrival)
-
-    def take(self, timeout: float | None) -> _ItemT | None:
-        """Take the next item; None if none arrives within `timeout` seconds."""
-        deadline = _deadline_of(timeout)
-        while not self._items:
-            # The gate may still be open after an item that was taken without a wait.
-            if not _acquire(self._arrival, deadline.remaining()):
-                break
-        return self._items.popleft() if self._items else None
-
-
-class TimedLock:
-    """A lock that can be acquired with a timeout."""
-
-    def __init__(self) -> None:
-        # An RLock knows its owner: an interrupted caller can safely release it in any case.
-        self._lock = threading.RLock()
-        self._process = os.getpid()
-
-    @contextmanager
-    def held(self, timeout: float | None) -> Iterator[bool]:
-        """Hold the lock; yield False if it could not be acquired within `timeout` seconds."""
-        if self._process != os.getpid():  # the parent's thread that held it does not exist here
-            self._lock, self._process = threading.RLock(), os.getpid()
-        lock = self._lock
-
-        def release() -> None:
-            with suppress(RuntimeError):
-                lock.release()
-
-        try:
-            yield _acquire(lock, timeout)
-        finally:
-            try:
-                release()
-            finally:
-                release()  # an interruption can come at any line
-
-
-class _Latch:
-    """A flag that is set once and can be waited for."""
-
-    def __init__(self) -> None:
-        self._gate = _closed_gate()
-
-    def open(self) -> None:
-        """Open it. Safe to repeat."""
-        _open_gate(self._gate)
-
-    def wait(self, timeout: float) -> None:
-        """Wait until it is open, but no longer than `timeout` seconds."""
-        if _acquire(self._gate, timeout):
-            _open_gate(self._gate)  # for the next waiting thread
-
-
-# Waits use bare locks. Ctrl-C at the wrong moment corrupts a Condition, and so an Event and a
-# Queue. `SimpleQueue.get(timeout=)` waits forever if its time runs out before it begins to wait
-# (observed in Python 3.10 to 3.13).
-def _closed_gate() -> threading.Lock:
-    gate = threading.Lock()
-    gate.acquire()
-    return gate
-
-
-def _open_gate(gate: threading.Lock) -> None:
-    with suppress(RuntimeError):  # it was already open
-        gate.release()
-
-
-# A signal that arrives just before a wait begins is handled only after the wait. The main thread
-# receives Ctrl-C, so it never waits longer than this in one go. gRPC does the same.
-_INTERRUPTIBLE_SECONDS = 0.2
-
-
-def _acquire(lock: threading.Lock | threading.RLock, timeout: float | None) -> bool:
-    """Acquire a lock; return False if that is not possible within `timeout` seconds."""
-    if threading.current_thread() is not threading.main_thread():
-        return lock.acquire(timeout=-1 if timeout is None else timeout)
-    deadline = _deadline_of(timeout)
-    while not lock.acquire(timeout=deadline.within(_INTERRUPTIBLE_SECONDS).remaining() or 0.0):
-        if deadline.expired():
-            return False
-    return True
-
-
-def _deadline_of(timeout: float | None) -> Deadline:
-    return Deadline(math.inf if timeout is None else timeout)
