@@ -8,6 +8,11 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+# A call that had so many turns to end hangs. A pause of the whole machine, however long, takes only
+# one of them from a call that is merely late.
+TURNS = 300
+TURN_SECONDS = 0.1
+
 
 class Background:
     """A call that runs while the test continues."""
@@ -16,8 +21,17 @@ class Background:
         self._task = asyncio.ensure_future(function(*args, **kwargs))
 
     async def result(self) -> Any:
-        """Wait until the call ends; return its result or raise its error."""
-        return await asyncio.wait_for(self._task, timeout=30)
+        """Wait until the call ends; return its result or raise its error.
+
+        Raises:
+            TimeoutError: It hangs.
+        """
+        for _ in range(TURNS):
+            done, _ = await asyncio.wait((self._task,), timeout=TURN_SECONDS)
+            if done:
+                return self._task.result()
+        self._task.cancel()
+        raise TimeoutError(f"the call did not end in {TURNS} waits of {TURN_SECONDS} s")
 
 
 async def off_loop(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
