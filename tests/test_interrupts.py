@@ -23,7 +23,7 @@ from agents_sandbox.testing import FakeDaemon
 
 from .brief import brief_daemon
 from .impostor import impostor
-from .interrupting import Lines, ctrl_c
+from .interrupting import Lines, ctrl_c, join
 from .releases import any_release
 
 pytestmark = [any_release, pytest.mark.slow]
@@ -62,16 +62,15 @@ def nothing_left(daemon: FakeDaemon) -> Iterator[SyncAgentsSandboxClient]:
         daemon.wait_for_streams(0)
         for thread in set(threading.enumerate()) - before:
             if thread.name == "agents-sandbox-events":
-                thread.join(timeout=10)
-                assert not thread.is_alive()
+                join(thread)
 
 
 def in_call(stack: list[str]) -> bool:
-    return "result" in stack and stack[0] == "wait"  # earlier there is no call to cancel yet
+    return "unary" in stack and stack[0] == "pass_through"
 
 
 def in_step(stack: list[str]) -> bool:
-    return "read" in stack and stack[0] == "wait"
+    return "read" in stack and stack[0] == "pass_through"
 
 
 def in_wait(stack: list[str]) -> bool:
@@ -188,6 +187,10 @@ def three_steps(client: SyncAgentsSandboxClient, sandbox: SandboxHandle) -> None
         assert [next(events).sequence for _ in range(3)] == [1, 2, 3]
 
 
+def abandon_a_stream(client: SyncAgentsSandboxClient, sandbox: SandboxHandle) -> None:
+    next(client.subscribe_sandbox_events(sandbox.sandbox_id))
+
+
 CALLS: dict[str, Use] = {
     "ping": lambda c, s: c.ping(),
     "create_sandbox": lambda c, s: c.create_sandbox(image=IMAGE),
@@ -195,6 +198,7 @@ CALLS: dict[str, Use] = {
     "delete_sandbox": lambda c, s: c.delete_sandbox(s.sandbox_id),
     "run": lambda c, s: c.run(s.sandbox_id, ("brief",)),
     "subscribe_sandbox_events": three_steps,
+    "abandon_a_stream": abandon_a_stream,
 }
 
 

@@ -38,7 +38,7 @@ RENAMED = {
     "AsyncIterator": "Iterator",
 }
 NOT_AWAITED = {
-    *("__init__", "__del__", "__getattr__", "__aiter__", "__repr__", "subscribe_sandbox_events"),
+    *("__init__", "__getattr__", "__aiter__", "__repr__", "subscribe_sandbox_events"),
     *("stream", "usable", "cancel", "report_closing", "held"),
     *("alive", "stop", "put"),
 }
@@ -57,11 +57,16 @@ PRIMITIVES: list[tuple[type[Any], type[Any]]] = [
 
 
 def methods(kind: type[Any]) -> dict[str, FunctionType]:
-    """Return the methods that a class itself makes public, special ones included."""
+    """Return the methods that a class itself makes public, special ones included.
+
+    Finalizers are excluded: they are not called, and one flavour may do without.
+    """
     return {
         name: function
         for name, function in vars(kind).items()
-        if isinstance(function, FunctionType) and (name[0] != "_" or name.startswith("__"))
+        if isinstance(function, FunctionType)
+        and (name[0] != "_" or name.startswith("__"))
+        and name != "__del__"
     }
 
 

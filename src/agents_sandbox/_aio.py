@@ -28,6 +28,9 @@ from .errors import ClientClosedError, ClientLoopError, SandboxClientError
 _ItemT = TypeVar("_ItemT")
 _MethodT = TypeVar("_MethodT", bound=Callable[..., Any])
 
+# Otherwise two clients in a process would share one connection and its backoff.
+_OPTIONS = (*CHANNEL_OPTIONS, ("grpc.use_local_subchannel_pool", 1))
+
 Call: TypeAlias = Callable[[], Coroutine[Any, Any, _ItemT]]
 """A call that has not been made yet, of a method or function of this flavour."""
 
@@ -78,7 +81,7 @@ class Channel:
             return await call
 
     def stream(self, path: str, request: bytes, timeout: float | None) -> Stream:
-        """Send one request and return the stream of answers."""
+        """Return the stream of answers to one request."""
         method: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = self._open().unary_stream(path)
         call = method(request, timeout=timeout)
         self._calls.add(call)
@@ -122,7 +125,7 @@ class Channel:
             _refuse_after_fork()
             self._abandon_calls()
             self._home = _Home()
-            self._channel = grpc.aio.insecure_channel(self._target(), options=CHANNEL_OPTIONS)
+            self._channel = grpc.aio.insecure_channel(self._target(), options=_OPTIONS)
             _open_channels.add(self)
         return self._channel
 

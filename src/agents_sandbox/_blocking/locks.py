@@ -47,6 +47,12 @@ def acquire(lock: threading.Lock | threading.RLock, timeout: float | None) -> bo
     return True
 
 
+def pass_through(gate: threading.Lock) -> None:
+    """Wait in the main thread until a gate is open, however long that takes."""
+    while not gate.acquire(timeout=_INTERRUPTIBLE_SECONDS):
+        pass
+
+
 def deadline_of(timeout: float | None) -> Deadline:
     """Return the deadline of a wait that begins now; None: no bound."""
     return Deadline(math.inf if timeout is None else timeout)

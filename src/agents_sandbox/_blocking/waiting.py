@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Generic, TypeAlias, TypeVar
 
+from .helpers import start_thread
 from .locks import acquire, closed_gate, deadline_of, open_gate
 
 _ItemT = TypeVar("_ItemT")
@@ -23,6 +24,10 @@ class Reader:
     Args:
         function: The function; it must not raise.
         on_end: Called when the function has ended, or was stopped before it started.
+
+    Attributes:
+        in_background: Whether the function runs. False: no thread can be started, because the
+            interpreter is exiting.
     """
 
     def __init__(self, function: Call[None], on_end: Callable[[], None]) -> None:
@@ -30,16 +35,17 @@ class Reader:
             try:
                 function()
             finally:
+                self._running = False
                 on_end()
 
         self._process = os.getpid()
+        self._running = True
         # A daemon thread: the interpreter must not wait at exit for events that may never come.
-        self._thread = threading.Thread(target=read, name="agents-sandbox-events", daemon=True)
-        self._thread.start()
+        self.in_background = start_thread(read, "agents-sandbox-events")
 
     def alive(self) -> bool:
         """Whether the function is still running, and in this process."""
-        return self._thread.is_alive() and self._process == os.getpid()
+        return self.in_background and self._running and self._process == os.getpid()
 
     def stop(self) -> None:
         """Do nothing: the end of its stream interrupts the function where it waits."""
