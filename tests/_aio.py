@@ -6,6 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeVar
 
+import pytest
+
+from agents_sandbox._aio import Reader
+from agents_sandbox._async import _feeds
+
 T = TypeVar("T")
 
 # A call that had so many turns to end hangs. A pause of the whole machine, however long, takes only
@@ -50,3 +55,23 @@ async def unless_late(seconds: float, function: Callable[..., Any], *args: Any) 
         return await asyncio.wait_for(function(*args), seconds)
     except asyncio.TimeoutError:
         return None
+
+
+class _Unread(Reader):
+    """A reader whose function never runs."""
+
+    in_background = False
+
+    def __init__(self, function: object, on_end: object) -> None:
+        pass
+
+    def alive(self) -> bool:
+        return False
+
+    def stop(self) -> None:
+        pass
+
+
+def stop_background(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nothing of the client run in the background from now on."""
+    monkeypatch.setattr(_feeds, "Reader", _Unread)

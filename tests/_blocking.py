@@ -8,6 +8,10 @@ from concurrent.futures import Future, wait
 from threading import Thread
 from typing import Any, TypeVar
 
+import pytest
+
+from agents_sandbox._blocking import helpers, waiting
+
 T = TypeVar("T")
 
 # A call that had so many turns to end hangs. A pause of the whole machine, however long, takes only
@@ -56,3 +60,9 @@ def step(iterator: Iterator[T]) -> T:
 def unless_late(seconds: float, function: Callable[..., Any], *args: Any) -> Any:
     """Make a call, however long it takes: a thread cannot be interrupted."""
     return function(*args)
+
+
+def stop_background(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the client start no threads from now on, as at the exit of Python 3.12."""
+    for module in (helpers, waiting):
+        monkeypatch.setattr(module, "start_thread", lambda function, name: False)

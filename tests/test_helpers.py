@@ -33,9 +33,9 @@ from agents_sandbox._forks import MUTEX
 from agents_sandbox._wire.methods import SUBSCRIBE_SANDBOX_EVENTS
 from agents_sandbox.testing import FakeDaemon
 
-from ._blocking import Background
+from ._blocking import Background, stop_background
 from .interrupting import GRPC, ctrl_c, join
-from .releases import any_release
+from .releases import any_release, each_dialect
 
 pytestmark = any_release
 
@@ -298,6 +298,38 @@ def test_a_thread_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> Non
         # The thread that would start it does its work instead.
         helpers._start(thread, done.set)
         assert done.is_set()
+
+
+@each_dialect
+def test_without_helpers_the_main_thread_does_all_itself(
+    daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = threading.active_count()
+    stop_background(monkeypatch)
+    live(daemon)
+    assert threading.active_count() == before
+    daemon.wait_for_streams(0)
+
+
+def test_without_helpers_a_call_can_be_interrupted(
+    client: SyncAgentsSandboxClient, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = len(_forks._kept)
+    stop_background(monkeypatch)
+    box = client.create_sandbox(image=IMAGE).sandbox_id
+    with (
+        daemon.faults.half_open(),
+        ctrl_c(lambda stack: "answer" in stack and stack[0] == "_blocking"),
+    ):
+        client.ping(timeout_seconds=3600)
+    with client.subscribe_sandbox_events(box) as events:
+        seen = [next(events).sequence for _ in range(3)]
+        with ctrl_c(lambda stack: "read" in stack and stack[0] == "_consume_next_event"):
+            next(events)
+        client.run(box, ("true",))
+        assert [*seen, next(events).sequence] == [1, 2, 3, 4]
+    daemon.wait_for_streams(0)
+    del _forks._kept[kept:]  # gRPC complains about streams that are finalized with its module
 
 
 @pytest.fixture

@@ -215,7 +215,12 @@ class Reader:
     Args:
         function: The function; it must not raise.
         on_end: Called when the function has ended, or was stopped before it started.
+
+    Attributes:
+        in_background: Whether the function runs.
     """
+
+    in_background = True
 
     def __init__(self, function: Call[None], on_end: Callable[[], None]) -> None:
         self._home = _Home()
