@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import _weakrefset
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from types import FrameType
 
 import grpc
 import pytest
@@ -200,6 +203,27 @@ CALLS: dict[str, Use] = {
     "subscribe_sandbox_events": three_steps,
     "abandon_a_stream": abandon_a_stream,
 }
+
+
+def test_the_callbacks_of_weak_references(
+    daemon: FakeDaemon, maker: SyncAgentsSandboxClient
+) -> None:
+    """They are dropped where a signal handler raises, so the client has none in Python."""
+
+    def interrupt(frame: FrameType, event: str, arg: object) -> None:
+        if frame.f_code.co_filename == _weakrefset.__file__:
+            raise KeyboardInterrupt
+
+    sandbox = maker.create_sandbox(image=IMAGE)
+    with nothing_left(daemon) as client:
+        events = client.subscribe_sandbox_events(sandbox.sandbox_id)
+        next(events)
+        before = sys.gettrace()
+        sys.settrace(interrupt)
+        try:
+            del events
+        finally:
+            sys.settrace(before)
 
 
 # All lines of all calls take half a minute, so only every n-th is tried. A prime makes the lines

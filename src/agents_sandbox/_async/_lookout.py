@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
-from weakref import WeakSet
+from weakref import ref
 
 from .. import _deadline
 from .._aio import Mailbox, Reader
@@ -28,7 +28,9 @@ class Lookout:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
-        self._streams: WeakSet[ResponseStream[Any]] = WeakSet()
+        # Not a WeakSet: its callbacks are Python code. If a signal handler raises in one, the set
+        # counts an object that is gone.
+        self._streams: set[ref[ResponseStream[Any]]] = set()
         self._readers: list[Reader] = []  # none, or the one that looks
         self._wake: Mailbox[bool] = Mailbox()
 
@@ -36,14 +38,14 @@ class Lookout:
         """Let go of a stream when the daemon shuts down, unless it ends before."""
         stream.on_end = self._forget
         with MUTEX:
-            self._streams.add(stream)
+            self._streams.add(ref(stream))
             if not any(reader.alive() for reader in self._readers):
                 self._wake = Mailbox()
                 self._readers = [Reader(self._look, lambda: None)]
 
     def _forget(self, stream: ResponseStream[Any]) -> None:
         with MUTEX:
-            self._streams.discard(stream)
+            self._streams.discard(ref(stream))
             if not self._streams:
                 self._wake.put(True)
 
@@ -57,6 +59,7 @@ class Lookout:
     # In one step with `watch`: a stream that is opened now starts another reader.
     def _is_done(self, wake: Mailbox[bool]) -> bool:
         with MUTEX:
+            self._streams = {stream for stream in self._streams if stream() is not None}
             if self._streams and self._wake is wake:
                 return False
             if self._wake is wake:
@@ -69,8 +72,8 @@ class Lookout:
             await self._transport.unary(PING, requests.ping(), deadline)
         except (ClientClosedError, DaemonUnavailableError) as error:
             with MUTEX:
-                streams = tuple(self._streams)
-            for stream in streams:
+                streams = [stream() for stream in self._streams]
+            for stream in filter(None, streams):
                 stream.abandon(error)
         except SandboxClientError:
             return  # it is slow or strange, but not shutting down
