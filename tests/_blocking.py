@@ -8,7 +8,16 @@ from concurrent.futures import Future, wait
 from threading import Thread
 from typing import Any, TypeVar
 
+import pytest
+
+from agents_sandbox._blocking import helpers, waiting
+
 T = TypeVar("T")
+
+# A call that had so many turns to end hangs. A pause of the whole machine, however long, takes only
+# one of them from a call that is merely late.
+TURNS = 300
+TURN_SECONDS = 0.1
 
 
 class Background:
@@ -26,11 +35,16 @@ class Background:
         Thread(target=call, daemon=True).start()
 
     def result(self) -> Any:
-        """Wait until the call ends; return its result or raise its error."""
-        wait((self._future,), timeout=30)
-        if not self._future.done():
-            faulthandler.dump_traceback()  # shows where it hangs
-        return self._future.result(timeout=0)
+        """Wait until the call ends; return its result or raise its error.
+
+        Raises:
+            TimeoutError: It hangs.
+        """
+        for _ in range(TURNS):
+            if wait((self._future,), timeout=TURN_SECONDS).done:
+                return self._future.result()
+        faulthandler.dump_traceback()  # shows where it hangs
+        raise TimeoutError(f"the call did not end in {TURNS} waits of {TURN_SECONDS} s")
 
 
 def off_loop(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
@@ -46,3 +60,9 @@ def step(iterator: Iterator[T]) -> T:
 def unless_late(seconds: float, function: Callable[..., Any], *args: Any) -> Any:
     """Make a call, however long it takes: a thread cannot be interrupted."""
     return function(*args)
+
+
+def stop_background(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the client start no threads from now on, as at the exit of Python 3.12."""
+    for module in (helpers, waiting):
+        monkeypatch.setattr(module, "start_thread", lambda function, name: False)

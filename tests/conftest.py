@@ -24,6 +24,9 @@ settings.load_profile(os.environ.get("TESTS_HYPOTHESIS_PROFILE", "tests"))
 # So many take some seconds for both flavours. `tox -e chaos` runs thousands.
 CHAOS_RUNS = 16
 
+# So many take a few seconds. A change of the primitives needs 2000, with several interpreters.
+SIGNALS = 200
+
 _CHAOS = pytest.StashKey[dict[str, Account]]()
 
 
@@ -54,6 +57,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=int,
         default=0,
         help="the seed of the first of them; the others follow (default: %(default)s)",
+    )
+    group = parser.getgroup("signals", "signals in the main thread")
+    group.addoption(
+        "--signals",
+        metavar="N",
+        type=int,
+        default=SIGNALS,
+        help="raise so many at random moments (default: %(default)s)",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _weakrefset
 import linecache
 import os
 import signal
@@ -13,20 +14,20 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import grpc
 import pytest
 
 import agents_sandbox
 
 _PACKAGE = f"{Path(agents_sandbox.__file__).parent}/"
 _FAKE = f"{_PACKAGE}testing/"
+GRPC = f"{Path(grpc.__file__).parent}/"
+_INTERRUPTED = (_PACKAGE, GRPC, threading.__file__, _weakrefset.__file__)
 
 
 @contextmanager
 def ctrl_c(when: Callable[[list[str]], bool]) -> Iterator[None]:
     """Send Ctrl-C as soon as the block waits at a certain place; it must raise KeyboardInterrupt.
-
-    Not earlier: gRPC's own locks do not survive an interruption between their acquisition and the
-    wait.
 
     Args:
         when: Takes the names of the functions in which the main thread is, innermost first.
@@ -64,8 +65,18 @@ def ctrl_c(when: Callable[[list[str]], bool]) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
+def join(thread: threading.Thread) -> None:
+    """Wait until a thread of the client has ended."""
+    while thread.ident is None:  # the main thread does not wait until it has started
+        os.sched_yield()
+    thread.join(timeout=10)
+    assert not thread.is_alive()
+
+
 class Lines:
-    """Counts the lines of the package that a call executes, and simulates Ctrl-C at one of them.
+    """Counts the lines that a call executes, and simulates Ctrl-C at one of them.
+
+    It counts those of the package, of gRPC and of the threading modules, in this thread.
 
     Args:
         interrupt_at: The line at which to interrupt, from 1.
@@ -98,7 +109,7 @@ class Lines:
 
     def _enter(self, frame: FrameType, event: str, arg: Any) -> Any:
         path = frame.f_code.co_filename
-        if path.startswith(_PACKAGE) and not path.startswith(_FAKE):
+        if path.startswith(_INTERRUPTED) and not path.startswith(_FAKE):
             return self._step
         return None
 

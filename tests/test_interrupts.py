@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import _weakrefset
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from types import FrameType
 
 import grpc
 import pytest
@@ -23,7 +26,7 @@ from agents_sandbox.testing import FakeDaemon
 
 from .brief import brief_daemon
 from .impostor import impostor
-from .interrupting import Lines, ctrl_c
+from .interrupting import Lines, ctrl_c, join
 from .releases import any_release
 
 pytestmark = [any_release, pytest.mark.slow]
@@ -62,16 +65,15 @@ def nothing_left(daemon: FakeDaemon) -> Iterator[SyncAgentsSandboxClient]:
         daemon.wait_for_streams(0)
         for thread in set(threading.enumerate()) - before:
             if thread.name == "agents-sandbox-events":
-                thread.join(timeout=10)
-                assert not thread.is_alive()
+                join(thread)
 
 
 def in_call(stack: list[str]) -> bool:
-    return "result" in stack and stack[0] == "wait"  # earlier there is no call to cancel yet
+    return "unary" in stack and stack[0] == "pass_through"
 
 
 def in_step(stack: list[str]) -> bool:
-    return "read" in stack and stack[0] == "wait"
+    return "read" in stack and stack[0] == "pass_through"
 
 
 def in_wait(stack: list[str]) -> bool:
@@ -79,7 +81,7 @@ def in_wait(stack: list[str]) -> bool:
 
 
 def in_pause(stack: list[str]) -> bool:
-    return "pause" in stack and stack[0] == "_acquire"
+    return "pause" in stack and stack[0] == "acquire"
 
 
 def at_lock(stack: list[str]) -> bool:
@@ -188,6 +190,10 @@ def three_steps(client: SyncAgentsSandboxClient, sandbox: SandboxHandle) -> None
         assert [next(events).sequence for _ in range(3)] == [1, 2, 3]
 
 
+def abandon_a_stream(client: SyncAgentsSandboxClient, sandbox: SandboxHandle) -> None:
+    next(client.subscribe_sandbox_events(sandbox.sandbox_id))
+
+
 CALLS: dict[str, Use] = {
     "ping": lambda c, s: c.ping(),
     "create_sandbox": lambda c, s: c.create_sandbox(image=IMAGE),
@@ -195,7 +201,29 @@ CALLS: dict[str, Use] = {
     "delete_sandbox": lambda c, s: c.delete_sandbox(s.sandbox_id),
     "run": lambda c, s: c.run(s.sandbox_id, ("brief",)),
     "subscribe_sandbox_events": three_steps,
+    "abandon_a_stream": abandon_a_stream,
 }
+
+
+def test_the_callbacks_of_weak_references(
+    daemon: FakeDaemon, maker: SyncAgentsSandboxClient
+) -> None:
+    """They are dropped where a signal handler raises, so the client has none in Python."""
+
+    def interrupt(frame: FrameType, event: str, arg: object) -> None:
+        if frame.f_code.co_filename == _weakrefset.__file__:
+            raise KeyboardInterrupt
+
+    sandbox = maker.create_sandbox(image=IMAGE)
+    with nothing_left(daemon) as client:
+        events = client.subscribe_sandbox_events(sandbox.sandbox_id)
+        next(events)
+        before = sys.gettrace()
+        sys.settrace(interrupt)
+        try:
+            del events
+        finally:
+            sys.settrace(before)
 
 
 # All lines of all calls take half a minute, so only every n-th is tried. A prime makes the lines

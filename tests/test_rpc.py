@@ -393,5 +393,4 @@ def test_the_channel_suits_a_local_socket_and_never_pings() -> None:
         "grpc.initial_reconnect_backoff_ms": 50,
         "grpc.max_reconnect_backoff_ms": 1000,
         "grpc.max_receive_message_length": 64 * 1024 * 1024,
-        "grpc.use_local_subchannel_pool": 1,
     }

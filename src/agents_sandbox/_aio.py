@@ -30,6 +30,9 @@ from .errors import ClientClosedError, ClientLoopError, SandboxClientError
 _ItemT = TypeVar("_ItemT")
 _MethodT = TypeVar("_MethodT", bound=Callable[..., Any])
 
+# Otherwise two clients in a process would share one connection and its backoff.
+_OPTIONS = (*CHANNEL_OPTIONS, ("grpc.use_local_subchannel_pool", 1))
+
 Call: TypeAlias = Callable[[], Coroutine[Any, Any, _ItemT]]
 """A call that has not been made yet, of a method or function of this flavour."""
 
@@ -81,7 +84,7 @@ class Channel:
             return await call
 
     def stream(self, path: str, request: bytes, timeout: float | None) -> Stream:
-        """Send one request and return the stream of answers."""
+        """Return the stream of answers to one request."""
         method: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = self._open().unary_stream(path)
         call = method(request, timeout=timeout)
         self._calls.add(call)
@@ -130,7 +133,7 @@ class Channel:
             self._abandon_calls()
             home = _Home()
             grpc_loop = GrpcLoop(home.loop)
-            channel = grpc_loop.open_channel(self._target(), CHANNEL_OPTIONS)
+            channel = grpc_loop.open_channel(self._target(), _OPTIONS)
             self._home, self._grpc_loop, self._channel = home, grpc_loop, channel
             _open_channels.add(self)
         return self._channel
@@ -226,7 +229,12 @@ class Reader:
     Args:
         function: The function; it must not raise.
         on_end: Called when the function has ended, or was stopped before it started.
+
+    Attributes:
+        in_background: Whether the function runs.
     """
+
+    in_background = True
 
     def __init__(self, function: Call[None], on_end: Callable[[], None]) -> None:
         self._home = _Home()

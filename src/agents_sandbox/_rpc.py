@@ -46,8 +46,6 @@ CHANNEL_OPTIONS: tuple[tuple[str, str | int], ...] = (
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 1000),
     ("grpc.max_receive_message_length", MAX_ANSWER_BYTES),
-    # Otherwise two clients in a process would share one connection and its backoff.
-    ("grpc.use_local_subchannel_pool", 1),
 )
 
 # Only the text identifies gRPC's own refusal: in every release it ends in the size and the limit.
@@ -72,6 +70,43 @@ _HINTS = {
 # Our own cancels are handled elsewhere; these come from the peer. Servers built on gRPC's C core
 # answer CANCELLED to calls that arrive while they shut down.
 _LOST = ("UNAVAILABLE", "CANCELLED")
+
+
+class CallError(grpc.RpcError):
+    """Why a call failed, as data: gRPC's own error can be the call itself, with its locks."""
+
+    def __init__(
+        self,
+        code: grpc.StatusCode,
+        details: str | None,
+        trailers: Any = None,
+        debug_string: str | None = None,
+    ) -> None:
+        super().__init__(f"{code.name}: {details}")
+        self._status = code, details, trailers, debug_string
+
+    @classmethod
+    def of(cls, error: grpc.RpcError) -> CallError:
+        """Copy what gRPC raised."""
+        # Otherwise a call that raised itself would stay alive until the next garbage collection.
+        call: Any = error.with_traceback(None)
+        return cls(call.code(), call.details(), call.trailing_metadata(), call.debug_error_string())
+
+    def code(self) -> grpc.StatusCode:
+        """Return the status code."""
+        return self._status[0]
+
+    def details(self) -> str | None:
+        """Return the message, or None."""
+        return self._status[1]
+
+    def trailing_metadata(self) -> Any:
+        """Return the trailing metadata, or None."""
+        return self._status[2]
+
+    def debug_error_string(self) -> str | None:
+        """Return what gRPC says to its developers, or None."""
+        return self._status[3]
 
 
 @contextmanager

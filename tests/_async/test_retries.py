@@ -166,6 +166,18 @@ async def test_a_retry_that_times_out_reports_the_current_problem(
 
 
 @pytest.mark.usefixtures("pauses")
+async def test_a_retry_that_is_lost_near_the_deadline_is_a_lost_connection(
+    client: AgentsSandboxClient, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Near enough that the daemon may have seen the deadline pass.
+    monkeypatch.setattr("agents_sandbox._deadline._CLOCK_DIFFERENCE_SECONDS", 60.0)
+    daemon.faults.fail_next("Ping", code="UNAVAILABLE")
+    daemon.faults.fail_next("Ping", code="CANCELLED")
+    with pytest.raises(DaemonUnavailableError, match="no retry succeeded within"):
+        await client.ping(timeout_seconds=30)
+
+
+@pytest.mark.usefixtures("pauses")
 async def test_a_retry_that_the_daemon_times_out_is_no_lost_connection(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:

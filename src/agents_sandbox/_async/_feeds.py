@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from copy import copy
 
+from .. import _deadline
 from .._aio import Mailbox, Reader
 from .._deadline import Deadline
 from .._forks import MUTEX
@@ -53,7 +54,7 @@ class Feeds:
             fresh.add(follower, after)
             self._feeds[sandbox_id] = fresh
             fresh.start()
-            if feed is not None and feed.alive():
+            if feed is not None and feed.alive() and fresh.in_background:
                 feed.hand_over(fresh)
 
     def _feed(self, sandbox_id: str, after: int) -> _Feed:
@@ -99,7 +100,12 @@ class Follower:
         Raises:
             SandboxClientError: The error that ended the feed.
         """
-        item = await self._mailbox.take(deadline.remaining())
+        feed = self.feed
+        in_turn = feed is not None and not feed.in_background
+        item = await self._mailbox.take(0.0 if in_turn else deadline.remaining())
+        if item is None and feed is not None and in_turn:
+            await feed.read_in_turn(deadline)
+            item = await self._mailbox.take(0.0)
         if isinstance(item, SandboxClientError):
             raise copy(item) from item.__cause__  # each follower adds its own traceback
         return item
@@ -148,6 +154,11 @@ class _Feed:
         """Why no events come at present, if something is wrong."""
         return self._events.trouble
 
+    @property
+    def in_background(self) -> bool:
+        """Whether its followers only wait; otherwise each one has to read in turn."""
+        return all(reader.in_background for reader in self._readers)
+
     def start(self) -> None:
         """Start reading."""
         self._readers.append(Reader(self._read, self._on_end))
@@ -188,6 +199,16 @@ class _Feed:
         self._events.cancel()
         for reader in self._readers:
             reader.stop()
+
+    async def read_in_turn(self, deadline: Deadline) -> None:
+        """Read one item, where nothing can be read in the background.
+
+        There is no lookout either, so this does not take long; the wait then reads a snapshot.
+        """
+        try:
+            self._publish(await self._events.read_until(deadline.within(_deadline.LOOK_SECONDS)))
+        except SandboxClientError as error:
+            self._end(error)
 
     async def _read(self) -> None:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import ref
 
 from .. import _deadline
 from .._aio import Reader
@@ -30,8 +30,9 @@ class Lookout:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
-        # Each with the socket file at its beginning.
-        self._streams: WeakKeyDictionary[ResponseStream[Any], object] = WeakKeyDictionary()
+        # Each with the socket file at its beginning. Not a WeakKeyDictionary: its callbacks are
+        # Python code. If a signal handler raises in one, it counts an object that is gone.
+        self._streams: dict[ref[ResponseStream[Any]], object] = {}
         self._readers: list[Reader] = []  # none, or the one that looks
 
     def watch(self, stream: ResponseStream[Any], socket_file: object) -> None:
@@ -45,8 +46,8 @@ class Lookout:
         with MUTEX:
             looking = any(reader.alive() for reader in self._readers)
             if not looking:  # streams from before belong to a parent process or a closed loop
-                self._streams = WeakKeyDictionary()
-            self._streams[stream] = socket_file
+                self._streams = {}
+            self._streams[ref(stream)] = socket_file
             if not looking:
                 self._readers = [Reader(self._look, lambda: None)]
 
@@ -58,7 +59,7 @@ class Lookout:
 
     def _forget(self, stream: ResponseStream[Any]) -> None:
         with MUTEX:
-            self._streams.pop(stream, None)
+            self._streams.pop(ref(stream), None)
 
     async def _look(self) -> None:
         while not self._is_done():
@@ -68,6 +69,11 @@ class Lookout:
     # In one step with `watch`: a stream that is opened now starts another reader.
     def _is_done(self) -> bool:
         with MUTEX:
+            self._streams = {
+                stream: socket_file
+                for stream, socket_file in self._streams.items()
+                if stream() is not None
+            }
             if self._streams and not self._transport.closed:
                 return False
             self._readers = []
@@ -76,18 +82,18 @@ class Lookout:
     async def _look_once(self) -> None:
         with MUTEX:
             # Not those that are opened during the ping: they may be of the next daemon.
-            streams = WeakKeyDictionary(self._streams)
+            streams = dict(self._streams)
         current = self._transport.socket_identity()
         changed = any(socket_file != current for socket_file in streams.values())
         if self._transport.closed or not streams or (self._transport.in_touch and not changed):
             return
         loss = await self._ping()
-        for stream, socket_file in tuple(streams.items()):
+        for stream, socket_file in streams.items():
             replaced = current is not None and socket_file not in (None, current)
-            if loss is None and replaced:
-                stream.abandon(self._transport.unavailable("another daemon has taken its place"))
-            elif loss is not None:
-                stream.abandon(loss)
+            if loss is not None:
+                _abandon(stream, loss)
+            elif replaced:
+                _abandon(stream, self._transport.unavailable("another daemon has taken its place"))
 
     async def _ping(self) -> DaemonUnavailableError | None:
         try:
@@ -98,3 +104,9 @@ class Lookout:
         except SandboxClientError:
             return None  # it is closed, slow or strange, but not shutting down
         return None
+
+
+def _abandon(stream: ref[ResponseStream[Any]], loss: DaemonUnavailableError) -> None:
+    alive = stream()
+    if alive is not None:
+        alive.abandon(loss)

@@ -92,6 +92,14 @@ class Subscription:
         with concerning(self._sequence.sandbox_id):
             return await self._read()
 
+    async def read_until(self, deadline: Deadline) -> SandboxEvent | Break:
+        """Read within a deadline, which replaces that of the subscription."""
+        self._deadline = deadline
+        try:
+            return await self.read()
+        except OperationTimeoutError:
+            return Break.UNSURE
+
     async def _read(self) -> SandboxEvent | Break:
         while True:
             try:

@@ -96,7 +96,7 @@ class Transport:
                 # Its traceback would keep this frame alive, and so the error itself.
                 lost = error.with_traceback(None)
             except OperationTimeoutError:
-                if lost is None or not deadline.expired():
+                if lost is None or not deadline.is_near():
                     raise
                 raise self._still_lost(lost, deadline) from lost
 

@@ -1,0 +1,13 @@
+"""The blocking half of the primitive pair; `_aio` is the other half.
+
+The two halves contain everything that differs between the flavours, under the same names and
+with the same contracts.
+"""
+
+from __future__ import annotations
+
+from .._tracebacks import ends_at_caller as public
+from .channel import Channel, Stream
+from .waiting import Call, Mailbox, Reader, TimedLock
+
+__all__ = ["Call", "Channel", "Mailbox", "Reader", "Stream", "TimedLock", "public"]

@@ -1,0 +1,149 @@
+"""One client's connection and its streams."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import grpc
+
+from .._forks import MUTEX
+from .._gevent import obstacle_to_grpc
+from .._rpc import CallError
+from ..errors import ClientClosedError, ClientLoopError
+from .calls import Connection, StreamCall, UnaryCall
+from .waiting import Latch
+
+_AnswerT = TypeVar("_AnswerT")
+
+
+class Channel:
+    """One connection, opened by the first call. Threads may share it.
+
+    Args:
+        target: Returns the address; called when the connection is opened.
+    """
+
+    _connection: Connection | None = None  # for `__del__`, if the constructor is interrupted
+
+    def __init__(self, target: Callable[[], str]) -> None:
+        self._target = target
+        self._closed = False
+        self._closing = Latch()
+
+    def unary(self, path: str, request: bytes, timeout: float | None) -> bytes:
+        """Send one request and return the answer; raise `grpc.RpcError` if the call fails."""
+        with self.report_closing():
+            connection = self._connect()
+            call = UnaryCall(connection, path, request, timeout)
+            return _unless_failed(connection.helpers.run(call.answer, call))
+
+    def stream(self, path: str, request: bytes, timeout: float | None) -> Stream:
+        """Return the stream of answers to one request."""
+        connection = self._connect()
+        return Stream(self, connection, StreamCall(connection, path, request, timeout))
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._closed
+
+    def pause(self, seconds: float) -> None:
+        """Wait for the given time, or until the channel is closed."""
+        self._closing.wait(seconds)
+
+    def close(self) -> None:
+        """End every call and refuse new ones. Safe to repeat."""
+        with MUTEX:
+            self._closed = True
+            connection = self._connection
+        self._closing.open()
+        if connection is not None:
+            if connection.usable():
+                connection.helpers.run(connection.close)
+            self._connection = None  # last, so that an interrupted close can be repeated
+
+    def _connect(self) -> Connection:
+        with MUTEX:
+            if self._closed:
+                raise ClientClosedError("the client is closed: create a new one")
+            connection = self._connection
+            if connection is None or not connection.usable():
+                _refuse_where_grpc_hangs()
+                connection = self._connection = Connection(self._target())
+            return connection
+
+    @contextmanager
+    def report_closing(self) -> Iterator[None]:
+        """Raise `ClientClosedError` if a call ended because the channel was closed.
+
+        gRPC ends calls in progress with CANCELLED.
+        """
+        try:
+            yield
+        except grpc.RpcError:
+            if self._closed:
+                raise ClientClosedError("the client was closed during the call") from None
+            raise
+
+    def __del__(self) -> None:
+        connection = self._connection
+        if connection is None or not connection.in_this_process():
+            return
+        if connection.usable():
+            connection.helpers.hand_over(connection.close)
+        warnings.warn(
+            "a SyncAgentsSandboxClient was not closed: use with, or call close()",
+            ResourceWarning,
+            source=self,
+            stacklevel=2,
+        )
+
+
+def _refuse_where_grpc_hangs() -> None:
+    if obstacle := obstacle_to_grpc():
+        raise ClientLoopError(obstacle)
+
+
+class Stream:
+    """The answers to one streaming call. The code that opens a stream must cancel it."""
+
+    def __init__(self, channel: Channel, connection: Connection, call: StreamCall) -> None:
+        self._channel = channel
+        self._connection = connection
+        self._call = call
+        # If the code does not, the call would continue until the channel is closed.
+        call.cancel_with(self)
+        connection.helpers.provide()
+
+    def usable(self) -> bool:
+        """Whether the stream can be read from here; if not, it can never be read again."""
+        return self._connection.usable()
+
+    def read(self) -> bytes | None:
+        """Return the next answer; None if the peer ended the stream or we cancelled it."""
+        call = self._call
+        try:
+            with self._channel.report_closing():
+                return _unless_failed(self._connection.helpers.run(call.read, call))
+        except grpc.RpcError:
+            if call.given_up:
+                return None
+            raise
+
+    def cancel(self) -> None:
+        """Cancel the call. Safe to repeat, at any time and from anywhere."""
+        self._call.given_up = True
+        if self.usable():  # only the parent may cancel its calls
+            self._connection.helpers.hand_over(self._call.cancel)
+
+
+def _unless_failed(outcome: _AnswerT | CallError) -> _AnswerT:
+    if not isinstance(outcome, CallError):
+        return outcome
+    try:
+        raise outcome
+    finally:
+        del outcome  # its traceback refers to this frame
