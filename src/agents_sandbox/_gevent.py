@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import queue
 import sys
+from _queue import SimpleQueue
 from typing import Any
 
 _PATCHED = "gevent has patched the threads of this process"
@@ -22,6 +24,13 @@ def obstacle_to_grpc() -> str | None:
 def obstacle_to_asyncio() -> str | None:
     """Say why gRPC's asyncio would hang in this process; None: it does not."""
     return f"{_PATCHED}, and gRPC's asyncio would hang" if _patches_threads() else None
+
+
+def thread_queue() -> SimpleQueue[Any]:
+    """Make a queue between the threads of this process, whichever kind they are."""
+    # gevent replaces `queue.SimpleQueue` also where it leaves threads alone, and real threads wait
+    # at its own one forever.
+    return queue.SimpleQueue() if _patches_threads() else SimpleQueue()
 
 
 def _patches_threads() -> bool:

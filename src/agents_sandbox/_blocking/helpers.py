@@ -19,6 +19,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Generic, Protocol, TypeVar
 
+from .._gevent import thread_queue
 from ..errors import ClientClosedError
 from .locks import acquire, closed_gate, in_main_thread, pass_through
 
@@ -52,7 +53,7 @@ class Helpers:
     """
 
     def __init__(self) -> None:
-        self._jobs: SimpleQueue[Callable[[], object] | None] = SimpleQueue()  # None: the end
+        self._jobs: SimpleQueue[Callable[[], object] | None] = thread_queue()  # None: the end
         # One item for each idle helper. Only helpers change it: an interrupted main thread could
         # count a helper that does not exist.
         self._idle: deque[None] = deque()
