@@ -165,6 +165,23 @@ async def test_settling_may_be_repeated() -> None:
     await loop.settle(math.inf)
 
 
+async def test_settling_waits_for_the_result_of_a_cancelled_call() -> None:
+    running = asyncio.get_running_loop()
+    loop = GrpcLoop(running)
+    kept = [loop.create_future()]
+    kept[0].cancel()
+    running.call_soon(running.call_soon, kept.clear)
+    await loop.settle(math.inf)
+    assert not kept
+
+
+async def test_what_is_made_at_the_opening_is_no_part_of_a_call() -> None:
+    loop = GrpcLoop(asyncio.get_running_loop())
+    kept = loop.open(lambda: asyncio.get_running_loop().create_future())
+    await loop.settle(math.inf)
+    assert not kept.done()
+
+
 def test_what_an_open_client_left_is_not_logged_by_a_later_loop(daemon: FakeDaemon) -> None:
     client = AgentsSandboxClient(daemon.socket_path)
 

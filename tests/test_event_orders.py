@@ -118,7 +118,7 @@ class Peer:
     def may_recover(self, _: DaemonUnavailableError) -> bool:
         return True
 
-    def pause(self, _: float) -> None:
+    def pause(self, _: float, /) -> None:
         return None
 
 
@@ -230,7 +230,7 @@ def test_streams_that_end_after_a_snapshot_are_opened_less_and_less_often(
         def subscribe_sandbox_events(self, sequence: EventSequence, _: Deadline, /) -> Stream:
             return Stream([event(len(pauses) + 1, snapshot=True)] * sequence.wants_snapshot, None)
 
-        def pause(self, seconds: float) -> None:
+        def pause(self, seconds: float, /) -> None:
             pauses.append(seconds)
 
     monkeypatch.setattr("agents_sandbox._deadline.random.uniform", lambda _, longest: longest)

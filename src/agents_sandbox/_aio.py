@@ -133,7 +133,8 @@ class Channel:
             self._abandon_calls()
             home = _Home()
             grpc_loop = GrpcLoop(home.loop)
-            channel = grpc_loop.open_channel(self._target(), _OPTIONS)
+            target = self._target()
+            channel = grpc_loop.open(lambda: grpc.aio.insecure_channel(target, options=_OPTIONS))
             self._home, self._grpc_loop, self._channel = home, grpc_loop, channel
             _open_channels.add(self)
         return self._channel

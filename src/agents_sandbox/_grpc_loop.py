@@ -1,17 +1,18 @@
-"""The event loop as a channel of gRPC's asyncio sees it.
+"""The event loop as a channel or a server of gRPC's asyncio sees it.
 
 gRPC's C core completes the parts of a call on threads of its own, also after a cancel, which only
-begins the end of a call. A poller hands each completion to the loop of the call. If that loop is
-closed by then, asyncio logs "Event loop is closed" in another loop of the process, because all
-loops share the poller. Neither the call nor the channel tells when the core is done, but each part
-has a future, and the core refers to it until the part is completed.
+begins the end of a call, and after a connection has broken. A poller hands each completion to the
+loop of the call. If that loop is closed by then, asyncio logs "Event loop is closed" in another
+loop of the process, because all loops share the poller. Calls, channels and servers do not report
+when the core is done, but each part has a future, and the core refers to it until the part is
+completed.
 """
 
 from __future__ import annotations
 
 import asyncio
 from asyncio.events import _get_running_loop, _set_running_loop
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar, cast
 from weakref import ref
@@ -33,15 +34,15 @@ class GrpcLoop:
         self._futures: set[ref[asyncio.Future[Any]]] = set()
         self._settled: asyncio.Future[None] | None = None
 
-    def open_channel(self, target: str, options: Sequence[tuple[str, Any]]) -> grpc.aio.Channel:
-        """Open a channel that uses this loop."""
+    def open(self, new: Callable[[], _ResultT]) -> _ResultT:
+        """Make a channel or a server that uses this loop."""
         # gRPC makes each loop read the poller's socket once, and takes equal loops for one. The
         # real one must come first, so that others who use gRPC in it take no detour.
         grpc.aio.init_grpc_aio()
-        # A channel belongs to the running loop.
+        # Channels and servers belong to the running loop.
         _set_running_loop(cast("asyncio.AbstractEventLoop", self))
         try:
-            return grpc.aio.insecure_channel(target, options=options)
+            return new()
         finally:
             _set_running_loop(self._loop)
             grpc.aio.shutdown_grpc_aio()
@@ -49,12 +50,11 @@ class GrpcLoop:
     async def settle(self, timeout: float) -> None:
         """Wait until nothing is left of the calls, but no longer than `timeout` seconds.
 
-        They must have been cancelled.
+        They must have been cancelled, or their server stopped.
         """
         self._settled = self._loop.create_future()
-        if not self._futures:
-            self._settled.set_result(None)
-        await asyncio.wait((self._settled, *self._tasks), timeout=timeout)
+        self._wake_settling()
+        await asyncio.wait((self._settled,), timeout=timeout)
 
     def create_task(
         self, work: Coroutine[Any, Any, _ResultT], **options: Any
@@ -62,19 +62,28 @@ class GrpcLoop:
         """Start a task, and note it until it has ended."""
         task = self._loop.create_task(work, **options)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._end)
         return task
+
+    def _end(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        self._wake_settling()
 
     def create_future(self) -> asyncio.Future[Any]:
         """Make a future, and note it while anything refers to it."""
         future = self._loop.create_future()
-        self._futures.add(ref(future, self._forget))
+        # The one that a server makes for its end, when it is opened, is no part of a call.
+        if _get_running_loop() is self._loop:
+            self._futures.add(ref(future, self._forget))
         return future
 
     # Called in the thread that drops the last reference to the future.
     def _forget(self, future: ref[asyncio.Future[Any]]) -> None:
         self._futures.discard(future)
-        if not self._futures and self._settled is not None:
+        self._wake_settling()
+
+    def _wake_settling(self) -> None:
+        if self._settled is not None and not self._tasks and not self._futures:
             self.call_soon_threadsafe(_wake, self._settled)
 
     def call_soon_threadsafe(self, callback: Callable[..., object], *args: Any) -> None:

@@ -209,7 +209,7 @@ async def test_a_command_that_outlasts_the_wait_continues(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
     daemon.on_exec(("sleep",)).never()
-    with pytest.raises(OperationTimeoutError, match="It continues") as caught:
+    with pytest.raises(OperationTimeoutError, match="is still running") as caught:
         await client.run(sandbox.sandbox_id, ("sleep",), exec_id="my-exec", timeout_seconds=0.2)
     assert caught.value.exec_id == "my-exec"
     assert caught.value.sandbox_id == sandbox.sandbox_id

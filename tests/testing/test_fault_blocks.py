@@ -19,7 +19,6 @@ from agents_sandbox.testing import FakeDaemon, Fault, Faults
 from agents_sandbox.testing._faults.kinds import HalfOpen
 from agents_sandbox.testing._faults.stack import FaultStack
 from agents_sandbox.testing._server.handlers import Handlers
-from agents_sandbox.testing._server.late_results import LateResults
 from agents_sandbox.testing._server.recorder import Recorder
 
 from .raw import IMAGE, TIMEOUT, Raw, Refusal, connected, not_found
@@ -200,7 +199,7 @@ def test_stop_does_not_wait_for_faults(fault: str, capfd: pytest.CaptureFixture[
 async def test_call_during_the_shutdown_is_not_held(daemon: FakeDaemon) -> None:
     faults = FaultStack()
     faults.add(HalfOpen())
-    handlers = Handlers(daemon._engine._service, Recorder(), faults, LateResults())
+    handlers = Handlers(daemon._engine._service, Recorder(), faults)
     handlers.close()
     server = grpc.aio.server()
     server.add_generic_rpc_handlers((handlers.generic(),))

@@ -11,6 +11,7 @@ from typing import TypeVar
 import grpc
 import grpc.aio
 
+from ..._grpc_loop import GrpcLoop
 from ..._shown import shortened, shown_id
 from ..._wire import v02_pb2 as pb
 from .._commands.command import Runner
@@ -21,7 +22,6 @@ from .._sandboxes.sandbox import Sandbox
 from .._settings import Settings
 from .._time.background import Background
 from .handlers import OPTIONS, Handlers
-from .late_results import LateResults
 from .leaks import leaked_execs, leaked_sandboxes
 from .loop_thread import LoopThread
 from .recorder import Recorder
@@ -56,7 +56,6 @@ class Engine:
         self._thread = LoopThread(self._run)
         self._server: grpc.aio.Server | None = None
         self._handlers: Handlers | None = None
-        self._late = LateResults()
         self._shutdown: asyncio.Task[None] | None = None
         self._ended = threading.Event()
 
@@ -118,7 +117,7 @@ class Engine:
 
     @asynccontextmanager
     async def _run(self) -> AsyncIterator[None]:
-        self._late.watch()
+        self._grpc_loop = GrpcLoop(asyncio.get_running_loop())
         try:
             await self._open()
             yield
@@ -126,13 +125,14 @@ class Engine:
             await self._close("shutting down", leave_stale=False)
             await self._background.aclose()
             await self._runner.aclose()
-            await _finish_late_calls()
-            await self._late.arrive(_GRACE)
+            # A call may have arrived at the last moment: gRPC prints tracebacks if the loop closes
+            # before it has ended.
+            await self._grpc_loop.settle(_GRACE)
             self._ended.set()
 
     async def _open(self) -> None:
-        server = grpc.aio.server(options=OPTIONS)
-        handlers = Handlers(self._service, self.recorder, self.faults, self._late)
+        server = self._grpc_loop.open(lambda: grpc.aio.server(options=OPTIONS))
+        handlers = Handlers(self._service, self.recorder, self.faults)
         server.add_generic_rpc_handlers((handlers.generic(),))
         self.socket.listen(server.add_insecure_port)
         try:
@@ -277,9 +277,3 @@ class Engine:
             return act(sandbox)
 
         return self._thread.call(find_and_act)
-
-
-async def _finish_late_calls() -> None:
-    # A call may have arrived at the last moment. gRPC prints tracebacks if the loop closes first.
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    await asyncio.wait({asyncio.gather(*others, return_exceptions=True)}, timeout=_GRACE)

@@ -18,7 +18,6 @@ from .._faults.kinds import Answer, Call
 from .._faults.stack import FaultStack
 from .._protocol.refusals import StatusError, shutting_down
 from .._sandboxes.events import EventStream
-from .late_results import LateResults
 from .recorder import RecordedCall, Recorder
 from .service import Service
 
@@ -41,13 +40,10 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class Handlers:
     """Serves the RPCs, records each call and applies the faults."""
 
-    def __init__(
-        self, service: Service, recorder: Recorder, faults: FaultStack, late: LateResults
-    ) -> None:
+    def __init__(self, service: Service, recorder: Recorder, faults: FaultStack) -> None:
         self._service = service
         self._recorder = recorder
         self._faults = faults
-        self._late = late
         self._refusing = False
         self._closed = False
         self._in_progress: set[asyncio.Future[None]] = set()
@@ -56,7 +52,7 @@ class Handlers:
     def generic(self) -> grpc.GenericRpcHandler:
         """Return one handler for all RPCs of the service; others are UNIMPLEMENTED."""
         handlers = {method.name: self._handler(method) for method in self._service.methods}
-        return _Generic(grpc.method_handlers_generic_handler(SERVICE, handlers), self._late)
+        return grpc.method_handlers_generic_handler(SERVICE, handlers)
 
     @property
     def in_progress(self) -> int:
@@ -99,7 +95,6 @@ class Handlers:
         rpc = getattr(self._service, method.call)
 
         async def serve(request: Message, context: Context) -> Answer:
-            self._late.end()
             self._track(context, unary=not method.streams)
             self._recorder.add_call(_recorded(method, request, context))
             call = Call(method.name, request, context.time_remaining())
@@ -140,8 +135,7 @@ class Handlers:
 
     async def _send_events(self, call: Call, stream: EventStream, context: Context) -> None:
         async def send(event: pb.SandboxEvent) -> None:
-            with self._late.within():
-                await context.write(event)
+            await context.write(event)
             call.sent += 1
 
         self._recorder.stream_opened(call.request.sandbox_id)
@@ -152,20 +146,6 @@ class Handlers:
         finally:
             stream.close()
             self._recorder.stream_closed(call.request.sandbox_id)
-
-
-class _Generic(grpc.GenericRpcHandler):
-    """Finds the handler of a call, just before gRPC reads the call's request."""
-
-    def __init__(self, handlers: grpc.GenericRpcHandler, late: LateResults) -> None:
-        self._handlers = handlers
-        self._late = late
-
-    def service(
-        self, handler_call_details: grpc.HandlerCallDetails
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
-        self._late.begin()
-        return self._handlers.service(handler_call_details)
 
 
 def _recorded(method: Method[Any, Any], request: Message, context: Context) -> RecordedCall:
