@@ -24,9 +24,11 @@ CALLS = {"Ping", "CreateSandbox", "CreateExec", "GetSandbox", "GetExec", "Delete
 
 @pytest.fixture(autouse=True)
 def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Nothing is logged, such as spans that end in another thread than they began."""
+    """The libraries log nothing, such as of spans that end in another thread than they began."""
     yield
-    assert caplog.record_tuples == []
+    # gRPC itself logs that a stream of the fake daemon was cancelled while it was written.
+    logged = [record for record in caplog.get_records("call") if not record.name.startswith("grpc")]
+    assert [(record.name, record.getMessage()) for record in logged] == []
 
 
 def blocking_life(socket_path: str) -> SandboxHandle:
