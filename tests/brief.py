@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from unittest.mock import patch
 
+from agents_sandbox import _deadline
 from agents_sandbox.testing import FakeDaemon
 
 _MOMENT = 0.003
@@ -12,8 +14,14 @@ _MOMENT = 0.003
 
 @contextmanager
 def brief_daemon(release: str) -> Iterator[FakeDaemon]:
-    """Run the daemon; the command `brief` ends after a moment, `sleep` never ends."""
-    with FakeDaemon(version=release, ready_delay=_MOMENT, stop_delay=_MOMENT) as daemon:
+    """Run the daemon; the command `brief` ends after a moment, `sleep` never ends.
+
+    The lookouts of clients, too, end a moment after the last stream.
+    """
+    with (
+        patch.object(_deadline, "LOOK_SECONDS", _MOMENT),
+        FakeDaemon(version=release, ready_delay=_MOMENT, stop_delay=_MOMENT) as daemon,
+    ):
         daemon.on_exec(("sleep",)).never()
         daemon.on_exec(("brief",)).after(_MOMENT).exit(0)
         yield daemon

@@ -105,3 +105,6 @@ class _Watched:
                 step = partial(self._coroutine.throw, error)
             else:
                 step = partial(self._coroutine.send, came)
+            # A close waits until nothing refers to gRPC's futures, and the error refers to this
+            # frame.
+            del waits_for

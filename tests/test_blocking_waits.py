@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from agents_sandbox._blocking import Channel, Mailbox
+from agents_sandbox._blocking import Channel, Mailbox, TimedLock
+from agents_sandbox._blocking.waiting import Latch
 
 from ._blocking import Background
 
@@ -106,3 +107,24 @@ def test_all_pauses_end_when_the_channel_is_closed() -> None:
     for pause_ in pausing:
         pause_.result()
     channel.pause(60)
+
+
+def test_a_lock_that_a_signal_handler_takes_once_more_stays_with_its_holder() -> None:
+    def taken_elsewhere() -> bool:
+        with lock.held(0.0) as entered:
+            return entered
+
+    lock = TimedLock()
+    with lock.held(None) as entered:
+        assert entered
+        with lock.held(None) as nested:
+            assert nested
+        assert not Background(taken_elsewhere).result()
+    assert Background(taken_elsewhere).result()
+
+
+def test_an_open_latch_stays_open_whatever_happened_to_its_gate() -> None:
+    latch = Latch()
+    latch.open()
+    assert latch._gate.acquire(blocking=False), "as an interrupted wait leaves it"
+    Background(latch.wait, 3600.0).result()

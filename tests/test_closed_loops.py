@@ -144,6 +144,32 @@ async def test_a_cancelled_close_has_closed_the_client(daemon: FakeDaemon) -> No
     await asyncio.to_thread(daemon.wait_for_streams, 0)
 
 
+async def test_each_of_two_closes_waits_until_grpc_is_done(
+    daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_aio, "_SETTLING_SECONDS", math.inf)
+    client = AgentsSandboxClient(daemon.socket_path)
+    sandbox = await client.create_sandbox(image="a:1")
+    grpc_loop = grpc_loop_of(client)
+    steps = [
+        asyncio.ensure_future(
+            anext(client.subscribe_sandbox_events(sandbox.sandbox_id, from_sequence=3))
+        )
+        for _ in range(3)
+    ]
+    await asyncio.to_thread(daemon.wait_for_streams, 3)
+
+    async def close() -> None:
+        await client.aclose()
+        assert not grpc_loop._futures
+        assert not grpc_loop._tasks
+
+    await asyncio.gather(close(), close())
+    for step in steps:
+        with pytest.raises(ClientClosedError):
+            await step
+
+
 async def test_a_close_does_not_wait_forever_for_what_somebody_keeps(
     daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -282,6 +282,23 @@ def test_a_stream_of_another_thread_ends_when_the_main_thread_drops_it(
     daemon.wait_for_streams(0)
 
 
+def test_other_threads_make_calls_while_the_main_thread_holds_the_mutex(
+    client: SyncAgentsSandboxClient,
+) -> None:
+    """A signal handler may run then, and wait for them."""
+    client.ping()
+    with MUTEX:
+        assert Background(client.ping).result().daemon == "agboxd"
+
+
+def test_after_the_end_of_the_helpers_work_is_not_done_in_the_main_thread() -> None:
+    """As in a second close, after an interrupted one."""
+    ended = helpers.Helpers()
+    ended.run(int)
+    ended.end()
+    assert ended.run(threading.current_thread) is not threading.main_thread()
+
+
 def test_a_thread_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise RuntimeError("can't start new thread")

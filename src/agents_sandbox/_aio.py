@@ -105,7 +105,7 @@ class Channel:
         When it returns, gRPC has nothing left to hand to the loop, which may be closed then.
         """
         channel = self._channel if _usable_here(self._home) else None
-        self._closed, self._channel = True, None
+        self._closed = True
         self._closing.open()
         if channel is not None:
             # gRPC looks for open calls in the frames of all tasks, and finds only those that a
@@ -116,6 +116,7 @@ class Channel:
             await self._grpc_loop.settle(_SETTLING_SECONDS)
         else:
             self._abandon_calls()
+        self._channel = None  # last, so that an interrupted close can be repeated
 
     def _abandon_calls(self) -> None:
         """Drop all calls; first cancel those that a closed loop left unfinished."""
@@ -154,7 +155,8 @@ class Channel:
             raise
 
     def __del__(self) -> None:
-        if self._channel is not None and self._home is not None and self._home.is_in_this_process():
+        home = None if self._closed or self._channel is None else self._home
+        if home is not None and home.is_in_this_process():
             warnings.warn(
                 "an AgentsSandboxClient was not closed: use async with, or call aclose()",
                 ResourceWarning,

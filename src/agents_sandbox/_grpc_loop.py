@@ -52,7 +52,8 @@ class GrpcLoop:
 
         They must have been cancelled, or their server stopped.
         """
-        self._settled = self._loop.create_future()
+        if self._settled is None or self._settled.done():
+            self._settled = self._loop.create_future()
         self._wake_settling()
         await asyncio.wait((self._settled,), timeout=timeout)
 

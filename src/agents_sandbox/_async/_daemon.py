@@ -337,7 +337,7 @@ class Daemon:
         return await self._transport.retrying(send_or_read_back, deadline)
 
     def _is_same_socket(self, before: object) -> bool:
-        return before is not None and self.socket_identity() == before
+        return before in (None, self.socket_identity())
 
     async def _none_if_missing(
         self, read_back: Call[AnswerT], deadline: Deadline, patience: Backoff | None

@@ -66,6 +66,11 @@ class Channel:
             self._connection = None  # last, so that an interrupted close can be repeated
 
     def _connect(self) -> Connection:
+        # Nearly always without the mutex: a signal handler that runs while the main thread holds it
+        # may wait for another thread that makes a call.
+        connection = self._connection
+        if connection is not None and connection.usable() and not self._closed:
+            return connection
         with MUTEX:
             if self._closed:
                 raise ClientClosedError("the client is closed: create a new one")

@@ -129,7 +129,8 @@ class Helpers:
         self._jobs.put(job)
         # Helpers that are told to end after this look do the job first. A lock would not do: while
         # the main thread holds it, a signal handler may wait for a helper that needs it.
-        if self._ended or not self.provide():
+        available = start_thread(self._work_off, _NAME) if self._ended else self.provide()
+        if not available:
             self._work_off()
 
     def _work(self) -> None:
@@ -146,7 +147,7 @@ class Helpers:
             del job  # otherwise it would live until the next one
 
     def _work_off(self) -> None:
-        """Do all work here, because there are no helpers."""
+        """Do all work here and now, because there are no helpers."""
         with suppress(Empty):
             while True:
                 job = self._jobs.get_nowait()

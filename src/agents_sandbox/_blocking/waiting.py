@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from .helpers import start_thread
 from .locks import acquire, closed_gate, deadline_of, open_gate
@@ -89,14 +89,16 @@ class TimedLock:
         """Hold the lock; yield False if it could not be acquired within `timeout` seconds."""
         if self._process != os.getpid():  # the parent's thread that held it does not exist here
             self._lock, self._process = threading.RLock(), os.getpid()
-        lock = self._lock
+        lock: Any = self._lock
+        nested = lock._is_owned()  # noqa: SLF001 - a signal handler may run while it is held
 
         def release() -> None:
-            with suppress(RuntimeError):
-                lock.release()
+            if not nested:
+                with suppress(RuntimeError):
+                    lock.release()
 
         try:
-            yield acquire(lock, timeout)
+            yield nested or acquire(lock, timeout)
         finally:
             try:
                 release()
@@ -109,12 +111,15 @@ class Latch:
 
     def __init__(self) -> None:
         self._gate = closed_gate()
+        self._opened = False
 
     def open(self) -> None:
         """Open it. Safe to repeat."""
+        self._opened = True
         open_gate(self._gate)
 
     def wait(self, timeout: float) -> None:
         """Wait until it is open, but no longer than `timeout` seconds."""
-        if acquire(self._gate, timeout):
+        # An interruption may leave the gate shut.
+        if not self._opened and acquire(self._gate, timeout):
             open_gate(self._gate)  # for the next waiting thread
