@@ -122,7 +122,8 @@ class Lines:
                 raise KeyboardInterrupt
         return self._step
 
-    # Python prints and drops exceptions that are raised while it finalizes an object. Two kinds of
+    # Python prints and drops exceptions that are raised while it finalizes an object, in `__del__`
+    # or in the callback of a weak reference, such as the `_remove` of a WeakSet. Two kinds of
     # lines handle no signal: the end of a `with`, which counts as its first line, and a `try`,
     # which does nothing.
     def _swallows(self, frame: FrameType) -> bool:
@@ -132,7 +133,7 @@ class Lines:
             return True
         inside: FrameType | None = frame
         while inside is not None:
-            if inside.f_code.co_name == "__del__":
+            if inside.f_code.co_name in ("__del__", "_remove"):
                 return True
             inside = inside.f_back
         return False

@@ -291,6 +291,17 @@ def test_other_threads_make_calls_while_the_main_thread_holds_the_mutex(
         assert Background(client.ping).result().daemon == "agboxd"
 
 
+def test_a_connection_that_another_thread_has_just_made_is_used(
+    client: SyncAgentsSandboxClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel = client._daemon._transport._channel
+    connection = channel._connect()
+    looks = iter([False, True])  # the second one is with the mutex
+    with monkeypatch.context() as patch:
+        patch.setattr(calls.Connection, "usable", lambda _: next(looks))
+        assert channel._connect() is connection
+
+
 def test_after_the_end_of_the_helpers_work_is_not_done_in_the_main_thread() -> None:
     """As in a second close, after an interrupted one."""
     ended = helpers.Helpers()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from agents_sandbox import DaemonError, DaemonUnavailableError
+from agents_sandbox._aio import Reader
+from agents_sandbox._async._lookout import Lookout as AsyncLookout
 from agents_sandbox._sync_generated import _lookout
 from agents_sandbox._sync_generated._lookout import Lookout
 
@@ -50,10 +53,16 @@ class NeverLooks:
     """Replaces the background reader, so that the tests decide when the lookout looks."""
 
     def __init__(self, *_: object) -> None:
-        pass
+        self.stopped = False
 
     def alive(self) -> bool:
-        return True
+        return not self.stopped
+
+    def stop(self) -> None:
+        self.stopped = True
+
+    def ended(self) -> None:
+        assert self.stopped
 
 
 @pytest.fixture
@@ -136,6 +145,36 @@ def test_it_lets_go_of_a_daemon_whose_successor_answers(lookout: Any, transport:
     lookout._look_once()
     assert "another daemon has taken its place" in str(old.loss)
     assert new.loss is None
+
+
+def test_streams_that_are_dropped_during_the_ping_are_gone(
+    lookout: Any, transport: Transport
+) -> None:
+    streams = [watched(lookout)]
+
+    def drop_and_fail() -> None:
+        streams.clear()
+        raise GONE
+
+    transport.during_ping = drop_and_fail
+    lookout._look_once()
+    assert lookout._is_done()
+
+
+def test_a_close_ends_the_reader(lookout: Any, transport: Transport) -> None:
+    stream = watched(lookout)
+    (reader,) = lookout._readers
+    lookout.close()
+    assert (reader.stopped, stream.loss) == (True, None)
+    lookout.close()
+
+
+async def test_a_close_of_the_async_client_waits_for_its_reader() -> None:
+    lookout = AsyncLookout(cast("Any", Transport()))
+    reader = Reader(asyncio.Event().wait, lambda: None)  # type: ignore[arg-type]  # never ends
+    lookout._readers = [reader]
+    await lookout.aclose()
+    assert not reader.alive()
 
 
 def test_a_removed_socket_file_alone_ends_no_stream(lookout: Any, transport: Transport) -> None:

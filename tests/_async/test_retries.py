@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -433,6 +434,24 @@ async def test_an_id_that_a_living_daemon_has_taken_for_nothing_is_a_conflict(
     assert reads.hits > 2
     (created,) = await client.list_sandboxes()
     assert caught.value.sandbox_id == created.sandbox_id
+
+
+@pytest.mark.parametrize("missing", [False, True])
+async def test_a_read_of_a_taken_id_that_gets_no_answer(
+    client: AgentsSandboxClient, daemon: FakeDaemon, missing: bool
+) -> None:
+    not_found = daemon.faults.failing(
+        "NOT_FOUND", method="GetSandbox", reason="SANDBOX_NOT_FOUND", times=1
+    )
+    with (
+        daemon.faults.losing_answers(method="CreateSandbox", times=1),
+        daemon.faults.delaying(60, method="GetSandbox"),
+        not_found if missing else nullcontext(),
+        pytest.raises(SandboxConflictError if missing else DaemonUnavailableError) as caught,
+    ):
+        await client.create_sandbox(image=IMAGE, timeout_seconds=0.5)
+    (created,) = await client.list_sandboxes()
+    assert getattr(caught.value, "sandbox_id", None) == created.sandbox_id
 
 
 async def test_a_fresh_id_that_is_refused_at_once_is_a_conflict(

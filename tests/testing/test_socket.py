@@ -115,6 +115,20 @@ def test_close_without_a_socket_does_nothing(path: Path) -> None:
     assert list(path.parent.iterdir()) == []
 
 
+def test_only_the_servers_own_file_is_renewed(path: Path, server: Server) -> None:
+    file = SocketFile(path)
+    path.touch()
+    before = path.stat()
+    file.renew()
+    assert path.stat() == before
+    path.unlink()
+    file.listen(server.bind)
+    before = path.stat()
+    file.renew()
+    assert path.stat().st_mtime_ns > before.st_mtime_ns
+    file.close()
+
+
 def test_stale_socket_of_another_daemon_is_replaced(path: Path, server: Server) -> None:
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(str(path))

@@ -214,7 +214,7 @@ class ResponseStream(Generic[ItemT]):
         self._timeout = timeout
         self._cancelled = False
         self._loss: SandboxClientError | None = None
-        self.on_end: Callable[[ResponseStream[ItemT]], None] = _ignore
+        self.on_end: Callable[[ResponseStream[ItemT]], None] = lambda _: None
         """Called when the stream has ended, possibly more than once."""
 
     def usable(self) -> bool:
@@ -245,7 +245,3 @@ class ResponseStream(Generic[ItemT]):
         """End the call; its reader gets the error."""
         self._loss = loss
         self.cancel()
-
-
-def _ignore(_: object) -> None:
-    pass

@@ -43,7 +43,7 @@ class Connection:
     """
 
     def __init__(self, target: str) -> None:
-        self.helpers = Helpers()
+        self.helpers: Helpers = Helpers()
         self._target = target
         self._process = os.getpid()
         self._options = (
