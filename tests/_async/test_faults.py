@@ -31,10 +31,14 @@ async def test_a_wait_survives_streams_that_drop_again_and_again(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
     # A service adds an event, so neither of the dropped streams is the last one.
-    with daemon.faults.dropping_streams(after=1, times=2) as fault:
-        sandbox = await client.create_sandbox(
-            image=IMAGE, optional_services=[ServiceSpec("redis", "redis:7")]
-        )
+    services = [ServiceSpec("redis", "redis:7")]
+    with daemon.faults.dropping_streams(after=1, times=2) as fault, daemon.paused() as pause:
+        creating = Background(client.create_sandbox, image=IMAGE, optional_services=services)
+        await off_loop(daemon.wait_for_streams, 1)
+        for streams in (2, 3):
+            await off_loop(pause.step)
+            await off_loop(daemon.wait_for_call, "SubscribeSandboxEvents", count=streams)
+    sandbox = await creating.result()
     assert sandbox.state is SandboxState.READY
     assert fault.hits == 2
 
