@@ -169,6 +169,11 @@ def test_a_close_ends_the_reader(lookout: Any, transport: Transport) -> None:
     lookout.close()
 
 
+async def test_the_async_client_does_not_ping_without_a_stream(transport: Transport) -> None:
+    await AsyncLookout(cast("Any", transport))._look_once()
+    assert transport.pings == 0
+
+
 async def test_a_close_of_the_async_client_waits_for_its_reader() -> None:
     lookout = AsyncLookout(cast("Any", Transport()))
     reader = Reader(asyncio.Event().wait, lambda: None)  # type: ignore[arg-type]  # never ends
