@@ -94,7 +94,9 @@ class Peer:
         self._head = head
         self._script = list(script)
 
-    def subscribe_sandbox_events(self, sequence: EventSequence, _: Deadline, /) -> Stream:
+    def subscribe_sandbox_events(
+        self, sequence: EventSequence, _: Deadline, /, *, watched: bool
+    ) -> Stream:
         if not self._script:
             return Stream([], SandboxNotFoundError(message="purged"))
         script = self._script.pop(0)
@@ -189,7 +191,9 @@ def test_events_that_were_not_delivered_are_read_again(head: int, interrupted: s
 
 def test_a_snapshot_that_was_not_delivered_is_read_again() -> None:
     class Shows(Peer):
-        def subscribe_sandbox_events(self, sequence: EventSequence, _: Deadline, /) -> Stream:
+        def subscribe_sandbox_events(
+            self, sequence: EventSequence, _: Deadline, /, *, watched: bool
+        ) -> Stream:
             shown = event(3, snapshot=True)
             return Stream([shown] * sequence.wants_snapshot + [event(1)], None)
 
@@ -209,7 +213,7 @@ def test_a_snapshot_that_was_not_delivered_is_read_again() -> None:
 
 def test_an_endlessly_repeated_snapshot_is_refused() -> None:
     class Repeats(Peer):
-        def subscribe_sandbox_events(self, *_: Any) -> Stream:
+        def subscribe_sandbox_events(self, *_: Any, watched: bool) -> Stream:
             return Stream([event(3, snapshot=True)] * 2000, None)
 
     events = subscription(Repeats(3, []), snapshot=True)
@@ -227,7 +231,9 @@ def test_streams_that_end_after_a_snapshot_are_opened_less_and_less_often(
     pauses: list[float] = []
 
     class Shows(Peer):
-        def subscribe_sandbox_events(self, sequence: EventSequence, _: Deadline, /) -> Stream:
+        def subscribe_sandbox_events(
+            self, sequence: EventSequence, _: Deadline, /, *, watched: bool
+        ) -> Stream:
             return Stream([event(len(pauses) + 1, snapshot=True)] * sequence.wants_snapshot, None)
 
         def pause(self, seconds: float, /) -> None:
@@ -249,7 +255,7 @@ class Sends(Peer):
         super().__init__(0, [])
         self._first = [event(item, sandbox_id) for item in sequences]
 
-    def subscribe_sandbox_events(self, *_: Any) -> Stream:
+    def subscribe_sandbox_events(self, *_: Any, watched: bool) -> Stream:
         events, self._first = self._first, []
         return Stream(events, SandboxNotFoundError(message="purged"))
 
@@ -288,7 +294,9 @@ class InOneStream(Peer):
     def __init__(self) -> None:
         super().__init__(4, [])
 
-    def subscribe_sandbox_events(self, sequence: EventSequence, _: Deadline, /) -> Stream:
+    def subscribe_sandbox_events(
+        self, sequence: EventSequence, _: Deadline, /, *, watched: bool
+    ) -> Stream:
         snapshots = [event(2, snapshot=True)] * sequence.wants_snapshot
         news = range(sequence.position + 1, self._head + 1)
         return Stream([*snapshots, *map(event, news)], None)

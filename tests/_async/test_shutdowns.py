@@ -56,6 +56,20 @@ async def test_a_wait_whose_work_ends_during_the_shutdown(
 
 
 @pytest.mark.usefixtures("watchful")
+async def test_a_daemon_that_shuts_down_lets_the_work_of_a_wait_end(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    """However often the client looks: if the wait let go, the daemon would end the work."""
+    daemon.on_exec(("train",)).after(0.3).exit(0)
+    running = Background(client.run, ID, ("train",))
+    await off_loop(daemon.wait_for_streams, 1)
+    await off_loop(daemon.terminate)
+    await off_loop(daemon.wait_until_ended)
+    await off_loop(daemon.start)
+    assert (await running.result()).state is ExecState.FINISHED
+
+
+@pytest.mark.usefixtures("watchful")
 async def test_a_quiet_stream_lets_the_daemon_go_and_resumes(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:

@@ -110,8 +110,10 @@ class Daemon:
             return await create()
         return await self._retrying_or_read_back(create, read_back, deadline, renew)
 
-    async def get_sandbox(self, sandbox_id: str, deadline: Deadline) -> SandboxHandle:
-        """Read a sandbox."""
+    async def get_sandbox(
+        self, sandbox_id: str, deadline: Deadline, on_loss: Callable[[], None] = lambda: None
+    ) -> SandboxHandle:
+        """Read a sandbox; `on_loss` is called when the daemon is unavailable, before a retry."""
         request = requests.get_sandbox(sandbox_id)
 
         async def get() -> SandboxHandle:
@@ -121,7 +123,7 @@ class Daemon:
             return dialect.decode_sandbox(answer.sandbox)
 
         with concerning(sandbox_id):
-            return await self._transport.retrying(get, deadline)
+            return await self._transport.retrying(get, deadline, on_loss)
 
     async def list_sandboxes(
         self,
@@ -166,9 +168,15 @@ class Daemon:
         )
 
     def subscribe_sandbox_events(
-        self, sequence: EventSequence, deadline: Deadline
+        self, sequence: EventSequence, deadline: Deadline, *, watched: bool
     ) -> ResponseStream[SandboxEvent]:
-        """Open one stream of a sandbox's events, from the position of the sequence."""
+        """Open one stream of a sandbox's events, from the position of the sequence.
+
+        Args:
+            sequence: Which events are wanted.
+            deadline: How long the stream may last.
+            watched: Whether it lets go of a daemon that shuts down.
+        """
         request = requests.subscribe_sandbox_events(
             sequence.sandbox_id, sequence.position, sequence.wants_snapshot
         )
@@ -176,7 +184,8 @@ class Daemon:
         stream = self._transport.stream(
             methods.SUBSCRIBE_SANDBOX_EVENTS, request, decode_event, deadline
         )
-        self._lookout.watch(stream, socket_file)
+        if watched:
+            self._lookout.watch(stream, socket_file)
         return stream
 
     async def create_exec(
@@ -229,9 +238,13 @@ class Daemon:
         await self._retrying_or_read_back(cancel, read_back, deadline)
 
     async def get_exec(
-        self, exec_id: str, deadline: Deadline, logs: LogPaths = NO_LOGS
+        self,
+        exec_id: str,
+        deadline: Deadline,
+        logs: LogPaths = NO_LOGS,
+        on_loss: Callable[[], None] = lambda: None,
     ) -> ExecHandle:
-        """Read an exec; its snapshot does not contain the log paths."""
+        """Read an exec, as `get_sandbox` reads; its snapshot does not contain the log paths."""
         request = requests.get_exec(exec_id)
 
         async def get() -> ExecHandle:
@@ -240,7 +253,7 @@ class Daemon:
             return decode_exec(answer.exec, logs)
 
         with concerning(exec_id=exec_id):
-            return await self._transport.retrying(get, deadline)
+            return await self._transport.retrying(get, deadline, on_loss)
 
     async def list_active_execs(
         self, sandbox_id: str | None, deadline: Deadline

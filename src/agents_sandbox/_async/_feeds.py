@@ -64,6 +64,7 @@ class Feeds:
             Deadline(math.inf),
             rpc_seconds=self._rpc_seconds,
             patience_seconds=math.inf,
+            watched=False,
         )
         return _Feed(events, lambda feed: self._forget(sandbox_id, feed))
 

@@ -38,6 +38,8 @@ class Subscription:
         rpc_seconds: How long the daemon may take to answer a ping, in seconds.
         patience_seconds: How long to keep reconnecting during one outage, in seconds; None: not
             at all.
+        watched: Whether its streams let go of a daemon that shuts down. Those of waits do not: the
+            daemon waits for them, so the work can end.
     """
 
     def __init__(
@@ -48,11 +50,13 @@ class Subscription:
         *,
         rpc_seconds: float,
         patience_seconds: float | None,
+        watched: bool = True,
     ) -> None:
         self._daemon = daemon
         self._sequence = sequence
         self._deadline = deadline
         self._rpc_seconds = rpc_seconds
+        self._watched = watched
         self._patience = None if patience_seconds is None else Patience(patience_seconds)
         self._stream: ResponseStream[SandboxEvent] | None = None
         self._cancelled = False
@@ -156,7 +160,7 @@ class Subscription:
         self._silent = True
         self._sequence.begin_stream()
         self._steady = Deadline(_deadline.STEADY_SECONDS)
-        return self._daemon.subscribe_sandbox_events(self._sequence, until)
+        return self._daemon.subscribe_sandbox_events(self._sequence, until, watched=self._watched)
 
     def _drop(self) -> None:
         stream, self._stream = self._stream, None

@@ -79,8 +79,18 @@ class Transport:
             lambda: stream_timeout(method, deadline),
         )
 
-    async def retrying(self, call: Call[ResultT], deadline: Deadline) -> ResultT:
+    async def retrying(
+        self,
+        call: Call[ResultT],
+        deadline: Deadline,
+        on_loss: Callable[[], None] = lambda: None,
+    ) -> ResultT:
         """Make an idempotent call, and retry it while its connection is lost.
+
+        Args:
+            call: The call.
+            deadline: When to give up.
+            on_loss: Called when its connection was lost, before a retry.
 
         Raises:
             DaemonUnavailableError: No attempt succeeded in time.
@@ -91,6 +101,7 @@ class Transport:
             try:
                 return await call()
             except DaemonUnavailableError as error:
+                on_loss()
                 if not await self._wait_to_retry(error, backoff, deadline):
                     raise
                 # Its traceback would keep this frame alive, and so the error itself.

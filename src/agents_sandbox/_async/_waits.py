@@ -47,6 +47,7 @@ class _Wait(ABC, Generic[HandleT]):
         self._budget = budget
         self._backoff = Backoff()
         self._trouble: SandboxClientError | None = None
+        self._follower = Follower(goal.concerns)
 
     async def until_reached(
         self, handle: HandleT | None = None, *, after: int | None = None
@@ -61,7 +62,7 @@ class _Wait(ABC, Generic[HandleT]):
             OperationTimeoutError: The deadline passed.
             SandboxClientError: The goal cannot be reached any more.
         """
-        follower = Follower(self._goal.concerns)
+        follower = self._follower
         stale = False
         try:
             while not self._budget.operation.expired():
@@ -77,6 +78,8 @@ class _Wait(ABC, Generic[HandleT]):
                     await self._follow_until_snapshot_due(follower)
                 except (DaemonUnavailableError, OperationTimeoutError) as error:
                     self._trouble = error
+                    if isinstance(error, DaemonUnavailableError):
+                        self._let_go()
                     await self._pause()
             bound = self._budget.operation.bound
             trouble = self._trouble or follower.trouble
@@ -90,6 +93,11 @@ class _Wait(ABC, Generic[HandleT]):
     @abstractmethod
     async def _read(self) -> HandleT:
         """Read a fresh snapshot."""
+
+    # A daemon that is shutting down refuses calls, but waits for open streams before it exits. The
+    # stream has shown what the wait needs, or it will break; the wait joins again later.
+    def _let_go(self) -> None:
+        self._follower.leave()
 
     async def _repeat_if_lost(self, handle: HandleT) -> bool:  # noqa: ARG002 - for subclasses
         """Request the operation again if a snapshot shows its loss; return whether it was lost."""
@@ -141,7 +149,7 @@ class SandboxWait(_Wait[SandboxHandle]):
         self._id = sandbox_id
 
     async def _read(self) -> SandboxHandle:
-        return await self._daemon.get_sandbox(self._id, self._budget.rpc())
+        return await self._daemon.get_sandbox(self._id, self._budget.rpc(), self._let_go)
 
 
 class _PersistentWait(SandboxWait):
@@ -281,4 +289,4 @@ class ExecWait(_Wait[ExecHandle]):
         self._logs = logs
 
     async def _read(self) -> ExecHandle:
-        return await self._daemon.get_exec(self._id, self._budget.rpc(), self._logs)
+        return await self._daemon.get_exec(self._id, self._budget.rpc(), self._logs, self._let_go)
