@@ -92,7 +92,8 @@ def test_a_refused_one_is_named_and_not_shown(refused: Callable[[], object], nam
     for error in causes(caught.value):
         assert SECRET not in f"{error} {error!r} {vars(error)}"
     # They also show the variables of each frame.
-    lines = traceback.TracebackException.from_exception(caught.value, capture_locals=True).format()
+    frames = traceback.walk_tb(caught.value.__traceback__)
+    lines = traceback.StackSummary.extract(frames, capture_locals=True).format()
     assert SECRET not in "".join(lines)
 
 
