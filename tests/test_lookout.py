@@ -169,6 +169,25 @@ def test_a_close_ends_the_reader(lookout: Any, transport: Transport) -> None:
     lookout.close()
 
 
+class AsyncTransport(Transport):
+    """The same of the async client."""
+
+    async def unary(self, *_: object) -> None:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]  # it replaces a coroutine
+        self.pings += 1
+
+
+async def test_the_async_client_lets_go_of_a_daemon_whose_successor_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("agents_sandbox._async._lookout.Reader", NeverLooks)
+    transport, stream = AsyncTransport(), Stream()
+    lookout = AsyncLookout(cast("Any", transport))
+    lookout.watch(cast("Any", stream), "first")
+    transport.socket_file = "second"
+    await lookout._look_once()
+    assert (transport.pings, "another daemon has taken its place" in str(stream.loss)) == (1, True)
+
+
 async def test_the_async_client_does_not_ping_without_a_stream(transport: Transport) -> None:
     await AsyncLookout(cast("Any", transport))._look_once()
     assert transport.pings == 0
