@@ -302,6 +302,13 @@ def test_a_connection_that_another_thread_has_just_made_is_used(
         assert channel._connect() is connection
 
 
+def test_a_connection_that_was_closed_makes_no_call() -> None:
+    connection = calls.Connection("unix:///nowhere")
+    connection.close()
+    with pytest.raises(ClientClosedError, match="closed during the call"):
+        connection.take(calls.UnaryCall(connection, "/service/Method", b"", None))
+
+
 def test_after_the_end_of_the_helpers_work_is_not_done_in_the_main_thread() -> None:
     """As in a second close, after an interrupted one."""
     ended = helpers.Helpers()
