@@ -59,10 +59,10 @@ def test_changes_of_two_threads_happen_one_after_the_other(
 
         def outcome(change: Callable[[FakeDaemon], object]) -> str:
             together.wait()  # noqa: B023 - both threads end in this round
-            for _ in range(40 * lead if change is second else 0):  # noqa: B023
+            for _ in range(40 * lead if change is second else 0):  # noqa: B023 - as above
                 pass  # a different moment in each round
             try:
-                change(daemon)  # noqa: B023
+                change(daemon)  # noqa: B023 - as above
             except RuntimeError as error:
                 return str(error)
             return "ok"
