@@ -653,9 +653,13 @@ async def test_a_snapshot_does_not_stand_for_the_services_started_before_it(
     async with AgentsSandboxClient(slow.socket_path, operation_timeout_seconds=20) as client:
         create = Background(client.create_sandbox, image=IMAGE, required_services=[required("db")])
         await go_on(slow, 1, following=1)
-        with slow.faults.failing(method="GetSandbox"):
+        failing = slow.faults.failing
+        with failing(method="SubscribeSandboxEvents"), failing(method="GetSandbox"):
             await off_loop(slow.faults.end_streams)
-            await off_loop(slow.wait_for_call, "GetSandbox")
+            # One may have been on its way. After two more the wait has let go of its events, so
+            # that a snapshot is what it sees next.
+            reads = sum(call.method == "GetSandbox" for call in slow.calls)
+            await off_loop(slow.wait_for_call, "GetSandbox", count=reads + 3)
             await off_loop(slow.advance, 60)
         assert (await create.result()).last_event_sequence == 4
     assert subscriptions(slow)[-1] < 4
