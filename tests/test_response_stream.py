@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import nullcontext
 from typing import Any
 
 import pytest
 
-from agents_sandbox import DaemonUnavailableError, OperationTimeoutError
+from agents_sandbox import DaemonUnavailableError, OperationTimeoutError, _aio
 from agents_sandbox._sync_generated._transport import ResponseStream
 
 
@@ -48,3 +49,61 @@ def test_each_read_of_an_abandoned_stream_raises_an_error_of_its_own() -> None:
     assert raised[0] is not raised[1]
     assert [error.__cause__ for error in raised] == [loss, loss]
     assert loss.__traceback__ is None
+
+
+class Answerless:
+    """A call without an answer; it may end by itself just when its reader is cancelled."""
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.error = error
+        self.reading = asyncio.get_running_loop().create_future()
+
+    async def read(self) -> None:
+        await self.reading
+
+    def cancel(self) -> None:
+        if self.error is None:
+            self.reading.cancel()
+        elif not self.reading.done():
+            self.reading.set_exception(self.error)
+
+
+@pytest.fixture(params=[True, False], ids=["counted by Python", "counted by the SDK"])
+def counted(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who counts the cancellations of a task; on Python 3.10, only the SDK can."""
+    monkeypatch.setattr(_aio, "_COUNTED", request.param and _aio._COUNTED)
+    if not request.param:
+        monkeypatch.setattr(_aio, "_cancellations", lambda: _aio._counts.get(this_task(), 0))
+
+
+def this_task() -> asyncio.Task[Any] | None:
+    return asyncio.current_task()
+
+
+@pytest.mark.usefixtures("counted")
+@pytest.mark.parametrize("error", [None, ConnectionError("lost")], ids=str)
+async def test_a_task_that_is_cancelled_together_with_its_stream_is_cancelled(
+    error: BaseException | None,
+) -> None:
+    channel: Any = _aio.Channel(lambda: "unix:///nowhere")
+    call: Any = Answerless(error)
+    stream = _aio.Stream(channel, call)
+    reader = asyncio.ensure_future(stream.read())
+    await asyncio.sleep(0)  # until it reads
+    await asyncio.sleep(0)
+    stream.cancel()
+    reader.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reader
+
+
+@pytest.mark.usefixtures("counted")
+async def test_a_stream_that_is_cancelled_does_not_cancel_its_reader() -> None:
+    channel: Any = _aio.Channel(lambda: "unix:///nowhere")
+    call: Any = Answerless()
+    stream = _aio.Stream(channel, call)
+    reader = asyncio.ensure_future(stream.read())
+    await asyncio.sleep(0)  # until it reads
+    await asyncio.sleep(0)
+    stream.cancel()
+    assert await reader is None

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import wraps
 from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 import grpc.aio
 
@@ -196,10 +196,10 @@ class Stream:
 
     async def read(self) -> bytes | None:
         """Return the next answer; None if the peer ended the stream or we cancelled it."""
-        before = _cancellations()
+        before, reading = _cancellations(), self._call.read()
         try:
             with self._channel.report_closing():
-                answer = await self._call.read()
+                answer = await (reading if _COUNTED else _counting_cancellation(reading))
         except StopAsyncIteration:  # so older gRPC ends a call with interceptors
             return None
         except asyncio.CancelledError:
@@ -391,11 +391,36 @@ def _usable_here(home: _Home | None) -> bool:
     )
 
 
-# How often the task was cancelled; a task may continue after that. Python 3.10 does not count. If
-# a task is cancelled there just when the client is closed, it gets ClientClosedError.
+# How often the task was cancelled; a task may continue after that. Python 3.10 does not count, and
+# only the reads of streams do it here: they must not take a cancelled task for a cancelled stream.
+# A call of another kind that is cancelled just when the client is closed gets ClientClosedError.
 def _cancellations() -> int:
-    cancelling = getattr(asyncio.current_task(), "cancelling", None)
-    return 0 if cancelling is None else int(cancelling())
+    task = asyncio.current_task()
+    cancelling = getattr(task, "cancelling", None)
+    return _counts.get(task, 0) if cancelling is None else int(cancelling())
+
+
+_COUNTED = hasattr(asyncio.Task, "cancelling")
+_counts: WeakKeyDictionary[asyncio.Task[Any] | None, int] = WeakKeyDictionary()
+
+
+# Reads in a task of its own: what is cancelled there is not the task that waits for it.
+async def _counting_cancellation(reading: Coroutine[Any, Any, _ItemT]) -> _ItemT:
+    inner = asyncio.ensure_future(reading)
+    try:
+        await asyncio.wait((inner,))
+    except asyncio.CancelledError:
+        inner.cancel()
+        inner.add_done_callback(_retrieve)
+        task = asyncio.current_task()
+        _counts[task] = _counts.get(task, 0) + 1
+        raise
+    return inner.result()
+
+
+# Otherwise asyncio logs an error that nobody waits for any more.
+def _retrieve(task: asyncio.Future[Any]) -> None:
+    _ = task.cancelled() or task.exception()
 
 
 # gRPC has one poller thread for all event loops of a process. It ends some time after the last
