@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,13 +12,14 @@ from agents_sandbox._deadline import Backoff
 from agents_sandbox.testing import FakeDaemon
 
 from .chaos.account import Account
+from .examples import FEW
 
 # Reproducible everywhere: the same examples on every run, and no time limit that a slow machine
 # could exceed.
 settings.register_profile("tests", derandomize=True, deadline=None)
 # What one interpreter tries with a hundred examples, the others try with some.
 settings.register_profile("few", settings.get_profile("tests"), max_examples=20)
-settings.load_profile(os.environ.get("TESTS_HYPOTHESIS_PROFILE", "tests"))
+settings.load_profile("few" if FEW else "tests")
 
 # So many take some seconds for both flavours. `tox -e chaos` runs thousands.
 CHAOS_RUNS = 16

@@ -32,6 +32,7 @@ from agents_sandbox.testing import FakeDaemon
 
 from .brief import brief_daemon
 from .cancelling import Suspensions
+from .examples import FEW
 from .releases import any_release, each_dialect
 
 pytestmark = [each_dialect, pytest.mark.slow]
@@ -61,6 +62,8 @@ async def three_steps(client: AgentsSandboxClient, sandbox: SandboxHandle) -> No
     async with client.subscribe_sandbox_events(sandbox.sandbox_id) as events:
         assert [(await anext(events)).sequence for _ in range(3)] == [1, 2, 3]
 
+
+STEP = 3 if FEW else 1
 
 # Each way to use each method, and the function that makes its sandbox.
 CALLS: dict[str, tuple[Make, Use]] = {
@@ -192,7 +195,7 @@ async def cancel_everywhere(
         async with nothing_left(daemon) as client, beside(client, sandbox):
             with trouble(daemon):
                 await suspensions.run(call(use, client, sandbox))
-        k += stride
+        k += stride * STEP
     assert k > 2
 
 
@@ -272,7 +275,7 @@ async def test_a_call_can_be_cancelled_while_the_daemon_is_unavailable(
 ) -> None:
     use = CALLS[name][1]
     sandbox = await ready(maker)
-    for k in range(1, 9):
+    for k in range(1, 9, STEP):
         suspensions = Suspensions(k)
         async with nothing_left(daemon) as client:
             await client.ping()  # otherwise it would not wait for a daemon that was never available
@@ -298,7 +301,7 @@ async def test_a_wait_can_be_cancelled_while_the_daemon_is_unavailable(
     daemon: FakeDaemon, maker: AgentsSandboxClient, use: Use
 ) -> None:
     """The stream is lost in the middle, and its reader tries to reconnect."""
-    for k in range(1, 9):
+    for k in range(1, 9, STEP):
         sandbox = await ready(maker)
         suspensions = Suspensions(100)
         async with nothing_left(daemon) as client:
@@ -318,7 +321,7 @@ async def test_a_wait_can_be_cancelled_while_the_daemon_is_silent(
     daemon: FakeDaemon, maker: AgentsSandboxClient, monkeypatch: pytest.MonkeyPatch, use: Use
 ) -> None:
     monkeypatch.setattr(_deadline, "SILENCE_SECONDS", 0.001)
-    for k in range(1, 9):
+    for k in range(1, 9, STEP):
         sandbox = await ready(maker)
         suspensions = Suspensions(k)
         async with nothing_left(daemon) as client:
