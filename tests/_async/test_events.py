@@ -148,7 +148,7 @@ async def test_a_stream_that_is_kept_continues_after_a_break(
         async for event in events:
             assert event.sequence == 2
             break
-        assert daemon.open_streams == 1
+        await off_loop(daemon.wait_for_streams, 1)
     await off_loop(daemon.wait_for_streams, 0)
 
 

@@ -140,7 +140,7 @@ def test_the_clients_of_the_plugin_end_their_own_streams(run_pytest: RunPytest) 
             sandbox = sync_agents_sandbox_client.create_sandbox(image="a:1")
             opened.append(sync_agents_sandbox_client.subscribe_sandbox_events(sandbox.sandbox_id))
             next(opened[0])
-            assert agents_sandbox_daemon.open_streams == 1
+            agents_sandbox_daemon.wait_for_streams(1)
         """
     )
     result.assert_outcomes(passed=1)
