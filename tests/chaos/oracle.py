@@ -84,9 +84,13 @@ def _create(call: CallRecord, case: Case) -> Complaints:
 
 
 def _carried_out_by_another(call: CallRecord, case: Case) -> Complaints:
-    """A create that was refused must not have made the sandbox."""
+    """A create that was refused has not made the sandbox: another one has, or burnt its id."""
     history = case.history(call.arguments["sandbox_id"])
-    if history is None or history.handle.labels == call.arguments["labels"]:
+    if history is None:
+        made = bool(case.truth.hits.get("CreateSandbox", {}).get("burn"))
+    else:
+        made = history.handle.labels != call.arguments["labels"]
+    if not made:
         yield "refused, and no other caller made it"
 
 
