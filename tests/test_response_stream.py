@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from contextlib import nullcontext
 from typing import Any
+from weakref import ref
 
 import pytest
 
@@ -54,18 +56,20 @@ def test_each_read_of_an_abandoned_stream_raises_an_error_of_its_own() -> None:
 class Answerless:
     """A call without an answer; it may end by itself just when its reader is cancelled."""
 
-    def __init__(self, error: BaseException | None = None) -> None:
+    def __init__(self, error: type[Exception] | None = None) -> None:
         self.error = error
-        self.reading = asyncio.get_running_loop().create_future()
+        self.reading: Any = asyncio.get_running_loop().create_future()
 
     async def read(self) -> None:
         await self.reading
 
     def cancel(self) -> None:
-        if self.error is None:
-            self.reading.cancel()
-        elif not self.reading.done():
-            self.reading.set_exception(self.error)
+        # Its error must not refer to itself.
+        reading, self.reading = self.reading, None
+        if reading is not None and self.error is not None:
+            reading.set_exception(self.error())
+        elif reading is not None:
+            reading.cancel()
 
 
 @pytest.fixture(params=[True, False], ids=["counted by Python", "counted by the SDK"])
@@ -76,14 +80,16 @@ def counted(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr(_aio, "_cancellations", lambda: _aio._counts.get(this_task(), 0))
 
 
-def this_task() -> asyncio.Task[Any] | None:
-    return asyncio.current_task()
+def this_task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
 
 
 @pytest.mark.usefixtures("counted")
-@pytest.mark.parametrize("error", [None, ConnectionError("lost")], ids=str)
+@pytest.mark.parametrize("error", [None, ConnectionError])
 async def test_a_task_that_is_cancelled_together_with_its_stream_is_cancelled(
-    error: BaseException | None,
+    error: type[Exception] | None,
 ) -> None:
     channel: Any = _aio.Channel(lambda: "unix:///nowhere")
     call: Any = Answerless(error)
@@ -107,3 +113,30 @@ async def test_a_stream_that_is_cancelled_does_not_cancel_its_reader() -> None:
     await asyncio.sleep(0)
     stream.cancel()
     assert await reader is None
+
+
+@pytest.mark.usefixtures("counted")
+async def test_a_read_that_failed_keeps_nothing_alive() -> None:
+    channel: Any = _aio.Channel(lambda: "unix:///nowhere")
+    call: Any = Answerless(ConnectionError)
+    left, stream = ref(call), _aio.Stream(channel, call)
+    gc.disable()
+    try:
+        reader = asyncio.ensure_future(stream.read())
+        await asyncio.sleep(0)  # until it reads
+        await asyncio.sleep(0)
+        stream.cancel()
+        with pytest.raises(ConnectionError):
+            await reader
+        del call, stream, reader
+        await asyncio.sleep(0)  # until the loop forgets the tasks
+        assert left() is None
+    finally:
+        gc.enable()
+
+
+async def test_a_coroutine_needs_no_task_to_ask_for_cancellations() -> None:
+    loop = asyncio.get_running_loop()
+    asked = loop.create_future()
+    loop.call_soon(lambda: asked.set_result(_aio._cancellations()))
+    assert await asked == 0

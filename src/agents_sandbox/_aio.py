@@ -397,11 +397,13 @@ def _usable_here(home: _Home | None) -> bool:
 def _cancellations() -> int:
     task = asyncio.current_task()
     cancelling = getattr(task, "cancelling", None)
+    if task is None:  # a coroutine that something else than asyncio drives
+        return 0
     return _counts.get(task, 0) if cancelling is None else int(cancelling())
 
 
 _COUNTED = hasattr(asyncio.Task, "cancelling")
-_counts: WeakKeyDictionary[asyncio.Task[Any] | None, int] = WeakKeyDictionary()
+_counts: WeakKeyDictionary[asyncio.Task[Any], int] = WeakKeyDictionary()
 
 
 # Reads in a task of its own: what is cancelled there is not the task that waits for it.
@@ -412,10 +414,13 @@ async def _counting_cancellation(reading: Coroutine[Any, Any, _ItemT]) -> _ItemT
     except asyncio.CancelledError:
         inner.cancel()
         inner.add_done_callback(_retrieve)
-        task = asyncio.current_task()
+        task = cast("asyncio.Task[Any]", asyncio.current_task())  # or it could not wait
         _counts[task] = _counts.get(task, 0) + 1
         raise
-    return inner.result()
+    try:
+        return inner.result()
+    finally:
+        del inner  # its error refers to this frame
 
 
 # Otherwise asyncio logs an error that nobody waits for any more.
