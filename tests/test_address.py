@@ -93,7 +93,7 @@ def test_a_relative_path_means_the_present_folder_for_good(
 def test_an_unusable_path_is_refused(refused: object, message: str) -> None:
     with pytest.raises(InvalidArgumentError, match=r"^socket_path") as caught:
         # Type checkers refuse it too, as intended.
-        DaemonAddress(refused)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # wrong on purpose
+        DaemonAddress(refused)  # type: ignore[arg-type]  # wrong on purpose
     assert message in str(caught.value)
 
 

@@ -129,7 +129,7 @@ def test_each_form_becomes_a_timedelta(value: DurationLike, expected: timedelta)
 def test_what_is_no_duration_is_refused_by_name(value: object) -> None:
     with pytest.raises(InvalidArgumentError, match="idle_ttl"):
         # Type checkers refuse it too, as intended.
-        to_timedelta("idle_ttl", value)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # wrong on purpose
+        to_timedelta("idle_ttl", value)  # type: ignore[arg-type]  # wrong on purpose
 
 
 def test_a_refused_string_names_the_parameter_too() -> None:

@@ -212,8 +212,8 @@ def test_a_default_message_has_a_sane_length() -> None:
 def test_other_facts_are_given_by_name_only() -> None:
     makes: list[Callable[[], object]] = [
         # Type checkers refuse these too, as intended.
-        lambda: SandboxNotFoundError("box-1", "message"),  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # wrong on purpose
-        lambda: SandboxClientError("message", "box-1"),  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # wrong on purpose
+        lambda: SandboxNotFoundError("box-1", "message"),  # type: ignore[call-arg]  # wrong on purpose
+        lambda: SandboxClientError("message", "box-1"),  # type: ignore[call-arg]  # wrong on purpose
     ]
     for make in makes:
         with pytest.raises(TypeError):
@@ -244,7 +244,7 @@ def test_metadata_is_a_copy_of_its_own() -> None:
     assert error.metadata == {"a": "1"}
     with pytest.raises(TypeError):
         # Type checkers refuse it too, as intended.
-        error.metadata["a"] = "2"  # type: ignore[index]  # pyright: ignore[reportIndexIssue]  # wrong on purpose
+        error.metadata["a"] = "2"  # type: ignore[index]  # wrong on purpose
 
 
 def test_only_an_absent_daemon_is_worth_a_retry() -> None:

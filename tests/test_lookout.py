@@ -172,7 +172,7 @@ def test_a_close_ends_the_reader(lookout: Any, transport: Transport) -> None:
 class AsyncTransport(Transport):
     """The same of the async client."""
 
-    async def unary(self, *_: object) -> None:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]  # it replaces a coroutine
+    async def unary(self, *_: object) -> None:  # type: ignore[override]  # it replaces a coroutine
         self.pings += 1
 
 

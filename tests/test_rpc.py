@@ -383,7 +383,7 @@ def test_the_details_of_an_error_cannot_be_changed() -> None:
     error = raised(failure("NOT_FOUND", "SANDBOX_NOT_FOUND", {"sandbox_id": "box-1"}))
     with pytest.raises(TypeError):
         # Type checkers refuse it too, as intended.
-        error.metadata["sandbox_id"] = "box-2"  # type: ignore[index]  # pyright: ignore[reportIndexIssue]  # wrong on purpose
+        error.metadata["sandbox_id"] = "box-2"  # type: ignore[index]  # wrong on purpose
 
 
 def test_the_channel_suits_a_local_socket_and_never_pings() -> None:

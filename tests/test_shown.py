@@ -255,12 +255,12 @@ REFUSED: dict[str, Callable[[], object]] = {
     "call is refused": lambda: call_fails(grpc.StatusCode.INVALID_ARGUMENT),
     # Of the fake daemon:
     "fake: version": lambda: FakeDaemon(version=LONG),
-    "fake: mode": lambda: FakeDaemon(exec_mode=LONG),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # wrong on purpose
+    "fake: mode": lambda: FakeDaemon(exec_mode=LONG),  # type: ignore[arg-type]  # wrong on purpose
     "fake: socket": lambda: FakeDaemon(socket_path=f"/{LONG}"),
     "fake: images": lambda: FakeDaemon(known_images=LONG),
-    "fake: containers": lambda: FakeDaemon(containers={LONG: LONG}),  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]  # wrong on purpose
-    "fake: behavior": lambda: ContainerBehavior(healthy=LONG),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # wrong on purpose
-    "fake: docker": lambda: DockerHost(api_version=LONG),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # wrong on purpose
+    "fake: containers": lambda: FakeDaemon(containers={LONG: LONG}),  # type: ignore[dict-item]  # wrong on purpose
+    "fake: behavior": lambda: ContainerBehavior(healthy=LONG),  # type: ignore[arg-type]  # wrong on purpose
+    "fake: docker": lambda: DockerHost(api_version=LONG),  # type: ignore[arg-type]  # wrong on purpose
 }
 
 
@@ -294,16 +294,16 @@ def test_no_message_grows_with_what_a_peer_says(daemon: FakeDaemon) -> None:
 def test_no_message_of_the_fake_daemon_grows(daemon: FakeDaemon, tmp_path: Path) -> None:
     calls: list[Callable[[], object]] = [
         lambda: daemon.emit(LONG, b""),
-        lambda: daemon.emit("box-1", LONG),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # wrong on purpose
+        lambda: daemon.emit("box-1", LONG),  # type: ignore[arg-type]  # wrong on purpose
         lambda: daemon.purge(LONG),
         lambda: daemon.kill_container(LONG),
         lambda: daemon.wait_for_call(LONG),
         lambda: daemon.on_exec(LONG),
-        lambda: daemon.on_exec(("x",)).exit(LONG),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # wrong on purpose
-        lambda: daemon.on_exec(("x",)).call(LONG),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # wrong on purpose
+        lambda: daemon.on_exec(("x",)).exit(LONG),  # type: ignore[arg-type]  # wrong on purpose
+        lambda: daemon.on_exec(("x",)).call(LONG),  # type: ignore[arg-type]  # wrong on purpose
         lambda: daemon.faults.fail_next(LONG, code="INTERNAL"),
         lambda: daemon.faults.fail_next("Ping", code=LONG),
-        lambda: daemon.faults.malformed_details(LONG).__enter__(),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # wrong on purpose
+        lambda: daemon.faults.malformed_details(LONG).__enter__(),  # type: ignore[arg-type]  # wrong on purpose
     ]
     for call in calls:
         with pytest.raises((ValueError, TypeError, LookupError)) as caught:

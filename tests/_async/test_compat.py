@@ -183,4 +183,4 @@ def test_the_other_flavours_close_is_explained() -> None:
     with pytest.raises(AttributeError, match=rf"no attribute '{other}': it is closed with {own}\("):
         getattr(client, other)
     with pytest.raises(AttributeError, match=r"object has no attribute 'other'$"):
-        client.other  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]  # noqa: B018 - it raises
+        client.other  # type: ignore[attr-defined]  # noqa: B018 - it raises
