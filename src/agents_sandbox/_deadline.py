@@ -28,7 +28,7 @@ IN_TOUCH_SECONDS = 5.0
 """How long an answer shows that the same daemon is there: replacing one takes longer."""
 
 LOOK_SECONDS = 1.0
-"""How often to check, while event streams are open, whether the daemon is still in touch."""
+"""How often to check, while public event streams are open, whether the daemon is still in touch."""
 
 STEADY_SECONDS = 1.0
 """A stream that lasted this long was connected: losing it begins a new outage."""

@@ -21,6 +21,10 @@ from .life import ID, count
 pytestmark = each_dialect
 
 
+# A call may take so long that a wait that lets go only when the call gives up fails the test.
+LONG = 60
+
+
 @pytest.fixture
 def watchful(monkeypatch: pytest.MonkeyPatch) -> None:
     """The client looks for the daemon all the time."""
@@ -32,7 +36,7 @@ async def test_a_wait_lets_the_daemon_go_and_joins_again(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
     daemon.on_exec(("train",)).never()
-    running = Background(client.run, ID, ("train",), exec_id="my-exec")
+    running = Background(client.run, ID, ("train",), exec_id="my-exec", timeout_seconds=LONG)
     await off_loop(daemon.wait_for_streams, 1)
     await client.cancel_exec("my-exec", wait=False)
     await off_loop(daemon.terminate)
@@ -45,7 +49,7 @@ async def test_a_wait_whose_work_ends_during_the_shutdown(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
     with daemon.paused() as pause:
-        stopping = Background(client.stop_sandbox, ID)
+        stopping = Background(client.stop_sandbox, ID, timeout_seconds=LONG)
         await off_loop(daemon.wait_for_streams, 1)
         await off_loop(daemon.terminate)
         # It happens while the daemon waits for the stream; the snapshot cannot be read.
@@ -67,6 +71,18 @@ async def test_a_daemon_that_shuts_down_lets_the_work_of_a_wait_end(
     await off_loop(daemon.wait_until_ended)
     await off_loop(daemon.start)
     assert (await running.result()).state is ExecState.FINISHED
+
+
+async def test_a_timeout_during_a_shutdown_says_that_the_daemon_is_unavailable(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    daemon.on_exec(("train",)).never()
+    running = Background(client.run, ID, ("train",), timeout_seconds=0.5)
+    await off_loop(daemon.wait_for_streams, 1)
+    await off_loop(daemon.terminate)
+    with pytest.raises(DaemonUnavailableError):
+        await running.result()
+    await off_loop(daemon.wait_until_ended)
 
 
 @pytest.mark.usefixtures("watchful")
@@ -135,7 +151,7 @@ async def test_a_failed_call_is_a_reason_to_look_at_once(
     await off_loop(daemon.wait_for_streams, 1)
     with daemon.faults.failing():
         with pytest.raises(DaemonUnavailableError):
-            await client.stop_sandbox(ID)
+            await client.resume_sandbox(ID)  # it is not retried
         with pytest.raises(DaemonUnavailableError):
             await waiting.result()
 

@@ -113,11 +113,11 @@ class Daemon:
     async def get_sandbox(
         self, sandbox_id: str, deadline: Deadline, on_loss: Callable[[], None] = lambda: None
     ) -> SandboxHandle:
-        """Read a sandbox; `on_loss` is called when the daemon is unavailable, before a retry."""
+        """Read a sandbox; `on_loss` is called when the daemon is unavailable."""
         request = requests.get_sandbox(sandbox_id)
 
         async def get() -> SandboxHandle:
-            dialect = await self._dialect(deadline)
+            dialect = await self._dialect(deadline, on_loss)
             answer = await self._transport.unary(dialect.get_sandbox, request, deadline)
             _check_id(dialect.get_sandbox, sandbox_id, answer.sandbox.sandbox_id)
             return dialect.decode_sandbox(answer.sandbox)
@@ -151,11 +151,15 @@ class Daemon:
         request = requests.stop_sandbox(sandbox_id)
         await self._transport.unary(methods.STOP_SANDBOX, request, deadline)
 
-    async def delete_sandbox(self, sandbox_id: str, deadline: Deadline) -> None:
-        """Request a delete."""
+    async def delete_sandbox(
+        self, sandbox_id: str, deadline: Deadline, on_loss: Callable[[], None] = lambda: None
+    ) -> None:
+        """Request a delete; `on_loss` is called when the daemon is unavailable."""
         request = requests.delete_sandbox(sandbox_id)
         await self._transport.retrying(
-            lambda: self._transport.unary(methods.DELETE_SANDBOX, request, deadline), deadline
+            lambda: self._transport.unary(methods.DELETE_SANDBOX, request, deadline),
+            deadline,
+            on_loss,
         )
 
     async def delete_sandboxes(
@@ -296,8 +300,10 @@ class Daemon:
             f"release={release or 'unknown'} {'closed' if self._transport.closed else 'open'}"
         )
 
-    async def _dialect(self, deadline: Deadline) -> Dialect:
-        return dialect_of(await self._release.get(deadline))
+    async def _dialect(
+        self, deadline: Deadline, on_loss: Callable[[], None] = lambda: None
+    ) -> Dialect:
+        return dialect_of(await self._release.get(deadline, on_loss))
 
     async def _retrying_or_read_back(
         self,

@@ -204,7 +204,7 @@ class _Feed:
     async def read_in_turn(self, deadline: Deadline) -> None:
         """Read one item, where nothing can be read in the background.
 
-        There is no lookout either, so this does not take long; the wait then reads a snapshot.
+        It does not take long, so that the wait reads a snapshot now and then.
         """
         try:
             self._publish(await self._events.read_until(deadline.within(_deadline.LOOK_SECONDS)))

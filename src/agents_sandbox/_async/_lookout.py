@@ -1,4 +1,4 @@
-"""Notices that the daemon is shutting down, and lets go of its event streams."""
+"""Notices that the daemon is shutting down, and lets go of the public event streams."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ._transport import ResponseStream, Transport
 
 
 class Lookout:
-    """Looks after the daemon while event streams are open.
+    """Looks after the daemon while public event streams are open; those of waits are not watched.
 
     A daemon that is told to stop refuses new calls but waits up to 60 s for open event streams.
     A stream does not show this, and whoever keeps one open delays the daemon's exit. So the lookout

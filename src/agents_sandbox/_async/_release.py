@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 
 from .. import _releases
@@ -41,8 +42,12 @@ class DaemonRelease:
         self._known: tuple[object, Release] | None = None
         self._warned_of: set[str] = set()
 
-    async def get(self, deadline: Deadline) -> Release:
+    async def get(self, deadline: Deadline, on_loss: Callable[[], None] = lambda: None) -> Release:
         """Return the release; concurrent calls share one answer.
+
+        Args:
+            deadline: When to give up.
+            on_loss: Called when the daemon is unavailable.
 
         Raises:
             UnsupportedDaemonError: The release is not supported.
@@ -55,7 +60,9 @@ class DaemonRelease:
         release = self._remembered()
         if release is not None:
             return release
-        return await self._transport.retrying(lambda: self._ask_in_turn(deadline), deadline)
+        return await self._transport.retrying(
+            lambda: self._ask_in_turn(deadline), deadline, on_loss
+        )
 
     @property
     def known(self) -> Release | None:

@@ -90,7 +90,7 @@ class Transport:
         Args:
             call: The call.
             deadline: When to give up.
-            on_loss: Called when its connection was lost, before a retry.
+            on_loss: Called when its connection was lost.
 
         Raises:
             DaemonUnavailableError: No attempt succeeded in time.

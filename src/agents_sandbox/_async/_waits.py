@@ -78,11 +78,8 @@ class _Wait(ABC, Generic[HandleT]):
                     await self._follow_until_snapshot_due(follower)
                 except (DaemonUnavailableError, OperationTimeoutError) as error:
                     self._trouble = error
-                    if isinstance(error, DaemonUnavailableError):
-                        self._let_go()
                     await self._pause()
-            bound = self._budget.operation.bound
-            trouble = self._trouble or follower.trouble
+            bound, trouble = self._budget.operation.bound, self._last_trouble()
             raise self._goal.timeout_error(self._sandbox_id, handle, bound, trouble) from trouble
         finally:
             try:
@@ -98,6 +95,13 @@ class _Wait(ABC, Generic[HandleT]):
     # stream has shown what the wait needs, or it will break; the wait joins again later.
     def _let_go(self) -> None:
         self._follower.leave()
+
+    def _last_trouble(self) -> SandboxClientError | None:
+        trouble = self._trouble or self._follower.trouble
+        if trouble is None and self._daemon.socket_identity() is None:
+            # It has removed its socket and waits for the stream of this wait, which still works.
+            return self._daemon.unavailable("it is shutting down")
+        return trouble
 
     async def _repeat_if_lost(self, handle: HandleT) -> bool:  # noqa: ARG002 - for subclasses
         """Request the operation again if a snapshot shows its loss; return whether it was lost."""
@@ -254,7 +258,7 @@ class DeleteWait(_PersistentWait):
 
     async def _request(self) -> None:
         try:
-            await self._daemon.delete_sandbox(self._id, self._budget.rpc())
+            await self._daemon.delete_sandbox(self._id, self._budget.rpc(), self._let_go)
         except SandboxNotFoundError:
             self._note_purge()
 
