@@ -330,14 +330,21 @@ def test_mount_over_the_exec_logs_fails_the_create(raw: Raw, sources: Path) -> N
     )
 
 
+@pytest.mark.parametrize("version", RELEASES)
 def test_tool_without_its_host_path_fails_the_create(
-    raw: Raw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / ".codex").mkdir()
-
-    why = why_failed(raw, builtin_tools=["codex"])
-    assert why == f"stat {tmp_path}/.agents: no such file or directory"
+    with FakeDaemon(version=version) as daemon, connected(daemon) as raw:
+        for sandbox_id, missing in (("box-1", ".codex"), ("box-2", ".agents")):
+            raw.create(sandbox_id, builtin_tools=["codex"])
+            if missing == ".agents" and version in since("0.3.2"):
+                raw.wait_for(pb.SANDBOX_READY, sandbox_id)
+                continue
+            (*_, event) = raw.wait_for(pb.SANDBOX_FAILED, sandbox_id)
+            why = f"stat {tmp_path}/{missing}: no such file or directory"
+            assert event.sandbox_phase.error_message == why
+            (tmp_path / missing).mkdir()
 
 
 def test_log_folder_that_cannot_be_made_fails_the_create(tmp_path: Path) -> None:

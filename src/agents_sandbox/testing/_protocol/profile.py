@@ -49,7 +49,7 @@ class Profile:
 
 _TOOLS = {
     "claude": (".claude", ".claude.json"),
-    "codex": (".codex",),
+    "codex": (".codex", ".agents"),
     "git": (),
     "uv": (),
     "npm": (),
@@ -59,17 +59,21 @@ _TOOLS = {
 _V020 = Profile(
     version="0.2.0",
     dialect=DIALECT_02,
-    builtin_tools={**_TOOLS, "codex": (".codex", ".agents")},
+    builtin_tools=_TOOLS,
     handle_reports_failures=False,
     lists_newest_first=False,
     stop_reports_container_death=True,
     names_fold_underscores=True,
 )
 _V021 = replace(_V020, version="0.2.1", handle_reports_failures=True, lists_newest_first=True)
-_V030 = replace(_V021, version="0.3.0", dialect=DIALECT_04, builtin_tools=_TOOLS)
-_V031 = replace(_V030, version="0.3.1")
+_V030 = replace(_V021, version="0.3.0", dialect=DIALECT_04)
+_V031 = replace(_V030, version="0.3.1", refuses_to_copy_root=True)
 _V032 = replace(
-    _V031, version="0.3.2", expands_tilde=True, mounts_sockets=True, refuses_to_copy_root=True
+    _V031,
+    version="0.3.2",
+    builtin_tools={**_TOOLS, "codex": (".codex",)},
+    expands_tilde=True,
+    mounts_sockets=True,
 )
 _V040 = replace(
     _V032,
@@ -82,7 +86,7 @@ _V041 = replace(
     _V040,
     version="0.4.1",
     new_fields=_V040.new_fields.union(LIMITS),
-    builtin_tools={**_TOOLS, "opencode": ()},
+    builtin_tools={**_V040.builtin_tools, "opencode": ()},
 )
 _V042 = replace(_V041, version="0.4.2")
 _V043 = replace(
