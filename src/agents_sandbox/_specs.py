@@ -69,9 +69,11 @@ class CopySpec(OneLineRepr):
     """A file or folder of the host that is copied into the sandbox when it is created.
 
     Args:
-        source: As in `MountSpec`.
-        target: As in `MountSpec`.
-        exclude_patterns: Patterns of paths in a folder that are not copied.
+        source: As in `MountSpec`. Symlinks in it must not point out of it.
+        target: A folder that exists in the sandbox. A folder's contents, or a file under its own
+            name, are copied into it.
+        exclude_patterns: What is not copied of a folder: patterns of Go's `path.Match`, compared
+            with the path relative to the source and with the name alone.
 
     Raises:
         InvalidArgumentError: A path is relative.

@@ -100,7 +100,7 @@ async def test_create_sends_every_documented_argument(
         image=IMAGE,
         sandbox_id="full-sandbox",
         mounts=[MountSpec(tmp_path, "/mnt/data", writable=True)],
-        copies=[CopySpec(tmp_path, "/opt/data", exclude_patterns=["*.log"])],
+        copies=[CopySpec(tmp_path, "/opt", exclude_patterns=["*.log"])],
         builtin_tools=["git", "uv"],
         required_services=[database],
         optional_services=[cache],
@@ -114,7 +114,7 @@ async def test_create_sends_every_documented_argument(
     assert spec.image == IMAGE
     assert (spec.mounts[0].source, spec.mounts[0].target) == (str(tmp_path), "/mnt/data")
     assert spec.mounts[0].writable
-    assert (spec.copies[0].source, spec.copies[0].target) == (str(tmp_path), "/opt/data")
+    assert (spec.copies[0].source, spec.copies[0].target) == (str(tmp_path), "/opt")
     assert spec.copies[0].exclude_patterns == ["*.log"]
     assert spec.builtin_tools == ["git", "uv"]
     if has_companions(release):
@@ -239,6 +239,27 @@ async def test_a_failed_create_says_why(release: str) -> None:
     assert (handle.error_code, handle.error_message) == (
         told if tells_failures(release) else (None, None)
     )
+
+
+@each_dialect
+async def test_a_create_whose_copy_fails_says_why(
+    client: AgentsSandboxClient, tmp_path: Path
+) -> None:
+    (tmp_path / "link").symlink_to("/etc/hostname")
+    copies = [CopySpec(tmp_path, "/opt", exclude_patterns=["link"]), CopySpec(tmp_path, "/nope")]
+    with pytest.raises(SandboxFailedError) as caught:
+        await client.create_sandbox(image=IMAGE, copies=copies)
+    assert caught.value.error_message == (
+        f"build tar for {tmp_path}: copy source contains external symlink: {tmp_path}/link"
+    )
+    (tmp_path / "link").unlink()
+    with pytest.raises(SandboxFailedError) as caught:
+        await client.create_sandbox(image=IMAGE, sandbox_id="demo-1", copies=copies)
+    assert caught.value.error_message == (
+        "copy to container agbox-primary-demo-1 at /nope: Error response from daemon: "
+        "Could not find the file /nope in container agbox-primary-demo-1"
+    )
+    await client.create_sandbox(image=IMAGE, copies=copies[:1])
 
 
 @each_dialect

@@ -227,7 +227,7 @@ def test_every_field_is_accepted_and_few_are_echoed(raw: Raw, sources: Path) -> 
     quiet = pb.ServiceSpec(name="quiet", image="redis:7", healthcheck=none)
     handle = raw.ready(
         mounts=[pb.MountSpec(source=str(sources / "dir"), target="/m", writable=True)],
-        copies=[pb.CopySpec(source=str(sources / "file"), target="/c")],
+        copies=[pb.CopySpec(source=str(sources / "file"), target="/opt")],
         builtin_tools=["apt", "git"],
         required_services=[cache],
         optional_services=[side, quiet],
@@ -258,7 +258,7 @@ def test_every_field_of_dialect_04_is_accepted_and_few_are_echoed(sources: Path)
     with FakeDaemon(version="0.4.3") as daemon, connected(daemon) as raw:
         handle = raw.create(
             mounts=[{"source": str(sources / "dir"), "target": "/m", "writable": True}],
-            copies=[{"source": str(sources / "file"), "target": "/c"}],
+            copies=[{"source": str(sources / "file"), "target": "/opt"}],
             builtin_tools=["apt", "opencode"],
             companion_containers=[cache, quiet],
             labels={"team": "core"},

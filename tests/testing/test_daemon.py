@@ -352,6 +352,7 @@ def test_failed_stop_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"max_calls": -1}, "max_calls must be at least 0: -1"),
         ({"reported_version": ""}, "reported_version must not be empty: ''"),
         ({"host_paths": ["/srv", "rel"]}, "host_paths must be absolute: 'rel'"),
+        ({"image_folders": ["rel"]}, "image_folders must be absolute: 'rel'"),
     ],
 )
 def test_bad_options(options: dict[str, Any], message: str) -> None:
@@ -363,6 +364,7 @@ def test_bad_options(options: dict[str, Any], message: str) -> None:
     ("options", "message"),
     [
         ({"missing_images": "a:1"}, "missing_images must be a collection of str, not 'a:1'"),
+        ({"image_folders": "/srv"}, "image_folders must be a collection of str, not '/srv'"),
         ({"host_paths": b"/srv"}, "host_paths must be a collection of str, not b'/srv'"),
         ({"known_images": 5}, "known_images must be a collection of str, not 5"),
         ({"known_images": [1]}, "each item of known_images must be a string, not 1"),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import tempfile
 from typing import Any
 
 import pytest
@@ -13,7 +11,6 @@ from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import DockerHost, FakeDaemon
 
 from .raw import Raw, connected
-from .releases import since
 
 READY, FAILED = pb.SANDBOX_STATE_READY, pb.SANDBOX_STATE_FAILED
 
@@ -155,19 +152,6 @@ def test_mount_on_root_fails(target: str) -> None:
     with FakeDaemon(virtual_time=True) as daemon, connected(daemon) as raw:
         assert outcome(raw, mounts=[{"source": "/tmp", "target": target}]) == error(why)
         assert raw.get().error_code == "SANDBOX_CREATE_FAILED"
-
-
-@pytest.mark.parametrize("version", since("0.3.2"))
-def test_copy_of_a_socket_is_accepted_and_fails_later(version: str) -> None:
-    with socket.socket(socket.AF_UNIX) as source, tempfile.TemporaryDirectory() as folder:
-        path = f"{folder}/s"
-        source.bind(path)
-        entry = {"source": path, "target": "/t"}
-        with FakeDaemon(version=version, virtual_time=True) as daemon, connected(daemon) as raw:
-            why = f"copy source is a unix socket: {path}"
-            assert outcome(raw, copies=[entry]) == (FAILED, why)
-            assert raw.get().error_code == "SANDBOX_CREATE_FAILED"
-            assert outcome(raw, "box-2", mounts=[entry]) == (READY, "")
 
 
 @pytest.mark.parametrize(

@@ -411,9 +411,9 @@ def test_source_that_counts_as_existing_is_an_empty_folder() -> None:
     ):
         raw.ready(
             mounts=[pb.MountSpec(source="/srv/data", target="/data", writable=True)],
-            copies=[pb.CopySpec(source="/srv/data", target="/copied")],
+            copies=[pb.CopySpec(source="/srv/data", target="/opt")],
         )
-        _, stdout, _ = run(raw, "sh", "-c", "touch /data/x; ls -A /data /copied | wc -l")
+        _, stdout, _ = run(raw, "sh", "-c", "touch /data/x; ls -A /data /opt | wc -l")
         assert stdout.split() == ["4"]
 
 

@@ -117,8 +117,8 @@ def test_options_reach_the_daemon(
         "--cleanup-ttl 2h --known-image a:1 b:1 --missing-image c:1 d:1 --missing-image e:1 "
         "--container db=unhealthy --container web=healthy --container app=slow:2s "
         "--container job=crashing --container worker=crashing:5 --container a:1=error:no=space: "
-        "--host-path /srv/data --docker-without gpus disk-quota --docker-api 1.41 "
-        "--port-in-use 80 443"
+        "--image-folder /opt/app /opt/web --host-path /srv/data --docker-without gpus disk-quota "
+        "--docker-api 1.41 --port-in-use 80 443"
     )
     assert options_of_the_daemon(path, arguments, monkeypatch) == {
         "version": "0.4.3",
@@ -132,6 +132,7 @@ def test_options_reach_the_daemon(
         "cleanup_ttl": 7200.0,
         "known_images": ["a:1", "b:1"],
         "missing_images": ["c:1", "d:1", "e:1"],
+        "image_folders": ["/opt/app", "/opt/web"],
         "containers": {
             "db": ContainerBehavior(healthy=False),
             "web": ContainerBehavior(),
@@ -157,6 +158,7 @@ def test_the_defaults_are_those_of_the_daemon(path: Path, monkeypatch: pytest.Mo
     expected = {
         "socket_path": str(path),
         "missing_images": [],
+        "image_folders": [],
         "host_paths": [],
         "containers": {},
         "docker": DockerHost(ports_in_use=[]),

@@ -191,6 +191,14 @@ def _add_host(group: Any) -> None:
         help="images that cannot be pulled",
     )
     group.add_argument(
+        "--image-folder",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="folders that every image has, besides those of a Debian image",
+    )
+    group.add_argument(
         "--container",
         action="append",
         type=container,

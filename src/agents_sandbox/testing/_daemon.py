@@ -70,6 +70,8 @@ class FakeDaemon:
             0: the daemon's default of 15 days.
         known_images: The only images that exist; None: every image exists.
         missing_images: Images that cannot be pulled.
+        image_folders: Folders that every image has, besides `/workspace`, `/home/agbox` and
+            those of a Debian image. The target of a copy must be a folder that exists.
         containers: What containers do. The key is the name of a service or companion, the
             sandbox id of a primary container, or an image.
         host_paths: Folders that mounts and copies find on the host; all other paths must
@@ -98,6 +100,7 @@ class FakeDaemon:
         cleanup_ttl: float = CLEANUP_TTL,
         known_images: Collection[str] | None = None,
         missing_images: Collection[str] = (),
+        image_folders: Collection[str] = (),
         containers: Mapping[str, ContainerBehavior] | None = None,
         host_paths: Collection[str] = (),
         docker: DockerHost | None = None,
@@ -109,6 +112,7 @@ class FakeDaemon:
         host = declared_host(
             known_images=known_images,
             missing_images=missing_images,
+            image_folders=image_folders,
             containers=containers,
             paths=host_paths,
             docker=docker,
@@ -122,6 +126,7 @@ class FakeDaemon:
         self._settings = Settings(
             profile=profile,
             host=host,
+            private_folder=folder.path,
             log_root=Path(exec_log_root or folder.path / "exec-logs").absolute(),
             virtual_time=virtual_time,
             ready_delay=ready_delay,

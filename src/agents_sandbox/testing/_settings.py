@@ -26,6 +26,8 @@ class Settings:
 
     profile: Profile
     host: Host
+    private_folder: Path
+    """No copy contains it."""
     log_root: Path
     virtual_time: bool
     ready_delay: float
@@ -48,6 +50,7 @@ def declared_host(
     *,
     known_images: Collection[str] | None,
     missing_images: Collection[str],
+    image_folders: Collection[str],
     containers: Mapping[str, ContainerBehavior] | None,
     paths: Collection[str],
     docker: DockerHost | None,
@@ -64,6 +67,7 @@ def declared_host(
         docker=docker,
         known_images=None if known_images is None else _strings("known_images", known_images),
         missing_images=_strings("missing_images", missing_images),
+        image_folders=_absolute("image_folders", image_folders),
         containers=_behaviors({} if containers is None else containers),
         paths=_absolute("host_paths", paths),
     )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..._shown import OneLineRepr, shown
 from .._protocol.spec import Spec
+from .copy_plan import PlannedCopy
 
 ARGV_LIMIT = 300
 """How much of an argv a message shows, in characters."""
@@ -79,8 +80,15 @@ class Runner(ABC):
     """Runs commands."""
 
     @abstractmethod
-    async def prepare(self, sandbox_id: str, spec: Spec) -> None:
+    async def prepare(
+        self, sandbox_id: str, spec: Spec, copies: Sequence[PlannedCopy] = ()
+    ) -> None:
         """Create the files of a sandbox whose container was created.
+
+        Args:
+            sandbox_id: The sandbox.
+            spec: What it is created with.
+            copies: What its copies bring, in order.
 
         Raises:
             CannotPrepareError: It failed; no files are left.

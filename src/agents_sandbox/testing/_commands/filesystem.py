@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from functools import cached_property
 from pathlib import Path
 
@@ -13,7 +12,8 @@ from ..._wire import v02_pb2 as pb
 from .._host.folders import make_folders
 from .._protocol.spec import HOME, WORKSPACE, Spec
 from .command import CannotPrepareError
-from .copying import bind_read_only, clear, copy_into, is_within, write_protect
+from .copy_plan import PlannedCopy
+from .copying import bind_read_only, clear, is_within, normal, put_entries, write_protect
 
 
 class FileSystem:
@@ -21,7 +21,7 @@ class FileSystem:
 
     A writable mount is a symlink to its source. A read-only mount is a write-protected
     copy, because root ignores the protection: the source is safe, and later changes to it are
-    not visible. Outer targets are created first; inner ones replace what is there.
+    not visible. Mounts replace what copies have put there, inner ones what is in outer ones.
 
     Processes of the host see absolute paths of the host. `host_path()` and `rewritten()` map
     the paths that are known to be in the sandbox: `/workspace`, the home and the targets of
@@ -43,26 +43,34 @@ class FileSystem:
         """The home folder of the user."""
         return self._place(HOME)
 
-    def build(self) -> None:
-        """Create all mounts and copies.
+    def build(self, copies: Iterable[PlannedCopy] = ()) -> None:
+        """Make all copies and mounts.
+
+        Args:
+            copies: The copies, in order.
 
         Raises:
-            CannotPrepareError: A target is in a writable mount or behind a symlink, or a source
-                cannot be copied.
+            CannotPrepareError: A target is in a writable mount or behind a symlink.
             OSError: A file cannot be read or written.
         """
         for folder in (WORKSPACE, HOME):
             make_folders(self._place(folder))
-        entries: list[pb.MountSpec | pb.CopySpec] = [*self._spec.mounts, *self._spec.copies]
-        for entry in sorted(entries, key=lambda entry: _normal(entry.target).count("/")):
-            if isinstance(entry, pb.MountSpec):
-                self._create_mount(entry)
-            else:
-                self._create_copy(entry)
+        for copy in copies:
+            self._make_copy(copy)
+        for mount in sorted(self._spec.mounts, key=lambda mount: _normal(mount.target).count("/")):
+            self._create_mount(mount)
         # Last, because inner targets are written into outer ones.
         for mount in self._spec.mounts:
             if not mount.writable:
                 write_protect(self._place(mount.target))
+
+    def _make_copy(self, copy: PlannedCopy) -> None:
+        for mount in self._spec.mounts:
+            if f"{copy.folder}/".startswith(f"{_normal(mount.target)}/"):
+                raise _outside(copy.folder)
+        place = self._place(copy.folder)
+        make_folders(place)
+        put_entries(copy.entries, place)
 
     def _create_mount(self, mount: pb.MountSpec) -> None:
         place = self._place(mount.target)
@@ -77,27 +85,13 @@ class FileSystem:
         else:
             bind_read_only(source, place, self._folder.parent)
 
-    def _create_copy(self, copy: pb.CopySpec) -> None:
-        place = self._place(copy.target)
-        self._check_inside(place, copy.target)
-        make_folders(place.parent)
-        source = self._source(copy.source)
-        if source is None:
-            make_folders(place)
-        else:
-            copy_into(source, place, copy.exclude_patterns, self._folder.parent)
-
     def _source(self, path: str) -> Path | None:
         source = Path(path).expanduser()
         return None if path in self._host_paths and not source.exists() else source
 
     def _check_inside(self, place: Path, target: str) -> None:
         if not is_within(place, self._folder):
-            raise CannotPrepareError(
-                f"target {shown(target)} is in a writable mount or behind a symlink: "
-                "with exec_mode='passthrough' it would change files of the host. "
-                "Choose another target"
-            )
+            raise _outside(target)
 
     def _place(self, path: str) -> Path:
         return self._folder / _normal(path)[1:]
@@ -126,7 +120,13 @@ class FileSystem:
         return re.compile(rf"(?<![\w./~)}}\]*?])(?:{'|'.join(map(re.escape, paths))})(?![\w.-])")
 
 
+def _outside(target: str) -> CannotPrepareError:
+    return CannotPrepareError(
+        f"target {shown(target)} is in a writable mount or behind a symlink: "
+        "with exec_mode='passthrough' it would change files of the host. "
+        "Choose another target"
+    )
+
+
 def _normal(path: str) -> str:
-    if path.startswith("~/"):
-        path = HOME + path[1:]
-    return "/" + posixpath.normpath(path).lstrip("/")
+    return normal(HOME + path[1:] if path.startswith("~/") else path)

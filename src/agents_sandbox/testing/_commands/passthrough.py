@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import subprocess
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from .command import (
     Runner,
     bad_cwd,
 )
+from .copy_plan import PlannedCopy
 from .filesystem import FileSystem
 from .logs import open_log, remove_log
 from .strays import MARK, find_strays, kill_strays
@@ -59,11 +60,13 @@ class PassThroughRunner(Runner):
     def _files(self, sandbox_id: str, spec: Spec) -> FileSystem:
         return FileSystem(self._root / sandbox_id, spec, self._host_paths)
 
-    async def prepare(self, sandbox_id: str, spec: Spec) -> None:
+    async def prepare(
+        self, sandbox_id: str, spec: Spec, copies: Sequence[PlannedCopy] = ()
+    ) -> None:
         """Create the mounts and copies; they stay until the sandbox is removed."""
         self._preparing.add(sandbox_id)
         try:
-            await in_thread(self._files(sandbox_id, spec).build, _FILES)
+            await in_thread(partial(self._files(sandbox_id, spec).build, copies), _FILES)
         except (CannotPrepareError, OSError) as error:
             await self._remove_files(sandbox_id)
             raise CannotPrepareError(str(error)) from error

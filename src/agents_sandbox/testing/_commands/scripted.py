@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from .._protocol.spec import Spec
 from .._time.clock import Sleep
 from .command import CannotStartError, Command, Process, Runner
+from .copy_plan import PlannedCopy
 from .handlers import ExecContext, ExecHandler, HandlerError, Output, run_handler
 from .on_exec import Plan, Scripts, StartFailure, Wait
 
@@ -14,7 +16,9 @@ from .on_exec import Plan, Scripts, StartFailure, Wait
 class SilentRunner(Runner):
     """Every command prints nothing and exits with 0; a sandbox has no files."""
 
-    async def prepare(self, sandbox_id: str, spec: Spec) -> None:
+    async def prepare(
+        self, sandbox_id: str, spec: Spec, copies: Sequence[PlannedCopy] = ()
+    ) -> None:
         """Do nothing: there are no files."""
 
     def process_for(self, command: Command) -> Process:
@@ -58,9 +62,11 @@ class ScriptedRunner(Runner):
         self._fallback = fallback
         self._sleep = sleep
 
-    async def prepare(self, sandbox_id: str, spec: Spec) -> None:
+    async def prepare(
+        self, sandbox_id: str, spec: Spec, copies: Sequence[PlannedCopy] = ()
+    ) -> None:
         """Create the files of a sandbox whose container was created."""
-        await self._fallback.prepare(sandbox_id, spec)
+        await self._fallback.prepare(sandbox_id, spec, copies)
 
     def process_for(self, command: Command) -> Process:
         """Make a process that runs the script that matches, or one of the other runner."""

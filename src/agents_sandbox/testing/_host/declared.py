@@ -93,6 +93,8 @@ class Host:
     missing_images: Collection[str] = ()
     containers: Mapping[str, ContainerBehavior] = field(default_factory=dict)
     """By the name of a service, the id of a sandbox (for its primary container) or an image."""
+    image_folders: Collection[str] = ()
+    """Folders that every image has, besides those of a Debian image."""
     paths: Collection[str] = ()
     """Paths that count as folders although they do not exist."""
 

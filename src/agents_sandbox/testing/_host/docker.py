@@ -84,7 +84,7 @@ def check_primary(spec: Spec, docker: DockerHost) -> None:
     """Check what Docker checks when it creates the primary container.
 
     Raises:
-        DockerError: Docker refuses a mount, a copy, the disk limit or the GPUs.
+        DockerError: Docker refuses a mount, the disk limit or the GPUs.
     """
     _check_targets(spec.mounts)
     _check_disk(spec.disk_limit, docker)
@@ -93,10 +93,6 @@ def check_primary(spec: Spec, docker: DockerHost) -> None:
             'Error response from daemon: could not select device driver "nvidia" '
             "with capabilities: [[gpu]]"
         )
-    for copy in spec.copies:
-        if Path(copy.source).is_socket():
-            # The real daemon's message is not recorded.
-            raise DockerError(f"copy source is a unix socket: {copy.source}")
 
 
 def _check_targets(mounts: Iterable[pb.MountSpec]) -> None:

@@ -34,7 +34,7 @@ class Profile:
     expands_tilde: bool = False
     """Mounts and copies accept `~/x`, and refuse `~user/x` with an error of its own."""
     mounts_sockets: bool = False
-    """A Unix socket can be the source of a mount; as the source of a copy it fails later."""
+    """A Unix socket can be the source of a mount; as the source of a copy it fails the create."""
     refuses_to_copy_root: bool = False
     """A copy of `/` is refused."""
     tolerates_down_containers: bool = False

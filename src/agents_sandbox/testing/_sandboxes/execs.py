@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..._wire import v02_pb2 as pb
 from .._commands.command import KILLED, Command, CommandError, Process, Runner, bad_cwd
+from .._commands.copy_plan import PlannedCopy
 from .._commands.logs import log_paths, make_log_folder
 from .._host.containers import DockerError
 from .._protocol.refusals import (
@@ -44,13 +45,17 @@ class Execs:
         self._active: dict[str, dict[str, Exec]] = {}
         self._tasks: dict[str, set[asyncio.Task[None]]] = {}
 
-    async def prepare(self, sandbox: Sandbox) -> None:
+    async def prepare(self, sandbox: Sandbox, copies: Sequence[PlannedCopy] = ()) -> None:
         """Prepare the files of a sandbox whose container was created.
+
+        Args:
+            sandbox: The sandbox.
+            copies: What its copies bring, in order.
 
         Raises:
             CannotPrepareError: The preparation failed.
         """
-        await self._runner.prepare(sandbox.id, sandbox.spec)
+        await self._runner.prepare(sandbox.id, sandbox.spec, copies)
 
     def create(self, sandbox: Sandbox, request: pb.CreateExecRequest) -> Exec:
         """Accept an exec and start it."""

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from .._commands.command import CannotPrepareError
+from .._commands.container_files import plan_copies
 from .._commands.logs import log_folder, make_log_folder
+from .._commands.threads import in_thread
 from .._host.containers import Container, DockerError
 from .._host.docker import check_images, check_mounts, check_primary, check_tools
+from .._protocol.refusals import StatusError
 from .._settings import Settings
 from .._time.background import Background
+from .._validation.paths import check_sources_again
 from .execs import Execs
 from .names import Names
 from .sandbox import PRIMARY, Sandbox
@@ -52,6 +58,10 @@ class Materializer:
         settings, spec = self._settings, sandbox.spec
         logs = log_folder(settings.log_root, sandbox.id)
         check_tools(spec, settings.profile)
+        try:
+            check_sources_again(spec, settings.profile, settings.host.paths)
+        except StatusError as error:
+            raise DockerError(error.message) from error
         check_mounts(spec, logs)
         check_images(spec, settings.host)
         namesake = self._names.namesake(sandbox)
@@ -73,14 +83,23 @@ class Materializer:
         return {PRIMARY: primary, **self._sides.make(sandbox, name)}
 
     async def _create_primary(self, sandbox: Sandbox) -> None:
-        check_primary(sandbox.spec, self._settings.host.docker)
-        await self._background.clock.sleep(sandbox.primary.behavior.starts_after)
+        settings, clock = self._settings, self._background.clock
+        check_primary(sandbox.spec, settings.host.docker)
+        await clock.sleep(sandbox.primary.behavior.starts_after)
         sandbox.primary.create()
         try:
-            await self._background.clock.freeze_during(self._execs.prepare(sandbox))
+            await clock.freeze_during(self._make_files(sandbox))
         except CannotPrepareError as error:
             raise DockerError(str(error)) from error
         self._start_primary(sandbox)
+
+    async def _make_files(self, sandbox: Sandbox) -> None:
+        settings, spec = self._settings, sandbox.spec
+        plan = partial(
+            plan_copies, sandbox.primary.name, spec, settings.host, settings.private_folder
+        )
+        copies = await in_thread(plan, "fake-agboxd-copies") if spec.copies else []
+        await self._execs.prepare(sandbox, copies)
 
     def _start_primary(self, sandbox: Sandbox) -> None:
         self._names.take_ports(sandbox)

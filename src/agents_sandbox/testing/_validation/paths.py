@@ -40,6 +40,20 @@ def resolve_paths(spec: Spec, profile: Profile, host_paths: Collection[str]) -> 
     )
 
 
+def check_sources_again(spec: Spec, profile: Profile, host_paths: Collection[str]) -> None:
+    """Check the sources as a create does that begins; a copy of a socket is refused only now.
+
+    Raises:
+        StatusError: A source is refused.
+    """
+    mounts = _Paths(profile, host_paths)
+    copies = _Paths(replace(profile, mounts_sockets=False), host_paths)
+    for mount in spec.mounts:
+        mounts.check_source("mount", mount.source)
+    for copy in spec.copies:
+        copies.check_source("copy", copy.source)
+
+
 class _Paths:
     def __init__(self, profile: Profile, host_paths: Collection[str]) -> None:
         self._profile = profile
@@ -55,11 +69,11 @@ class _Paths:
         if self._profile.expands_tilde:
             resolved.source = _expand_tilde(entry.source, str(Path.home()))
             resolved.target = _expand_tilde(entry.target, HOME)
-        self._check_source(kind, resolved.source)
+        self.check_source(kind, resolved.source)
         self._check_target(kind, resolved.target)
         return resolved
 
-    def _check_source(self, kind: str, source: str) -> None:
+    def check_source(self, kind: str, source: str) -> None:
         if not source.startswith("/"):
             raise invalid_argument(f"{kind} source must be absolute: {source}")
         is_root = not posixpath.normpath(source).strip("/")
