@@ -15,7 +15,7 @@ from agents_sandbox import (
     SandboxNotReadyError,
     SandboxState,
 )
-from agents_sandbox.testing import FakeDaemon
+from agents_sandbox.testing import ContainerBehavior, FakeDaemon
 
 from .._aio import Background, off_loop, step
 from ..releases import each_dialect, stop_shows_failure
@@ -100,6 +100,7 @@ class Creating:
                 pass
 
 
+BROKEN = ContainerBehavior(error="Error response from daemon: no space left on device")
 DELETES: dict[str, tuple[Any, ...]] = {
     "delete_sandbox": (ID,),
     "delete_sandboxes": ({"team": "core"},),
@@ -110,7 +111,7 @@ DELETES: dict[str, tuple[Any, ...]] = {
 def slow(release: str) -> Any:
     """A daemon whose creates take as long as the test wants."""
     with FakeDaemon(
-        version=release, virtual_time=True, ready_delay=60, missing_images=["typo:1"]
+        version=release, virtual_time=True, ready_delay=60, containers={"typo:1": BROKEN}
     ) as running:
         yield running
         running.assert_no_leaks()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +16,7 @@ from google.protobuf.duration_pb2 import Duration
 from agents_sandbox._wire import methods
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox._wire import v04_pb2 as v04
-from agents_sandbox.testing import FakeDaemon
+from agents_sandbox.testing import ContainerBehavior, DockerHost, FakeDaemon
 
 from .raw import IMAGE, Raw, Refusal, connected, name
 from .releases import RELEASES, since
@@ -345,6 +349,104 @@ def test_tool_without_its_host_path_fails_the_create(
             why = f"stat {tmp_path}/{missing}: no such file or directory"
             assert event.sandbox_phase.error_message == why
             (tmp_path / missing).mkdir()
+
+
+@contextmanager
+def slow_daemon(version: str, **options: Any) -> Iterator[Raw]:
+    with (
+        FakeDaemon(
+            version=version,
+            virtual_time=True,
+            ready_delay=DELAY,
+            missing_images=["gone:1", "gone:2"],
+            **options,
+        ) as daemon,
+        connected(daemon) as raw,
+    ):
+        yield raw
+
+
+def failure(raw: Raw, sandbox_id: str) -> tuple[float, str]:
+    """When a create fails, in seconds, and why."""
+    for seconds in (0.0, DELAY):
+        raw.daemon.advance(seconds)
+        if raw.get(sandbox_id).state == pb.SANDBOX_STATE_FAILED:
+            return seconds, raw.get(sandbox_id).error_message
+    raise AssertionError(raw.history(sandbox_id))
+
+
+DELAY = 60.0
+DOCKER = "Error response from daemon: "
+
+
+def test_order_of_a_create(sources: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(sources))
+    log_folder = {"source": str(sources / "dir"), "target": "/var/log/agents-sandbox"}
+    spec: dict[str, Any] = {
+        "image": "gone:1",
+        "builtin_tools": ["codex"],
+        "mounts": [log_folder, {"source": "/", "target": "/"}],
+        "copies": [{"source": str(sources / "sock"), "target": "/nope"}],
+        "companion_containers": [{**COMPANION, "image": "gone:2"}],
+        "envs": {"": "x", "A": "1"},
+        "ports": [PORT],
+    }
+    copy = {"source": str(sources / "file"), "target": "/nope"}
+    at_once: list[tuple[str, str, Any]] = [
+        (f"stat {sources}/.codex: ", "builtin_tools", []),
+        (f"copy source must be a file or directory: {sources}/sock", "copies", [copy]),
+        ("conflicting mount target /var/log/agents-sandbox ", "mounts", spec["mounts"][1:]),
+        (f"{DOCKER}pull access denied for gone:1", "image", IMAGE),
+        (f"{DOCKER}pull access denied for gone:2", "companion_containers", [COMPANION]),
+        (f"{DOCKER}network with name agbox-net-box-0 already exists", "labels", {"a": "1"}),
+        (f"{DOCKER}invalid environment variable: =x", "envs", {"A=B": "C"}),
+        (f"{DOCKER}invalid mount config", "mounts", []),
+    ]
+    late: list[tuple[str, str, Any]] = [
+        ("copy to container agbox-primary-", "copies", [{**copy, "target": "/opt"}]),
+        (f"{DOCKER}driver failed programming external connectivity", "ports", []),
+    ]
+    with (
+        socket.socket(socket.AF_UNIX) as bound,
+        slow_daemon("0.4.2", docker=DockerHost(ports_in_use=[PORT["host_port"]])) as raw,
+    ):
+        bound.bind(os.path.relpath(sources / "sock"))
+        raw.create("box-0")
+        raw.daemon.advance(DELAY)
+        for number, (message, field, repaired) in enumerate((*at_once, *late), 1):
+            sandbox_id = "box_0" if "network" in message else f"box-{number}"
+            raw.create(sandbox_id, **spec)
+            seconds, why = failure(raw, sandbox_id)
+            assert why.startswith(message)
+            assert seconds == (0 if number <= len(at_once) else DELAY)
+            spec[field] = repaired
+        raw.create("last", **spec)
+        raw.daemon.advance(DELAY)
+        assert raw.get("last").state == pb.SANDBOX_STATE_READY
+
+
+def test_required_services_are_started_before_the_primary_is_created() -> None:
+    service = pb.ServiceSpec(name="db", image="redis:7", healthcheck=HEALTHY)
+    sick = {"db": ContainerBehavior(exits_after=0)}
+    with slow_daemon("0.2.1", containers=sick) as raw:
+        raw.create(required_services=[service], envs={"": "x"})
+        why = "container agbox-svc-box-1-db is not running while waiting for health"
+        assert failure(raw, "box-1") == (0, why)
+        raw.create("box-2", envs={"": "x"})
+        assert failure(raw, "box-2") == (0, f"{DOCKER}invalid environment variable: =x")
+
+
+def test_side_container_whose_variable_has_no_name() -> None:
+    service: dict[str, Any] = {"name": "db", "image": "redis:7", "envs": {"": "x=y"}}
+    why = f"{DOCKER}invalid environment variable: =x=y"
+    with FakeDaemon(version="0.2.1") as daemon, connected(daemon) as raw:
+        raw.ready(optional_services=[service])
+        (event,) = raw.wait_for(pb.SANDBOX_SERVICE_FAILED)[2:]
+        assert event.service.error_message == why
+        required = pb.ServiceSpec(**service, healthcheck=HEALTHY)
+        raw.create("box-2", required_services=[required])
+        (event,) = raw.wait_for(pb.SANDBOX_FAILED, "box-2")[2:]
+        assert event.sandbox_phase.error_message == why
 
 
 def test_log_folder_that_cannot_be_made_fails_the_create(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from agents_sandbox._wire import methods
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import FakeDaemon
 from agents_sandbox.testing._protocol import profile
+from agents_sandbox.testing._sandboxes import lifecycle
 
 from .raw import IMAGE, Raw, Refusal, connected, name, not_found
 
@@ -150,6 +151,22 @@ def test_delete_before_preparing_ends_the_create(raw: Raw) -> None:
     raw.wait_for(pb.SANDBOX_DELETED)
 
     assert raw.history() == ["SANDBOX_ACCEPTED:PENDING", *DELETED]
+
+
+def test_a_delete_at_once_never_sees_preparing(raw: Raw, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Ten milliseconds on a real daemon: a slow test would be late.
+    monkeypatch.setattr(lifecycle, "_BEGINS_AFTER", 3600)
+    raw.create()
+    delete(raw)
+    assert raw.history() == ["SANDBOX_ACCEPTED:PENDING", *DELETED]
+
+
+def test_a_virtual_clock_waits_for_the_beginning_of_a_create() -> None:
+    with FakeDaemon(virtual_time=True) as daemon, connected(daemon) as raw:
+        raw.create()
+        daemon.advance(0)
+        assert raw.history() == CREATED
+        raw.ready("box-2")  # without an advance
 
 
 @pytest.mark.parametrize(

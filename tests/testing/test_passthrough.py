@@ -96,6 +96,14 @@ def test_environment_is_small_and_overridden_key_by_key(
     assert "HOST_SECRET=1" not in seen
 
 
+def test_an_equals_sign_ends_the_name_of_a_variable(raw: Raw) -> None:
+    raw.ready("box-2", envs={"A=B": "C"})
+    answer = raw.start("env", sandbox_id="box-2", exec_id="", env_overrides={"D=E": "F=G"})
+    raw.finished(answer.exec_id, "box-2")
+    seen = Path(answer.stdout_log_path).read_text().splitlines()
+    assert {"A=B=C", "D=E=F=G"} <= set(seen)
+
+
 @pytest.mark.parametrize("cwd", ["", "/workspace", "/workspace/", "/workspace/../workspace"])
 def test_workspace_is_a_folder_of_the_sandbox(raw: Raw, cwd: str) -> None:
     _, workspace, _ = run(raw, "pwd", "-P")

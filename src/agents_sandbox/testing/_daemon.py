@@ -63,7 +63,8 @@ class FakeDaemon:
         exec_log_root: The folder of exec logs. They remain there, and missing folders are
             created private; by default a private folder that `stop()` removes.
         virtual_time: Whether the daemon's clock stands still until `advance()` moves it.
-        ready_delay: Seconds that a create or a resume takes.
+        ready_delay: Seconds that a create or a resume takes. Creates that fail before their
+            primary container is made fail without this delay.
         stop_delay: Seconds that a stop takes; about 5 on a real daemon.
         idle_ttl: Seconds without an exec until a sandbox is stopped; 0: never.
         cleanup_ttl: Seconds until a stopped sandbox is deleted and a deleted one is purged;

@@ -50,8 +50,13 @@ class Command(OneLineRepr):
 
     @property
     def full_env(self) -> dict[str, str]:
-        """The sandbox's environment, overridden key by key."""
-        return {**self.spec.envs, **self.env}
+        """The sandbox's environment, overridden key by key.
+
+        Docker takes each variable as one text, so a `=` in a name ends the name.
+        """
+        given = {**self.spec.envs, **self.env}
+        texts = (f"{name}={value}".partition("=") for name, value in given.items())
+        return {name: value for name, _, value in texts}
 
     def __str__(self) -> str:
         return describe_command(self.sandbox_id, self.exec_id, self.argv)

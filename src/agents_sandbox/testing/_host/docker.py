@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from google.protobuf.duration_pb2 import Duration
@@ -84,8 +84,9 @@ def check_primary(spec: Spec, docker: DockerHost) -> None:
     """Check what Docker checks when it creates the primary container.
 
     Raises:
-        DockerError: Docker refuses a mount, the disk limit or the GPUs.
+        DockerError: Docker refuses an environment variable, a mount, the disk limit or the GPUs.
     """
+    _check_envs(spec.envs)
     _check_targets(spec.mounts)
     _check_disk(spec.disk_limit, docker)
     if spec.gpus and not docker.gpus:
@@ -93,6 +94,11 @@ def check_primary(spec: Spec, docker: DockerHost) -> None:
             'Error response from daemon: could not select device driver "nvidia" '
             "with capabilities: [[gpu]]"
         )
+
+
+def _check_envs(envs: Mapping[str, str]) -> None:
+    if "" in envs:
+        raise DockerError(f"Error response from daemon: invalid environment variable: ={envs['']}")
 
 
 def _check_targets(mounts: Iterable[pb.MountSpec]) -> None:
@@ -113,8 +119,10 @@ def check_side_container(item: SideContainer, docker: DockerHost) -> None:
     """Check what Docker checks when it creates a side container.
 
     Raises:
-        DockerError: Its health check or limit is not supported.
+        DockerError: Docker refuses an environment variable, or does not support its health check
+            or limit.
     """
+    _check_envs(item.envs)
     interval = item.healthcheck.start_interval if item.healthcheck else Duration()
     if (interval.seconds or interval.nanos) and docker.api_version < _START_INTERVAL_API:
         raise DockerError(

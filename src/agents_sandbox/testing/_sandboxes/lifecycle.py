@@ -17,6 +17,12 @@ from .watch import Watch
 STOP_REQUESTED = "stop_requested"
 DELETE_REQUESTED = "delete_requested"
 
+_BEGINS_AFTER = 0.01
+"""Seconds from the acceptance of a create until it begins, so that a delete can prevent it.
+
+Real ones, also of a virtual clock: a client that waits for the sandbox must not have to advance it.
+"""
+
 
 class Lifecycle:
     """Moves sandboxes from state to state, each change in a separate background step."""
@@ -41,13 +47,13 @@ class Lifecycle:
         self._background.spawn(self._create(sandbox))
 
     async def _create(self, sandbox: Sandbox) -> None:
+        await self._background.clock.freeze_during(asyncio.sleep(_BEGINS_AFTER))
         await self._background.pass_gate()
         if sandbox.state != pb.SANDBOX_STATE_PENDING:
             return
         materialize = pb.SandboxPhaseDetails(phase="materialize")
         sandbox.record(pb.SANDBOX_PREPARING, pb.SANDBOX_STATE_PENDING, phase=materialize)
         sandbox.materializing = True
-        await self._background.clock.sleep(self._settings.ready_delay)
         try:
             await self._materializer.create(sandbox)
         except DockerError as error:

@@ -85,7 +85,7 @@ class Materializer:
     async def _create_primary(self, sandbox: Sandbox) -> None:
         settings, clock = self._settings, self._background.clock
         check_primary(sandbox.spec, settings.host.docker)
-        await clock.sleep(sandbox.primary.behavior.starts_after)
+        await clock.sleep(settings.ready_delay + sandbox.primary.behavior.starts_after)
         sandbox.primary.create()
         try:
             await clock.freeze_during(self._make_files(sandbox))
