@@ -227,3 +227,39 @@ async def test_an_exec_ends_with_the_stop_of_its_sandbox(
     result = await running.result()
     assert (result.state, result.exit_code) == (ExecState.FAILED, 137)
     assert result.stdout_log_path is not None
+
+
+@each_dialect
+async def test_an_exec_that_a_delete_prevents_has_no_exit_code(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    with daemon.paused():
+        running = Background(client.run, sandbox.sandbox_id, ("true",), exec_id="my-exec")
+        await off_loop(daemon.wait_for_streams, 1)
+        await client.delete_sandbox(sandbox.sandbox_id, wait=False)
+    result = await running.result()
+    assert (result.state, result.exit_code) == (ExecState.FAILED, None)
+    assert result.error is not None
+    assert "No such container" in result.error
+
+
+@each_dialect
+async def test_an_argument_that_is_too_long_fails_the_exec(
+    client: AgentsSandboxClient, sandbox: SandboxHandle
+) -> None:
+    result = await client.run(sandbox.sandbox_id, ("echo", "x" * 131_072))
+    assert (result.state, result.exit_code) == (ExecState.FAILED, 1)
+    assert result.error == "docker exec failed: exit code 1"
+
+
+@each_dialect
+async def test_the_output_of_an_exec_that_a_delete_ends_is_removed(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    daemon.on_exec(("sleep",)).stdout("x").never()
+    ended = await client.run(sandbox.sandbox_id, ("true",))
+    running = await client.create_exec(sandbox.sandbox_id, ("sleep",))
+    await client.delete_sandbox(sandbox.sandbox_id)
+    assert (await client.get_exec(running.exec_id)).exit_code == 137
+    assert Path(str(ended.stdout_log_path)).exists()
+    assert not Path(str(running.stdout_log_path)).exists()

@@ -6,7 +6,7 @@ import shutil
 import stat
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -24,6 +24,11 @@ def outcome(status: pb.ExecStatus) -> tuple[str, int, str]:
 
 def output(answer: Any) -> tuple[str, str]:
     return Path(answer.stdout_log_path).read_text(), Path(answer.stderr_log_path).read_text()
+
+
+def logs_of(answer: Any) -> set[str]:
+    """The names of all logs in the folder of an exec's."""
+    return {path.name for path in Path(answer.stdout_log_path).parent.iterdir()}
 
 
 def not_ready(raw: Raw) -> None:
@@ -139,6 +144,7 @@ def test_log_folder_is_private_and_exists_before_the_files(raw: Raw) -> None:
         assert not stdout.exists()
         pause.step()
         assert output(answer) == ("early", "")
+        assert stat.S_IMODE(stdout.stat().st_mode) == 0o644
         assert raw.exec().state == pb.EXEC_STATE_RUNNING
     raw(methods.CANCEL_EXEC, exec_id="exec-1")
 
@@ -181,11 +187,68 @@ def test_relative_cwd_fails_the_exec(raw: Raw) -> None:
     raw.ready()
     answer = raw.start(cwd="src")
 
-    state, exit_code, error = outcome(raw.finished())
-    assert (state, exit_code) == ("FAILED", 0)
-    assert error.startswith("Error response from daemon: OCI runtime exec failed: ")
-    assert 'chdir to cwd ("src")' in error
+    why = (
+        "Error response from daemon: OCI runtime exec failed: exec failed: "
+        "Cwd must be an absolute path: unknown"
+    )
+    assert outcome(raw.finished()) == ("FAILED", 0, why)
     assert not Path(answer.stdout_log_path).exists()
+
+
+@pytest.mark.parametrize("mode", ["scripted", "passthrough"])
+def test_longest_argument(mode: Literal["scripted", "passthrough"]) -> None:
+    with FakeDaemon(exec_mode=mode) as daemon, connected(daemon) as raw:
+        raw.ready()
+        raw.start("true", "x" * 131_071)
+        assert outcome(raw.finished()) == ("FINISHED", 0, "")
+        answer = raw.start("true", "\u00e9" * 65_536, exec_id="exec-2")
+        why = "docker exec failed: exit code 1"
+        assert outcome(raw.finished("exec-2")) == ("FAILED", 1, why)
+        assert logs_of(answer) == {"exec-1.stdout.log", "exec-1.stderr.log"}
+
+
+def test_hook_that_is_too_long_fails_the_create() -> None:
+    check = pb.HealthcheckConfig(test=["CMD", "true"])
+    hooks = {"healthcheck": check, "post_start_on_primary": ["x" * 131_072]}
+    with FakeDaemon(version="0.2.1", virtual_time=True) as daemon, connected(daemon) as raw:
+        raw.create(required_services=[{"name": "db", "image": "redis:7", **hooks}])
+        daemon.advance(60)  # longer than any wait for health
+        assert raw.get().error_message == "docker exec failed: exit code 1"
+
+
+@pytest.mark.parametrize("mode", ["scripted", "passthrough"])
+def test_a_delete_removes_the_logs_of_running_execs_only(
+    mode: Literal["scripted", "passthrough"],
+) -> None:
+    with FakeDaemon(exec_mode=mode) as daemon, connected(daemon) as raw:
+        daemon.on_exec(["scripted"]).stdout("x").never()
+        raw.ready()
+        raw.start("true", exec_id="ended")
+        raw.finished("ended")
+        answer = raw.start("scripted")
+        if mode == "passthrough":
+            raw.start("sleep", "3600", exec_id="exec-2")
+        raw(methods.DELETE_SANDBOX, sandbox_id="box-1")
+        raw.wait_for(pb.SANDBOX_DELETED)
+        assert raw.exec().exit_code == 137
+        assert logs_of(answer) == {"ended.stdout.log", "ended.stderr.log"}
+
+
+def test_an_exec_that_has_not_started_at_a_delete_has_no_exit_code(raw: Raw) -> None:
+    raw.ready()
+    with raw.daemon.paused():
+        answer = raw.start()
+        raw(methods.DELETE_SANDBOX, sandbox_id="box-1")
+    raw.wait_for(pb.SANDBOX_DELETED)
+    assert raw.history()[3:] == [
+        "EXEC_STARTED",
+        "SANDBOX_DELETE_REQUESTED:DELETING",
+        "EXEC_FAILED",
+        "SANDBOX_DELETED:DELETED",
+    ]
+    why = "Error response from daemon: No such container: agbox-primary-box-1"
+    assert outcome(raw.exec()) == ("FAILED", 0, why)
+    assert logs_of(answer) == set()
 
 
 def test_checks_are_made_in_order(raw: Raw) -> None:

@@ -13,6 +13,7 @@ import pytest
 from agents_sandbox._wire import methods
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import ExecContext, FakeDaemon
+from agents_sandbox.testing._commands import handlers
 
 from .raw import TIMEOUT, Raw, connected
 
@@ -194,7 +195,31 @@ def test_function_outlives_its_sandbox_but_cannot_write(raw: Raw) -> None:
     proceed.set()
     assert ended.wait(TIMEOUT)
     assert raw.exec().exit_code == 137
-    assert Path(answer.stdout_log_path).read_text() == "before"
+    assert not Path(answer.stdout_log_path).exists()
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_log_that_disappears_during_a_write(
+    raw: Raw, monkeypatch: pytest.MonkeyPatch, closed: bool
+) -> None:
+    seen: list[type[Exception]] = []
+
+    def handler(context: ExecContext) -> None:
+        def disappear(*_: object) -> None:
+            if closed:
+                context._output.close()
+            raise FileNotFoundError
+
+        monkeypatch.setattr(handlers, "append_to_log", disappear)
+        try:
+            context.write_stdout("x")
+        except OSError as error:
+            seen.append(type(error))
+
+    raw.daemon.on_exec(["make"]).call(handler)
+    raw.start("make")
+    raw.finished()
+    assert seen == [BrokenPipeError if closed else FileNotFoundError]
 
 
 def test_function_outlives_the_daemon() -> None:

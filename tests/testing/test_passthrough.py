@@ -124,17 +124,54 @@ def test_cwd_inside_and_outside_of_the_workspace(raw: Raw, tmp_path: Path) -> No
     assert stdout == f"{tmp_path.resolve()}\n"
 
 
-@pytest.mark.parametrize("cwd", ["/workspace/none", "/no/such", "/workspacex"])
-def test_missing_cwd(raw: Raw, cwd: str) -> None:
-    answer = raw.start("true", cwd=cwd)
-    status = raw.finished()
-    assert (status.state, status.exit_code) == (pb.EXEC_STATE_FAILED, 0)
-    assert f'chdir to cwd ("{cwd}")' in status.error
-    assert not Path(answer.stdout_log_path).exists()
+MISSING = "no such file or directory: unknown"
+NO_FOLDER = (
+    "not a directory: unknown: Are you trying to mount a directory onto a file (or vice-versa)? "
+    "Check if the specified host path exists and is the expected type"
+)
 
 
 @pytest.mark.parametrize(
-    "fields", [{"command": ["a\0b"]}, {"command": ["true", "x" * 1_000_000]}], ids=["nul", "long"]
+    ("cwd", "why"),
+    [
+        ("/workspace/none", MISSING),
+        ("/no/such", MISSING),
+        ("/workspacex", MISSING),
+        ("/workspace/file", NO_FOLDER),
+        ("/workspace/file/x", NO_FOLDER),
+    ],
+)
+def test_cwd_that_cannot_be_entered(raw: Raw, cwd: str, why: str) -> None:
+    run(raw, "touch", "file")
+    answer = raw.start("true", cwd=cwd)
+    status = raw.finished()
+    assert (status.state, status.exit_code) == (pb.EXEC_STATE_FAILED, 0)
+    assert status.error == (
+        "Error response from daemon: OCI runtime exec failed: exec failed: unable to start "
+        f'container process: chdir to cwd ("{cwd}") set in config.json failed: {why}'
+    )
+    assert not Path(answer.stdout_log_path).exists()
+
+
+def test_a_command_leads_a_group_that_another_one_can_kill(raw: Raw, fifo: Fifo) -> None:
+    raw.start(*hello_then(fifo, "echo $$ $(ps -o pgid=,sid= $$) >&3; sleep 3600 & wait"))
+    written = fifo.read()
+    while written.count(b"\n") < 2:
+        written += fifo.read()
+    pid, pgid, sid = map(int, written.split()[1:])
+    assert pid == pgid == sid
+    status, _, _ = run(raw, "sh", "-c", f"kill -KILL -{pid}")
+    assert status.exit_code == 0
+    killed = raw.finished()
+    assert (killed.state, killed.exit_code) == (pb.EXEC_STATE_FAILED, 137)
+    assert killed.error == "docker exec failed: exit code 137"
+    assert fifo.read() == b""
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"command": ["a\0b"]}, {"command": ["true", *["x" * 100_000] * 30]}],
+    ids=["nul", "long"],
 )
 def test_command_that_the_system_refuses_to_start(raw: Raw, fields: dict[str, Any]) -> None:
     answer = raw.start(**fields)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,9 @@ ARGV_LIMIT = 300
 
 KILLED = 128 + 9
 """The exit code of a command that a stop or a delete killed."""
+
+_LONGEST_ARGUMENT = 131_071
+"""Bytes; Linux's MAX_ARG_STRLEN without the NUL at the end."""
 
 
 class CommandError(Exception):
@@ -57,6 +61,11 @@ class Command(OneLineRepr):
         given = {**self.spec.envs, **self.env}
         texts = (f"{name}={value}".partition("=") for name, value in given.items())
         return {name: value for name, _, value in texts}
+
+    @property
+    def too_long(self) -> bool:
+        """Whether the system starts no process with these arguments."""
+        return any(len(os.fsencode(argument)) > _LONGEST_ARGUMENT for argument in self.argv)
 
     def __str__(self) -> str:
         return describe_command(self.sandbox_id, self.exec_id, self.argv)
@@ -120,9 +129,22 @@ class Runner(ABC):
         """Remove every sandbox."""
 
 
+_REFUSED = "Error response from daemon: OCI runtime exec failed: exec failed: "
+_NO_FOLDER_HINT = (
+    ": Are you trying to mount a directory onto a file (or vice-versa)? "
+    "Check if the specified host path exists and is the expected type"
+)
+
+
+def relative_cwd() -> CannotStartError:
+    """Docker's error for a working directory that is a relative path."""
+    return CannotStartError(f"{_REFUSED}Cwd must be an absolute path: unknown")
+
+
 def bad_cwd(cwd: str, why: str) -> CannotStartError:
-    """Docker's error for a bad working directory."""
+    """Docker's error for a working directory that cannot be entered; the system's text says why."""
+    hint = _NO_FOLDER_HINT if why == "not a directory" else ""
     return CannotStartError(
-        "Error response from daemon: OCI runtime exec failed: exec failed: unable to start "
-        f'container process: chdir to cwd ("{cwd}") set in config.json failed: {why}: unknown'
+        f'{_REFUSED}unable to start container process: chdir to cwd ("{cwd}") set in config.json '
+        f"failed: {why}: unknown{hint}"
     )

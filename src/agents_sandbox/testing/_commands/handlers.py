@@ -35,10 +35,17 @@ class Output:
         Raises:
             BrokenPipeError: The command has ended.
         """
+        self._check_open(stream)
+        try:
+            # Opened for each write: with thousands of commands, open files would run out.
+            append_to_log(self._paths[stream], data)
+        except FileNotFoundError:
+            self._check_open(stream)  # a delete removes the log of a command that it has ended
+            raise
+
+    def _check_open(self, stream: str) -> None:
         if self._closed:
             raise BrokenPipeError(f"cannot write to {stream}: the command is no longer running")
-        # Opened for each write: with thousands of commands, open files would run out.
-        append_to_log(self._paths[stream], data)
 
     def close(self) -> None:
         """Refuse further writes: the command has ended."""

@@ -38,7 +38,7 @@ def make_log_folder(folder: Path) -> None:
 
 
 def open_log(path: Path | None) -> BinaryIO:
-    """Create a log file, private to the user, and open it for writing; None discards."""
+    """Create a log file and open it for writing; None discards. Its folder is private."""
     if path is None:
         return Path(os.devnull).open("wb")
     return _open(path, os.O_CREAT | os.O_TRUNC)
@@ -52,7 +52,11 @@ def append_to_log(path: Path | None, data: bytes) -> None:
 
 
 def remove_log(path: Path | None) -> None:
-    """Remove the log file of a process that could not be started."""
+    """Remove a log file.
+
+    Raises:
+        OSError: There is none.
+    """
     if path is not None:
         with opened_folder(path.parent) as folder:
             os.unlink(path.name, dir_fd=folder)
@@ -60,4 +64,4 @@ def remove_log(path: Path | None) -> None:
 
 def _open(path: Path, flags: int) -> BinaryIO:
     with opened_folder(path.parent) as folder:
-        return os.fdopen(os.open(path.name, _FLAGS | flags, 0o600, dir_fd=folder), "wb")
+        return os.fdopen(os.open(path.name, _FLAGS | flags, 0o644, dir_fd=folder), "wb")

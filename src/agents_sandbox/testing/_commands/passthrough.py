@@ -146,13 +146,15 @@ class HostProcess(Process):
         command, files = self._command, self._files
         wanted = command.cwd or WORKSPACE
         cwd = files.host_path(wanted)
-        if not cwd.is_dir():
-            raise bad_cwd(wanted, "no such file or directory")
         argv = [files.rewritten(argument) for argument in command.argv]
         try:
             child = self._runner.start(command, cwd, argv, self._environment())
-        except ValueError as error:  # a NUL, or `=` in a name
+        except ValueError as error:  # a NUL
             raise CannotStartError(str(error)) from error
+        except OSError as error:
+            if error.filename != cwd:
+                raise
+            raise bad_cwd(wanted, os.strerror(error.errno or 0).lower()) from error
         ended = asyncio.shield(child.ended)
         # Freeze for hooks: a test cannot wait for the end of a companion's hook.
         code = await (ended if command.exec_id else self._runner.clock.freeze_during(ended))

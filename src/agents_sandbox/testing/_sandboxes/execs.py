@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ..._wire import v02_pb2 as pb
-from .._commands.command import KILLED, Command, CommandError, Process, Runner, bad_cwd
+from .._commands.command import KILLED, Command, CommandError, Process, Runner, relative_cwd
 from .._commands.copy_plan import PlannedCopy
-from .._commands.logs import log_paths, make_log_folder
-from .._host.containers import DockerError
+from .._commands.logs import log_paths, make_log_folder, remove_log
+from .._host.containers import DockerError, no_such_container
 from .._protocol.refusals import (
     exec_already_terminal,
     exec_id_already_exists,
@@ -107,18 +108,22 @@ class Execs:
         await self._background.pass_gate()
         if not item.running:
             return
+        if item.sandbox.state in (pb.SANDBOX_STATE_DELETING, pb.SANDBOX_STATE_DELETED):
+            # Its container is removed while it starts; the real daemon's text is not recorded.
+            self._end(item, failed(no_such_container(item.sandbox.primary.name)))
+            return
         outcome = await self._outcome(item, process)
         await self._background.pass_gate()
         if item.running:
             self._end(item, outcome)
 
     async def _outcome(self, item: Exec, process: Process) -> Outcome:
-        cwd = item.command.cwd
+        command = item.command
         try:
             item.sandbox.primary.ensure_running()
-            if cwd and not cwd.startswith("/"):
-                raise bad_cwd(cwd, "Cwd must be an absolute path")
-            return exited(await process.run())
+            if command.cwd and not command.cwd.startswith("/"):
+                raise relative_cwd()
+            return exited(await _exit_code(command, process))
         except (CommandError, DockerError, OSError) as error:
             return failed(str(error))
 
@@ -151,7 +156,7 @@ class Execs:
         async def run() -> None:
             nonlocal exit_code, failure
             try:
-                exit_code = await process.run()
+                exit_code = await _exit_code(command, process)
             except (CommandError, OSError) as error:
                 failure = error
 
@@ -193,20 +198,36 @@ class Execs:
         for item in tuple(self._active.get(sandbox.id, {}).values()):
             self._end(item, INTERRUPTED)
 
-    def kill_all(self, sandbox: Sandbox) -> None:
-        """Kill everything that runs in a sandbox, because its primary container stops."""
-        for item in tuple(self._active.get(sandbox.id, {}).values()):
+    def kill_all(self, sandbox: Sandbox) -> list[Exec]:
+        """Kill everything that runs in a sandbox, because its primary container stops.
+
+        Returns:
+            The execs that were running.
+        """
+        killed = list(self._active.get(sandbox.id, {}).values())
+        for item in killed:
             self._end(item, exited(KILLED))
         for task in self._tasks.get(sandbox.id, ()):
             task.cancel()
         self._runner.kill(sandbox.id)
+        return killed
 
-    async def remove_files(self, sandbox: Sandbox) -> None:
-        """Remove the files of a sandbox, except the logs of its execs."""
+    async def remove_files(self, sandbox: Sandbox, killed: Iterable[Exec] = ()) -> None:
+        """Remove the files of a sandbox, and the logs of the execs that its delete killed."""
         await self._runner.remove(sandbox.id)
+        await asyncio.sleep(0)  # a turn of the loop, not time: scripts see that they have ended
+        for item in killed:
+            for path in (item.command.stdout_path, item.command.stderr_path):
+                with suppress(OSError):  # never made, or removed
+                    remove_log(path)
 
     def forget(self, sandboxes: Iterable[Sandbox]) -> None:
         """Drop the records of purged sandboxes; the exec ids stay taken."""
         purged = {sandbox.id for sandbox in sandboxes}
         kept = ((key, item) for key, item in self._execs.items() if item.sandbox.id not in purged)
         self._execs = dict(kept)
+
+
+async def _exit_code(command: Command, process: Process) -> int:
+    # The system refuses to start it, which Docker reports as the exit code 1.
+    return 1 if command.too_long else await process.run()

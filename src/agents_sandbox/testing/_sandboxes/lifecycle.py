@@ -134,14 +134,14 @@ class Lifecycle:
 
     async def _delete(self, sandbox: Sandbox, phase: pb.SandboxPhaseDetails) -> None:
         await self._background.pass_gate()
-        self._execs.kill_all(sandbox)
+        killed = self._execs.kill_all(sandbox)
         sandbox.primary_down.set()
         if sandbox.stops:
             # The container is gone, so stops in progress end now, before the delete.
             await asyncio.wait(sandbox.stops)
         if not sandbox.materializing:
             self._materializer.remove(sandbox)
-        await self._background.clock.freeze_during(self._execs.remove_files(sandbox))
+        await self._background.clock.freeze_during(self._execs.remove_files(sandbox, killed))
         await self._background.pass_gate()
         sandbox.record(pb.SANDBOX_DELETED, pb.SANDBOX_STATE_DELETED, phase=phase)
         sandbox.primary_down.clear()
