@@ -25,7 +25,7 @@ TIME is a number of seconds, or a Go duration such as 500ms or 1m30s.
 
 --container NAME=KIND sets what a container does. NAME is the name of a service
 or companion, the sandbox id of a primary container, or an image:
-  healthy         runs, and its health check passes; the default
+  healthy         runs, and its first health check passes; the default
   unhealthy       runs, and its health check never passes
   slow:TIME       runs, and its health check passes after this time
   crashing:TIME   exits by itself after this time; without a time, immediately
