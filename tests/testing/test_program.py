@@ -115,6 +115,7 @@ def test_options_reach_the_daemon(
         f"--daemon-version 0.4.3 --reported-version dev --exec passthrough "
         f"--exec-log-root {path}.logs --ready-delay 0.5 --stop-delay 1 --idle-ttl 1m30s "
         "--cleanup-ttl 2h --known-image a:1 b:1 --missing-image c:1 d:1 --missing-image e:1 "
+        "--image-without-command f:1 g:1 "
         "--container db=unhealthy --container web=healthy --container app=slow:2s "
         "--container job=crashing --container worker=crashing:5 --container a:1=error:no=space: "
         "--host-path /srv/data --docker-without gpus disk-quota --docker-api 1.41 "
@@ -132,6 +133,7 @@ def test_options_reach_the_daemon(
         "cleanup_ttl": 7200.0,
         "known_images": ["a:1", "b:1"],
         "missing_images": ["c:1", "d:1", "e:1"],
+        "images_without_command": ["f:1", "g:1"],
         "containers": {
             "db": ContainerBehavior(healthy=False),
             "web": ContainerBehavior(),
@@ -157,6 +159,7 @@ def test_the_defaults_are_those_of_the_daemon(path: Path, monkeypatch: pytest.Mo
     expected = {
         "socket_path": str(path),
         "missing_images": [],
+        "images_without_command": [],
         "host_paths": [],
         "containers": {},
         "docker": DockerHost(ports_in_use=[]),

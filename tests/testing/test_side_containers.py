@@ -165,6 +165,34 @@ def test_a_required_service_that_cannot_be_created_fails_the_create() -> None:
         assert failure(raw) == ("SANDBOX_CREATE_FAILED", why)
 
 
+NO_COMMAND = "Error response from daemon: No command specified"
+
+
+def test_a_service_of_an_image_without_a_command_cannot_be_created() -> None:
+    options: dict[str, Any] = {"virtual_time": True, "images_without_command": ["redis:7"]}
+    with FakeDaemon(**options) as daemon, connected(daemon) as raw:
+        raw.create(required_services=[service()])
+        daemon.advance(0)
+        assert failure(raw) == ("SANDBOX_CREATE_FAILED", NO_COMMAND)
+        raw.ready("box-2", image="redis:7", optional_services=[service()])
+        *_, failed, _ = raw.wait_for(pb.SANDBOX_READY, "box-2")
+        assert failed.service.error_message == NO_COMMAND
+    with FakeDaemon(version="0.4.3", **options) as daemon, connected(daemon) as raw:
+        companions = [service("bare"), service("busy", command=["redis-server"])]
+        raw.ready(companion_containers=companions)
+        failed, started = raw.wait_for(pb.SANDBOX_READY)[2:4]
+    assert (name(failed), failed.service) == (
+        "SANDBOX_SERVICE_FAILED:PENDING",
+        pb.ServiceEventDetails(
+            service_name="bare", error_code="COMPANION_CONTAINER_FAILED", error_message=NO_COMMAND
+        ),
+    )
+    assert (name(started), started.service.service_name) == (
+        "SANDBOX_SERVICE_READY:PENDING",
+        "busy",
+    )
+
+
 def test_a_required_service_that_does_not_start_again_fails_the_resume() -> None:
     with virtual(db=ContainerBehavior(resumes=False)) as raw:
         raw.create(required_services=[service("cache"), service()])

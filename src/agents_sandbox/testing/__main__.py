@@ -53,6 +53,7 @@ def _make_daemon(options: argparse.Namespace) -> FakeDaemon:
         cleanup_ttl=options.cleanup_ttl,
         known_images=options.known_image,
         missing_images=options.missing_image,
+        images_without_command=options.image_without_command,
         containers=dict(options.container),
         host_paths=options.host_path,
         docker=docker_host(options),

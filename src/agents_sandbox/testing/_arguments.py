@@ -191,6 +191,14 @@ def _add_host(group: Any) -> None:
         help="images that cannot be pulled",
     )
     group.add_argument(
+        "--image-without-command",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="IMAGE",
+        help="images without a command of their own: a service or companion needs one",
+    )
+    group.add_argument(
         "--container",
         action="append",
         type=container,

@@ -70,6 +70,8 @@ class FakeDaemon:
             0: the daemon's default of 15 days.
         known_images: The only images that exist; None: every image exists.
         missing_images: Images that cannot be pulled.
+        images_without_command: Images that have no command of their own: a service or
+            companion that names none cannot be created.
         containers: What containers do. The key is the name of a service or companion, the
             sandbox id of a primary container, or an image.
         host_paths: Folders that mounts and copies find on the host; all other paths must
@@ -98,6 +100,7 @@ class FakeDaemon:
         cleanup_ttl: float = CLEANUP_TTL,
         known_images: Collection[str] | None = None,
         missing_images: Collection[str] = (),
+        images_without_command: Collection[str] = (),
         containers: Mapping[str, ContainerBehavior] | None = None,
         host_paths: Collection[str] = (),
         docker: DockerHost | None = None,
@@ -109,6 +112,7 @@ class FakeDaemon:
         host = declared_host(
             known_images=known_images,
             missing_images=missing_images,
+            images_without_command=images_without_command,
             containers=containers,
             paths=host_paths,
             docker=docker,

@@ -48,6 +48,7 @@ def declared_host(
     *,
     known_images: Collection[str] | None,
     missing_images: Collection[str],
+    images_without_command: Collection[str],
     containers: Mapping[str, ContainerBehavior] | None,
     paths: Collection[str],
     docker: DockerHost | None,
@@ -64,6 +65,7 @@ def declared_host(
         docker=docker,
         known_images=None if known_images is None else _strings("known_images", known_images),
         missing_images=_strings("missing_images", missing_images),
+        images_without_command=_strings("images_without_command", images_without_command),
         containers=_behaviors({} if containers is None else containers),
         paths=_absolute("host_paths", paths),
     )

@@ -93,6 +93,8 @@ class Host:
     known_images: Collection[str] | None = None
     """The only images that exist; None: all do."""
     missing_images: Collection[str] = ()
+    images_without_command: Collection[str] = ()
+    """Images that a side container can use only if it names a command."""
     containers: Mapping[str, ContainerBehavior] = field(default_factory=dict)
     """By the name of a service, the id of a sandbox (for its primary container) or an image."""
     paths: Collection[str] = ()

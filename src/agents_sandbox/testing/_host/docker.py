@@ -114,12 +114,13 @@ def _check_targets(mounts: Iterable[pb.MountSpec]) -> None:
         targets.add(target)
 
 
-def check_side_container(item: SideContainer, docker: DockerHost) -> None:
+def check_side_container(item: SideContainer, host: Host) -> None:
     """Check what Docker checks when it creates a side container.
 
     Raises:
-        DockerError: Its health check or limit is not supported.
+        DockerError: It has no command, or its health check or limit is not supported.
     """
+    docker = host.docker
     interval = item.healthcheck.start_interval if item.healthcheck else Duration()
     if (interval.seconds or interval.nanos) and docker.api_version < START_INTERVAL_API:
         raise DockerError(
@@ -127,6 +128,8 @@ def check_side_container(item: SideContainer, docker: DockerHost) -> None:
             f"{_dotted(START_INTERVAL_API)}, but the Docker daemon API version is "
             f"{_dotted(docker.api_version)}"
         )
+    if item.image in host.images_without_command and not item.command:
+        raise DockerError("Error response from daemon: No command specified")
     _check_disk(item.disk_limit, docker)
 
 

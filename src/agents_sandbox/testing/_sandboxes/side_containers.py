@@ -134,7 +134,7 @@ class SideContainers:
         container = sandbox.containers[item.name]
         await self._clock.sleep(container.behavior.starts_after)
         if not container.stopped:
-            check_side_container(item, self._host.docker)
+            check_side_container(item, self._host)
             container.create()
         container.start()
         exits_after = container.behavior.exits_after
