@@ -264,6 +264,27 @@ def test_a_resume_waits_for_optional_services_and_companions(version: str) -> No
         assert raw.history()[-3:] == [*["SANDBOX_SERVICE_READY:PENDING"] * 2, "SANDBOX_READY:READY"]
 
 
+def test_a_service_that_starts_after_a_delete_is_reported_as_pending() -> None:
+    with virtual(late=ContainerBehavior(starts_after=3)) as raw:
+        raw.create(optional_services=[service("late")])
+        raw.daemon.advance(1)
+        raw(methods.DELETE_SANDBOX, sandbox_id="box-1")
+        raw.daemon.advance(2)
+        deleted = ["SANDBOX_DELETE_REQUESTED:DELETING", "SANDBOX_DELETED:DELETED"]
+        assert raw.history()[3:] == [*deleted, "SANDBOX_SERVICE_READY:PENDING"]
+        assert raw.get().state == pb.SANDBOX_STATE_DELETED
+    with virtual() as raw:
+        raw.create(required_services=[service()])
+        raw.daemon.advance(0)
+        raw(methods.DELETE_SANDBOX, sandbox_id="box-1")
+        raw.daemon.advance(HEALTHY)
+        assert raw.history()[2:] == [
+            *deleted,
+            "SANDBOX_SERVICE_READY:PENDING",
+            "SANDBOX_READY:READY",
+        ]
+
+
 def test_hooks_of_required_services_run_before_ready() -> None:
     with virtual() as raw:
         raw.create(required_services=[service(post_start_on_primary=["one", "two"])])

@@ -63,7 +63,6 @@ class Sandbox:
         *,
         phase: pb.SandboxPhaseDetails | None = None,
         exec_details: pb.ExecEventDetails | None = None,
-        service: pb.ServiceEventDetails | None = None,
     ) -> None:
         """Append an event, and enter its state if it has one."""
         event = self.log.append(
@@ -72,7 +71,6 @@ class Sandbox:
                 sandbox_state=state,
                 sandbox_phase=phase,
                 exec=exec_details,
-                service=service,
             )
         )
         if state not in (pb.SANDBOX_STATE_UNSPECIFIED, self.state):
@@ -111,7 +109,12 @@ class Sandbox:
         details = pb.ServiceEventDetails(
             service_name=name, error_code=error_code, error_message=error_message
         )
-        self.record(event_type, self.state, service=details)
+        # Recorded: once a delete was asked for, what still starts is reported as PENDING.
+        deleted = self.state in (pb.SANDBOX_STATE_DELETING, pb.SANDBOX_STATE_DELETED)
+        state = pb.SANDBOX_STATE_PENDING if deleted else self.state
+        self.log.append(
+            pb.SandboxEvent(event_type=event_type, sandbox_state=state, service=details)
+        )
 
     def handle(self) -> Message:
         """Make the handle that Create, Get and List return, in the daemon's dialect."""
