@@ -96,7 +96,8 @@ def make_parser() -> Parser:
         prog="python -m agents_sandbox.testing",
         usage="%(prog)s --socket PATH [OPTION ...]",
         description="A fake agents-sandbox daemon on a Unix socket. It prints one line when it is\n"
-        "ready and serves until SIGINT, SIGTERM or SIGHUP.",
+        "ready and serves until SIGINT, SIGTERM or SIGHUP. After SIGINT and SIGTERM it waits up\n"
+        "to 60 s for clients to close their event streams; another signal ends them.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

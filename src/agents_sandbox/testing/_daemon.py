@@ -262,8 +262,8 @@ class FakeDaemon:
         """Shut the daemon down as SIGTERM does; return immediately.
 
         The socket file is removed and new calls fail with UNAVAILABLE. Calls in progress and
-        background work continue. The daemon waits without limit until all calls are answered
-        and its clients have closed their event streams, and then ends; see
+        background work continue. The daemon ends once all calls are answered and its clients
+        have closed their event streams, or after 60 s on its own clock; see
         `wait_until_ended()`.
 
         Raises:
