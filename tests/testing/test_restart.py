@@ -249,6 +249,21 @@ def test_the_host_continues_while_the_daemon_is_down() -> None:
             assert after_restart(raw) == ("FAILED", "CONTAINER_NOT_RUNNING", NOT_RUNNING)
 
 
+@pytest.mark.parametrize("version", ["0.2.1", "0.4.3"])
+def test_an_exec_that_dies_while_the_daemon_is_down_counts_as_interrupted(version: str) -> None:
+    with daemon_of(version) as daemon:
+        daemon.on_exec(("serve",)).never()
+        with connected(daemon) as raw:
+            before_restart(raw, "READY")
+            raw.start("serve")
+            daemon.advance(0)
+        with daemon.down():
+            daemon.kill_container("box-1")
+        with connected(daemon) as raw:
+            ended = raw.exec()
+            assert (ended.exit_code, ended.error) == (0, "exec was running when daemon restarted")
+
+
 def test_a_companion_that_went_down_is_reported_after_the_restart() -> None:
     with FakeDaemon(version="0.4.3", virtual_time=True) as daemon:
         with connected(daemon) as raw:

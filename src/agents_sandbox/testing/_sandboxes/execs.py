@@ -194,6 +194,10 @@ class Execs:
             self._end(item, exited(KILLED))
         for task in self._tasks.get(sandbox.id, ()):
             task.cancel()
+        self.kill_processes(sandbox)
+
+    def kill_processes(self, sandbox: Sandbox) -> None:
+        """Kill the processes of a sandbox without the daemon's knowledge."""
         self._runner.kill(sandbox.id)
 
     async def remove_files(self, sandbox: Sandbox) -> None:
