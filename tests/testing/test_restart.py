@@ -249,6 +249,48 @@ def test_the_host_continues_while_the_daemon_is_down() -> None:
             assert after_restart(raw) == ("FAILED", "CONTAINER_NOT_RUNNING", NOT_RUNNING)
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("back_after", [6, 1])
+def test_docker_completes_a_stop_whose_daemon_was_killed(version: str, back_after: int) -> None:
+    with FakeDaemon(version=version, virtual_time=True, stop_delay=5) as daemon:
+        daemon.on_exec(("serve",)).never()
+        with connected(daemon) as raw:
+            raw.create()
+            daemon.advance(0)
+            raw.start("serve")
+            daemon.advance(0)
+            raw(methods.STOP_SANDBOX, sandbox_id="box-1")
+            daemon.advance(1)
+        with daemon.down():
+            daemon.advance(back_after)
+        with connected(daemon) as raw:
+            assert raw.exec().error == "exec was running when daemon restarted"
+            daemon.advance(60)
+            assert "SANDBOX_STOPPED:STOPPED" not in raw.history()
+            if version in TOLERANT:
+                assert raw.get().state == pb.SANDBOX_STATE_READY
+                daemon.advance(300)
+                assert after_restart(raw)[1] == "CONTAINER_CRASHLOOP"
+                return
+            code = "CONTAINER_NOT_RUNNING" if back_after == 6 else "CONTAINER_DIED"
+            assert (raw.get().state, raw.get().error_code) == (pb.SANDBOX_STATE_FAILED, code)
+
+
+def test_two_stops_whose_daemon_was_killed_end_once() -> None:
+    with FakeDaemon(virtual_time=True, stop_delay=5) as daemon:
+        with connected(daemon) as raw:
+            raw.create()
+            daemon.advance(0)
+            for _ in range(2):
+                raw(methods.STOP_SANDBOX, sandbox_id="box-1")
+                daemon.advance(1)
+        with daemon.down():
+            pass
+        with connected(daemon) as raw:
+            daemon.advance(60)
+            assert raw.history()[3:] == [*["SANDBOX_STOP_REQUESTED"] * 2, "SANDBOX_FAILED:FAILED"]
+
+
 @pytest.mark.parametrize("version", ["0.2.1", "0.4.3"])
 def test_an_exec_that_dies_while_the_daemon_is_down_counts_as_interrupted(version: str) -> None:
     with daemon_of(version) as daemon:

@@ -89,12 +89,26 @@ class Lifecycle:
 
     async def _wait_grace_period(self, sandbox: Sandbox) -> None:
         down = asyncio.ensure_future(sandbox.primary_down.wait())
-        grace = asyncio.ensure_future(self._background.clock.sleep(self._settings.stop_delay))
+        grace = self._background.spawn(
+            self._background.clock.sleep(self._settings.stop_delay), outlives_daemon=True
+        )
         try:
             await asyncio.wait((down, grace), return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            # The daemon was killed: Docker completes its part of the stop.
+            stop = self._stop_without_daemon(sandbox, grace)
+            self._background.spawn(stop, outlives_daemon=True)
+            raise
         finally:
             down.cancel()
-            grace.cancel()
+        grace.cancel()
+
+    async def _stop_without_daemon(self, sandbox: Sandbox, grace: asyncio.Task[None]) -> None:
+        primary, run = sandbox.primary, sandbox.primary.starts
+        await asyncio.wait([grace])
+        await self._background.pass_gate()
+        if primary.running and primary.starts == run:
+            self._watch.kill(sandbox, PRIMARY, oom=False)
 
     def resume(self, sandbox: Sandbox) -> None:
         """Accept a resume of a stopped sandbox."""
