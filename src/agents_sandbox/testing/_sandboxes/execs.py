@@ -52,13 +52,21 @@ class Execs:
         """
         await self._runner.prepare(sandbox.id, sandbox.spec)
 
-    def create(self, sandbox: Sandbox, request: pb.CreateExecRequest) -> Exec:
-        """Accept an exec and start it."""
+    def check(self, sandbox: Sandbox, request: pb.CreateExecRequest) -> str:
+        """Check whether an exec can be accepted; return its id.
+
+        Raises:
+            StatusError: It cannot.
+        """
         if sandbox.state != pb.SANDBOX_STATE_READY:
             raise sandbox_not_ready(sandbox.id)
         if not request.command:
             raise invalid_argument("command must not be empty")
-        exec_id = self.ids.check(request.exec_id)
+        return self.ids.check(request.exec_id)
+
+    def create(self, sandbox: Sandbox, request: pb.CreateExecRequest) -> Exec:
+        """Accept an exec and start it."""
+        exec_id = self.check(sandbox, request)
         item = Exec(sandbox, self._command(sandbox, exec_id, request))
         process = self._runner.process_for(item.command)
         self.ids.take(exec_id)
