@@ -161,8 +161,8 @@ class Faults:
         """Reserve the ids of creates and lose the rest, as a daemon that is killed at that moment.
 
         The call ends with UNAVAILABLE. Its id stays taken, and reads of it are NOT_FOUND. The
-        socket file looks new, as after a restart. Creates whose id is empty or already taken are
-        not affected.
+        socket file looks new, as after a restart. Creates that have no id, or that the daemon
+        refuses, are not affected.
 
         Args:
             method: `CreateSandbox` or `CreateExec`.
@@ -187,7 +187,7 @@ class Faults:
         Args:
             code: How streams end. Unary calls end with CANCELLED, or not at all with OK.
             method: The plain RPC name; None: all RPCs.
-            times: How many calls; None: no limit.
+            times: How many calls; None: no limit. Calls that end earlier do not count.
 
         Raises:
             ValueError: There is no such RPC or code, or `times` is less than 1.

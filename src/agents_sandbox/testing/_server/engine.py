@@ -224,7 +224,7 @@ class Engine:
         self._thread.run(self._background.advance_clock(seconds), timeout)
 
     def burn_id(self, call: Call) -> bool:
-        """Reserve the id of a create without creating anything; return whether it was free.
+        """Reserve the id of a create without creating anything; return whether that was possible.
 
         Only a crash does this, and after it there is another socket file.
         """
