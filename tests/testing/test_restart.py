@@ -45,6 +45,7 @@ def before_restart(raw: Raw, state: str) -> None:
         complete(raw, methods.STOP_SANDBOX)
     elif state == "FAILED":
         raw.daemon.remove_container("box-1")
+        raw.daemon.advance(15)
     elif state == "DELETED":
         complete(raw, methods.DELETE_SANDBOX)
 

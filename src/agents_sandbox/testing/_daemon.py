@@ -511,6 +511,9 @@ class FakeDaemon:
     def remove_container(self, sandbox_id: str, name: str = PRIMARY) -> None:
         """Remove a container, running or not, without the daemon's knowledge.
 
+        Older daemons notice the death of a running one immediately. Since 0.4.0 they look every
+        15 s; until then, execs fail with Docker's error.
+
         Args:
             sandbox_id: The sandbox.
             name: The name of a service or companion; by default the primary container.

@@ -74,10 +74,13 @@ class Watch:
         container = sandbox.containers[name]
         was_running = container.running
         container.remove()
-        if was_running:
-            self.handle_death(sandbox, name)
-        elif self._profile.tolerates_down_containers:
+        if self._profile.tolerates_down_containers:
+            if name == PRIMARY:
+                self._kill_execs(sandbox)
+            # When it dies it still exists, so it only seems down: the next check finds it gone.
             self.suspect(sandbox)
+        elif was_running:
+            self.handle_death(sandbox, name)
 
     def handle_death(self, sandbox: Sandbox, name: str) -> None:
         """React to a container that has stopped."""
