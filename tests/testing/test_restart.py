@@ -163,6 +163,46 @@ def test_an_interrupted_delete_leaves_no_files() -> None:
         assert not folder.exists()
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_create_that_a_crash_interrupts_leaves_its_container_for_ever(version: str) -> None:
+    ports = [{"container_port": 80, "host_port": 8080}]
+    spec: dict[str, Any] = {"ports": ports} if version in TOLERANT else {}
+    # Before 0.4.3, the next sandbox has containers of the same name.
+    why = "port is already allocated" if version == "0.4.3" else "agbox-net-box-1 already exists"
+    with daemon_of(version) as daemon:
+        with connected(daemon) as raw, daemon.paused() as pause:
+            raw.create("box_1", **spec)
+            pause.step()
+            daemon.advance(CREATE)
+            daemon.kill()
+        daemon.start()
+        with connected(daemon) as raw:
+            assert raw.get("box_1").error_code == "INTERRUPTED_PENDING"
+            raw(methods.DELETE_SANDBOX, sandbox_id="box_1")
+            daemon.advance(0)
+            assert raw.get("box_1").state == pb.SANDBOX_STATE_DELETED
+            raw.create("box-1", **spec)
+            daemon.advance(CREATE)
+            assert raw.get("box-1").error_message.endswith(why)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_older_daemons_leave_the_containers_of_failed_sandboxes(version: str) -> None:
+    with daemon_of(version) as daemon:
+        with connected(daemon) as raw:
+            raw.create("box_1")
+            daemon.advance(CREATE)
+        with daemon.down():
+            daemon.remove_container("box_1")
+        with connected(daemon) as raw:
+            assert raw.get("box_1").state == pb.SANDBOX_STATE_FAILED
+            raw(methods.DELETE_SANDBOX, sandbox_id="box_1")
+            raw.create("box-1")
+            daemon.advance(CREATE)
+            message = raw.get("box-1").error_message
+        assert message.endswith("already exists") is (version not in TOLERANT)
+
+
 def test_everything_else_is_stored() -> None:
     with daemon_of("0.2.1") as daemon:
         with connected(daemon) as raw:

@@ -37,6 +37,8 @@ class Sandbox:
         """All containers by name; empty until the create makes them."""
         self.last_exec_end: Timestamp | None = None
         """When an exec last finished or was cancelled."""
+        self.abandoned: bool = False
+        """Whether the daemon has lost track of its containers, so that a delete leaves them."""
         self.materializing: bool = False
         """Whether the Docker work of a create is in progress."""
         self.primary_down: asyncio.Event = asyncio.Event()
