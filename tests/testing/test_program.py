@@ -198,7 +198,8 @@ def test_options_reach_the_daemon(
 
     arguments = (
         f"--daemon-version 0.4.3 --reported-version dev --exec passthrough "
-        f"--exec-log-root {path}.logs --ready-delay 0.5 --stop-delay 1 --idle-ttl 1m30s "
+        f"--exec-log-root {path}.logs --ready-delay 0.5 --stop-delay 1 "
+        "--remove-delay 300ms --idle-ttl 1m30s "
         "--cleanup-ttl 2h --known-image a:1 b:1 --missing-image c:1 d:1 --missing-image e:1 "
         "--image-without-command f:1 g:1 "
         "--container db=unhealthy --container web=healthy --container app=slow:2s "
@@ -214,6 +215,7 @@ def test_options_reach_the_daemon(
         "exec_log_root": f"{path}.logs",
         "ready_delay": 0.5,
         "stop_delay": 1.0,
+        "remove_delay": 0.3,
         "idle_ttl": 90.0,
         "cleanup_ttl": 7200.0,
         "known_images": ["a:1", "b:1"],

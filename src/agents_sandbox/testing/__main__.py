@@ -55,6 +55,7 @@ def _make_daemon(options: argparse.Namespace) -> FakeDaemon:
         exec_log_root=options.exec_log_root,
         ready_delay=options.ready_delay,
         stop_delay=options.stop_delay,
+        remove_delay=options.remove_delay,
         idle_ttl=options.idle_ttl,
         cleanup_ttl=options.cleanup_ttl,
         known_images=options.known_image,

@@ -159,6 +159,7 @@ def _add_times(group: Any) -> None:
     for option, default, what in (
         ("--ready-delay", "0", "how long a create or a resume takes"),
         ("--stop-delay", "0", "how long a stop takes"),
+        ("--remove-delay", "0", "how long a delete takes to remove containers"),
         ("--idle-ttl", "10m", "time without an exec until a sandbox is stopped; 0: never"),
         (
             "--cleanup-ttl",

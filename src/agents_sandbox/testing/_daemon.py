@@ -65,6 +65,8 @@ class FakeDaemon:
         virtual_time: Whether the daemon's clock stands still until `advance()` moves it.
         ready_delay: Seconds that a create or a resume takes.
         stop_delay: Seconds that a stop takes; about 5 on a real daemon.
+        remove_delay: Seconds that a delete takes to remove containers; about 0.3 on a real
+            daemon. Meanwhile a resume that is in progress can still make the sandbox READY.
         idle_ttl: Seconds without an exec until a sandbox is stopped; 0: never.
         cleanup_ttl: Seconds until a stopped sandbox is deleted and a deleted one is purged;
             0: the daemon's default of 15 days.
@@ -96,6 +98,7 @@ class FakeDaemon:
         virtual_time: bool = False,
         ready_delay: float = 0.0,
         stop_delay: float = 0.0,
+        remove_delay: float = 0.0,
         idle_ttl: float = 600.0,
         cleanup_ttl: float = CLEANUP_TTL,
         known_images: Collection[str] | None = None,
@@ -130,6 +133,7 @@ class FakeDaemon:
             virtual_time=virtual_time,
             ready_delay=ready_delay,
             stop_delay=stop_delay,
+            remove_delay=remove_delay,
             idle_ttl=idle_ttl,
             cleanup_ttl=cleanup_ttl,
         )

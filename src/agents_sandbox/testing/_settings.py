@@ -30,6 +30,7 @@ class Settings:
     virtual_time: bool
     ready_delay: float
     stop_delay: float
+    remove_delay: float
     idle_ttl: float
     cleanup_ttl: float
 
@@ -38,6 +39,7 @@ class Settings:
         check_flag("virtual_time", self.virtual_time)
         check_seconds("ready_delay", self.ready_delay)
         check_seconds("stop_delay", self.stop_delay)
+        check_seconds("remove_delay", self.remove_delay)
         check_number("idle_ttl", self.idle_ttl)
         check_number("cleanup_ttl", self.cleanup_ttl)
         if self.cleanup_ttl <= 0:

@@ -16,6 +16,11 @@ class DockerError(Exception):
     """Docker refused; the message is Docker's."""
 
 
+def no_such_container(name: str) -> str:
+    """Docker's message about a container that does not exist."""
+    return f"Error response from daemon: No such container: {name}"
+
+
 class ContainerState(Enum):
     """What Docker reports about a container."""
 
@@ -74,7 +79,7 @@ class Container:
             DockerError: It does not exist.
         """
         if self.state is ContainerState.GONE:
-            raise DockerError(f"Error response from daemon: No such container: {self.name}")
+            raise DockerError(no_such_container(self.name))
         resumed, self.stopped = self.stopped, False
         self.oom_killed = False
         self._up_since = self._clock.nanoseconds()

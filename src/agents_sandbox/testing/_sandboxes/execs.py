@@ -196,10 +196,15 @@ class Execs:
         for item in tuple(self._active.get(sandbox.id, {}).values()):
             self._end(item, INTERRUPTED)
 
-    def kill_all(self, sandbox: Sandbox) -> None:
-        """Kill everything that runs in a sandbox, because its primary container stops."""
+    def kill_all(self, sandbox: Sandbox, outcome: Outcome | None = None) -> None:
+        """Kill everything that runs in a sandbox, because its primary container stops.
+
+        Args:
+            sandbox: The sandbox.
+            outcome: How its execs end; None: as killed processes do.
+        """
         for item in tuple(self._active.get(sandbox.id, {}).values()):
-            self._end(item, exited(KILLED))
+            self._end(item, outcome or exited(KILLED))
         for task in self._tasks.get(sandbox.id, ()):
             task.cancel()
         self.kill_processes(sandbox)

@@ -109,9 +109,7 @@ class Materializer:
             container.stop()
 
     def remove(self, sandbox: Sandbox) -> None:
-        """Remove all containers, and release their network and ports; not if it is abandoned."""
-        if sandbox.abandoned:
-            return
+        """Remove all containers, and release their network and ports."""
         self._names.release_ports(sandbox)
         self._names.release_network(sandbox)
         for container in sandbox.containers.values():

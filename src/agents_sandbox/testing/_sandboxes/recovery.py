@@ -34,7 +34,8 @@ class Recovery:
             if sandbox.primary.state is ContainerState.GONE:
                 self._fail(sandbox, "missing")
         elif sandbox.state == pb.SANDBOX_STATE_DELETING:
-            self._materializer.remove(sandbox)
+            if not sandbox.abandoned:
+                self._materializer.remove(sandbox)
             await self._execs.remove_files(sandbox)
             phase = pb.SandboxPhaseDetails(reason="daemon_restart_cleanup")
             sandbox.record(pb.SANDBOX_DELETED, pb.SANDBOX_STATE_DELETED, phase=phase)

@@ -92,6 +92,11 @@ class Sandbox:
         """The primary container; the create must have made it."""
         return self.containers[PRIMARY]
 
+    @property
+    def has_containers(self) -> bool:
+        """Whether any of its containers exists."""
+        return any(item.state is not ContainerState.GONE for item in self.containers.values())
+
     def container(self, name: str) -> Container:
         """Return a container that exists, running or not.
 
