@@ -432,6 +432,8 @@ class FakeDaemon:
     def advance(self, seconds: float, *, timeout: float = 60.0) -> None:
         """Move the virtual clock; when this returns, everything that was due has happened.
 
+        Commands that really run get as much real time before that, but at most 2 s each.
+
         Args:
             seconds: Seconds that pass for the daemon.
             timeout: Seconds of real time to wait at most.
