@@ -16,6 +16,7 @@ from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox._wire.status import decode_error_info
 from agents_sandbox._wire.status_pb2 import ErrorInfo, Status
 from agents_sandbox.testing import FakeDaemon, Fault, Faults
+from agents_sandbox.testing._expectations import Blocks
 from agents_sandbox.testing._faults import kinds
 from agents_sandbox.testing._faults.kinds import HalfOpen
 from agents_sandbox.testing._faults.stack import FaultStack
@@ -36,7 +37,7 @@ def clock() -> Clock:
 @pytest.fixture
 def faults(daemon: FakeDaemon, clock: Clock) -> Faults:
     """The daemon's faults, with a clock that the test controls."""
-    return Faults(daemon._engine, sleep=clock.sleep)
+    return Faults(daemon._engine, Blocks(), sleep=clock.sleep)
 
 
 def test_failing_lasts_as_long_as_its_block(raw: Raw) -> None:

@@ -8,7 +8,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from ._arguments import docker_host, make_parser
@@ -40,9 +40,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValueError as error:
         parser.error(str(error))
     faults = dict(options.fault)
-    # Without faults there is no chaos: it draws random numbers for each call and each event.
-    chaos = daemon.faults.chaos(options.seed, method=options.fault_method, **faults)
-    with _catch_signals() as signals, chaos if faults else nullcontext():
+    with _catch_signals() as signals, ExitStack() as stack:
+        if faults:  # without any, chaos would draw random numbers for each call and each event
+            stack.enter_context(
+                daemon.faults.chaos(options.seed, method=options.fault_method, **faults)
+            )
         return _serve(daemon, signals)
 
 

@@ -9,7 +9,7 @@ import os
 import threading
 import weakref
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn
 
@@ -21,7 +21,7 @@ from .._wire import v02_pb2 as pb
 from ._commands.on_exec import ExecMatch, ExecScript, Scripts
 from ._commands.passthrough import PassThroughRunner
 from ._commands.scripted import ScriptedRunner, SilentRunner
-from ._expectations import assert_all_used, place_of_caller
+from ._expectations import Blocks, assert_all_used, place_of_caller
 from ._faults.faults import Faults
 from ._host.declared import ContainerBehavior, DockerHost
 from ._protocol.profile import profile_for
@@ -149,7 +149,8 @@ class FakeDaemon:
         self._engine = Engine(
             self._settings, self._socket, self._runner, self._recorder, background
         )
-        self._faults = Faults(self._engine, background.clock.sleep)
+        self._blocks = Blocks()
+        self._faults = Faults(self._engine, self._blocks, background.clock.sleep)
         self._stopped = False
         self._changes = threading.RLock()
 
@@ -227,10 +228,12 @@ class FakeDaemon:
             BaseException: The first error that a function of `on_exec()` raised, or else the
                 error that ended background work. A `with` block that an exception leaves does
                 not raise it.
+            RuntimeError: `down()`, `paused()` or a fault was called without `with`.
         """
         self._shut_down()
         self._scripts.raise_error()
         self._engine.raise_error()
+        self._blocks.raise_error()
 
     def _shut_down(self) -> None:
         with self._changing():
@@ -289,8 +292,7 @@ class FakeDaemon:
         """
         self._engine.wait_until_ended(timeout)
 
-    @contextmanager
-    def down(self, *, stale_socket: bool = True) -> Iterator[None]:
+    def down(self, *, stale_socket: bool = True) -> AbstractContextManager[None]:
         """Kill the daemon and restart it when the `with` block ends.
 
         Args:
@@ -299,6 +301,10 @@ class FakeDaemon:
         Raises:
             RuntimeError: The daemon is not running.
         """
+        return self._blocks.add(self._down(stale_socket=stale_socket))
+
+    @contextmanager
+    def _down(self, *, stale_socket: bool) -> Iterator[None]:
         self.kill(stale_socket=stale_socket)
         try:
             yield
@@ -415,14 +421,17 @@ class FakeDaemon:
         """
         return self._scripts.on_exec(match, place_of_caller())
 
-    @contextmanager
-    def paused(self) -> Iterator[Pause]:
+    def paused(self) -> AbstractContextManager[Pause]:
         """Freeze all background progress until the `with` block ends.
 
         This freezes the progress of creates, resumes, stops and deletes, and the start and
         the end of execs. Answers to RPCs, and the changes that an RPC makes immediately, are
         not affected.
         """
+        return self._blocks.add(self._paused())
+
+    @contextmanager
+    def _paused(self) -> Iterator[Pause]:
         self._engine.hold()
         try:
             yield Pause(self._engine.step)
