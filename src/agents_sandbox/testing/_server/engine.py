@@ -24,7 +24,7 @@ from .._time.background import Background
 from .handlers import OPTIONS, Handlers
 from .leaks import leaked_execs, leaked_sandboxes
 from .loop_thread import LoopThread
-from .recorder import Recorder
+from .recorder import Recorder, blocked_loop
 from .service import Service
 from .socket_file import SocketFile
 
@@ -114,7 +114,7 @@ class Engine:
             calls = 0 if self._handlers is None else self._handlers.in_progress
             raise TimeoutError(
                 f"the fake daemon did not end within {timeout} s: {calls} calls are in progress, "
-                f"{self.recorder.open_streams} of them event streams"
+                f"{self.recorder.open_streams} of them event streams{blocked_loop()}"
             )
 
     @asynccontextmanager
