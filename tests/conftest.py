@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 
 from agents_sandbox._deadline import Backoff
-from agents_sandbox.testing import FakeDaemon
+from agents_sandbox.testing import ContainerBehavior, FakeDaemon
 
 from .chaos.account import Account
 from .examples import FEW
@@ -26,6 +26,11 @@ CHAOS_RUNS = 16
 
 # So many take a few seconds. A change of the primitives needs 2000, with several interpreters.
 SIGNALS = 200
+
+# Tests have no time for the interval of a health check.
+QUICK = {
+    image: ContainerBehavior(healthy_after=0) for image in ("postgres:16", "postgres:17", "redis:7")
+}
 
 _CHAOS = pytest.StashKey[dict[str, Account]]()
 
@@ -126,7 +131,7 @@ def release() -> str:
 @pytest.fixture
 def daemon(release: str) -> Iterator[FakeDaemon]:
     """A running fake daemon whose execs are scripted."""
-    with FakeDaemon(version=release) as running:
+    with FakeDaemon(version=release, containers=QUICK) as running:
         yield running
         if running.running:  # otherwise the test stopped it, and nothing is left
             running.assert_no_leaks()

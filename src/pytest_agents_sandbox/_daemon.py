@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import pytest
 
@@ -20,9 +20,12 @@ LEAK_TIMEOUT = 10.0
 def running_daemon(item: pytest.Item, setup: DaemonSetup) -> Iterator[FakeDaemon]:
     """Run the daemon of a test; afterwards, fail the test if it left something behind."""
     with make_daemon(item, setup) as daemon:
-        for fault in setup.faults:
-            fault(daemon)
-        yield daemon
+        with ExitStack() as blocks:
+            for fault in setup.faults:
+                made = fault(daemon)
+                if isinstance(made, AbstractContextManager) and made is not daemon:
+                    blocks.enter_context(made)
+            yield daemon
         # A failed test had no chance to clean up, and its own error is what matters.
         if passed(item):
             check_left_behind(daemon, setup)

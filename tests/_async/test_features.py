@@ -70,13 +70,14 @@ def documented(feature: str, release: str) -> str:
 @pytest.fixture
 def daemon(release: str) -> Iterator[FakeDaemon]:
     """A daemon with virtual time; some of its images make containers that fail."""
-    bad = {
+    containers = {
         "unhealthy:1": ContainerBehavior(healthy=False),
         "broken:1": ContainerBehavior(error="no such device"),
-        "late:1": ContainerBehavior(starts_after=60),
+        "late:1": ContainerBehavior(starts_after=60, healthy_after=0),
+        "postgres:16": ContainerBehavior(healthy_after=0),
     }
     with FakeDaemon(
-        version=release, virtual_time=True, containers=bad, missing_images=["missing:1"]
+        version=release, virtual_time=True, containers=containers, missing_images=["missing:1"]
     ) as running:
         yield running
         running.wait_for_streams(0)

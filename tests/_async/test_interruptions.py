@@ -92,7 +92,7 @@ async def test_the_end_of_an_exec_after_that_of_its_sandbox(
 
 async def test_a_resume_that_fails(release: str) -> None:
     database = ServiceSpec("db", "postgres:17", healthcheck=HealthcheckConfig(("CMD", "true")))
-    containers = {"db": ContainerBehavior(resumes=False)}
+    containers = {"db": ContainerBehavior(resumes=False, healthy_after=0)}
     with FakeDaemon(version=release, containers=containers) as daemon:
         async with AgentsSandboxClient(daemon.socket_path, operation_timeout_seconds=20) as client:
             await client.create_sandbox(image=IMAGE, sandbox_id=ID, required_services=[database])

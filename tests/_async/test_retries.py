@@ -242,7 +242,7 @@ async def test_a_create_is_retried_until_its_deadline(
 
 @pytest.mark.usefixtures("pauses")
 async def test_a_create_that_is_read_back_waits_for_its_services(release: str) -> None:
-    containers = {"db": ContainerBehavior(starts_after=60)}
+    containers = {"db": ContainerBehavior(starts_after=60, healthy_after=0)}
     database = ServiceSpec("db", "postgres:17", healthcheck=HealthcheckConfig(("CMD", "true")))
     with FakeDaemon(version=release, virtual_time=True, containers=containers) as daemon:
         async with AgentsSandboxClient(daemon.socket_path) as client:

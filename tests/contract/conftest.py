@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from agents_sandbox.testing._time import clock
+
 from .hosts import SCRIPTED
 from .replay import Report
 from .transcripts import RECORDINGS, Transcript, load_all
@@ -29,6 +31,12 @@ _ACCOUNT = pytest.StashKey[Account]()
 def transcripts_of(config: pytest.Config) -> list[Transcript]:
     """The transcripts that this run replays."""
     return load_all(Path(config.getoption("--transcripts") or RECORDINGS))
+
+
+@pytest.fixture(autouse=True)
+def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some recorded commands do not end: waiting long for them takes time and changes nothing."""
+    monkeypatch.setattr(clock, "PATIENCE", 0.1)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -18,6 +18,7 @@ RECORDED_ON: Mapping[str, Any] = {
     "reported_version": "dev",  # all were recorded with local builds
     "docker": DockerHost(api_version=(1, 41), gpus=False, disk_quota=False),
     "missing_images": ["agbox.invalid/none:1"],  # that domain never exists
+    "images_without_command": ["ghcr.io/agents-sandbox/coding-runtime:latest"],
     "stop_delay": 5.0,  # Docker's grace; the default command ignores SIGTERM
 }
 
@@ -31,12 +32,6 @@ HOSTS: Mapping[str, Mapping[str, Any]] = {
     "delete_while_creating": {"ready_delay": 0.2},
     "retention": {"idle_ttl": 5.0, "cleanup_ttl": 20.0},
     "services_crashing": {"containers": {"crash": _EXITS}},
-    # Services do not set a command, and that image has none.
-    "v0.2.1/services_crashing": {
-        "containers": {
-            "crash": ContainerBehavior(error="Error response from daemon: No command specified")
-        }
-    },
     "services_failing_health": {"containers": _SICK},
     "services_optional_unhealthy": {"containers": _SICK},
     # Late enough to be the newest event with a state when the daemon is killed.

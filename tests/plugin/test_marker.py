@@ -132,6 +132,41 @@ def test_a_wrong_mark_is_reported_without_a_traceback(
     result.stdout.no_re_match_line(r"^E |Traceback|\S+\.py:\d+:")
 
 
+def test_a_block_that_a_fault_function_returns_lasts_for_the_test(run_pytest: RunPytest) -> None:
+    result = run_pytest(
+        """
+        import pytest
+        from agents_sandbox import DaemonError
+
+        @pytest.mark.agents_sandbox(faults=[
+            lambda daemon: daemon.faults.failing("INTERNAL", method="ListSandboxes"),
+            lambda daemon: daemon,
+        ])
+        def test_block(sync_agents_sandbox_client):
+            with pytest.raises(DaemonError, match="injected failure"):
+                sync_agents_sandbox_client.list_sandboxes()
+        """
+    )
+    result.assert_outcomes(passed=1)
+
+
+def test_a_block_that_a_fault_function_drops_is_an_error(run_pytest: RunPytest) -> None:
+    result = run_pytest(
+        """
+        import pytest
+
+        def no_list(daemon):
+            daemon.faults.failing("INTERNAL", method="ListSandboxes")
+
+        @pytest.mark.agents_sandbox(faults=no_list)
+        def test_dropped(sync_agents_sandbox_client):
+            assert sync_agents_sandbox_client.list_sandboxes() == []
+        """
+    )
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*RuntimeError: a block that is never entered*", "*.py:4*"])
+
+
 def test_the_marker_is_documented(run_pytest: RunPytest) -> None:
     result = run_pytest("", "--markers")
     result.stdout.fnmatch_lines(["@pytest.mark.agents_sandbox(*faults=*leaks=False*"])

@@ -15,6 +15,7 @@ import pytest
 from agents_sandbox._wire import methods
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import Chaos, FakeDaemon, Faults
+from agents_sandbox.testing._expectations import Blocks
 
 from .raw import IMAGE, TIMEOUT, Raw, refusal
 from .trouble import DROPPED, Clock, sequences, until_failure
@@ -117,7 +118,7 @@ def test_delays(daemon: FakeDaemon, raw: Raw) -> None:
         clock = Clock()
         seen = []
         with (
-            Faults(daemon._engine, sleep=clock.sleep).chaos(7, delay=(1, 3.0)) as chaos,
+            Faults(daemon._engine, Blocks(), sleep=clock.sleep).chaos(7, delay=(1, 3.0)) as chaos,
             ThreadPoolExecutor() as elsewhere,
         ):
             for _ in range(5):

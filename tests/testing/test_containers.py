@@ -98,12 +98,44 @@ def test_removed_containers_fail_at_the_next_check(version: str) -> None:
     with ready(version) as raw:
         raw.daemon.kill_container("box-1", "side")
         raw.daemon.remove_container("box-1", "side")
-        assert raw.daemon.running
         raw.daemon.advance(15)
         assert after_ready(raw, 1) == [side]
-        raw.daemon.remove_container("box-1")  # it dies, which starts a check
+        raw.daemon.remove_container("box-1")
+        raw.daemon.advance(13)
+        assert state(raw) == "READY"
+        raw.daemon.advance(2)
         assert state(raw) == "FAILED"
         assert after_ready(raw, 2) == [side, primary]
+
+
+@pytest.mark.parametrize("version", NEWER)
+def test_execs_fail_until_a_removed_primary_is_noticed(version: str) -> None:
+    with ready(version) as raw:
+        raw.daemon.on_exec(("serve",)).never()
+        raw.start("serve", exec_id="exec-0")
+        raw.daemon.advance(0)
+        raw.daemon.remove_container("box-1")
+        assert raw.exec("exec-0").exit_code == 137
+        raw.start()
+        ended = raw.finished()
+        assert (ended.state, ended.exit_code, ended.error) == (
+            pb.EXEC_STATE_FAILED,
+            0,
+            "Error response from daemon: No such container: agbox-primary-box-1",
+        )
+        assert state(raw) == "READY"
+        raw.daemon.advance(15)
+        assert raw.get().state == pb.SANDBOX_STATE_FAILED
+        assert raw.get().error_code == "CONTAINER_NOT_RUNNING"
+        assert raw.refused(methods.CREATE_EXEC, sandbox_id="box-1").reason == "SANDBOX_NOT_READY"
+
+
+@pytest.mark.parametrize("version", OLDER)
+def test_older_daemons_notice_a_removed_primary_immediately(version: str) -> None:
+    with ready(version) as raw:
+        raw.daemon.remove_container("box-1")
+        assert state(raw) == "FAILED"
+        assert after_ready(raw, 1)[0][1:] == ("CONTAINER_DIED", "primary container die")
 
 
 @pytest.mark.parametrize("version", NEWER)

@@ -16,6 +16,8 @@ from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox._wire.status import decode_error_info
 from agents_sandbox._wire.status_pb2 import ErrorInfo, Status
 from agents_sandbox.testing import FakeDaemon, Fault, Faults
+from agents_sandbox.testing._expectations import Blocks
+from agents_sandbox.testing._faults import kinds
 from agents_sandbox.testing._faults.kinds import HalfOpen
 from agents_sandbox.testing._faults.stack import FaultStack
 from agents_sandbox.testing._server.handlers import Handlers
@@ -35,7 +37,7 @@ def clock() -> Clock:
 @pytest.fixture
 def faults(daemon: FakeDaemon, clock: Clock) -> Faults:
     """The daemon's faults, with a clock that the test controls."""
-    return Faults(daemon._engine, sleep=clock.sleep)
+    return Faults(daemon._engine, Blocks(), sleep=clock.sleep)
 
 
 def test_failing_lasts_as_long_as_its_block(raw: Raw) -> None:
@@ -279,21 +281,81 @@ def test_burnt_ids_stay_taken_and_name_nothing(raw: Raw) -> None:
         raw.create("box-3")
     assert (refused, fault.hits) == (DROPPED, 1)
     assert raw.refused(methods.GET_SANDBOX, sandbox_id="box-1") == not_found("box-1")
-    again = raw.refused(methods.CREATE_SANDBOX, sandbox_id="box-1", create_spec=spec)
-    assert again.code == "ALREADY_EXISTS"
+    with raw.daemon.down():
+        pass
+    with connected(raw.daemon) as later:
+        again = later.refused(methods.CREATE_SANDBOX, sandbox_id="box-1", create_spec=spec)
+        assert again.code == "ALREADY_EXISTS"
+        assert later.refused(methods.GET_SANDBOX, sandbox_id="box-1") == not_found("box-1")
+
+
+def test_burnt_ids_of_execs_stay_taken_and_name_nothing(raw: Raw) -> None:
+    raw.ready()
+    fields: dict[str, Any] = {"sandbox_id": "box-1", "command": ["true"], "exec_id": "exec-1"}
+    with raw.daemon.faults.burning_ids("CreateExec") as fault:
+        assert raw.refused(methods.CREATE_EXEC, **fields) == DROPPED
+        assert raw.refused(methods.CREATE_EXEC, **fields).reason == "EXEC_ID_ALREADY_EXISTS"
+    assert fault.hits == 1
+    assert raw.refused(methods.GET_EXEC, exec_id="exec-1").reason == "EXEC_NOT_FOUND"
+    assert raw.history()[3:] == []
+
+
+def test_what_the_daemon_refuses_burns_no_id(raw: Raw) -> None:
+    raw.ready()
+    spec = pb.CreateSpec(image=IMAGE)
+    with (
+        raw.daemon.faults.burning_ids() as sandboxes,
+        raw.daemon.faults.burning_ids("CreateExec") as execs,
+    ):
+        assert raw.why_refused(image="") == "create_spec.image is required"
+        raw.refused(methods.CREATE_EXEC, sandbox_id="box-9", command=["true"], exec_id="exec-1")
+        raw.refused(methods.CREATE_EXEC, sandbox_id="box-1", command=[], exec_id="exec-1")
+        raw(methods.STOP_SANDBOX, sandbox_id="box-1")
+        raw.wait_for(pb.SANDBOX_STOPPED)
+        refused = raw.refused(
+            methods.CREATE_EXEC, sandbox_id="box-1", command=["true"], exec_id="exec-1"
+        )
+        assert refused.reason == "SANDBOX_NOT_READY"
+        assert (sandboxes.hits, execs.hits) == (0, 0)
+    raw.ready("box-2")
+    raw(methods.CREATE_SANDBOX, sandbox_id="box-3", create_spec=spec)
+    raw.start(sandbox_id="box-2")
 
 
 @pytest.mark.parametrize("code", ["OK", "CANCELLED"])
 def test_calls_end_before_their_deadline(raw: Raw, code: Any, early_deadlines: None) -> None:
     raw.ready()
-    with raw.daemon.faults.ending_at_deadlines(code) as fault:
+    with (
+        raw.daemon.faults.delaying(60, method="Ping"),
+        raw.daemon.faults.ending_at_deadlines(code) as fault,
+    ):
         with raw.stream() as stream, suppress(grpc.RpcError):
             list(stream)
         assert stream.code().name == code
         assert fault.hits == 1
-        raw(methods.PING)
         # A unary call cannot end with OK and without an answer.
-        assert fault.hits == 1 + (code == "CANCELLED")
+        ended = raw.refused_in(0.1, methods.PING)
+        expected = {"OK": ("DEADLINE_EXCEEDED", 1), "CANCELLED": ("CANCELLED", 2)}
+        assert (ended, fault.hits) == expected[code]
+
+
+def test_calls_that_end_before_their_deadline_do_not_count(
+    raw: Raw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        raw.daemon.faults.delaying(60, method="ListSandboxes"),
+        raw.daemon.faults.ending_at_deadlines(times=1) as fault,
+    ):
+        raw(methods.PING)
+        assert raw.refused(methods.GET_SANDBOX, sandbox_id="ghost") == not_found("ghost")
+        assert fault.hits == 0
+        monkeypatch.setattr(kinds, "_BEFORE_DEADLINE", 2 * TIMEOUT)  # gRPC rounds up
+        first, second = (raw.begin(methods.LIST_SANDBOXES) for _ in range(2))
+        raw.daemon.wait_for_call("ListSandboxes", count=2)
+        raw(methods.PING)  # both calls are past what the daemon takes for their deadline
+        assert fault.hits == 1
+    # One was ended; the end of the delay answers the other.
+    assert {first.code().name, second.code().name} == {"CANCELLED", "OK"}
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,85 @@ def test_a_create_that_completes_after_its_delete_keeps_its_container_name() -> 
         assert "already exists" in raw.get("a-b_c").error_message
 
 
+def stopped(raw: Raw) -> None:
+    """Create `box-1` and stop it."""
+    raw.create()
+    raw.daemon.advance(100)
+    call(raw, methods.STOP_SANDBOX, 100)
+
+
+def test_ready_can_follow_a_delete_whose_containers_take_time_to_remove() -> None:
+    with virtual("0.4.3", ready_delay=1, stop_delay=5, remove_delay=2) as raw:
+        raw.daemon.on_exec(("serve",)).never()
+        stopped(raw)
+        before = raw.get().last_event_sequence
+        call(raw, methods.RESUME_SANDBOX, 0.5)
+        call(raw, methods.DELETE_SANDBOX, 0.5)
+        assert state(raw) == "READY"
+        raw.start("serve")
+        raw.daemon.advance(1.4)
+        raw(methods.STOP_SANDBOX, sandbox_id="box-1")
+        raw.daemon.advance(0.1)
+        assert raw.history()[before:] == [
+            "SANDBOX_ACCEPTED:PENDING",
+            "SANDBOX_DELETE_REQUESTED:DELETING",
+            "SANDBOX_READY:READY",
+            "EXEC_STARTED",
+            "SANDBOX_STOP_REQUESTED",
+            "EXEC_FAILED",
+            "SANDBOX_STOPPED:STOPPED",
+            "SANDBOX_DELETED:DELETED",
+        ]
+        caught = raw.exec()
+        assert (caught.state, caught.exit_code) == (pb.EXEC_STATE_FAILED, 0)
+        assert "No such container" in caught.error
+        raw.daemon.advance(100)
+        assert state(raw) == "DELETED"
+
+
+@pytest.mark.parametrize(("ready_delay", "end"), [(1, ["SANDBOX_READY:READY"]), (9, [])])
+def test_a_resume_can_be_accepted_during_a_delete(ready_delay: float, end: list[str]) -> None:
+    with virtual("0.4.3", ready_delay=ready_delay, stop_delay=5, remove_delay=2) as raw:
+        raw.create()
+        raw.daemon.advance(100)
+        call(raw, methods.STOP_SANDBOX, 1)
+        call(raw, methods.DELETE_SANDBOX)
+        assert state(raw) == "STOPPED"
+        call(raw, methods.RESUME_SANDBOX, 100)
+        assert raw.history()[3:] == [
+            "SANDBOX_STOP_REQUESTED",
+            "SANDBOX_DELETE_REQUESTED:DELETING",
+            "SANDBOX_STOPPED:STOPPED",
+            "SANDBOX_ACCEPTED:PENDING",
+            *end,
+            "SANDBOX_DELETED:DELETED",
+        ]
+
+
+def test_deletes_that_overlap_end_one_after_the_other() -> None:
+    with virtual(ready_delay=1, remove_delay=2) as raw:
+        stopped(raw)
+        call(raw, methods.RESUME_SANDBOX, 0.5)
+        call(raw, methods.DELETE_SANDBOX, 1)
+        call(raw, methods.DELETE_SANDBOX, 1)
+        assert state(raw) == "DELETED"
+        raw.daemon.advance(1)
+        assert raw.history()[-5:] == [
+            "SANDBOX_DELETE_REQUESTED:DELETING",
+            "SANDBOX_READY:READY",
+            "SANDBOX_DELETE_REQUESTED:DELETING",
+            *["SANDBOX_DELETED:DELETED"] * 2,
+        ]
+
+
+def test_a_delete_without_containers_takes_no_time() -> None:
+    with virtual(remove_delay=2, missing_images=["typo:1"]) as raw:
+        raw.create(image="typo:1")
+        raw.daemon.advance(0)
+        call(raw, methods.DELETE_SANDBOX)
+        assert state(raw) == "DELETED"
+
+
 def test_overlapping_stops_end_together() -> None:
     with virtual("0.4.3", stop_delay=5) as raw:
         raw.create()

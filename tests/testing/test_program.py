@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -68,12 +68,15 @@ def hangup(action: signal.Handlers) -> Iterator[None]:
 
 @contextmanager
 def running(
-    path: Path, *options: str, on_hangup: signal.Handlers = signal.SIG_DFL
+    path: Path,
+    *options: str,
+    on_hangup: signal.Handlers = signal.SIG_DFL,
+    stderr: int | None = None,
 ) -> Iterator[subprocess.Popen[str]]:
     """Run the program in its own process, from its ready line to a clean exit."""
     command = [sys.executable, "-m", "agents_sandbox.testing", "--socket", str(path), *options]
     with hangup(on_hangup):  # the tests themselves may run under nohup
-        started = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True)
     with started as process:
         assert process.stdout is not None
         readable, _, _ = select.select([process.stdout], [], [], TIMEOUT)
@@ -100,6 +103,88 @@ def test_serves_until_a_signal_and_leaves_nothing(
     assert list(path.parent.iterdir()) == []
 
 
+class Stream:
+    """An event stream of a sandbox; its first event was read."""
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        self._channel = channel
+        self.create("box-1")
+        subscribe: Any = channel.unary_stream(methods.SUBSCRIBE_SANDBOX_EVENTS.path)
+        request = pb.SubscribeSandboxEventsRequest(sandbox_id="box-1")
+        self._events = subscribe(request.SerializeToString(), timeout=TIMEOUT)
+        next(self._events)
+
+    def create(self, sandbox_id: str = "") -> bytes:
+        """Create a sandbox on the connection of the stream."""
+        create: Any = self._channel.unary_unary(methods.CREATE_SANDBOX.path)
+        request = pb.CreateSandboxRequest(sandbox_id=sandbox_id, create_spec={"image": "a:1"})
+        answer: bytes = create(request.SerializeToString(), timeout=TIMEOUT)
+        return answer
+
+    def is_active(self) -> bool:
+        """Whether it has not ended."""
+        return bool(self._events.is_active())
+
+    def end(self) -> grpc.StatusCode:
+        """Read to the end, which comes after all events, and return its status."""
+        with suppress(grpc.RpcError):
+            for _ in self._events:
+                pass
+        code: grpc.StatusCode = self._events.code()
+        return code
+
+
+@contextmanager
+def stream(path: Path) -> Iterator[Stream]:
+    """Hold an event stream open."""
+    with grpc.insecure_channel(f"unix:{path}") as channel:
+        yield Stream(channel)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_waits_for_event_streams_after_a_signal(
+    path: Path, number: signal.Signals, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def end() -> None:
+        ping(path)
+        with stream(path) as events:
+            os.kill(os.getpid(), number)
+            with suppress(grpc.RpcError):
+                while events.create():
+                    pass
+            refused.append(events.is_active())
+
+    refused: list[bool] = []
+    ending = threading.Thread(target=end)
+    ending.start()
+    assert main(["--socket", str(path)]) == 0
+    ending.join()
+    assert refused == [True]
+    assert capsys.readouterr().err == (
+        "waiting up to 60 s until clients close 1 event streams; another signal ends them\n"
+    )
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_second_signal_ends_it_immediately(path: Path, number: signal.Signals) -> None:
+    with running(path, stderr=subprocess.PIPE) as process, stream(path) as events:
+        process.send_signal(signal.SIGTERM)
+        assert process.stderr is not None
+        assert process.stderr.readline()
+        process.send_signal(number)
+        assert process.wait(TIMEOUT) == 0
+        assert events.end() is grpc.StatusCode.UNAVAILABLE
+
+
+@pytest.mark.once
+def test_a_hangup_ends_event_streams(path: Path) -> None:
+    with running(path) as process, stream(path) as events:
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(TIMEOUT) == 0
+        assert events.end() is grpc.StatusCode.UNAVAILABLE
+
+
 def test_serves_on_after_a_hangup_under_nohup(path: Path) -> None:
     with running(path, on_hangup=signal.SIG_IGN) as process:
         process.send_signal(signal.SIGHUP)
@@ -113,8 +198,10 @@ def test_options_reach_the_daemon(
 
     arguments = (
         f"--daemon-version 0.4.3 --reported-version dev --exec passthrough "
-        f"--exec-log-root {path}.logs --ready-delay 0.5 --stop-delay 1 --idle-ttl 1m30s "
+        f"--exec-log-root {path}.logs --ready-delay 0.5 --stop-delay 1 "
+        "--remove-delay 300ms --idle-ttl 1m30s "
         "--cleanup-ttl 2h --known-image a:1 b:1 --missing-image c:1 d:1 --missing-image e:1 "
+        "--image-without-command f:1 g:1 "
         "--container db=unhealthy --container web=healthy --container app=slow:2s "
         "--container job=crashing --container worker=crashing:5 --container a:1=error:no=space: "
         "--image-folder /opt/app /opt/web --host-path /srv/data --docker-without gpus disk-quota "
@@ -128,11 +215,13 @@ def test_options_reach_the_daemon(
         "exec_log_root": f"{path}.logs",
         "ready_delay": 0.5,
         "stop_delay": 1.0,
+        "remove_delay": 0.3,
         "idle_ttl": 90.0,
         "cleanup_ttl": 7200.0,
         "known_images": ["a:1", "b:1"],
         "missing_images": ["c:1", "d:1", "e:1"],
         "image_folders": ["/opt/app", "/opt/web"],
+        "images_without_command": ["f:1", "g:1"],
         "containers": {
             "db": ContainerBehavior(healthy=False),
             "web": ContainerBehavior(),
@@ -159,6 +248,7 @@ def test_the_defaults_are_those_of_the_daemon(path: Path, monkeypatch: pytest.Mo
         "socket_path": str(path),
         "missing_images": [],
         "image_folders": [],
+        "images_without_command": [],
         "host_paths": [],
         "containers": {},
         "docker": DockerHost(ports_in_use=[]),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from agents_sandbox._wire import methods
@@ -41,3 +43,20 @@ def test_streams_are_counted_by_sandbox(raw: Raw) -> None:
         raw.daemon.wait_for_streams(2)
         assert raw.daemon._recorder.remaining_streams(0) == {"box-1": 1, "box-2": 1}
     assert raw.daemon._recorder.remaining_streams(10) == {}
+
+
+async def test_a_wait_in_vain_on_an_event_loop_says_that_it_blocked_the_loop(raw: Raw) -> None:
+    raw.ready()
+    daemon = raw.daemon
+    why = r"blocked the event loop .*: use `await asyncio\.to_thread\(\.\.\.\)`$"
+    with pytest.raises(TimeoutError, match=why):
+        daemon.wait_for_call("StopSandbox", timeout=0.01)
+    with pytest.raises(TimeoutError, match=why):
+        daemon.wait_for_streams(1, timeout=0.01)
+    with pytest.raises(TimeoutError, match=r"not 1$"):
+        await asyncio.to_thread(daemon.wait_for_streams, 1, timeout=0.01)
+    with raw.stream():
+        daemon.wait_for_streams(1)
+        daemon.terminate()
+        with pytest.raises(TimeoutError, match=why):
+            daemon.wait_until_ended(timeout=0.01)

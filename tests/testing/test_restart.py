@@ -45,6 +45,7 @@ def before_restart(raw: Raw, state: str) -> None:
         complete(raw, methods.STOP_SANDBOX)
     elif state == "FAILED":
         raw.daemon.remove_container("box-1")
+        raw.daemon.advance(15)
     elif state == "DELETED":
         complete(raw, methods.DELETE_SANDBOX)
 
@@ -162,6 +163,46 @@ def test_an_interrupted_delete_leaves_no_files() -> None:
         assert not folder.exists()
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_create_that_a_crash_interrupts_leaves_its_container_for_ever(version: str) -> None:
+    ports = [{"container_port": 80, "host_port": 8080}]
+    spec: dict[str, Any] = {"ports": ports} if version in TOLERANT else {}
+    # Before 0.4.3, the next sandbox has containers of the same name.
+    why = "port is already allocated" if version == "0.4.3" else "agbox-net-box-1 already exists"
+    with daemon_of(version) as daemon:
+        with connected(daemon) as raw, daemon.paused() as pause:
+            raw.create("box_1", **spec)
+            pause.step()
+            daemon.advance(CREATE)
+            daemon.kill()
+        daemon.start()
+        with connected(daemon) as raw:
+            assert raw.get("box_1").error_code == "INTERRUPTED_PENDING"
+            raw(methods.DELETE_SANDBOX, sandbox_id="box_1")
+            daemon.advance(0)
+            assert raw.get("box_1").state == pb.SANDBOX_STATE_DELETED
+            raw.create("box-1", **spec)
+            daemon.advance(CREATE)
+            assert raw.get("box-1").error_message.endswith(why)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_older_daemons_leave_the_containers_of_failed_sandboxes(version: str) -> None:
+    with daemon_of(version) as daemon:
+        with connected(daemon) as raw:
+            raw.create("box_1")
+            daemon.advance(CREATE)
+        with daemon.down():
+            daemon.remove_container("box_1")
+        with connected(daemon) as raw:
+            assert raw.get("box_1").state == pb.SANDBOX_STATE_FAILED
+            raw(methods.DELETE_SANDBOX, sandbox_id="box_1")
+            raw.create("box-1")
+            daemon.advance(CREATE)
+            message = raw.get("box-1").error_message
+        assert message.endswith("already exists") is (version not in TOLERANT)
+
+
 def test_everything_else_is_stored() -> None:
     with daemon_of("0.2.1") as daemon:
         with connected(daemon) as raw:
@@ -247,6 +288,63 @@ def test_the_host_continues_while_the_daemon_is_down() -> None:
             daemon.advance(150)
         with connected(daemon) as raw:
             assert after_restart(raw) == ("FAILED", "CONTAINER_NOT_RUNNING", NOT_RUNNING)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("back_after", [6, 1])
+def test_docker_completes_a_stop_whose_daemon_was_killed(version: str, back_after: int) -> None:
+    with FakeDaemon(version=version, virtual_time=True, stop_delay=5) as daemon:
+        daemon.on_exec(("serve",)).never()
+        with connected(daemon) as raw:
+            raw.create()
+            daemon.advance(0)
+            raw.start("serve")
+            daemon.advance(0)
+            raw(methods.STOP_SANDBOX, sandbox_id="box-1")
+            daemon.advance(1)
+        with daemon.down():
+            daemon.advance(back_after)
+        with connected(daemon) as raw:
+            assert raw.exec().error == "exec was running when daemon restarted"
+            daemon.advance(60)
+            assert "SANDBOX_STOPPED:STOPPED" not in raw.history()
+            if version in TOLERANT:
+                assert raw.get().state == pb.SANDBOX_STATE_READY
+                daemon.advance(300)
+                assert after_restart(raw)[1] == "CONTAINER_CRASHLOOP"
+                return
+            code = "CONTAINER_NOT_RUNNING" if back_after == 6 else "CONTAINER_DIED"
+            assert (raw.get().state, raw.get().error_code) == (pb.SANDBOX_STATE_FAILED, code)
+
+
+def test_two_stops_whose_daemon_was_killed_end_once() -> None:
+    with FakeDaemon(virtual_time=True, stop_delay=5) as daemon:
+        with connected(daemon) as raw:
+            raw.create()
+            daemon.advance(0)
+            for _ in range(2):
+                raw(methods.STOP_SANDBOX, sandbox_id="box-1")
+                daemon.advance(1)
+        with daemon.down():
+            pass
+        with connected(daemon) as raw:
+            daemon.advance(60)
+            assert raw.history()[3:] == [*["SANDBOX_STOP_REQUESTED"] * 2, "SANDBOX_FAILED:FAILED"]
+
+
+@pytest.mark.parametrize("version", ["0.2.1", "0.4.3"])
+def test_an_exec_that_dies_while_the_daemon_is_down_counts_as_interrupted(version: str) -> None:
+    with daemon_of(version) as daemon:
+        daemon.on_exec(("serve",)).never()
+        with connected(daemon) as raw:
+            before_restart(raw, "READY")
+            raw.start("serve")
+            daemon.advance(0)
+        with daemon.down():
+            daemon.kill_container("box-1")
+        with connected(daemon) as raw:
+            ended = raw.exec()
+            assert (ended.exit_code, ended.error) == (0, "exec was running when daemon restarted")
 
 
 def test_a_companion_that_went_down_is_reported_after_the_restart() -> None:

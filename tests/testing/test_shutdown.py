@@ -73,6 +73,44 @@ def test_terminate_waits_for_open_streams(raw: Raw, daemon: FakeDaemon) -> None:
     daemon.start()
 
 
+def test_terminate_waits_for_open_streams_for_a_minute() -> None:
+    with FakeDaemon(virtual_time=True) as daemon, connected(daemon) as raw:
+        raw.ready()
+        with raw.stream() as stream:
+            for _ in range(3):
+                next(stream)
+            daemon.terminate()
+            daemon.advance(59)
+            assert daemon.open_streams == 1
+            daemon.advance(1)
+            daemon.wait_until_ended()
+            assert (stream.code(), stream.details()) == (UNAVAILABLE, "Socket closed")
+
+
+def test_work_in_progress_goes_on_during_a_shutdown_and_is_recorded() -> None:
+    with FakeDaemon(virtual_time=True, ready_delay=5, stop_delay=5, version="0.4.3") as daemon:
+        with connected(daemon) as raw:
+            for sandbox_id in ("box-1", "box-2"):
+                raw.create(sandbox_id)
+            daemon.advance(5)
+            raw.create("box-3")
+            raw(methods.STOP_SANDBOX, sandbox_id="box-1")
+            daemon.on_exec(("make",)).after(5).exit(2)
+            raw.start("make", sandbox_id="box-2")
+            with raw.stream() as stream:
+                for _ in range(4):
+                    next(stream)
+                daemon.terminate()
+                daemon.advance(5)
+                assert next(stream).event_type == pb.SANDBOX_STOPPED
+            daemon.wait_until_ended()
+        daemon.start()
+        with connected(daemon) as raw:
+            assert raw.get("box-1").state == pb.SANDBOX_STATE_STOPPED
+            assert raw.get("box-3").state == pb.SANDBOX_STATE_READY
+            assert raw.exec().exit_code == 2
+
+
 async def test_terminate_with_an_asynchronous_client(daemon: FakeDaemon) -> None:
     with connected(daemon) as raw:
         raw.ready()

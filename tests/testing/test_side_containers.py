@@ -12,7 +12,11 @@ from google.protobuf.duration_pb2 import Duration
 from agents_sandbox._wire import methods
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import ContainerBehavior, DockerHost, ExecContext, FakeDaemon
-from agents_sandbox.testing._sandboxes.side_containers import format_duration, health_wait
+from agents_sandbox.testing._sandboxes.side_containers import (
+    first_probe,
+    format_duration,
+    health_wait,
+)
 
 from .raw import Raw, connected, name
 
@@ -22,7 +26,8 @@ FAST = {
     "timeout": Duration(nanos=300_000_000),
     "retries": 2,
 }
-"""A health check that fails after 0.9 s."""
+"""A health check that passes after 0.3 s, or fails after 0.9 s."""
+HEALTHY = 0.3
 COMPANIONS = ["0.3.0", "0.4.3"]
 
 
@@ -46,7 +51,7 @@ def failure(raw: Raw) -> tuple[str, str]:
 def test_a_required_service_that_never_becomes_healthy_fails_the_create() -> None:
     with virtual(db=ContainerBehavior(healthy=False)) as raw:
         raw.create(required_services=[service("first"), service()])
-        raw.daemon.advance(0.8)
+        raw.daemon.advance(HEALTHY + 0.8)
         assert raw.get().state == pb.SANDBOX_STATE_PENDING
         raw.daemon.advance(0.1)
         code, message = failure(raw)
@@ -56,6 +61,51 @@ def test_a_required_service_that_never_becomes_healthy_fails_the_create() -> Non
             "(status=unhealthy failing_streak=2 last_log=2"
         )
         assert raw.history()[2:] == ["SANDBOX_FAILED:FAILED"]
+
+
+def test_a_required_service_is_healthy_after_one_interval() -> None:
+    # Recorded with daemon 0.2.1: ready 3.7 s after the create, the hook just before.
+    check = {**FAST, "interval": Duration(seconds=3)}
+    with virtual() as raw:
+        ran = hooks_of(raw)
+        raw.create(required_services=[service(healthcheck=check, post_start_on_primary=["seed"])])
+        raw.daemon.advance(2.9)
+        assert (raw.get().state, ran) == (pb.SANDBOX_STATE_PENDING, [])
+        raw.daemon.advance(0.1)
+        assert (raw.get().state, ran) == (pb.SANDBOX_STATE_READY, ["seed"])
+
+
+def test_the_hook_of_a_companion_runs_one_interval_after_its_start() -> None:
+    # Recorded with daemon 0.4.3: ready after 0.6 s, the hook 3.6 s after the create.
+    check = {**FAST, "interval": Duration(seconds=3)}
+    with virtual("0.4.3") as raw:
+        ran = hooks_of(raw)
+        companion = service(healthcheck=check, post_start_on_primary=["seed"])
+        raw.create(companion_containers=[companion])
+        raw.daemon.advance(2.9)
+        assert (raw.get().state, ran) == (pb.SANDBOX_STATE_READY, [])
+        raw.daemon.advance(0.1)
+        assert ran == ["seed"]
+
+
+def hooks_of(raw: Raw) -> list[str]:
+    """Return a list that grows with each hook that runs."""
+    ran: list[str] = []
+
+    async def hook(context: ExecContext) -> None:
+        ran.append(context.argv[-1])
+
+    raw.daemon.on_exec(lambda argv: argv[:2] == ("sh", "-lc")).call(hook)
+    return ran
+
+
+def test_a_required_service_without_an_interval_takes_half_a_minute() -> None:
+    with virtual() as raw:
+        raw.create(required_services=[service(healthcheck={"test": ["CMD", "true"]})])
+        raw.daemon.advance(29)
+        assert raw.get().state == pb.SANDBOX_STATE_PENDING
+        raw.daemon.advance(1)
+        assert raw.get().state == pb.SANDBOX_STATE_READY
 
 
 @pytest.mark.parametrize(("healthy_after", "state"), [(0.85, "READY"), (1.0, "FAILED")])
@@ -115,13 +165,41 @@ def test_a_required_service_that_cannot_be_created_fails_the_create() -> None:
         assert failure(raw) == ("SANDBOX_CREATE_FAILED", why)
 
 
+NO_COMMAND = "Error response from daemon: No command specified"
+
+
+def test_a_service_of_an_image_without_a_command_cannot_be_created() -> None:
+    options: dict[str, Any] = {"virtual_time": True, "images_without_command": ["redis:7"]}
+    with FakeDaemon(**options) as daemon, connected(daemon) as raw:
+        raw.create(required_services=[service()])
+        daemon.advance(0)
+        assert failure(raw) == ("SANDBOX_CREATE_FAILED", NO_COMMAND)
+        raw.ready("box-2", image="redis:7", optional_services=[service()])
+        *_, failed, _ = raw.wait_for(pb.SANDBOX_READY, "box-2")
+        assert failed.service.error_message == NO_COMMAND
+    with FakeDaemon(version="0.4.3", **options) as daemon, connected(daemon) as raw:
+        companions = [service("bare"), service("busy", command=["redis-server"])]
+        raw.ready(companion_containers=companions)
+        failed, started = raw.wait_for(pb.SANDBOX_READY)[2:4]
+    assert (name(failed), failed.service) == (
+        "SANDBOX_SERVICE_FAILED:PENDING",
+        pb.ServiceEventDetails(
+            service_name="bare", error_code="COMPANION_CONTAINER_FAILED", error_message=NO_COMMAND
+        ),
+    )
+    assert (name(started), started.service.service_name) == (
+        "SANDBOX_SERVICE_READY:PENDING",
+        "busy",
+    )
+
+
 def test_a_required_service_that_does_not_start_again_fails_the_resume() -> None:
     with virtual(db=ContainerBehavior(resumes=False)) as raw:
         raw.create(required_services=[service("cache"), service()])
-        raw.daemon.advance(0)
+        raw.daemon.advance(2 * HEALTHY)
         for method in (methods.STOP_SANDBOX, methods.RESUME_SANDBOX):
             raw(method, sandbox_id="box-1")
-            raw.daemon.advance(0)
+            raw.daemon.advance(2 * HEALTHY)
         assert failure(raw) == (
             "SANDBOX_RESUME_FAILED",
             "container agbox-svc-box-1-db is not running while waiting for health",
@@ -186,15 +264,36 @@ def test_a_resume_waits_for_optional_services_and_companions(version: str) -> No
         assert raw.history()[-3:] == [*["SANDBOX_SERVICE_READY:PENDING"] * 2, "SANDBOX_READY:READY"]
 
 
+def test_a_service_that_starts_after_a_delete_is_reported_as_pending() -> None:
+    with virtual(late=ContainerBehavior(starts_after=3)) as raw:
+        raw.create(optional_services=[service("late")])
+        raw.daemon.advance(1)
+        raw(methods.DELETE_SANDBOX, sandbox_id="box-1")
+        raw.daemon.advance(2)
+        deleted = ["SANDBOX_DELETE_REQUESTED:DELETING", "SANDBOX_DELETED:DELETED"]
+        assert raw.history()[3:] == [*deleted, "SANDBOX_SERVICE_READY:PENDING"]
+        assert raw.get().state == pb.SANDBOX_STATE_DELETED
+    with virtual() as raw:
+        raw.create(required_services=[service()])
+        raw.daemon.advance(0)
+        raw(methods.DELETE_SANDBOX, sandbox_id="box-1")
+        raw.daemon.advance(HEALTHY)
+        assert raw.history()[2:] == [
+            *deleted,
+            "SANDBOX_SERVICE_READY:PENDING",
+            "SANDBOX_READY:READY",
+        ]
+
+
 def test_hooks_of_required_services_run_before_ready() -> None:
     with virtual() as raw:
         raw.create(required_services=[service(post_start_on_primary=["one", "two"])])
-        raw.daemon.advance(0)
+        raw.daemon.advance(HEALTHY)
         assert raw.history()[-1] == "SANDBOX_READY:READY"
     with virtual() as raw:
         raw.daemon.on_exec(("sh", "-lc", "two")).exit(9)
         raw.create(required_services=[service(post_start_on_primary=["one", "two"])])
-        raw.daemon.advance(0)
+        raw.daemon.advance(HEALTHY)
         assert failure(raw) == ("SANDBOX_CREATE_FAILED", "docker exec failed: exit code 9")
         assert raw.history()[2:] == ["SANDBOX_FAILED:FAILED"]
 
@@ -203,7 +302,7 @@ def test_a_hook_that_cannot_start_fails_the_create() -> None:
     with virtual() as raw:
         raw.daemon.on_exec(("sh", "-lc", "seed")).fail("Error response from daemon: no sh")
         raw.create(required_services=[service(post_start_on_primary=["seed"])])
-        raw.daemon.advance(0)
+        raw.daemon.advance(HEALTHY)
         assert failure(raw) == ("SANDBOX_CREATE_FAILED", "Error response from daemon: no sh")
 
 
@@ -214,6 +313,7 @@ def test_a_hook_that_has_no_exit_code_fails_the_create() -> None:
     with pytest.raises(LookupError, match="no table"), virtual() as raw:
         raw.daemon.on_exec(("sh", "-lc", "seed")).call(hook)
         raw.create(required_services=[service(post_start_on_primary=["seed"])])
+        raw.daemon.advance(HEALTHY)
         raw.wait_for(pb.SANDBOX_FAILED)
         code, message = failure(raw)
         assert code == "SANDBOX_CREATE_FAILED"
@@ -253,10 +353,10 @@ def test_hooks_of_required_services_run_again_on_resume_without_their_envs() -> 
     with virtual() as raw:
         raw.daemon.on_exec(("sh", "-lc", "seed")).call(hook)
         raw.create(required_services=[service(envs={"SVC": "1"}, post_start_on_primary=["seed"])])
-        raw.daemon.advance(0)
+        raw.daemon.advance(HEALTHY)
         for method in (methods.STOP_SANDBOX, methods.RESUME_SANDBOX):
             raw(method, sandbox_id="box-1")
-            raw.daemon.advance(0)
+            raw.daemon.advance(HEALTHY)
         assert seen == [True, False]
 
 
@@ -276,7 +376,7 @@ def test_start_interval_needs_a_recent_docker(docker: DockerHost, started: bool)
     options: dict[str, Any] = {"virtual_time": True, "docker": docker}
     with FakeDaemon(**options) as daemon, connected(daemon) as raw:
         raw.create(required_services=[service(healthcheck=check)])
-        daemon.advance(0)
+        daemon.advance(HEALTHY)
         if started:
             assert raw.get().state == pb.SANDBOX_STATE_READY
         else:
@@ -303,6 +403,32 @@ def test_start_interval_needs_a_recent_docker(docker: DockerHost, started: bool)
 )
 def test_health_wait(check: dict[str, Any], seconds: float) -> None:
     assert health_wait(pb.HealthcheckConfig(**check)) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("check", "old", "new"),
+    [
+        ({}, 30, 30),
+        (FAST, 0.3, 0.3),
+        ({**FAST, "start_interval": Duration(seconds=1)}, 0.3, 0.3),
+        ({**FAST, "start_period": Duration(seconds=2)}, 0.3, 5),
+        (
+            {
+                **FAST,
+                "start_period": Duration(seconds=60),
+                "start_interval": Duration(nanos=100_000_000),
+            },
+            0.3,
+            0.1,
+        ),
+    ],
+)
+def test_the_first_probe_depends_on_the_release_of_docker(
+    check: dict[str, Any], old: float, new: float
+) -> None:
+    for api_version, seconds in (((1, 43), old), ((1, 44), new)):
+        docker = DockerHost(api_version=api_version)
+        assert first_probe(pb.HealthcheckConfig(**check), docker) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(

@@ -6,15 +6,21 @@ import argparse
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 
 from ._arguments import docker_host, make_parser
 from ._daemon import FakeDaemon
+from ._server.engine import SHUTDOWN_LIMIT
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until SIGINT, SIGTERM or SIGHUP.
+
+    After SIGINT or SIGTERM it waits for its event streams as a real daemon does. SIGHUP or a
+    second signal ends it immediately.
 
     Args:
         argv: The command line without the program's name; by default that of this process.
@@ -34,9 +40,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValueError as error:
         parser.error(str(error))
     faults = dict(options.fault)
-    # Without faults there is no chaos: it draws random numbers for each call and each event.
-    chaos = daemon.faults.chaos(options.seed, method=options.fault_method, **faults)
-    with _catch_signals() as signals, chaos if faults else nullcontext():
+    with _catch_signals() as signals, ExitStack() as stack:
+        if faults:  # without any, chaos would draw random numbers for each call and each event
+            stack.enter_context(
+                daemon.faults.chaos(options.seed, method=options.fault_method, **faults)
+            )
         return _serve(daemon, signals)
 
 
@@ -49,11 +57,13 @@ def _make_daemon(options: argparse.Namespace) -> FakeDaemon:
         exec_log_root=options.exec_log_root,
         ready_delay=options.ready_delay,
         stop_delay=options.stop_delay,
+        remove_delay=options.remove_delay,
         idle_ttl=options.idle_ttl,
         cleanup_ttl=options.cleanup_ttl,
         known_images=options.known_image,
         missing_images=options.missing_image,
         image_folders=options.image_folder,
+        images_without_command=options.image_without_command,
         containers=dict(options.container),
         host_paths=options.host_path,
         docker=docker_host(options),
@@ -64,8 +74,24 @@ def _make_daemon(options: argparse.Namespace) -> FakeDaemon:
     return daemon
 
 
+@dataclass(frozen=True)
+class _Signals:
+    """The signals that have arrived."""
+
+    reader: socket.socket
+    writer: socket.socket
+
+    def wait(self) -> int:
+        """Wait for the next signal, or for `interrupt()`; return its number, or 0."""
+        return self.reader.recv(1)[0]
+
+    def interrupt(self) -> None:
+        """End a `wait()`, from any thread."""
+        self.writer.send(b"\0")
+
+
 @contextmanager
-def _catch_signals() -> Iterator[socket.socket]:
+def _catch_signals() -> Iterator[_Signals]:
     reader, writer = socket.socketpair()
     with reader, writer:
         writer.setblocking(False)
@@ -77,14 +103,14 @@ def _catch_signals() -> Iterator[socket.socket]:
             ends.append(signal.SIGHUP)
         previous = {number: signal.signal(number, lambda *_: None) for number in ends}
         try:
-            yield reader
+            yield _Signals(reader, writer)
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
             signal.set_wakeup_fd(wakeup_fd)
 
 
-def _serve(daemon: FakeDaemon, signals: socket.socket) -> int:
+def _serve(daemon: FakeDaemon, signals: _Signals) -> int:
     try:
         daemon.start()
     except (OSError, RuntimeError) as error:
@@ -92,10 +118,34 @@ def _serve(daemon: FakeDaemon, signals: socket.socket) -> int:
         return 1
     try:
         print(f"fake agboxd {daemon.version} listening on {daemon.socket_path}", flush=True)
-        signals.recv(1)
+        if signals.wait() != signal.SIGHUP:  # nobody may be left to wait for
+            _shut_down(daemon, signals)
     finally:
         daemon.stop()
     return 0
+
+
+def _shut_down(daemon: FakeDaemon, signals: _Signals) -> None:
+    """Wait until the daemon has ended by itself, or for another signal."""
+    streams = daemon.open_streams
+    daemon.terminate()
+    if streams:
+        print(
+            f"waiting up to {SHUTDOWN_LIMIT:g} s until clients close {streams} event streams; "
+            "another signal ends them",
+            file=sys.stderr,
+        )
+
+    def wait() -> None:
+        daemon.wait_until_ended(timeout=threading.TIMEOUT_MAX)
+        signals.interrupt()
+
+    waiting = threading.Thread(target=wait, name="fake-agboxd-end")
+    waiting.start()
+    with ExitStack() as stack:
+        stack.callback(waiting.join)
+        stack.callback(daemon.stop)
+        signals.wait()
 
 
 if __name__ == "__main__":

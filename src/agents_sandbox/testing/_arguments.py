@@ -25,7 +25,7 @@ TIME is a number of seconds, or a Go duration such as 500ms or 1m30s.
 
 --container NAME=KIND sets what a container does. NAME is the name of a service
 or companion, the sandbox id of a primary container, or an image:
-  healthy         runs, and its health check passes; the default
+  healthy         runs, and its first health check passes; the default
   unhealthy       runs, and its health check never passes
   slow:TIME       runs, and its health check passes after this time
   crashing:TIME   exits by itself after this time; without a time, immediately
@@ -96,7 +96,8 @@ def make_parser() -> Parser:
         prog="python -m agents_sandbox.testing",
         usage="%(prog)s --socket PATH [OPTION ...]",
         description="A fake agents-sandbox daemon on a Unix socket. It prints one line when it is\n"
-        "ready and serves until SIGINT, SIGTERM or SIGHUP.",
+        "ready and serves until SIGINT, SIGTERM or SIGHUP. After SIGINT and SIGTERM it waits up\n"
+        "to 60 s for clients to close their event streams; another signal ends them.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -158,6 +159,7 @@ def _add_times(group: Any) -> None:
     for option, default, what in (
         ("--ready-delay", "0", "how long a create or a resume takes"),
         ("--stop-delay", "0", "how long a stop takes"),
+        ("--remove-delay", "0", "how long a delete takes to remove containers"),
         ("--idle-ttl", "10m", "time without an exec until a sandbox is stopped; 0: never"),
         (
             "--cleanup-ttl",
@@ -197,6 +199,14 @@ def _add_host(group: Any) -> None:
         default=[],
         metavar="PATH",
         help="folders that every image has, besides those of a Debian image",
+    )
+    group.add_argument(
+        "--image-without-command",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="IMAGE",
+        help="images without a command of their own: a service or companion needs one",
     )
     group.add_argument(
         "--container",

@@ -9,7 +9,7 @@ import os
 import threading
 import weakref
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn
 
@@ -21,7 +21,7 @@ from .._wire import v02_pb2 as pb
 from ._commands.on_exec import ExecMatch, ExecScript, Scripts
 from ._commands.passthrough import PassThroughRunner
 from ._commands.scripted import ScriptedRunner, SilentRunner
-from ._expectations import assert_all_used, place_of_caller
+from ._expectations import Blocks, assert_all_used, place_of_caller
 from ._faults.faults import Faults
 from ._host.declared import ContainerBehavior, DockerHost
 from ._protocol.profile import profile_for
@@ -66,6 +66,8 @@ class FakeDaemon:
         ready_delay: Seconds that a create or a resume takes. Creates that fail before their
             primary container is made fail without this delay.
         stop_delay: Seconds that a stop takes; about 5 on a real daemon.
+        remove_delay: Seconds that a delete takes to remove containers; about 0.3 on a real
+            daemon. Meanwhile a resume that is in progress can still make the sandbox READY.
         idle_ttl: Seconds without an exec until a sandbox is stopped; 0: never.
         cleanup_ttl: Seconds until a stopped sandbox is deleted and a deleted one is purged;
             0: the daemon's default of 15 days.
@@ -73,6 +75,8 @@ class FakeDaemon:
         missing_images: Images that cannot be pulled.
         image_folders: Folders that every image has, besides `/workspace`, `/home/agbox` and
             those of a Debian image. The target of a copy must be a folder that exists.
+        images_without_command: Images that have no command of their own: a service or
+            companion that names none cannot be created.
         containers: What containers do. The key is the name of a service or companion, the
             sandbox id of a primary container, or an image.
         host_paths: Folders that mounts and copies find on the host; all other paths must
@@ -97,11 +101,13 @@ class FakeDaemon:
         virtual_time: bool = False,
         ready_delay: float = 0.0,
         stop_delay: float = 0.0,
+        remove_delay: float = 0.0,
         idle_ttl: float = 600.0,
         cleanup_ttl: float = CLEANUP_TTL,
         known_images: Collection[str] | None = None,
         missing_images: Collection[str] = (),
         image_folders: Collection[str] = (),
+        images_without_command: Collection[str] = (),
         containers: Mapping[str, ContainerBehavior] | None = None,
         host_paths: Collection[str] = (),
         docker: DockerHost | None = None,
@@ -114,6 +120,7 @@ class FakeDaemon:
             known_images=known_images,
             missing_images=missing_images,
             image_folders=image_folders,
+            images_without_command=images_without_command,
             containers=containers,
             paths=host_paths,
             docker=docker,
@@ -132,6 +139,7 @@ class FakeDaemon:
             virtual_time=virtual_time,
             ready_delay=ready_delay,
             stop_delay=stop_delay,
+            remove_delay=remove_delay,
             idle_ttl=idle_ttl,
             cleanup_ttl=cleanup_ttl,
         )
@@ -147,7 +155,8 @@ class FakeDaemon:
         self._engine = Engine(
             self._settings, self._socket, self._runner, self._recorder, background
         )
-        self._faults = Faults(self._engine, background.clock.sleep)
+        self._blocks = Blocks()
+        self._faults = Faults(self._engine, self._blocks, background.clock.sleep)
         self._stopped = False
         self._changes = threading.RLock()
 
@@ -225,10 +234,12 @@ class FakeDaemon:
             BaseException: The first error that a function of `on_exec()` raised, or else the
                 error that ended background work. A `with` block that an exception leaves does
                 not raise it.
+            RuntimeError: `down()`, `paused()` or a fault was called without `with`.
         """
         self._shut_down()
         self._scripts.raise_error()
         self._engine.raise_error()
+        self._blocks.raise_error()
 
     def _shut_down(self) -> None:
         with self._changing():
@@ -264,8 +275,8 @@ class FakeDaemon:
         """Shut the daemon down as SIGTERM does; return immediately.
 
         The socket file is removed and new calls fail with UNAVAILABLE. Calls in progress and
-        background work continue. The daemon waits without limit until all calls are answered
-        and its clients have closed their event streams, and then ends; see
+        background work continue. The daemon ends once all calls are answered and its clients
+        have closed their event streams, or after 60 s on its own clock; see
         `wait_until_ended()`.
 
         Raises:
@@ -287,8 +298,7 @@ class FakeDaemon:
         """
         self._engine.wait_until_ended(timeout)
 
-    @contextmanager
-    def down(self, *, stale_socket: bool = True) -> Iterator[None]:
+    def down(self, *, stale_socket: bool = True) -> AbstractContextManager[None]:
         """Kill the daemon and restart it when the `with` block ends.
 
         Args:
@@ -297,6 +307,10 @@ class FakeDaemon:
         Raises:
             RuntimeError: The daemon is not running.
         """
+        return self._blocks.add(self._down(stale_socket=stale_socket))
+
+    @contextmanager
+    def _down(self, *, stale_socket: bool) -> Iterator[None]:
         self.kill(stale_socket=stale_socket)
         try:
             yield
@@ -413,14 +427,17 @@ class FakeDaemon:
         """
         return self._scripts.on_exec(match, place_of_caller())
 
-    @contextmanager
-    def paused(self) -> Iterator[Pause]:
+    def paused(self) -> AbstractContextManager[Pause]:
         """Freeze all background progress until the `with` block ends.
 
         This freezes the progress of creates, resumes, stops and deletes, and the start and
         the end of execs. Answers to RPCs, and the changes that an RPC makes immediately, are
         not affected.
         """
+        return self._blocks.add(self._paused())
+
+    @contextmanager
+    def _paused(self) -> Iterator[Pause]:
         self._engine.hold()
         try:
             yield Pause(self._engine.step)
@@ -429,6 +446,8 @@ class FakeDaemon:
 
     def advance(self, seconds: float, *, timeout: float = 60.0) -> None:
         """Move the virtual clock; when this returns, everything that was due has happened.
+
+        Commands that really run get as much real time before that, but at most 2 s each.
 
         Args:
             seconds: Seconds that pass for the daemon.
@@ -512,6 +531,9 @@ class FakeDaemon:
 
     def remove_container(self, sandbox_id: str, name: str = PRIMARY) -> None:
         """Remove a container, running or not, without the daemon's knowledge.
+
+        Older daemons notice the death of a running one immediately. Since 0.4.0 they look every
+        15 s; until then, execs fail with Docker's error.
 
         Args:
             sandbox_id: The sandbox.

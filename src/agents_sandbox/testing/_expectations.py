@@ -1,10 +1,14 @@
-"""What a test has planned: which line planned it, and what was never used."""
+"""What a test has planned: which line planned it, and what was never used or entered."""
 
 from __future__ import annotations
 
 import inspect
 import traceback
-from typing import Protocol
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Generic, Protocol, TypeVar
+
+T = TypeVar("T")
 
 
 class Expecting(Protocol):
@@ -24,6 +28,62 @@ def assert_all_used(*sources: Expecting) -> None:
     unused = [line for source in sources for line in source.unused()]
     if unused:
         raise AssertionError("\n  ".join(["planned, but never used:", *unused]))
+
+
+class Blocks:
+    """The `with` blocks that a test has made.
+
+    A call without `with` would have no effect, and nobody would notice.
+    """
+
+    def __init__(self) -> None:
+        self._places: dict[object, str] = {}
+        """Which line made each block that was not entered."""
+
+    def add(self, manager: AbstractContextManager[T]) -> AbstractContextManager[T]:
+        """Make a block of a context manager."""
+        block = Block(manager, self._places)
+        self._places[block] = place_of_caller()
+        return block
+
+    def raise_error(self) -> None:
+        """Raise an error if a block was never entered.
+
+        Raises:
+            RuntimeError: It names the lines.
+        """
+        if self._places:
+            places = "\n  ".join(self._places.values())
+            raise RuntimeError(
+                f"a block that is never entered has no effect: use `with` at\n  {places}"
+            )
+
+
+class Block(AbstractContextManager[T], Generic[T]):
+    """A context manager that remembers that it was entered."""
+
+    def __init__(self, manager: AbstractContextManager[T], places: dict[object, str]) -> None:
+        self._manager = manager
+        self._places = places
+
+    def __enter__(self) -> T:
+        """Begin the block.
+
+        Raises:
+            RuntimeError: It was entered before.
+        """
+        if self._places.pop(self, None) is None:
+            raise RuntimeError("a block can be entered only once: make another one")
+        return self._manager.__enter__()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        """End the block."""
+        return self._manager.__exit__(exc_type, exc, traceback)
 
 
 def place_of_caller() -> str:

@@ -32,6 +32,7 @@ class Settings:
     virtual_time: bool
     ready_delay: float
     stop_delay: float
+    remove_delay: float
     idle_ttl: float
     cleanup_ttl: float
 
@@ -40,6 +41,7 @@ class Settings:
         check_flag("virtual_time", self.virtual_time)
         check_seconds("ready_delay", self.ready_delay)
         check_seconds("stop_delay", self.stop_delay)
+        check_seconds("remove_delay", self.remove_delay)
         check_number("idle_ttl", self.idle_ttl)
         check_number("cleanup_ttl", self.cleanup_ttl)
         if self.cleanup_ttl <= 0:
@@ -51,6 +53,7 @@ def declared_host(
     known_images: Collection[str] | None,
     missing_images: Collection[str],
     image_folders: Collection[str],
+    images_without_command: Collection[str],
     containers: Mapping[str, ContainerBehavior] | None,
     paths: Collection[str],
     docker: DockerHost | None,
@@ -68,6 +71,7 @@ def declared_host(
         known_images=None if known_images is None else _strings("known_images", known_images),
         missing_images=_strings("missing_images", missing_images),
         image_folders=_absolute("image_folders", image_folders),
+        images_without_command=_strings("images_without_command", images_without_command),
         containers=_behaviors({} if containers is None else containers),
         paths=_absolute("host_paths", paths),
     )

@@ -156,8 +156,9 @@ class HostProcess(Process):
                 raise
             raise bad_cwd(wanted, os.strerror(error.errno or 0).lower()) from error
         ended = asyncio.shield(child.ended)
+        clock = self._runner.clock
         # Freeze for hooks: a test cannot wait for the end of a companion's hook.
-        code = await (ended if command.exec_id else self._runner.clock.freeze_during(ended))
+        code = await (clock.hesitate_during if command.exec_id else clock.freeze_during)(ended)
         return code if code >= 0 else 128 - code
 
     def _environment(self) -> dict[str, str]:

@@ -12,7 +12,7 @@ import grpc
 
 from ..._shown import shown
 from ..._wire.status import DOMAIN
-from .._expectations import place_of_caller
+from .._expectations import Blocks, place_of_caller
 from .._protocol.refusals import StatusError
 from .._protocol.wire_message import WireMessage, wire_bytes
 from .._time.clock import Sleep
@@ -48,12 +48,14 @@ class Faults:
     Calls are recorded before a fault acts on them. The context managers can be nested,
     entered before the daemon starts, and used in any thread. The newest fault sees a call
     first; the plans of `fail_next()` and `answer_next()` come last. The calls and events that
-    a fault holds continue when its block ends.
+    a fault holds continue when its block ends. A call without `with` has no effect, and the
+    daemon's `stop()` raises `RuntimeError`.
     """
 
-    def __init__(self, target: FaultTarget, sleep: Sleep = asyncio.sleep) -> None:
+    def __init__(self, target: FaultTarget, blocks: Blocks, sleep: Sleep = asyncio.sleep) -> None:
         self._target = target
         self._sleep = sleep
+        self._blocks = blocks
         self._half_open = 0
 
     def fail_next(
@@ -161,8 +163,8 @@ class Faults:
         """Reserve the ids of creates and lose the rest, as a daemon that is killed at that moment.
 
         The call ends with UNAVAILABLE. Its id stays taken, and reads of it are NOT_FOUND. The
-        socket file looks new, as after a restart. Creates whose id is empty or already taken are
-        not affected.
+        socket file looks new, as after a restart. Creates that have no id, or that the daemon
+        refuses, are not affected.
 
         Args:
             method: `CreateSandbox` or `CreateExec`.
@@ -187,7 +189,7 @@ class Faults:
         Args:
             code: How streams end. Unary calls end with CANCELLED, or not at all with OK.
             method: The plain RPC name; None: all RPCs.
-            times: How many calls; None: no limit.
+            times: How many calls; None: no limit. Calls that end earlier do not count.
 
         Raises:
             ValueError: There is no such RPC or code, or `times` is less than 1.
@@ -291,8 +293,7 @@ class Faults:
         """
         return self._on(SkippingEvents(match, every, times))
 
-    @contextmanager
-    def half_open(self) -> Iterator[Fault]:
+    def half_open(self) -> AbstractContextManager[Fault]:
         """Accept calls and connections, but do not answer until the block ends.
 
         Calls and events stall, and new connections get no answer. When the block ends, calls
@@ -302,14 +303,17 @@ class Faults:
         Raises:
             RuntimeError: The daemon is not running.
         """
+        return self._blocks.add(self._be_half_open())
+
+    @contextmanager
+    def _be_half_open(self) -> Iterator[Fault]:
         self._target.call(self._mute)
         try:
-            with self._on(HalfOpen()) as fault:
+            with self._active(HalfOpen()) as fault:
                 yield fault
         finally:
             self._target.call(self._unmute)
 
-    @contextmanager
     def chaos(
         self,
         seed: int | str,
@@ -324,7 +328,7 @@ class Faults:
         duplicate: float = 0.0,
         skip: float = 0.0,
         restart: tuple[float, Callable[[], object]] = (0.0, lambda: None),
-    ) -> Iterator[Chaos]:
+    ) -> AbstractContextManager[Chaos]:
         """Inject random faults, the same ones for the same seed.
 
         The n-th call of each RPC in the block has its own random generator, which also
@@ -372,8 +376,12 @@ class Faults:
             burn_id=self._target.burn_id,
             sleep=self._sleep,
         )
+        return self._blocks.add(self._chaotic(chaos))
+
+    @contextmanager
+    def _chaotic(self, chaos: Chaos) -> Iterator[Chaos]:
         try:
-            with self._on(chaos):
+            with self._active(chaos):
                 yield chaos
         finally:
             chaos.finish()
@@ -381,8 +389,11 @@ class Faults:
     def _plan(self, plan: CallPlan) -> None:
         self._target.call(lambda: self._target.faults.planned.add(plan))
 
+    def _on(self, fault: FaultT) -> AbstractContextManager[FaultT]:
+        return self._blocks.add(self._active(fault))
+
     @contextmanager
-    def _on(self, fault: FaultT) -> Iterator[FaultT]:
+    def _active(self, fault: FaultT) -> Iterator[FaultT]:
         self._target.call(lambda: self._target.faults.add(fault))
         try:
             yield fault

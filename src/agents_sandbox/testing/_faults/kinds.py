@@ -181,29 +181,41 @@ class EndingAtDeadlines(Fault):
     async def on_call(self, call: Call, proceed: Proceed) -> Answer:
         """End the call just before its deadline: with the failure, or a stream cleanly."""
         applies = call.time_remaining is not None and (call.streams or self._failure is not None)
-        if not applies or not self._hit(call):
+        if not applies:
             return await proceed()
-        return await end_at_deadline(call, proceed, self._failure)
+        return await end_at_deadline(call, proceed, self._failure, lambda: self._hit(call))
 
 
-async def end_at_deadline(call: Call, proceed: Proceed, failure: MakeFailure | None) -> Answer:
+async def end_at_deadline(
+    call: Call,
+    proceed: Proceed,
+    failure: MakeFailure | None,
+    due: Callable[[], bool] = lambda: True,
+) -> Answer:
     """Serve a call until just before its deadline, then end it.
 
     Args:
         call: A call with a deadline.
         proceed: Executes it.
         failure: Makes the error; None: end a stream cleanly.
+        due: Called just before the deadline; returns whether to end the call.
 
     Raises:
         StatusError: It did not end before.
     """
     seconds = max(0.0, (call.time_remaining or 0.0) - _BEFORE_DEADLINE)
+    serving = asyncio.ensure_future(proceed())
     try:
-        return await asyncio.wait_for(proceed(), seconds)
-    except (asyncio.TimeoutError, TimeoutError):
-        if failure is None:
-            return None
-        raise failure() from None
+        await asyncio.wait({serving}, timeout=seconds)
+        if serving.done() or not due():
+            return await serving
+    finally:
+        if not serving.done():
+            serving.cancel()
+            await asyncio.wait({serving})
+    if failure is None:
+        return None
+    raise failure()
 
 
 class Delaying(Fault):

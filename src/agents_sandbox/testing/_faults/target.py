@@ -42,7 +42,7 @@ class FaultTarget(Protocol):
         ...
 
     def burn_id(self, call: Call) -> bool:
-        """Reserve the id of a create without creating anything; return whether it was free."""
+        """Reserve the id of a create without creating anything; return whether it was possible."""
         ...
 
     def end_streams(self, failure: StatusError | None) -> None:

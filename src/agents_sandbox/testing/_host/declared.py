@@ -18,7 +18,9 @@ class ContainerBehavior(OneLineRepr):
         error: Docker's error when it is created; empty: it can be created.
         starts_after: Seconds until it starts.
         healthy: Whether its health check ever passes.
-        healthy_after: Seconds from its start until the health check passes.
+        healthy_after: Seconds from its start until it is healthy; None: until Docker's first
+            probe, which comes one `interval` of the health check after the start (30 s by
+            default). With a start period, since API 1.44, it comes after `start_interval` (5 s).
         exits_after: Seconds from its start until it exits by itself; None: never.
         resumes: Whether it runs again after a stop and a resume; if not, it exits immediately.
     """
@@ -26,7 +28,7 @@ class ContainerBehavior(OneLineRepr):
     error: str = ""
     starts_after: float = 0.0
     healthy: bool = True
-    healthy_after: float = 0.0
+    healthy_after: float | None = None
     exits_after: float | None = None
     resumes: bool = True
 
@@ -41,9 +43,9 @@ class ContainerBehavior(OneLineRepr):
         check_flag("healthy", self.healthy)
         check_flag("resumes", self.resumes)
         check_seconds("starts_after", self.starts_after)
-        check_seconds("healthy_after", self.healthy_after)
-        if self.exits_after is not None:
-            check_seconds("exits_after", self.exits_after)
+        for name in ("healthy_after", "exits_after"):
+            if getattr(self, name) is not None:
+                check_seconds(name, getattr(self, name))
 
 
 @dataclass(frozen=True, repr=False)
@@ -91,6 +93,8 @@ class Host:
     known_images: Collection[str] | None = None
     """The only images that exist; None: all do."""
     missing_images: Collection[str] = ()
+    images_without_command: Collection[str] = ()
+    """Images that a side container can use only if it names a command."""
     containers: Mapping[str, ContainerBehavior] = field(default_factory=dict)
     """By the name of a service, the id of a sandbox (for its primary container) or an image."""
     image_folders: Collection[str] = ()

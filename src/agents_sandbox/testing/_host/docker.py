@@ -21,7 +21,8 @@ _NAME = r"[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*"
 _IMAGE = re.compile(
     rf"{_REGISTRY}{_NAME}(?:/{_NAME})*(?::\w[\w.-]{{0,127}})?(?:@[a-z0-9]+:\w+)?", re.ASCII
 )
-_START_INTERVAL_API = (1, 44)
+START_INTERVAL_API = (1, 44)
+"""The first API version whose health checks have an interval for the start period."""
 
 
 def check_images(spec: Spec, host: Host) -> None:
@@ -115,21 +116,24 @@ def _check_targets(mounts: Iterable[pb.MountSpec]) -> None:
         targets.add(target)
 
 
-def check_side_container(item: SideContainer, docker: DockerHost) -> None:
+def check_side_container(item: SideContainer, host: Host) -> None:
     """Check what Docker checks when it creates a side container.
 
     Raises:
-        DockerError: Docker refuses an environment variable, or does not support its health check
-            or limit.
+        DockerError: It has no command, or Docker refuses an environment variable, or does not
+            support its health check or limit.
     """
     _check_envs(item.envs)
+    docker = host.docker
     interval = item.healthcheck.start_interval if item.healthcheck else Duration()
-    if (interval.seconds or interval.nanos) and docker.api_version < _START_INTERVAL_API:
+    if (interval.seconds or interval.nanos) and docker.api_version < START_INTERVAL_API:
         raise DockerError(
             f'"specify health-check start interval" requires API version '
-            f"{_dotted(_START_INTERVAL_API)}, but the Docker daemon API version is "
+            f"{_dotted(START_INTERVAL_API)}, but the Docker daemon API version is "
             f"{_dotted(docker.api_version)}"
         )
+    if item.image in host.images_without_command and not item.command:
+        raise DockerError("Error response from daemon: No command specified")
     _check_disk(item.disk_limit, docker)
 
 

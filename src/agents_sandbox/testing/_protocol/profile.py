@@ -39,6 +39,8 @@ class Profile:
     """A copy of `/` is refused."""
     tolerates_down_containers: bool = False
     """A container may be down for five minutes; otherwise its death is reported immediately."""
+    removes_failed_containers: bool = False
+    """After a restart, the delete of a sandbox that is FAILED removes its containers."""
     appends_yaml_lists: bool = False
     """Lists of the spec are appended to those of `config_yaml`; otherwise they replace them."""
     reserves_envs: bool = False
@@ -81,6 +83,7 @@ _V040 = replace(
     new_fields=frozenset({"ports", "command"}),
     stop_reports_container_death=False,
     tolerates_down_containers=True,
+    removes_failed_containers=True,
 )
 _V041 = replace(
     _V040,

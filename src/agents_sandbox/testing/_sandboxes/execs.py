@@ -58,13 +58,21 @@ class Execs:
         """
         await self._runner.prepare(sandbox.id, sandbox.spec, copies)
 
-    def create(self, sandbox: Sandbox, request: pb.CreateExecRequest) -> Exec:
-        """Accept an exec and start it."""
+    def check(self, sandbox: Sandbox, request: pb.CreateExecRequest) -> str:
+        """Check whether an exec can be accepted; return its id.
+
+        Raises:
+            StatusError: It cannot.
+        """
         if sandbox.state != pb.SANDBOX_STATE_READY:
             raise sandbox_not_ready(sandbox.id)
         if not request.command:
             raise invalid_argument("command must not be empty")
-        exec_id = self.ids.check(request.exec_id)
+        return self.ids.check(request.exec_id)
+
+    def create(self, sandbox: Sandbox, request: pb.CreateExecRequest) -> Exec:
+        """Accept an exec and start it."""
+        exec_id = self.check(sandbox, request)
         item = Exec(sandbox, self._command(sandbox, exec_id, request))
         process = self._runner.process_for(item.command)
         self.ids.take(exec_id)
@@ -198,19 +206,27 @@ class Execs:
         for item in tuple(self._active.get(sandbox.id, {}).values()):
             self._end(item, INTERRUPTED)
 
-    def kill_all(self, sandbox: Sandbox) -> list[Exec]:
+    def kill_all(self, sandbox: Sandbox, outcome: Outcome | None = None) -> list[Exec]:
         """Kill everything that runs in a sandbox, because its primary container stops.
+
+        Args:
+            sandbox: The sandbox.
+            outcome: How its execs end; None: as killed processes do.
 
         Returns:
             The execs that were running.
         """
         killed = list(self._active.get(sandbox.id, {}).values())
         for item in killed:
-            self._end(item, exited(KILLED))
+            self._end(item, outcome or exited(KILLED))
         for task in self._tasks.get(sandbox.id, ()):
             task.cancel()
-        self._runner.kill(sandbox.id)
+        self.kill_processes(sandbox)
         return killed
+
+    def kill_processes(self, sandbox: Sandbox) -> None:
+        """Kill the processes of a sandbox without the daemon's knowledge."""
+        self._runner.kill(sandbox.id)
 
     async def remove_files(self, sandbox: Sandbox, killed: Iterable[Exec] = ()) -> None:
         """Remove the files of a sandbox, and the logs of the execs that its delete killed."""

@@ -39,14 +39,14 @@ class IdRegistry:
         return requested
 
     def burn(self, requested: str) -> bool:
-        """Take an id that nothing will have; return False if it is empty or cannot be taken."""
-        if not requested:
-            return False
-        try:
+        """Take an id that nothing will have; return False if it is empty.
+
+        Raises:
+            StatusError: The id is invalid or taken.
+        """
+        if requested:
             self.take(self.check(requested))
-        except StatusError:
-            return False
-        return True
+        return bool(requested)
 
     def take(self, accepted: str) -> None:
         """Record the id of an accepted request."""

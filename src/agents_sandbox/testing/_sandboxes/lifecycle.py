@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 
 from ..._wire import v02_pb2 as pb
-from .._host.containers import DockerError
+from .._host.containers import DockerError, no_such_container
 from .._protocol.refusals import sandbox_invalid_state
 from .._settings import Settings
 from .._time.background import Background
+from .exec import Exec, failed
 from .execs import Execs
 from .materialize import Materializer
 from .sandbox import PRIMARY, Sandbox
@@ -95,25 +96,43 @@ class Lifecycle:
 
     async def _wait_grace_period(self, sandbox: Sandbox) -> None:
         down = asyncio.ensure_future(sandbox.primary_down.wait())
-        grace = asyncio.ensure_future(self._background.clock.sleep(self._settings.stop_delay))
+        grace = self._background.spawn(
+            self._background.clock.sleep(self._settings.stop_delay), outlives_daemon=True
+        )
         try:
             await asyncio.wait((down, grace), return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            # The daemon was killed: Docker completes its part of the stop.
+            stop = self._stop_without_daemon(sandbox, grace)
+            self._background.spawn(stop, outlives_daemon=True)
+            raise
         finally:
             down.cancel()
-            grace.cancel()
+        grace.cancel()
+
+    async def _stop_without_daemon(self, sandbox: Sandbox, grace: asyncio.Task[None]) -> None:
+        primary, run = sandbox.primary, sandbox.primary.starts
+        await asyncio.wait([grace])
+        await self._background.pass_gate()
+        if primary.running and primary.starts == run:
+            self._watch.kill(sandbox, PRIMARY, oom=False)
 
     def resume(self, sandbox: Sandbox) -> None:
         """Accept a resume of a stopped sandbox."""
         if sandbox.state != pb.SANDBOX_STATE_STOPPED:
             raise sandbox_invalid_state(sandbox.id, expected="stopped")
         sandbox.record(pb.SANDBOX_ACCEPTED, pb.SANDBOX_STATE_PENDING)
-        sandbox.primary_down.clear()
         self._background.spawn(self._resume(sandbox))
 
     async def _resume(self, sandbox: Sandbox) -> None:
-        await self._background.pass_gate(self._settings.ready_delay)
+        await self._background.pass_gate()
         if sandbox.state != pb.SANDBOX_STATE_PENDING:
             return
+        await self._background.clock.sleep(self._settings.ready_delay)
+        # A delete that has begun meanwhile does not end this, unless it has removed everything.
+        if sandbox.state == pb.SANDBOX_STATE_DELETED:
+            return
+        sandbox.primary_down.clear()
         try:
             await self._materializer.resume(sandbox)
         except DockerError as error:
@@ -135,14 +154,30 @@ class Lifecycle:
     async def _delete(self, sandbox: Sandbox, phase: pb.SandboxPhaseDetails) -> None:
         await self._background.pass_gate()
         killed = self._execs.kill_all(sandbox)
-        sandbox.primary_down.set()
-        if sandbox.stops:
-            # The container is gone, so stops in progress end now, before the delete.
-            await asyncio.wait(sandbox.stops)
-        if not sandbox.materializing:
-            self._materializer.remove(sandbox)
+        await self._end_stops(sandbox)
+        if not (sandbox.materializing or sandbox.abandoned):
+            killed += await self._remove_containers(sandbox)
         await self._background.clock.freeze_during(self._execs.remove_files(sandbox, killed))
         await self._background.pass_gate()
         sandbox.record(pb.SANDBOX_DELETED, pb.SANDBOX_STATE_DELETED, phase=phase)
         sandbox.primary_down.clear()
-        sandbox.removal = None
+        if sandbox.removal is asyncio.current_task():
+            sandbox.removal = None
+
+    async def _remove_containers(self, sandbox: Sandbox) -> list[Exec]:
+        killed: list[Exec] = []
+        if self._settings.remove_delay and sandbox.has_containers:
+            await self._background.clock.sleep(self._settings.remove_delay)
+            # A resume may have made execs and stops possible meanwhile: they end, too. What
+            # Docker says about such an exec is not recorded.
+            caught = failed(no_such_container(sandbox.primary.name))
+            killed = self._execs.kill_all(sandbox, caught)
+            await self._end_stops(sandbox)
+        self._materializer.remove(sandbox)
+        return killed
+
+    async def _end_stops(self, sandbox: Sandbox) -> None:
+        """Let the stops in progress end now, before the delete: the container is gone."""
+        sandbox.primary_down.set()
+        if sandbox.stops:
+            await asyncio.wait(sandbox.stops)

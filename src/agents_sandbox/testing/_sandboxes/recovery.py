@@ -26,6 +26,7 @@ class Recovery:
         """Recover one sandbox; its event comes before those of its execs."""
         sandbox.reset_after_restart()
         if sandbox.state == pb.SANDBOX_STATE_PENDING:
+            sandbox.abandoned = True
             sandbox.fail("INTERRUPTED_PENDING", "sandbox was pending when daemon restarted")
         elif sandbox.state == pb.SANDBOX_STATE_READY:
             self._check_primary(sandbox)
@@ -33,10 +34,13 @@ class Recovery:
             if sandbox.primary.state is ContainerState.GONE:
                 self._fail(sandbox, "missing")
         elif sandbox.state == pb.SANDBOX_STATE_DELETING:
-            self._materializer.remove(sandbox)
+            if not sandbox.abandoned:
+                self._materializer.remove(sandbox)
             await self._execs.remove_files(sandbox)
             phase = pb.SandboxPhaseDetails(reason="daemon_restart_cleanup")
             sandbox.record(pb.SANDBOX_DELETED, pb.SANDBOX_STATE_DELETED, phase=phase)
+        if sandbox.state == pb.SANDBOX_STATE_FAILED:
+            sandbox.abandoned |= not self._profile.removes_failed_containers
         self._execs.interrupt(sandbox)
 
     def _check_primary(self, sandbox: Sandbox) -> None:

@@ -37,6 +37,8 @@ class Sandbox:
         """All containers by name; empty until the create makes them."""
         self.last_exec_end: Timestamp | None = None
         """When an exec last finished or was cancelled."""
+        self.abandoned: bool = False
+        """Whether the daemon has lost track of its containers, so that a delete leaves them."""
         self.materializing: bool = False
         """Whether the Docker work of a create is in progress."""
         self.primary_down: asyncio.Event = asyncio.Event()
@@ -63,7 +65,6 @@ class Sandbox:
         *,
         phase: pb.SandboxPhaseDetails | None = None,
         exec_details: pb.ExecEventDetails | None = None,
-        service: pb.ServiceEventDetails | None = None,
     ) -> None:
         """Append an event, and enter its state if it has one."""
         event = self.log.append(
@@ -72,7 +73,6 @@ class Sandbox:
                 sandbox_state=state,
                 sandbox_phase=phase,
                 exec=exec_details,
-                service=service,
             )
         )
         if state not in (pb.SANDBOX_STATE_UNSPECIFIED, self.state):
@@ -91,6 +91,11 @@ class Sandbox:
     def primary(self) -> Container:
         """The primary container; the create must have made it."""
         return self.containers[PRIMARY]
+
+    @property
+    def has_containers(self) -> bool:
+        """Whether any of its containers exists."""
+        return any(item.state is not ContainerState.GONE for item in self.containers.values())
 
     def container(self, name: str) -> Container:
         """Return a container that exists, running or not.
@@ -111,7 +116,12 @@ class Sandbox:
         details = pb.ServiceEventDetails(
             service_name=name, error_code=error_code, error_message=error_message
         )
-        self.record(event_type, self.state, service=details)
+        # Recorded: once a delete was asked for, what still starts is reported as PENDING.
+        deleted = self.state in (pb.SANDBOX_STATE_DELETING, pb.SANDBOX_STATE_DELETED)
+        state = pb.SANDBOX_STATE_PENDING if deleted else self.state
+        self.log.append(
+            pb.SandboxEvent(event_type=event_type, sandbox_state=state, service=details)
+        )
 
     def handle(self) -> Message:
         """Make the handle that Create, Get and List return, in the daemon's dialect."""

@@ -11,8 +11,8 @@ from google.protobuf.duration_pb2 import Duration
 from ..._wire import v02_pb2 as pb
 from .._commands.command import CommandError
 from .._host.containers import Container, DockerError
-from .._host.declared import Host
-from .._host.docker import check_side_container
+from .._host.declared import DockerHost, Host
+from .._host.docker import START_INTERVAL_API, check_side_container
 from .._protocol.profile import Profile
 from .._protocol.spec import SideContainer
 from .._time.background import Background
@@ -134,7 +134,7 @@ class SideContainers:
         container = sandbox.containers[item.name]
         await self._clock.sleep(container.behavior.starts_after)
         if not container.stopped:
-            check_side_container(item, self._host.docker)
+            check_side_container(item, self._host)
             container.create()
         container.start()
         exits_after = container.behavior.exits_after
@@ -145,9 +145,13 @@ class SideContainers:
 
     async def _wait_for_health(self, item: SideContainer, container: Container) -> None:
         behavior = container.behavior
-        wait = health_wait(item.healthcheck or pb.HealthcheckConfig())
-        healthy = behavior.healthy and behavior.healthy_after <= wait
-        verdict = behavior.healthy_after if healthy else wait
+        check = item.healthcheck or pb.HealthcheckConfig()
+        wait = health_wait(check)
+        healthy_after = behavior.healthy_after
+        if healthy_after is None:
+            healthy_after = first_probe(check, self._host.docker)
+        healthy = behavior.healthy and healthy_after <= wait
+        verdict = healthy_after if healthy else wait
         exits = math.inf if behavior.exits_after is None else behavior.exits_after
         await self._clock.sleep(min(exits, verdict))
         # It exited, was killed, or was not started again after a stop.
@@ -190,6 +194,17 @@ def health_wait(check: pb.HealthcheckConfig) -> float:
         start_period += max(_seconds(check.start_interval) or _START_INTERVAL, timeout)
     tries = (check.retries or _RETRIES) + 1
     return min(start_period + max(interval, timeout) * tries, _MAX_WAIT)
+
+
+def first_probe(check: pb.HealthcheckConfig, docker: DockerHost) -> float:
+    """Return when Docker first probes a container, in seconds after its start.
+
+    Sources: `HEALTHCHECK` in Docker's Dockerfile reference: one interval after the start; moby
+    issue 46747: with a start period one start interval after it, even if that is longer.
+    """
+    if _seconds(check.start_period) and docker.api_version >= START_INTERVAL_API:
+        return _seconds(check.start_interval) or _START_INTERVAL
+    return _seconds(check.interval) or _INTERVAL
 
 
 def _seconds(duration: Duration) -> float:

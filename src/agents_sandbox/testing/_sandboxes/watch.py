@@ -59,7 +59,7 @@ class Watch:
         if self._profile.tolerates_down_containers:
             container.restart_forever()
             if name == PRIMARY:
-                self._execs.kill_all(sandbox)
+                self._kill_execs(sandbox)
         else:
             container.exit()
             self.handle_death(sandbox, name)
@@ -74,15 +74,18 @@ class Watch:
         container = sandbox.containers[name]
         was_running = container.running
         container.remove()
-        if was_running:
-            self.handle_death(sandbox, name)
-        elif self._profile.tolerates_down_containers:
+        if self._profile.tolerates_down_containers:
+            if name == PRIMARY:
+                self._kill_execs(sandbox)
+            # When it dies it still exists, so it only seems down: the next check finds it gone.
             self.suspect(sandbox)
+        elif was_running:
+            self.handle_death(sandbox, name)
 
     def handle_death(self, sandbox: Sandbox, name: str) -> None:
         """React to a container that has stopped."""
         if name == PRIMARY:
-            self._execs.kill_all(sandbox)
+            self._kill_execs(sandbox)
         if self._started_at is None:
             return
         if self._profile.tolerates_down_containers:
@@ -92,6 +95,13 @@ class Watch:
             oom = sandbox.containers[name].oom_killed
             end = "oom" if oom else "die"
             self._give_up(sandbox, name, "CONTAINER_OOM" if oom else "CONTAINER_DIED", end)
+
+    def _kill_execs(self, sandbox: Sandbox) -> None:
+        if self._started_at is None:
+            # The daemon records them when it is back, as interrupted.
+            self._execs.kill_processes(sandbox)
+        else:
+            self._execs.kill_all(sandbox)
 
     def suspect(self, sandbox: Sandbox) -> None:
         """Check a sandbox regularly while one of its containers is down."""

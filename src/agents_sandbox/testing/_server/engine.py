@@ -24,7 +24,7 @@ from .._time.background import Background
 from .handlers import OPTIONS, Handlers
 from .leaks import leaked_execs, leaked_sandboxes
 from .loop_thread import LoopThread
-from .recorder import Recorder
+from .recorder import Recorder, blocked_loop
 from .service import Service
 from .socket_file import SocketFile
 
@@ -34,6 +34,8 @@ _GRACE = 0.5
 """Seconds that calls have to end at a stop; only a stream that no client reads needs them."""
 _TIMEOUT = 10.0
 """Seconds that a restart or a kill may take."""
+SHUTDOWN_LIMIT = 60.0
+"""Seconds that a daemon that was told to stop waits for its calls, on its own clock. Recorded."""
 
 
 class Engine:
@@ -95,7 +97,7 @@ class Engine:
         self._thread.run(self._kill(stale_socket=stale_socket), _TIMEOUT)
 
     def terminate(self) -> None:
-        """Begin a shutdown, which ends with the last stream."""
+        """Begin a shutdown, which ends with the last stream or after `SHUTDOWN_LIMIT`."""
         self._thread.call(self._terminate)
 
     def wait_until_ended(self, timeout: float) -> None:
@@ -112,7 +114,7 @@ class Engine:
             calls = 0 if self._handlers is None else self._handlers.in_progress
             raise TimeoutError(
                 f"the fake daemon did not end within {timeout} s: {calls} calls are in progress, "
-                f"{self.recorder.open_streams} of them event streams"
+                f"{self.recorder.open_streams} of them event streams{blocked_loop()}"
             )
 
     @asynccontextmanager
@@ -150,13 +152,16 @@ class Engine:
         if self._shutdown:
             self._shutdown.cancel()
             self._shutdown = None
-        # Open streams would use up the grace, and cancelled handlers print tracebacks.
-        self._service.end_streams(StatusError(grpc.StatusCode.UNAVAILABLE, why))
         if server and handlers:
-            handlers.close()
-            await handlers.drain(_GRACE)
+            await self._end_calls(handlers, why)
             await self._stop_server(server)
         self.socket.close(leave_stale=leave_stale)
+
+    async def _end_calls(self, handlers: Handlers, why: str) -> None:
+        # Open streams would use up the grace, and cancelled handlers print tracebacks.
+        self._service.end_streams(StatusError(grpc.StatusCode.UNAVAILABLE, why))
+        handlers.close()
+        await handlers.drain(_GRACE)
 
     async def _stop_server(self, server: grpc.aio.Server) -> None:
         # Break the connections first: a stop of gRPC's server cancels calls that arrive during
@@ -179,14 +184,24 @@ class Engine:
             self._shutdown = asyncio.get_running_loop().create_task(shutdown)
 
     async def _shut_down(self, server: grpc.aio.Server, handlers: Handlers) -> None:
-        await handlers.drain_unary()
-        with suppress(OSError):  # out of descriptors: refused calls tell clients, too
-            self.socket.send_goaway()
-        await handlers.drain()
+        limit = asyncio.ensure_future(self._background.clock.sleep(SHUTDOWN_LIMIT))
+        drained = asyncio.ensure_future(self._drain(handlers))
+        try:
+            await asyncio.wait((limit, drained), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            limit.cancel()
+            drained.cancel()
+        await self._end_calls(handlers, "Socket closed")
         await self._stop_server(server)
         await self._service.stop()
         self._server = self._handlers = self._shutdown = None
         self._ended.set()
+
+    async def _drain(self, handlers: Handlers) -> None:
+        await handlers.drain_unary()
+        with suppress(OSError):  # out of descriptors: refused calls tell clients, too
+            self.socket.send_goaway()
+        await handlers.drain()
 
     def call(self, function: Callable[[], T]) -> T:
         """Run a function in the daemon's thread and return its result."""
@@ -209,7 +224,7 @@ class Engine:
         self._thread.run(self._background.advance_clock(seconds), timeout)
 
     def burn_id(self, call: Call) -> bool:
-        """Reserve the id of a create without creating anything; return whether it was free.
+        """Reserve the id of a create without creating anything; return whether that was possible.
 
         Only a crash does this, and after it there is another socket file.
         """

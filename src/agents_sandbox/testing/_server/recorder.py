@@ -5,6 +5,7 @@ The server's thread writes here, and the test's threads read.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections import Counter, deque
 from collections.abc import Callable
@@ -113,4 +114,16 @@ class Recorder:
         """
         with self._changed:
             if not self._changed.wait_for(condition, timeout):
-                raise TimeoutError(f"timed out after {timeout} s: {describe()}")
+                raise TimeoutError(f"timed out after {timeout} s: {describe()}{blocked_loop()}")
+
+
+def blocked_loop() -> str:
+    """Explain a wait in vain in the thread of an event loop; empty in other threads."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return ""
+    return (
+        ". The wait blocked the event loop of this thread, which a client on it needs: "
+        "use `await asyncio.to_thread(...)`"
+    )

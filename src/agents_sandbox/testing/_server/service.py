@@ -58,10 +58,19 @@ class Service:
         self.watch.stop()
 
     def burn_id(self, method: str, request: Any) -> bool:
-        """Reserve the id of a create without creating anything; return whether it was free."""
-        if method == "CreateSandbox":
-            return self.sandboxes.ids.burn(request.sandbox_id)
-        return self.execs.ids.burn(request.exec_id)
+        """Reserve the id of a create without creating anything.
+
+        Returns:
+            False if the request names no id, or would have been refused.
+        """
+        try:
+            if method == "CreateSandbox":
+                check_create(request, self._profile, self._host_paths)
+                return self.sandboxes.ids.burn(request.sandbox_id)
+            self.execs.check(self.sandboxes.get(request.sandbox_id), request)
+            return self.execs.ids.burn(request.exec_id)
+        except StatusError:
+            return False
 
     def end_streams(self, failure: StatusError | None) -> None:
         """End all open event streams: with a failure, or cleanly."""

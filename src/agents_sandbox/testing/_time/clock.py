@@ -7,7 +7,7 @@ import heapq
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from itertools import count
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -23,6 +23,8 @@ _QUIET_TURNS = 20
 
 Between two sleeps, a task awaits a few futures at most, each for one turn.
 """
+PATIENCE = 2.0
+"""Seconds of real time that a command of the host gets at most while a virtual clock waits."""
 
 
 def keep_real_time(loop: asyncio.AbstractEventLoop) -> None:
@@ -55,6 +57,10 @@ class Clock(ABC):
 
     async def freeze_during(self, work: Awaitable[T]) -> T:
         """Await work that takes real time; until it ends, a virtual clock cannot advance."""
+        return await work
+
+    async def hesitate_during(self, work: Awaitable[T]) -> T:
+        """Await work that takes real time; a virtual clock gives it some before it advances."""
         return await work
 
 
@@ -90,6 +96,8 @@ class VirtualClock(Clock):
         self._freezes = 0
         self._idle = asyncio.Event()
         self._advancing = asyncio.Lock()
+        self._patience: dict[asyncio.Future[Any], float] = {}
+        """How many seconds of real time each work in progress still gets."""
 
     def nanoseconds(self) -> int:
         """The current time since the epoch."""
@@ -117,13 +125,37 @@ class VirtualClock(Clock):
             if not self._freezes:
                 self._idle.set()
 
+    async def hesitate_during(self, work: Awaitable[T]) -> T:
+        """Await work that takes real time.
+
+        Before this clock advances, the work gets as much real time to end, but not more than
+        `PATIENCE` in all.
+        """
+        future = asyncio.ensure_future(work)
+        self._patience[future] = PATIENCE
+        try:
+            return await future
+        finally:
+            del self._patience[future]
+
     async def advance(self, seconds: float) -> None:
         """Move the time; wake each sleeper when it is due, and let its work settle."""
         async with self._advancing:
-            await self._advance(self._now + round(seconds * _NANOS))
+            target = self._now + round(seconds * _NANOS)
+            await self._settle()
+            await self._hesitate(seconds)
+            await self._advance(target)
+
+    async def _hesitate(self, seconds: float) -> None:
+        waits = {work: min(left, seconds) for work, left in self._patience.items() if left}
+        if waits:
+            wait = max(waits.values())
+            await asyncio.wait(waits, timeout=wait)
+            for work in waits.keys() & self._patience.keys():
+                self._patience[work] = max(0.0, self._patience[work] - wait)
+            await self._settle()
 
     async def _advance(self, target: int) -> None:
-        await self._settle()
         while self._sleepers and self._sleepers[0][0] <= target:
             due, _, alarm = heapq.heappop(self._sleepers)
             if not alarm.done():  # else its task was cancelled
