@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from typing import NoReturn
 
 import pytest
@@ -17,6 +18,8 @@ MARKER = (
     "all_used=False: do not fail a test that leaves planned faults or scripts unused. "
     "If a keyword is set more than once, the setting closest to the test applies."
 )
+
+UNSCRIPTED = ("succeed", "fail")
 
 _PASSED = pytest.StashKey[bool]()
 
@@ -35,11 +38,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="VERSION",
         help="the fake daemon's version for tests whose marker does not set one",
     )
+    group.addoption(
+        "--agents-sandbox-unscripted",
+        choices=UNSCRIPTED,
+        help="what commands that match no on_exec() do where the marker does not say: succeed, or "
+        "fail, which fails the test, too (default: the ini option agents_sandbox_unscripted)",
+    )
+    parser.addini(
+        "agents_sandbox_unscripted",
+        "what commands that match no on_exec() do where the marker does not say: succeed or fail",
+        default="succeed",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker and, if pytest-asyncio is installed, the fixture that needs it."""
     refuse_other_sdk()
+    if unscripted(config) not in UNSCRIPTED:
+        raise pytest.UsageError(
+            f"the ini option agents_sandbox_unscripted must be {' or '.join(UNSCRIPTED)}, not "
+            f"{reprlib.repr(unscripted(config))}"
+        )
     config.addinivalue_line("markers", MARKER)
     if (written := live_socket(config)) is not None:
         config.option.agents_sandbox_socket = _resolved(written)
@@ -91,6 +110,12 @@ def fake_version(config: pytest.Config) -> str | None:
     """Return the version from the command line; None: the fake daemon's own default."""
     version: str | None = config.getoption("agents_sandbox_version")
     return version
+
+
+def unscripted(config: pytest.Config) -> str:
+    """Return what unscripted commands do where the marker does not say."""
+    option: str | None = config.getoption("agents_sandbox_unscripted")
+    return option or str(config.getini("agents_sandbox_unscripted"))
 
 
 def passed(item: pytest.Item) -> bool:

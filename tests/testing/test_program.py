@@ -68,9 +68,9 @@ def hangup(action: signal.Handlers) -> Iterator[None]:
 
 @contextmanager
 def running(
-    path: Path, *options: str, on_hangup: signal.Handlers = signal.SIG_DFL
+    path: Path, *options: str, on_hangup: signal.Handlers = signal.SIG_DFL, exit_code: int = 0
 ) -> Iterator[subprocess.Popen[str]]:
-    """Run the program in its own process, from its ready line to a clean exit."""
+    """Run the program in its own process, from its ready line to its exit."""
     command = [sys.executable, "-m", "agents_sandbox.testing", "--socket", str(path), *options]
     with hangup(on_hangup):  # the tests themselves may run under nohup
         started = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -84,7 +84,7 @@ def running(
         finally:
             process.send_signal(signal.SIGTERM)
             assert process.stdout.read() == ""
-            assert process.wait(TIMEOUT) == 0
+            assert process.wait(TIMEOUT) == exit_code
 
 
 @pytest.mark.parametrize("number", ENDS)
@@ -125,6 +125,7 @@ def test_options_reach_the_daemon(
         "reported_version": "dev",
         "socket_path": str(path),
         "exec_mode": "passthrough",
+        "unscripted": "succeed",
         "exec_log_root": f"{path}.logs",
         "ready_delay": 0.5,
         "stop_delay": 1.0,
@@ -192,6 +193,18 @@ def test_scripted_commands(path: Path) -> None:
         assert failed.stdout_log_path is not None
         assert Path(failed.stdout_log_path).read_text() == "2 failed\n"
         assert client.run(sandbox.sandbox_id, ("ls",)).exit_code == 0
+
+
+@pytest.mark.once
+def test_unscripted_commands(path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with (
+        running(path, "--unscripted", "fail", exit_code=1),
+        SyncAgentsSandboxClient(str(path)) as client,
+    ):
+        client.create_sandbox(image="a:1", sandbox_id="box-1")
+        assert client.run("box-1", ("make",), exec_id="exec-1").exit_code is None
+    told = capfd.readouterr().err
+    assert told == "unscripted command: exec exec-1 in sandbox box-1: ('make',)\n"
 
 
 @pytest.mark.once

@@ -4,7 +4,8 @@ Use `FakeDaemon` in a test process, or run `python -m agents_sandbox.testing` as
 """
 
 from ._commands.handlers import ExecContext, ExecHandler
-from ._commands.on_exec import ExecMatch, ExecScript
+from ._commands.matching import ExecMatch
+from ._commands.on_exec import ExecScript
 from ._daemon import FakeDaemon
 from ._faults.chaos import Chaos
 from ._faults.faults import Faults

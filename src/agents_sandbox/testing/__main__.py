@@ -20,7 +20,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The command line without the program's name; by default that of this process.
 
     Returns:
-        The exit code: 0 after a signal, 1 if the socket cannot be used.
+        The exit code: 0 after a signal, 1 if the socket cannot be used or, with
+        `--unscripted fail`, a command was unscripted.
 
     Raises:
         SystemExit: The command line is wrong (code 2), or it was `--help` (code 0).
@@ -46,6 +47,7 @@ def _make_daemon(options: argparse.Namespace) -> FakeDaemon:
         reported_version=options.reported_version,
         socket_path=options.socket,
         exec_mode=options.exec,
+        unscripted=options.unscripted,
         exec_log_root=options.exec_log_root,
         ready_delay=options.ready_delay,
         stop_delay=options.stop_delay,
@@ -93,8 +95,18 @@ def _serve(daemon: FakeDaemon, signals: socket.socket) -> int:
         print(f"fake agboxd {daemon.version} listening on {daemon.socket_path}", flush=True)
         signals.recv(1)
     finally:
+        unscripted = _stop(daemon)
+    if unscripted:
+        print(unscripted, file=sys.stderr)
+    return 1 if unscripted else 0
+
+
+def _stop(daemon: FakeDaemon) -> str:
+    try:
         daemon.stop()
-    return 0
+    except AssertionError as error:
+        return str(error)
+    return ""
 
 
 if __name__ == "__main__":

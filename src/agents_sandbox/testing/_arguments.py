@@ -138,6 +138,13 @@ def _add_commands(group: Any) -> None:
         "really run on this host, unprotected (passthrough) (default: %(default)s)",
     )
     group.add_argument(
+        "--unscripted",
+        choices=("succeed", "fail"),
+        default="succeed",
+        help="with fail, commands without an --on-exec do not start, and at its end the program "
+        "names the first one and exits with 1 (default: %(default)s)",
+    )
+    group.add_argument(
         "--on-exec",
         action=AppendScript,
         nargs=3,

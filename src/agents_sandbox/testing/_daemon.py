@@ -8,7 +8,7 @@ import math
 import os
 import threading
 import weakref
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn
@@ -18,9 +18,11 @@ from .._copies import refuse_copy
 from .._forks import obstacle_to_asyncio
 from .._shown import shown, shown_id
 from .._wire import v02_pb2 as pb
-from ._commands.on_exec import ExecMatch, ExecScript, Scripts
+from ._commands.matching import ExecMatch
+from ._commands.on_exec import ExecScript
 from ._commands.passthrough import PassThroughRunner
-from ._commands.scripted import ScriptedRunner, SilentRunner
+from ._commands.scripted import ScriptedRunner, UnscriptedRunner
+from ._commands.scripts import Scripts
 from ._expectations import assert_all_used, place_of_caller
 from ._faults.faults import Faults
 from ._host.declared import ContainerBehavior, DockerHost
@@ -60,6 +62,10 @@ class FakeDaemon:
             the targets of mounts and copies are in that folder, and its path is substituted
             for these paths in commands. Stopping or deleting the sandbox and stopping the
             daemon kill the process groups, on Linux also processes that left them.
+        unscripted: What commands that match no `on_exec()` do if they do not really run.
+            `succeed`: they print nothing and exit with 0. `fail`: they fail before they start,
+            the error of the exec names the scripts that came close, and `stop()` raises an
+            `AssertionError`. Hooks are commands, too.
         exec_log_root: The folder of exec logs. They remain there, and missing folders are
             created private; by default a private folder that `stop()` removes.
         virtual_time: Whether the daemon's clock stands still until `advance()` moves it.
@@ -90,6 +96,7 @@ class FakeDaemon:
         reported_version: str | None = None,
         socket_path: str | os.PathLike[str] | None = None,
         exec_mode: Literal["scripted", "passthrough"] = "scripted",
+        unscripted: Literal["succeed", "fail"] = "succeed",
         exec_log_root: str | os.PathLike[str] | None = None,
         virtual_time: bool = False,
         ready_delay: float = 0.0,
@@ -106,6 +113,13 @@ class FakeDaemon:
         profile = profile_for(version, reported_version)
         if exec_mode not in ("scripted", "passthrough"):
             raise ValueError(f"exec_mode must be 'scripted' or 'passthrough': {shown(exec_mode)}")
+        if unscripted not in ("succeed", "fail"):
+            raise ValueError(f"unscripted must be 'succeed' or 'fail': {shown(unscripted)}")
+        if unscripted == "fail" and exec_mode != "scripted":
+            raise ValueError(
+                "unscripted='fail' requires exec_mode='scripted': in other modes, commands that "
+                "match no on_exec() really run"
+            )
         host = declared_host(
             known_images=known_images,
             missing_images=missing_images,
@@ -130,14 +144,15 @@ class FakeDaemon:
             cleanup_ttl=cleanup_ttl,
         )
         background = Background(virtual_time=self._settings.virtual_time)
+        self._unscripted: Literal["succeed", "fail"] = unscripted
         self._scripts = Scripts()
         scripted = exec_mode == "scripted"
-        unscripted = (
-            SilentRunner()
+        fallback = (
+            UnscriptedRunner(self._scripts, fail=unscripted == "fail")
             if scripted
             else (PassThroughRunner(folder.sandboxes, background.clock, host.paths))
         )
-        self._runner = ScriptedRunner(self._scripts, unscripted, background.clock.sleep)
+        self._runner = ScriptedRunner(self._scripts, fallback, background.clock.sleep)
         self._engine = Engine(
             self._settings, self._socket, self._runner, self._recorder, background
         )
@@ -159,6 +174,11 @@ class FakeDaemon:
     def version(self) -> str:
         """The daemon version that `ping()` returns."""
         return self._settings.profile.version
+
+    @property
+    def unscripted(self) -> Literal["succeed", "fail"]:
+        """What commands that match no `on_exec()` do if they do not really run."""
+        return self._unscripted
 
     @property
     def socket_path(self) -> str:
@@ -216,9 +236,10 @@ class FakeDaemon:
         nothing.
 
         Raises:
-            BaseException: The first error that a function of `on_exec()` raised, or else the
-                error that ended background work. A `with` block that an exception leaves does
-                not raise it.
+            BaseException: The first error that a function of `on_exec()` raised, or, with
+                `unscripted="fail"`, an `AssertionError` about the first unscripted command, or
+                else the error that ended background work. A `with` block that an exception
+                leaves does not raise it.
         """
         self._shut_down()
         self._scripts.raise_error()
@@ -387,25 +408,48 @@ class FakeDaemon:
             lambda: f"{self._recorder.open_streams} event streams are open, not {count}",
         )
 
-    def on_exec(self, match: ExecMatch) -> ExecScript:
-        """Script a command; if several scripts match, the last one registered applies.
+    def on_exec(
+        self,
+        match: ExecMatch | None = None,
+        *,
+        prefix: Sequence[str] | None = None,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        sandbox_id: str | None = None,
+    ) -> ExecScript:
+        """Script commands; if several scripts match, the last one registered applies.
 
-        Existing execs are not affected. Unscripted commands follow the `exec_mode`. Hooks
-        are matched, too, as `("sh", "-lc", <hook>)`.
+        Existing execs are not affected. For commands that no script matches see `exec_mode` and
+        `unscripted`. Hooks are matched, too, as `("sh", "-lc", <hook>)`. A command must match
+        all arguments that are given; at least one is required.
 
         Args:
             match: The exact argv, or a function that takes the argv and returns whether it
                 matches. If the function raises, it counts as no match, and `stop()` raises
                 the error again.
+            prefix: The first words of the argv; not with an exact argv.
+            cwd: The working directory, absolute; that of a command that sets none is
+                `/workspace`.
+            env: Environment variables and their values; a command may have others, too. Those of
+                its sandbox count, overridden by its own.
+            sandbox_id: The sandbox.
 
         Returns:
             The script, which its methods fill in.
 
         Raises:
-            TypeError: `match` is neither a function nor an argv; a string is not an argv.
-            ValueError: The argv is empty.
+            TypeError: An argument has the wrong type, such as a string for an argv, or all are
+                missing.
+            ValueError: The argv or prefix is empty, both are given, or `cwd` is relative.
         """
-        return self._scripts.on_exec(match, place_of_caller())
+        return self._scripts.on_exec(
+            match,
+            place_of_caller(),
+            prefix=prefix,
+            cwd=cwd,
+            env=env,
+            sandbox_id=sandbox_id,
+        )
 
     @contextmanager
     def paused(self) -> Iterator[Pause]:
@@ -448,6 +492,15 @@ class FakeDaemon:
                 them.
         """
         self._engine.call(lambda: assert_all_used(self._engine.faults.planned, self._scripts))
+
+    def assert_all_scripted(self) -> None:
+        """Check that each command so far matched an `on_exec()` or really ran.
+
+        Raises:
+            AssertionError: Some did not; the message names them and the scripts that came close.
+                It names at most 100 different ones.
+        """
+        self._engine.call(self._scripts.assert_all_scripted)
 
     def assert_no_leaks(
         self,
