@@ -12,37 +12,50 @@ from ._faults.faults import Faults
 from ._faults.kinds import EventMatch, Fault
 from ._host.declared import ContainerBehavior, DockerHost
 from ._protocol.wire_message import WireMessage
+from ._records.records import ExecRecord, SandboxRecord
+from ._records.requests import CreateExecRequest, CreateSandboxRequest
+from ._records.specs import SandboxSpec
 from ._server.recorder import RecordedCall
 from ._time.pause import Pause
 
 __all__ = [
     "Chaos",
     "ContainerBehavior",
+    "CreateExecRequest",
+    "CreateSandboxRequest",
     "DockerHost",
     "EventMatch",
     "ExecContext",
     "ExecHandler",
     "ExecMatch",
+    "ExecRecord",
     "ExecScript",
     "FakeDaemon",
     "Fault",
     "Faults",
     "Pause",
     "RecordedCall",
+    "SandboxRecord",
+    "SandboxSpec",
     "WireMessage",
 ]
 
 for _public in (
     Chaos,
     ContainerBehavior,
+    CreateExecRequest,
+    CreateSandboxRequest,
     DockerHost,
     ExecContext,
+    ExecRecord,
     ExecScript,
     FakeDaemon,
     Fault,
     Faults,
     Pause,
     RecordedCall,
+    SandboxRecord,
+    SandboxSpec,
 ):
     _public.__module__ = __name__
 del _public

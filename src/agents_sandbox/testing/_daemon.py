@@ -29,6 +29,7 @@ from ._host.declared import ContainerBehavior, DockerHost
 from ._protocol.profile import profile_for
 from ._protocol.rpcs import check_method
 from ._protocol.wire_message import WireMessage, wire_bytes
+from ._records.records import ExecRecord, SandboxRecord
 from ._sandboxes.sandbox import PRIMARY
 from ._server.engine import Engine
 from ._server.leaks import leaked_streams
@@ -157,6 +158,7 @@ class FakeDaemon:
             self._settings, self._socket, self._runner, self._recorder, background
         )
         self._faults = Faults(self._engine, background.clock.sleep)
+        self._last_execs: tuple[ExecRecord, ...] | None = None
         self._stopped = False
         self._changes = threading.RLock()
 
@@ -232,8 +234,8 @@ class FakeDaemon:
     def stop(self) -> None:
         """End all calls, streams and process groups and remove the daemon's files.
 
-        The daemon cannot be started again, but `calls` can still be read. Repeated calls do
-        nothing.
+        The daemon cannot be started again, but `calls`, `execs` and `sandboxes` can still be
+        read. Repeated calls do nothing.
 
         Raises:
             BaseException: The first error that a function of `on_exec()` raised, or, with
@@ -249,6 +251,8 @@ class FakeDaemon:
         with self._changing():
             self._stopped = True
             self._engine.stop()
+            if self._last_execs is None:
+                self._last_execs = self.execs  # their logs may be in the folder
             self._remove_folder()
             atexit.unregister(self._shut_down)
 
@@ -367,6 +371,21 @@ class FakeDaemon:
     def calls(self) -> tuple[RecordedCall, ...]:
         """The calls so far in order of arrival, including refused calls."""
         return self._recorder.calls
+
+    @property
+    def execs(self) -> tuple[ExecRecord, ...]:
+        """The execs so far, oldest first, each with what it has written; no hooks.
+
+        Those of purged sandboxes are missing.
+        """
+        if self._last_execs is not None:
+            return self._last_execs
+        return tuple(snapshot.record() for snapshot in self._engine.execs())
+
+    @property
+    def sandboxes(self) -> tuple[SandboxRecord, ...]:
+        """The sandboxes so far, oldest first, deleted ones included; purged ones are missing."""
+        return tuple(snapshot.record() for snapshot in self._engine.sandboxes())
 
     @property
     def open_streams(self) -> int:

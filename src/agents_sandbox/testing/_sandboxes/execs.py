@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,9 @@ class Execs:
         # By sandbox, and running ones only: the records above are kept much longer.
         self._active: dict[str, dict[str, Exec]] = {}
         self._tasks: dict[str, set[asyncio.Task[None]]] = {}
+
+    def __iter__(self) -> Iterator[Exec]:
+        return iter(self._execs.values())
 
     async def prepare(self, sandbox: Sandbox) -> None:
         """Prepare the files of a sandbox whose container was created.

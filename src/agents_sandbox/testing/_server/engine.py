@@ -18,6 +18,7 @@ from .._commands.command import Runner
 from .._faults.kinds import Call
 from .._faults.stack import FaultStack
 from .._protocol.refusals import StatusError
+from .._records.records import ExecSnapshot, SandboxSnapshot
 from .._sandboxes.sandbox import Sandbox
 from .._settings import Settings
 from .._time.background import Background
@@ -221,6 +222,14 @@ class Engine:
     def end_streams(self, failure: StatusError | None) -> None:
         """End all open event streams: with a failure, or cleanly."""
         self._thread.call(lambda: self._service.end_streams(failure))
+
+    def execs(self) -> list[ExecSnapshot]:
+        """Read all execs whose sandboxes are not purged, oldest first."""
+        return self._thread.call(lambda: list(map(ExecSnapshot.of, self._service.execs)))
+
+    def sandboxes(self) -> list[SandboxSnapshot]:
+        """Read all sandboxes that are not purged, oldest first."""
+        return self._thread.call(lambda: list(map(SandboxSnapshot.of, self._service.sandboxes)))
 
     def leaks(self, *, sandboxes: bool, execs: bool, processes: bool) -> list[str]:
         """List the sandboxes, running execs and processes that are left behind."""
