@@ -26,6 +26,7 @@ from agents_sandbox.testing import ContainerBehavior, DockerHost, FakeDaemon, Fa
 from agents_sandbox.testing.__main__ import main
 from agents_sandbox.testing._arguments import FAULTS, fault, make_parser
 
+from ..releases import NEWEST
 from .raw import TIMEOUT
 
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -93,7 +94,7 @@ def test_serves_until_a_signal_and_leaves_nothing(
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(path.parent))
     with running(path) as process:
-        assert ping(path).version == "0.2.1"
+        assert ping(path).version == NEWEST
         assert len(list(path.parent.glob("agboxd-*"))) == 1
         process.send_signal(number)
         assert process.wait(TIMEOUT) == 0
@@ -103,7 +104,7 @@ def test_serves_until_a_signal_and_leaves_nothing(
 def test_serves_on_after_a_hangup_under_nohup(path: Path) -> None:
     with running(path, on_hangup=signal.SIG_IGN) as process:
         process.send_signal(signal.SIGHUP)
-        assert ping(path).version == "0.2.1"
+        assert ping(path).version == NEWEST
 
 
 def test_options_reach_the_daemon(

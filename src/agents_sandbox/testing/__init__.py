@@ -11,6 +11,7 @@ from ._faults.chaos import Chaos
 from ._faults.faults import Faults
 from ._faults.kinds import EventMatch, Fault
 from ._host.declared import ContainerBehavior, DockerHost
+from ._protocol.profile import RELEASES
 from ._protocol.wire_message import WireMessage
 from ._records.records import ExecRecord, SandboxRecord
 from ._records.requests import CreateExecRequest, CreateSandboxRequest
@@ -19,6 +20,7 @@ from ._server.recorder import RecordedCall
 from ._time.pause import Pause
 
 __all__ = [
+    "RELEASES",
     "Chaos",
     "ContainerBehavior",
     "CreateExecRequest",

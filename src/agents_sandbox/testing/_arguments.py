@@ -14,7 +14,7 @@ from .._go_durations import parse_nanoseconds
 from .._shown import shown
 from ._commands.handlers import checked_exit_code
 from ._host.declared import ContainerBehavior, DockerHost
-from ._protocol.profile import PROFILES
+from ._protocol.profile import PROFILES, RELEASES
 from ._protocol.rpcs import check_method
 from ._settings import CLEANUP_TTL
 
@@ -118,7 +118,7 @@ def _add_daemon(group: Any) -> None:
     )
     group.add_argument(
         "--daemon-version",
-        default="0.2.1",
+        default=RELEASES[-1],
         metavar="VERSION",
         help=f"the release to imitate: {', '.join(PROFILES)} (default: %(default)s)",
     )

@@ -26,7 +26,7 @@ from ._commands.scripts import Scripts
 from ._expectations import assert_all_used, place_of_caller
 from ._faults.faults import Faults
 from ._host.declared import ContainerBehavior, DockerHost
-from ._protocol.profile import profile_for
+from ._protocol.profile import RELEASES, profile_for
 from ._protocol.rpcs import check_method
 from ._protocol.wire_message import WireMessage, wire_bytes
 from ._records.records import ExecRecord, SandboxRecord
@@ -53,7 +53,7 @@ class FakeDaemon:
     processes can use it. Use it as a context manager.
 
     Args:
-        version: The daemon release to imitate; `dev` is a local build of the newest one.
+        version: The daemon release to imitate, by default the newest; `dev` is a local build of it.
         reported_version: The version that `ping()` returns; by default the release.
         socket_path: The path of the socket, written as for a client; by default in a new
             private folder. The socket and missing folders are created private.
@@ -93,7 +93,7 @@ class FakeDaemon:
     def __init__(
         self,
         *,
-        version: str = "0.2.1",
+        version: str = RELEASES[-1],
         reported_version: str | None = None,
         socket_path: str | os.PathLike[str] | None = None,
         exec_mode: Literal["scripted", "passthrough"] = "scripted",
