@@ -4,48 +4,58 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
 from agents_sandbox.testing import FakeDaemon
 
-from ._hooks import fail, fake_version, passed, unscripted
-from ._marker import DaemonSetup, refuse
+from ._marker import MARK, DaemonSetup, refuse
+from ._options import unscripted
+from ._outcome import fail, passed
+from ._report import watch
 
 # How long the ends of streams may take to arrive at the daemon, in seconds.
 LEAK_TIMEOUT = 10.0
 
 
 @contextmanager
-def running_daemon(item: pytest.Item, setup: DaemonSetup) -> Iterator[FakeDaemon]:
+def running_daemon(item: pytest.Item, setup: DaemonSetup, version: str) -> Iterator[FakeDaemon]:
     """Run the daemon of a test; afterwards, fail the test if it left something behind."""
-    with make_daemon(item, setup) as daemon:
+    with make_daemon(item, setup, version) as daemon:
+        watch(item, daemon)
         for fault in setup.faults:
             fault(daemon)
         yield daemon
-        # Also after a failed test: `stop()` would raise it with a traceback.
-        if daemon.unscripted == "fail":
-            check(daemon.assert_all_scripted, 'unscripted="succeed"', "Script it")
-        # A failed test had no chance to clean up, and its own error is what matters.
-        if passed(item):
-            check_left_behind(daemon, setup)
+        check_test(item, daemon, setup)
 
 
-def make_daemon(item: pytest.Item, setup: DaemonSetup) -> FakeDaemon:
-    """Make the daemon from the marker and the command line; fail the test if they are wrong."""
-    version = fake_version(item.config)
-    default = {} if version is None else {"version": version}
+def make_daemon(
+    node: pytest.Item | pytest.Collector, setup: DaemonSetup, version: str
+) -> FakeDaemon:
+    """Make the daemon from the marker and the defaults; fail the test if they are wrong."""
+    defaults: dict[str, Any] = {"version": version}
     # In other modes, each command really runs.
     if setup.options.get("exec_mode", "scripted") == "scripted":
-        default["unscripted"] = unscripted(item.config)
+        defaults["unscripted"] = unscripted(node.config)
     try:
-        return FakeDaemon(**{**default, **setup.options})
+        return FakeDaemon(**{**defaults, **setup.options})
     except (TypeError, ValueError) as error:
-        refuse(item, f"or --agents-sandbox-version is wrong: {error}")
+        refuse(
+            node,
+            "or what sets the version, --agents-sandbox-version(s) or the ini option "
+            f"agents_sandbox_version, is wrong: {error}",
+        )
 
 
-def check_left_behind(daemon: FakeDaemon, setup: DaemonSetup) -> None:
-    """Fail the test if something is left at its daemon after its clients were closed."""
+def check_test(item: pytest.Item, daemon: FakeDaemon, setup: DaemonSetup) -> None:
+    """Fail a test if something is wrong at its daemon after its clients were closed."""
+    # Also after a failed test: `stop()` would raise it with a traceback.
+    if daemon.unscripted == "fail":
+        check(daemon.assert_all_scripted, 'unscripted="succeed"', "Script it")
+    # A failed test had no chance to clean up, and its own error is what matters.
+    if not passed(item):
+        return
     if setup.leaks:
         check(
             lambda: daemon.assert_no_leaks(timeout=LEAK_TIMEOUT), "leaks=False", "End what is left"
@@ -59,4 +69,4 @@ def check(assertion: Callable[[], None], keyword: str, remedy: str) -> None:
     try:
         assertion()
     except AssertionError as error:
-        fail(f"{error}\n{remedy}, or allow it with @pytest.mark.agents_sandbox({keyword})")
+        fail(f"{error}\n{remedy}, or allow it with {MARK}({keyword})")

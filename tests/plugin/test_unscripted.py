@@ -73,9 +73,14 @@ def test_commands_that_really_run_need_no_script(run_pytest: RunPytest) -> None:
     result.assert_outcomes(passed=1)
 
 
-def test_a_wrong_setting_is_refused_before_any_test(run_pytest: RunPytest) -> None:
-    result = run_pytest("def test_it(): pass", "-o", "agents_sandbox_unscripted=never")
+@pytest.mark.parametrize(
+    "arguments", [("-o", "agents_sandbox_unscripted=never"), (OPTION.format("never"),)]
+)
+def test_a_wrong_setting_is_refused_before_any_test(
+    run_pytest: RunPytest, arguments: tuple[str, ...]
+) -> None:
+    result = run_pytest("def test_it(): pass", *arguments)
     assert result.ret == 4
     result.stderr.fnmatch_lines(
-        ["ERROR: the ini option agents_sandbox_unscripted must be succeed or fail, not 'never'"]
+        ["ERROR: *option agents_sandbox_unscripted must be succeed or fail, not 'never'"]
     )

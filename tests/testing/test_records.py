@@ -210,7 +210,7 @@ def test_execs(raw: Raw) -> None:
 
 def test_records_can_be_read_after_a_stop() -> None:
     with FakeDaemon() as daemon, connected(daemon) as raw:
-        assert daemon.execs == daemon.sandboxes == ()
+        assert (daemon.execs, daemon.sandboxes) == ((), ())
         raw.ready()
         daemon.on_exec(["make"]).stdout("done\n")
         raw.start("make")

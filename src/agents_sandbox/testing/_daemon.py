@@ -26,6 +26,7 @@ from ._commands.scripts import Scripts
 from ._expectations import assert_all_used, place_of_caller
 from ._faults.faults import Faults
 from ._host.declared import ContainerBehavior, DockerHost
+from ._host.folders import remove_tree
 from ._protocol.profile import RELEASES, profile_for
 from ._protocol.rpcs import check_method
 from ._protocol.wire_message import WireMessage, wire_bytes
@@ -158,6 +159,7 @@ class FakeDaemon:
             self._settings, self._socket, self._runner, self._recorder, background
         )
         self._faults = Faults(self._engine, background.clock.sleep)
+        self._logs_are_private = exec_log_root is None
         self._last_execs: tuple[ExecRecord, ...] | None = None
         self._stopped = False
         self._changes = threading.RLock()
@@ -255,6 +257,30 @@ class FakeDaemon:
                 self._last_execs = self.execs  # their logs may be in the folder
             self._remove_folder()
             atexit.unregister(self._shut_down)
+
+    def reset(self) -> None:
+        """Forget everything between two tests that share the daemon, which runs on.
+
+        Sandboxes are gone as if they had never been, with their execs, files, processes and event
+        streams. So are planned faults, scripts, recorded calls and the daemon's own exec logs. A
+        daemon that was killed or terminated starts again. Faults whose `with` block is open stay,
+        and a virtual clock is not set back.
+
+        Raises:
+            RuntimeError: The daemon was stopped, or never started.
+            BaseException: As for `stop()`; the reset is complete then.
+        """
+        with self._changing():
+            if self._stopped:
+                raise RuntimeError("the fake daemon was stopped: create a new one")
+            if not self._engine.started:
+                raise RuntimeError("the fake daemon was not started: call start() first")
+            self._engine.reset()
+            if self._logs_are_private:
+                remove_tree(self.exec_log_root)
+            self._engine.call(self._scripts.clear)
+        self._scripts.raise_error()
+        self._engine.raise_error()
 
     @contextmanager
     def _changing(self) -> Iterator[None]:

@@ -61,8 +61,8 @@ class Match:
             return 1.0
         compared = argv[: len(wanted)] if self.prefix else argv
         # Cut, because an argv can have a hundred thousand characters, and this is quadratic.
-        texts = (" ".join(words)[:ARGV_LIMIT] for words in (wanted, compared))
-        return SequenceMatcher(None, *texts, autojunk=False).ratio()
+        one, other = (" ".join(words)[:ARGV_LIMIT] for words in (wanted, compared))
+        return SequenceMatcher(None, one, other, autojunk=False).ratio()
 
     def __str__(self) -> str:
         parts = [] if self.argv is None else [shown(self.argv, ARGV_LIMIT)]

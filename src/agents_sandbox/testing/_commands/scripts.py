@@ -71,6 +71,11 @@ class Scripts:
         self._rules.append(rule)
         return ExecScript(rule, rule.answers[0])
 
+    def clear(self) -> None:
+        """Drop all scripts, and forget unscripted commands."""
+        self._rules.clear()
+        self._unscripted.clear()
+
     def plan_for(self, command: Command) -> Plan | None:
         """Use the last registered script that matches; None: none matches."""
         for rule in reversed(self._rules):

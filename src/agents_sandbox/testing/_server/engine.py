@@ -35,6 +35,8 @@ _GRACE = 0.5
 """Seconds that calls have to end at a stop; only a stream that no client reads needs them."""
 _TIMEOUT = 10.0
 """Seconds that a restart or a kill may take."""
+_RESET_TIMEOUT = 60.0
+"""Seconds that a reset may take, which removes the files of all sandboxes."""
 
 
 class Engine:
@@ -71,9 +73,10 @@ class Engine:
         return self._thread.may_be_waited_for
 
     def raise_error(self) -> None:
-        """Raise the first error that ended background work."""
-        if self._background.errors:
-            raise self._background.errors[0]
+        """Raise the first error that ended background work, if any, and forget them all."""
+        errors, self._background.errors = self._background.errors, []
+        if errors:
+            raise errors[0]
 
     @property
     def running(self) -> bool:
@@ -98,6 +101,21 @@ class Engine:
     def terminate(self) -> None:
         """Begin a shutdown, which ends with the last stream."""
         self._thread.call(self._terminate)
+
+    def reset(self) -> None:
+        """Forget everything; afterwards, the daemon runs, also if it had been killed."""
+        self._thread.run(self._reset(), _RESET_TIMEOUT)
+
+    async def _reset(self) -> None:
+        if self._shutdown:
+            await self._kill(stale_socket=False)
+        await self._service.reset()
+        self.faults.planned.clear()
+        self.recorder.clear()
+        if self._server:
+            await self._service.start()
+        else:
+            await self._open()
 
     def wait_until_ended(self, timeout: float) -> None:
         """Block until the daemon has ended.

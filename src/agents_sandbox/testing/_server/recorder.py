@@ -83,6 +83,12 @@ class Recorder:
             self._counts[call.method] += 1
             self._changed.notify_all()
 
+    def clear(self) -> None:
+        """Forget all calls; open streams still count."""
+        with self._changed:
+            self._calls.clear()
+            self._counts.clear()
+
     def stream_opened(self, sandbox_id: str) -> None:
         """Count a new event stream of a sandbox."""
         with self._changed:
