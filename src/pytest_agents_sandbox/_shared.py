@@ -39,9 +39,14 @@ class SharedDaemon:
 
     def begin(self, item: pytest.Item) -> None:
         """Prepare the daemon for a test; fail the test if its marker asks for another daemon."""
-        self._used = self._setup(item), watch(item, self._daemon)
-        for fault in self._used[0].faults:
-            fault(self._daemon)
+        setup = self._setup(item)
+        self._used = setup, watch(item, self._daemon)
+        try:
+            for fault in setup.faults:
+                fault(self._daemon)
+        except BaseException:
+            self._daemon.reset()  # pytest calls no `end()`
+            raise
 
     def _setup(self, item: pytest.Item) -> DaemonSetup:
         marks = [

@@ -164,11 +164,20 @@ def test_marks_of_the_scope_configure_it_and_others_may_only_say_what_is_for_a_t
         with pytest.raises(DaemonError, match="mine"):
             sync_agents_sandbox_client.ping()
 
+    def broken(daemon):
+        failing(daemon)
+        raise KeyError("broken")
+
+    @pytest.mark.agents_sandbox(faults=broken)
+    def test_broken(sync_agents_sandbox_client):
+        assert False
+
     def test_later(sync_agents_sandbox_client):
         sync_agents_sandbox_client.ping()
 """
     )
-    result.assert_outcomes(passed=3, errors=1)
+    result.assert_outcomes(passed=3, errors=2)
+    result.stdout.fnmatch_lines(["E *KeyError: 'broken'"])
     assert (
         "::test_options: @pytest.mark.agents_sandbox sets missing_images, version, but the fixture "
         "agents_sandbox_daemon shares its daemon in the scope module: set it where the fixture is "
