@@ -221,6 +221,19 @@ def test_records_can_be_read_after_a_stop() -> None:
     assert [item.stdout for item in daemon.execs] == ["done\n"]
 
 
+@pytest.mark.parametrize(
+    ("kept", "expected"), [(0, []), (1, ["exec-2"]), (9, ["exec-1", "exec-2"])]
+)
+def test_a_stop_keeps_as_many_execs_as_calls(kept: int, expected: list[str]) -> None:
+    with FakeDaemon(max_calls=kept) as daemon, connected(daemon) as raw:
+        raw.ready()
+        for exec_id in ("exec-1", "exec-2"):
+            raw.start("ls", exec_id=exec_id)
+            raw.finished(exec_id)
+        assert len(daemon.execs) == 2
+    assert [item.exec_id for item in daemon.execs] == expected
+
+
 def test_sandboxes(raw: Raw) -> None:
     raw.ready("box-1")
     raw.create("box-2")

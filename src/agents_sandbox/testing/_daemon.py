@@ -83,7 +83,8 @@ class FakeDaemon:
         host_paths: Folders that mounts and copies find on the host; all other paths must
             really exist.
         docker: What the Docker engine supports; by default everything.
-        max_calls: How many calls `calls` keeps, the newest ones; None: all.
+        max_calls: How many calls `calls` keeps, and how many execs `execs` keeps when the daemon
+            stops, the newest ones; None: all.
 
     Raises:
         ValueError: An argument is out of range.
@@ -130,6 +131,7 @@ class FakeDaemon:
             docker=docker,
         )
         checked = None if socket_path is None else checked_path(socket_path)
+        self._max_calls = max_calls
         self._recorder = Recorder(max_calls)
         folder = PrivateFolder()
         # Also for a daemon that is never stopped.
@@ -253,8 +255,7 @@ class FakeDaemon:
         with self._changing():
             self._stopped = True
             self._engine.stop()
-            if self._last_execs is None:
-                self._last_execs = self.execs  # their logs may be in the folder
+            self._keep_execs()  # their logs may be in the folder
             self._remove_folder()
             atexit.unregister(self._shut_down)
 
@@ -402,11 +403,18 @@ class FakeDaemon:
     def execs(self) -> tuple[ExecRecord, ...]:
         """The execs so far, oldest first, each with what it has written; no hooks.
 
-        Those of purged sandboxes are missing.
+        Those of purged sandboxes are missing; see also `max_calls`.
         """
         if self._last_execs is not None:
             return self._last_execs
         return tuple(snapshot.record() for snapshot in self._engine.execs())
+
+    def _keep_execs(self) -> None:
+        if self._last_execs is None:
+            snapshots = self._engine.execs()
+            kept = len(snapshots) if self._max_calls is None else self._max_calls
+            newest = snapshots[max(len(snapshots) - kept, 0) :]
+            self._last_execs = tuple(snapshot.record() for snapshot in newest)
 
     @property
     def sandboxes(self) -> tuple[SandboxRecord, ...]:
