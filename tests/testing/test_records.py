@@ -32,6 +32,7 @@ from agents_sandbox.testing import (
     SandboxRecord,
     SandboxSpec,
 )
+from agents_sandbox.testing._commands.logs import read_log
 
 from ..releases import NEWEST, each_dialect
 from .raw import Raw, connected
@@ -300,3 +301,7 @@ def test_long_output_is_cut(raw: Raw) -> None:
     (record,) = raw.daemon.execs
     assert record.stdout == "x" * mebibyte
     assert record.stderr == "y" * mebibyte + f"... ({mebibyte + 1} bytes)"
+
+
+def test_a_command_without_logs_has_no_output() -> None:
+    assert read_log(None, 1) == (b"", 0)
