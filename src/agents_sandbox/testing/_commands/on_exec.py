@@ -82,7 +82,7 @@ class Rule:
 
     def __init__(self, match: Match, place: str) -> None:
         self.match = match
-        self.answers = [Answer(place)]
+        self.answers: list[Answer] = [Answer(place)]
 
     def next_answer(self) -> Answer | None:
         """Return the answer for the next command that matches; None: all are used up."""
