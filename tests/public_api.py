@@ -250,9 +250,13 @@ def plugin_lines() -> Iterator[str]:
             yield f"pytest --fixtures {name}: {returned_text(value)}, scope={marker.scope}"
     recorder = Mock(**{"getoption.return_value": None})
     package.pytest_addoption(recorder)
+    ini = {call.args[0]: call.kwargs["default"] for call in recorder.addini.call_args_list}
+    recorder.getini.side_effect = ini.get
     package.pytest_configure(recorder)
     for option in recorder.getgroup().addoption.call_args_list:
         yield f"pytest {' '.join(option.args)}: metavar={option.kwargs.get('metavar')}"
+    for name, default in ini.items():
+        yield f"pytest ini {name}: default={default!r}"
     for line in recorder.addinivalue_line.call_args_list:
         yield f"pytest --markers {line.args[1].partition(': ')[0]}"
 

@@ -162,8 +162,8 @@ def test_recorded_calls_do_not_show_them(release: str) -> None:
     assert SECRET not in repr(daemon.calls)
     assert "'TOKEN': ..." in repr(recorded["CreateSandbox"])
     assert repr(recorded["CreateExec"]).startswith(
-        f"RecordedCall(method='CreateExec', request=CreateExecRequest("
+        f"RecordedCall(method='CreateExec', message=CreateExecRequest("
         f"sandbox_id='{sandbox.sandbox_id}', command=['true'], env_overrides={{'TOKEN': ...}}, "
     )
     assert "\n" not in repr(daemon.calls)
-    assert SECRET not in repr(Call("CreateExec", recorded["CreateExec"].request))
+    assert SECRET not in repr(Call("CreateExec", recorded["CreateExec"].message))

@@ -2,56 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any
 
 import pytest
 
 from agents_sandbox.testing import FakeDaemon
 
-from ._hooks import fail, fake_version, passed
-from ._marker import DaemonSetup, refuse
+from ._marker import MARK, DaemonSetup, refuse
+from ._options import unscripted
+from ._outcome import fail, passed
+from ._report import watch
 
 # How long the ends of streams may take to arrive at the daemon, in seconds.
 LEAK_TIMEOUT = 10.0
 
 
 @contextmanager
-def running_daemon(item: pytest.Item, setup: DaemonSetup) -> Iterator[FakeDaemon]:
+def running_daemon(item: pytest.Item, setup: DaemonSetup, version: str) -> Iterator[FakeDaemon]:
     """Run the daemon of a test; afterwards, fail the test if it left something behind."""
-    with make_daemon(item, setup) as daemon:
-        with ExitStack() as blocks:
-            for fault in setup.faults:
-                made = fault(daemon)
-                if isinstance(made, AbstractContextManager) and made is not daemon:
-                    blocks.enter_context(made)
+    with make_daemon(item, setup, version) as daemon:
+        watch(item, daemon)
+        with begin_faults(setup, daemon):
             yield daemon
-        # A failed test had no chance to clean up, and its own error is what matters.
-        if passed(item):
-            check_left_behind(daemon, setup)
+        check_test(item, daemon, setup)
 
 
-def make_daemon(item: pytest.Item, setup: DaemonSetup) -> FakeDaemon:
-    """Make the daemon from the marker and the command line; fail the test if they are wrong."""
-    version = fake_version(item.config)
-    default = {} if version is None else {"version": version}
+def begin_faults(setup: DaemonSetup, daemon: FakeDaemon) -> ExitStack:
+    """Call the marker's functions; return the blocks that they made, which are open."""
+    with ExitStack() as blocks:
+        for fault in setup.faults:
+            made = fault(daemon)
+            if isinstance(made, AbstractContextManager) and made is not daemon:
+                blocks.enter_context(made)
+        return blocks.pop_all()
+
+
+def make_daemon(
+    node: pytest.Item | pytest.Collector, setup: DaemonSetup, version: str
+) -> FakeDaemon:
+    """Make the daemon from the marker and the defaults; fail the test if they are wrong."""
+    defaults: dict[str, Any] = {"version": version}
+    # In other modes, each command really runs.
+    if setup.options.get("exec_mode", "scripted") == "scripted":
+        defaults["unscripted"] = unscripted(node.config)
     try:
-        return FakeDaemon(**{**default, **setup.options})
+        return FakeDaemon(**{**defaults, **setup.options})
     except (TypeError, ValueError) as error:
-        refuse(item, f"or --agents-sandbox-version is wrong: {error}")
-
-
-def check_left_behind(daemon: FakeDaemon, setup: DaemonSetup) -> None:
-    """Fail the test if something is left at its daemon after its clients were closed."""
-    try:
-        if setup.leaks:
-            daemon.assert_no_leaks(timeout=LEAK_TIMEOUT)
-    except AssertionError as error:
-        fail(
-            f"{error}\nEnd what is left, or allow it with @pytest.mark.agents_sandbox(leaks=False)"
+        refuse(
+            node,
+            "or what sets the version, --agents-sandbox-version(s) or the ini option "
+            f"agents_sandbox_version, is wrong: {error}",
         )
+
+
+def check_test(item: pytest.Item, daemon: FakeDaemon, setup: DaemonSetup) -> None:
+    """Fail a test if something is wrong at its daemon after its clients were closed."""
+    # Also after a failed test: `stop()` would raise it with a traceback.
+    if daemon.unscripted == "fail":
+        check(daemon.assert_all_scripted, 'unscripted="succeed"', "Script it")
+    # A failed test had no chance to clean up, and its own error is what matters.
+    if not passed(item):
+        return
+    if setup.leaks:
+        check(
+            lambda: daemon.assert_no_leaks(timeout=LEAK_TIMEOUT), "leaks=False", "End what is left"
+        )
+    if setup.all_used:
+        check(daemon.assert_all_used, "all_used=False", "Remove it")
+
+
+def check(assertion: Callable[[], None], keyword: str, remedy: str) -> None:
+    """Fail the test with the message of an assertion, a remedy, and the keyword that allows it."""
     try:
-        if setup.all_used:
-            daemon.assert_all_used()
+        assertion()
     except AssertionError as error:
-        fail(f"{error}\nRemove it, or allow it with @pytest.mark.agents_sandbox(all_used=False)")
+        fail(f"{error}\n{remedy}, or allow it with {MARK}({keyword})")

@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
-from ._hooks import live_socket
+from ._factory import SHARED, DaemonFactory, skip_live
+from ._options import default_version, live_socket
+from ._versions import Version
 
 if TYPE_CHECKING:
     from agents_sandbox import AgentsSandboxClient, SyncAgentsSandboxClient
     from agents_sandbox.testing import FakeDaemon
 
+    from ._shared import SharedDaemon
+
+
+@pytest.fixture(scope="session")
+def _agents_sandbox_version(request: pytest.FixtureRequest) -> Version:
+    if hasattr(request, "param"):
+        return Version(request.param, is_one_of_many=True)
+    return Version(default_version(request.config), is_one_of_many=False)
+
 
 @pytest.fixture
-def agents_sandbox_daemon(request: pytest.FixtureRequest) -> Iterator[FakeDaemon]:
+def agents_sandbox_daemon(
+    request: pytest.FixtureRequest, _agents_sandbox_version: Version
+) -> Iterator[FakeDaemon]:
     """A running `agents_sandbox.testing.FakeDaemon` for this test alone.
 
     `@pytest.mark.agents_sandbox(version="0.2.0", ...)` sets its arguments. After a test that
@@ -28,25 +43,47 @@ def agents_sandbox_daemon(request: pytest.FixtureRequest) -> Iterator[FakeDaemon
     setup = DaemonSetup.of(request.node)
     if live_socket(request.config) is not None:
         skip_live(request, "uses the fixture agents_sandbox_daemon")
-    with running_daemon(request.node, setup) as daemon:
+    with running_daemon(request.node, setup, _agents_sandbox_version.name) as daemon:
         yield daemon
 
 
+@pytest.fixture(scope="session")
+def agents_sandbox_daemon_factory(_agents_sandbox_version: Version) -> DaemonFactory:
+    """Makes a fake daemon for a fixture of any scope: `factory(request, **keywords)`.
+
+    The keywords are those of the marker. Between two tests that share the daemon it is checked as
+    `agents_sandbox_daemon` is, and reset. A fixture named `agents_sandbox_daemon` that returns it
+    provides the daemon of the other fixtures.
+    """
+    from ._shared import shared_daemon
+
+    return DaemonFactory(partial(shared_daemon, _agents_sandbox_version))
+
+
+@pytest.fixture(autouse=True)
+def _agents_sandbox_reset(request: pytest.FixtureRequest) -> Iterator[None]:
+    # Set up after the fixtures of wider scopes and before the others of the test, so that these
+    # end before it and those after it.
+    for shared in _shared(request):
+        shared.begin(request.node)
+    yield
+    with ExitStack() as ends:
+        for shared in _shared(request):
+            ends.callback(shared.end, request.node)
+
+
+def _shared(request: pytest.FixtureRequest) -> list[SharedDaemon]:
+    running = request.config.stash.get(SHARED, [])
+    return [shared for shared in running if shared.fixture in request.fixturenames]
+
+
 @pytest.fixture
-def agents_sandbox_socket(request: pytest.FixtureRequest) -> str:
+def agents_sandbox_socket(agents_sandbox_daemon: FakeDaemon) -> str:
     """The path of the daemon's socket, for programs and for the test's own clients.
 
     The daemon is `agents_sandbox_daemon`, or the live daemon of --agents-sandbox-socket.
     """
-    from ._marker import DaemonSetup
-
-    socket_path = live_socket(request.config)
-    if socket_path is None:
-        daemon: FakeDaemon = request.getfixturevalue("agents_sandbox_daemon")
-        return daemon.socket_path
-    if keywords := DaemonSetup.of(request.node).fake_only:
-        skip_live(request, f"sets {', '.join(keywords)} in its marker")
-    return socket_path
+    return agents_sandbox_daemon.socket_path
 
 
 @pytest.fixture
@@ -77,11 +114,3 @@ def sync_agents_sandbox_client(agents_sandbox_socket: str) -> Iterator[SyncAgent
 
     with SyncAgentsSandboxClient(agents_sandbox_socket) as client:
         yield client
-
-
-def skip_live(request: pytest.FixtureRequest, reason: str) -> None:
-    """Skip a test that cannot run against a live daemon."""
-    pytest.skip(
-        f"the test {reason}, so it needs the fake daemon; --agents-sandbox-socket selects the "
-        f"live daemon at {live_socket(request.config)}"
-    )

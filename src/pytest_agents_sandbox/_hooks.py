@@ -1,53 +1,46 @@
-"""The plugin's interface to pytest: options, the marker, and the outcome of tests."""
+"""The plugin's interface to pytest: options, the marker, releases, and the outcome of tests."""
 
 from __future__ import annotations
 
-from typing import NoReturn
+from collections.abc import Generator
+from typing import Literal
 
 import pytest
 
+from ._options import add_options, check_options, header, live_socket
 from ._other_sdk import refuse_other_sdk
+from ._outcome import record_outcome
+from ._report import SECTION, descriptions
+from ._versions import FACTORY, VERSION, versions_of
 
 MARKER = (
-    "agents_sandbox(*, faults=(), leaks=True, all_used=True, **options): configure the test's fake "
-    "daemon. Options such as version= and exec_mode= are passed to "
+    "agents_sandbox(*, versions=None, faults=(), leaks=True, all_used=True, **options): configure "
+    "the test's fake daemon. Options such as version= and exec_mode= are passed to "
     "agents_sandbox.testing.FakeDaemon; "
+    "versions: a list of releases, or 'all': run the test once with each; "
     "faults: a function or a list of functions, called with the running daemon before the test; "
     "leaks=False: do not fail a test that leaves event streams or processes behind; "
     "all_used=False: do not fail a test that leaves planned faults or scripts unused. "
     "If a keyword is set more than once, the setting closest to the test applies."
 )
 
-_PASSED = pytest.StashKey[bool]()
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options of the command line."""
-    group = parser.getgroup("agents-sandbox", "agents-sandbox daemon")
-    group.addoption(
-        "--agents-sandbox-socket",
-        metavar="PATH",
-        help="run the tests against the live daemon at this socket; skip those that need the fake "
-        "daemon",
-    )
-    group.addoption(
-        "--agents-sandbox-version",
-        metavar="VERSION",
-        help="the fake daemon's version for tests whose marker does not set one",
-    )
+    """Add the options of the command line and of the configuration."""
+    add_options(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker and, if pytest-asyncio is installed, the fixture that needs it."""
+    """Register the marker and the fixtures that depend on the options and on other plugins."""
     refuse_other_sdk()
     config.addinivalue_line("markers", MARKER)
     if (written := live_socket(config)) is not None:
         config.option.agents_sandbox_socket = _resolved(written)
-    if live_socket(config) is not None and fake_version(config) is not None:
-        raise pytest.UsageError(
-            "--agents-sandbox-version sets the version of the fake daemon, but "
-            "--agents-sandbox-socket selects a live daemon: pass only one of them"
-        )
+    check_options(config)
+    if live_socket(config) is not None:
+        from . import _live  # noqa: PLC0415 - imports gRPC
+
+        config.pluginmanager.register(_live, _live.__name__)
     if config.pluginmanager.hasplugin("asyncio"):
         from . import _loop  # noqa: PLC0415 - imports pytest-asyncio
 
@@ -65,39 +58,30 @@ def _resolved(written: str) -> str:
         raise pytest.UsageError(f"--agents-sandbox-socket: {error}") from None
 
 
-def pytest_report_header(config: pytest.Config) -> str | None:
-    """Report which daemon the tests use, if it is not the default one."""
-    if (socket_path := live_socket(config)) is not None:
-        return f"agents-sandbox: live daemon at {socket_path}"
-    if (version := fake_version(config)) is not None:
-        return f"agents-sandbox: fake daemon {version}"
-    return None
+def pytest_report_header(config: pytest.Config) -> str:
+    """Report which daemon the tests use."""
+    return header(config)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
-    """Remember for the teardown whether the test passed."""
-    if call.when == "call":
-        item.stash[_PASSED] = call.excinfo is None
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test once with each release that its marker or the command line names."""
+    if VERSION not in metafunc.fixturenames:
+        return
+    versions = versions_of(metafunc.definition, metafunc.config)
+    if versions is not None:
+        # Daemons that tests share live longer than a test; pytest then goes version by version.
+        shared = FACTORY in metafunc.fixturenames
+        scope: Literal["session", "function"] = "session" if shared else "function"
+        metafunc.parametrize(VERSION, versions, indirect=True, scope=scope)
 
 
-def live_socket(config: pytest.Config) -> str | None:
-    """Return the socket of the live daemon to test against; None: use the fake daemon."""
-    path: str | None = config.getoption("agents_sandbox_socket")
-    return path
-
-
-def fake_version(config: pytest.Config) -> str | None:
-    """Return the version from the command line; None: the fake daemon's own default."""
-    version: str | None = config.getoption("agents_sandbox_version")
-    return version
-
-
-def passed(item: pytest.Item) -> bool:
-    """Return whether a test ran to its end without a failure or a skip."""
-    return item.stash.get(_PASSED, False)
-
-
-def fail(message: str) -> NoReturn:
-    """Fail the test with only a message: a traceback would show the plugin's code."""
-    raise pytest.fail.Exception(message, pytrace=False) from None
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Remember for the teardown whether the test passed; describe the daemons of a failed one."""
+    record_outcome(item, call)
+    report = yield
+    if report.failed:
+        report.sections += [(SECTION, text) for text in descriptions(item)]
+    return report

@@ -1,10 +1,10 @@
-"""The settings of a test's fake daemon, read from its markers."""
+"""The settings of a fake daemon, read from markers."""
 
 from __future__ import annotations
 
 import inspect
 import reprlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -12,17 +12,23 @@ import pytest
 
 from agents_sandbox.testing import FakeDaemon
 
-from ._hooks import fail
+from ._options import ALL
+from ._outcome import fail
 
 Fault = Callable[[FakeDaemon], object]
+
+MARK = "@pytest.mark.agents_sandbox"
+_OWN = ("versions", "faults", "leaks", "all_used")
 
 
 @dataclass(frozen=True)
 class DaemonSetup:
-    """The settings of a test's fake daemon."""
+    """The settings of a fake daemon."""
 
     options: Mapping[str, Any]
     """Arguments of `FakeDaemon`."""
+    versions: Any
+    """The releases to run the test with, which was done when it was collected; None: not set."""
     faults: tuple[Fault, ...]
     """Functions to call with the running daemon before the test."""
     leaks: bool
@@ -31,40 +37,58 @@ class DaemonSetup:
     """Whether a planned fault or script that was never used fails the test."""
 
     @classmethod
-    def of(cls, item: pytest.Item) -> DaemonSetup:
-        """Read the markers of a test; fail the test if they are wrong."""
-        options: dict[str, Any] = {}
-        for mark in reversed(list(item.iter_markers("agents_sandbox"))):
+    def of(
+        cls, node: pytest.Item | pytest.Collector, defaults: Mapping[str, Any] | None = None
+    ) -> DaemonSetup:
+        """Read the markers of a test, or of what contains it; fail if they are wrong.
+
+        Args:
+            node: The test.
+            defaults: Keywords that markers override.
+        """
+        options = dict(defaults or {})
+        for mark in reversed(list(node.iter_markers("agents_sandbox"))):
             if mark.args:
-                refuse(item, f"accepts only keyword arguments, not {reprlib.repr(mark.args[0])}")
+                refuse(node, f"accepts only keyword arguments, not {reprlib.repr(mark.args[0])}")
+            # Of the two, the closest applies.
+            for name, other in (("version", "versions"), ("versions", "version")):
+                if name in mark.kwargs:
+                    options.pop(other, None)
             options |= mark.kwargs
+        versions = options.pop("versions", None)
         faults = options.pop("faults", ())
         if callable(faults):
             faults = (faults,)
         if not (isinstance(faults, (list, tuple)) and all(map(callable, faults))):
             refuse(
-                item, f"faults= must be a function or a list of functions: {reprlib.repr(faults)}"
+                node, f"faults= must be a function or a list of functions: {reprlib.repr(faults)}"
             )
-        leaks, all_used = (_flag(item, options, name) for name in ("leaks", "all_used"))
+        leaks, all_used = (_flag(node, options, name) for name in ("leaks", "all_used"))
         known = inspect.signature(FakeDaemon).parameters
         if unknown := sorted(options.keys() - known.keys()):
-            accepted = ", ".join(("faults", "leaks", "all_used", *known))
-            refuse(item, f"does not accept {', '.join(unknown)}; it accepts {accepted}")
-        return cls(options, tuple(faults), leaks, all_used)
+            accepted = ", ".join((*_OWN, *known))
+            refuse(node, f"does not accept {', '.join(unknown)}; it accepts {accepted}")
+        return cls(options, versions, tuple(faults), leaks, all_used)
 
     @property
     def fake_only(self) -> list[str]:
         """The keywords that only a fake daemon supports."""
-        return sorted(self.options) + ["faults"] * bool(self.faults)
+        named = ["versions"] * (self.versions not in (None, ALL))
+        return sorted([*self.options, *named]) + ["faults"] * bool(self.faults)
 
 
-def _flag(item: pytest.Item, options: dict[str, Any], name: str) -> bool:
+def daemon_keywords(marks: Iterable[pytest.Mark]) -> list[str]:
+    """Return the keywords of markers that are arguments of `FakeDaemon`."""
+    return sorted({name for mark in marks for name in mark.kwargs} - set(_OWN))
+
+
+def _flag(node: pytest.Item | pytest.Collector, options: dict[str, Any], name: str) -> bool:
     value = options.pop(name, True)
     if not isinstance(value, bool):
-        refuse(item, f"{name}= must be True or False: {reprlib.repr(value)}")
+        refuse(node, f"{name}= must be True or False: {reprlib.repr(value)}")
     return value
 
 
-def refuse(item: pytest.Item, problem: str) -> NoReturn:
+def refuse(node: pytest.Item | pytest.Collector, problem: str) -> NoReturn:
     """Fail a test because its marker is wrong."""
-    fail(f"{item.nodeid}: @pytest.mark.agents_sandbox {problem}")
+    fail(f"{node.nodeid}: {MARK} {problem}")

@@ -75,7 +75,7 @@ def pings(daemon: FakeDaemon) -> int:
 
 def last_spec(daemon: FakeDaemon) -> Any:
     """The spec of the newest create, as the daemon received it."""
-    return [call for call in daemon.calls if call.method == "CreateSandbox"][-1].request.create_spec
+    return [call for call in daemon.calls if call.method == "CreateSandbox"][-1].message.create_spec
 
 
 @pytest.mark.parametrize("version", RELEASES)
@@ -309,7 +309,7 @@ async def test_a_daemon_that_does_not_report_its_release_is_probed(
     with FakeDaemon(version=version, reported_version=reported) as daemon:
         async with AgentsSandboxClient(daemon.socket_path) as client:
             assert await client.list_sandboxes(include_deleted=True) == []
-            probes = [call.request for call in daemon.calls if call.method == "CreateSandbox"]
+            probes = [call.message for call in daemon.calls if call.method == "CreateSandbox"]
             assert probes
             assert not any(probe.HasField("create_spec") or probe.sandbox_id for probe in probes)
             if version == "0.4.3":

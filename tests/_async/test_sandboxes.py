@@ -108,7 +108,7 @@ async def test_create_sends_every_documented_argument(
         envs={"B": "2"},
         idle_ttl="1m30s",
     )
-    request = daemon.calls[1].request
+    request = daemon.calls[1].message
     spec = request.create_spec
     assert request.sandbox_id == "full-sandbox"
     assert spec.image == IMAGE

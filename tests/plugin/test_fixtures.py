@@ -82,6 +82,7 @@ def test_the_fixtures_are_documented(run_pytest: RunPytest) -> None:
     result = run_pytest("", "--fixtures", "-v")
     for name in (
         "agents_sandbox_daemon",
+        r"agents_sandbox_daemon_factory \[session scope\]",
         "agents_sandbox_socket",
         "agents_sandbox_client",
         "sync_agents_sandbox_client",

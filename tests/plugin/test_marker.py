@@ -190,7 +190,7 @@ def test_the_command_line_gives_the_version_where_no_mark_does(run_pytest: RunPy
     result.stdout.fnmatch_lines(
         [
             "agents-sandbox: fake daemon 9.9",
-            "*::test_without: *--agents-sandbox-version is wrong: *9.9*",
+            "*::test_without: *--agents-sandbox-version(s) or * is wrong: *9.9*",
         ]
     )
     result.stdout.no_fnmatch_line("*During handling*")

@@ -151,7 +151,7 @@ def test_container_removed_while_it_is_down_fails(version: str) -> None:
 
 
 def test_start_clears_the_oom_flag_of_a_container() -> None:
-    with FakeDaemon() as daemon, connected(daemon) as raw:
+    with FakeDaemon(version="0.2.1") as daemon, connected(daemon) as raw:
         with daemon.paused() as pause:
             raw.create()
             pause.step()

@@ -309,7 +309,7 @@ def test_services_are_reported_before_ready_and_again_on_resume(raw: Raw) -> Non
     ],
 )
 def test_missing_image_fails_the_create(spec: dict[str, Any]) -> None:
-    with FakeDaemon(missing_images=["gone:1"]) as daemon, connected(daemon) as raw:
+    with FakeDaemon(version="0.2.1", missing_images=["gone:1"]) as daemon, connected(daemon) as raw:
         assert why_failed(raw, **spec).startswith("Error response from daemon: pull access denied")
         (event,) = raw.wait_for(pb.SANDBOX_FAILED)[2:]
         assert event.sandbox_phase.error_code == "SANDBOX_CREATE_FAILED"

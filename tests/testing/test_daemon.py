@@ -25,9 +25,10 @@ import agents_sandbox.testing
 from agents_sandbox._address import MAX_PATH_BYTES
 from agents_sandbox._wire import methods
 from agents_sandbox._wire import v02_pb2 as pb
-from agents_sandbox.testing import ContainerBehavior, FakeDaemon
+from agents_sandbox.testing import RELEASES, ContainerBehavior, FakeDaemon
 from agents_sandbox.testing._server import socket_file
 
+from ..releases import NEWEST, OLDEST
 from .raw import IMAGE, Raw, connected, refusal
 
 
@@ -52,9 +53,15 @@ def folder() -> Any:
 
 def test_public_names() -> None:
     public = agents_sandbox.testing.__all__
-    assert public == sorted(public)
+    assert public == sorted(public, key=lambda name: (not name.isupper(), name))  # constants first
     assert set(public) <= set(vars(agents_sandbox.testing))
     assert FakeDaemon.__module__ == "agents_sandbox.testing"
+
+
+def test_every_release_is_listed_and_the_newest_is_the_default() -> None:
+    assert RELEASES[0] == OLDEST
+    assert RELEASES[-1] == NEWEST == FakeDaemon().version
+    assert "dev" not in RELEASES
 
 
 @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickle.dumps])
@@ -75,7 +82,7 @@ def test_socket_is_private_and_removed_by_stop() -> None:
         assert path.is_socket()
         assert (mode(path), mode(path.parent)) == (0o600, 0o700)
         assert daemon.exec_log_root.is_relative_to(path.parent)
-        assert daemon.version == "0.2.1"
+        assert daemon.version == NEWEST
     assert not path.parent.exists()
 
 
@@ -156,7 +163,7 @@ async def test_asynchronous_use() -> None:
     ):
         ping: Any = channel.unary_unary(methods.PING.path)
         answers = await asyncio.gather(*(ping(b"") for _ in range(20)))
-    assert set(answers) == {pb.PingResponse(version="0.2.1", daemon="agboxd").SerializeToString()}
+    assert set(answers) == {pb.PingResponse(version=NEWEST, daemon="agboxd").SerializeToString()}
     assert not os.path.exists(daemon.socket_path)  # noqa: PTH110 - no loop to block
 
 

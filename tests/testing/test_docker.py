@@ -138,7 +138,10 @@ def test_ids_that_differ_only_in_underscores(version: str, clash: bool) -> None:
 
 
 def test_create_that_fails_early_frees_no_network_of_others() -> None:
-    with FakeDaemon(virtual_time=True, missing_images=["a:1"]) as daemon, connected(daemon) as raw:
+    with (
+        FakeDaemon(version="0.2.1", virtual_time=True, missing_images=["a:1"]) as daemon,
+        connected(daemon) as raw,
+    ):
         assert outcome(raw, "a_b-c") == (READY, "")
         state, why = outcome(raw, "a-b_c", image="a:1")
         assert (state, "pull access denied" in why) == (FAILED, True)

@@ -13,9 +13,9 @@ import pytest
 
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing._commands.command import CannotStartError, Command, CommandError
-from agents_sandbox.testing._commands.on_exec import Scripts
 from agents_sandbox.testing._commands.passthrough import PassThroughRunner
-from agents_sandbox.testing._commands.scripted import ScriptedRunner, SilentRunner
+from agents_sandbox.testing._commands.scripted import ScriptedRunner, UnscriptedRunner
+from agents_sandbox.testing._commands.scripts import Scripts
 from agents_sandbox.testing._host.containers import DockerError
 from agents_sandbox.testing._sandboxes.exec import Exec
 from agents_sandbox.testing._sandboxes.execs import Execs
@@ -34,7 +34,7 @@ class Bench:
         self.scripts = Scripts()
         self.host = PassThroughRunner(folder / "sandboxes", HostClock())
         self.logs = folder / "logs"
-        self.scripted = self.execs_of(ScriptedRunner(self.scripts, SilentRunner()))
+        self.scripted = self.execs_of(ScriptedRunner(self.scripts, UnscriptedRunner(self.scripts)))
         self.real = self.execs_of(self.host)
 
     def execs_of(self, runner: ScriptedRunner | PassThroughRunner) -> Execs:

@@ -275,7 +275,7 @@ import grpc
 from agents_sandbox._wire import methods
 from agents_sandbox.testing import FakeDaemon
 
-daemon = FakeDaemon(exec_mode="passthrough").start()
+daemon = FakeDaemon(version="0.2.1", exec_mode="passthrough").start()
 channel = grpc.insecure_channel(f"unix:{daemon.socket_path}")
 def call(method, **fields):
     rpc = channel.unary_unary(

@@ -26,6 +26,7 @@ from agents_sandbox.testing import ContainerBehavior, DockerHost, FakeDaemon, Fa
 from agents_sandbox.testing.__main__ import main
 from agents_sandbox.testing._arguments import FAULTS, fault, make_parser
 
+from ..releases import NEWEST
 from .raw import TIMEOUT
 
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -72,8 +73,9 @@ def running(
     *options: str,
     on_hangup: signal.Handlers = signal.SIG_DFL,
     stderr: int | None = None,
+    exit_code: int = 0,
 ) -> Iterator[subprocess.Popen[str]]:
-    """Run the program in its own process, from its ready line to a clean exit."""
+    """Run the program in its own process, from its ready line to its exit."""
     command = [sys.executable, "-m", "agents_sandbox.testing", "--socket", str(path), *options]
     with hangup(on_hangup):  # the tests themselves may run under nohup
         started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True)
@@ -87,7 +89,7 @@ def running(
         finally:
             process.send_signal(signal.SIGTERM)
             assert process.stdout.read() == ""
-            assert process.wait(TIMEOUT) == 0
+            assert process.wait(TIMEOUT) == exit_code
 
 
 @pytest.mark.parametrize("number", ENDS)
@@ -96,7 +98,7 @@ def test_serves_until_a_signal_and_leaves_nothing(
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(path.parent))
     with running(path) as process:
-        assert ping(path).version == "0.2.1"
+        assert ping(path).version == NEWEST
         assert len(list(path.parent.glob("agboxd-*"))) == 1
         process.send_signal(number)
         assert process.wait(TIMEOUT) == 0
@@ -188,7 +190,7 @@ def test_a_hangup_ends_event_streams(path: Path) -> None:
 def test_serves_on_after_a_hangup_under_nohup(path: Path) -> None:
     with running(path, on_hangup=signal.SIG_IGN) as process:
         process.send_signal(signal.SIGHUP)
-        assert ping(path).version == "0.2.1"
+        assert ping(path).version == NEWEST
 
 
 def test_options_reach_the_daemon(
@@ -212,6 +214,7 @@ def test_options_reach_the_daemon(
         "reported_version": "dev",
         "socket_path": str(path),
         "exec_mode": "passthrough",
+        "unscripted": "succeed",
         "exec_log_root": f"{path}.logs",
         "ready_delay": 0.5,
         "stop_delay": 1.0,
@@ -284,6 +287,18 @@ def test_scripted_commands(path: Path) -> None:
         assert failed.stdout_log_path is not None
         assert Path(failed.stdout_log_path).read_text() == "2 failed\n"
         assert client.run(sandbox.sandbox_id, ("ls",)).exit_code == 0
+
+
+@pytest.mark.once
+def test_unscripted_commands(path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with (
+        running(path, "--unscripted", "fail", exit_code=1),
+        SyncAgentsSandboxClient(str(path)) as client,
+    ):
+        client.create_sandbox(image="a:1", sandbox_id="box-1")
+        assert client.run("box-1", ("make",), exec_id="exec-1").exit_code is None
+    told = capfd.readouterr().err
+    assert told == "unscripted command: exec exec-1 in sandbox box-1: ('make',)\n"
 
 
 @pytest.mark.once

@@ -280,7 +280,7 @@ async def raise_zero_division(_: Service) -> None:
 
 def test_the_host_continues_while_the_daemon_is_down() -> None:
     containers = {"box-1": ContainerBehavior(exits_after=100)}
-    with FakeDaemon(virtual_time=True, containers=containers) as daemon:
+    with FakeDaemon(version="0.2.1", virtual_time=True, containers=containers) as daemon:
         with connected(daemon) as raw:
             raw.create()
             daemon.advance(1)
@@ -430,7 +430,7 @@ def test_an_error_in_background_work_is_raised_by_stop(monkeypatch: pytest.Monke
     containers = {"box-1": ContainerBehavior(exits_after=0)}
     with (
         pytest.raises(TypeError, match="positional"),
-        FakeDaemon(virtual_time=True, containers=containers) as daemon,
+        FakeDaemon(version="0.2.1", virtual_time=True, containers=containers) as daemon,
         connected(daemon) as raw,
     ):
         raw.create()

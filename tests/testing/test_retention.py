@@ -19,7 +19,7 @@ SWEEP = 120.0
 @pytest.fixture
 def raw() -> Iterator[Raw]:
     options = {"virtual_time": True, "idle_ttl": 5, "cleanup_ttl": 20}
-    with FakeDaemon(**options) as daemon, connected(daemon) as client:  # type: ignore[arg-type]  # any options
+    with FakeDaemon(version="0.2.1", **options) as daemon, connected(daemon) as client:  # type: ignore[arg-type]  # any options
         yield client
 
 

@@ -374,7 +374,7 @@ def test_start_interval_needs_a_recent_docker(docker: DockerHost, started: bool)
     )
     check = {**FAST, "start_interval": Duration(seconds=1)}
     options: dict[str, Any] = {"virtual_time": True, "docker": docker}
-    with FakeDaemon(**options) as daemon, connected(daemon) as raw:
+    with FakeDaemon(version="0.2.1", **options) as daemon, connected(daemon) as raw:
         raw.create(required_services=[service(healthcheck=check)])
         daemon.advance(HEALTHY)
         if started:

@@ -26,7 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The command line without the program's name; by default that of this process.
 
     Returns:
-        The exit code: 0 after a signal, 1 if the socket cannot be used.
+        The exit code: 0 after a signal, 1 if the socket cannot be used or, with
+        `--unscripted fail`, a command was unscripted.
 
     Raises:
         SystemExit: The command line is wrong (code 2), or it was `--help` (code 0).
@@ -54,6 +55,7 @@ def _make_daemon(options: argparse.Namespace) -> FakeDaemon:
         reported_version=options.reported_version,
         socket_path=options.socket,
         exec_mode=options.exec,
+        unscripted=options.unscripted,
         exec_log_root=options.exec_log_root,
         ready_delay=options.ready_delay,
         stop_delay=options.stop_delay,
@@ -121,8 +123,18 @@ def _serve(daemon: FakeDaemon, signals: _Signals) -> int:
         if signals.wait() != signal.SIGHUP:  # nobody may be left to wait for
             _shut_down(daemon, signals)
     finally:
+        unscripted = _stop(daemon)
+    if unscripted:
+        print(unscripted, file=sys.stderr)
+    return 1 if unscripted else 0
+
+
+def _stop(daemon: FakeDaemon) -> str:
+    try:
         daemon.stop()
-    return 0
+    except AssertionError as error:
+        return str(error)
+    return ""
 
 
 def _shut_down(daemon: FakeDaemon, signals: _Signals) -> None:

@@ -14,7 +14,7 @@ from .._go_durations import parse_nanoseconds
 from .._shown import shown
 from ._commands.handlers import checked_exit_code
 from ._host.declared import ContainerBehavior, DockerHost
-from ._protocol.profile import PROFILES
+from ._protocol.profile import PROFILES, RELEASES
 from ._protocol.rpcs import check_method
 from ._settings import CLEANUP_TTL
 
@@ -119,7 +119,7 @@ def _add_daemon(group: Any) -> None:
     )
     group.add_argument(
         "--daemon-version",
-        default="0.2.1",
+        default=RELEASES[-1],
         metavar="VERSION",
         help=f"the release to imitate: {', '.join(PROFILES)} (default: %(default)s)",
     )
@@ -137,6 +137,13 @@ def _add_commands(group: Any) -> None:
         default="scripted",
         help="what commands without an --on-exec do: print nothing and exit with 0 (scripted), or "
         "really run on this host, unprotected (passthrough) (default: %(default)s)",
+    )
+    group.add_argument(
+        "--unscripted",
+        choices=("succeed", "fail"),
+        default="succeed",
+        help="with fail, commands without an --on-exec do not start, and at its end the program "
+        "names the first one and exits with 1 (default: %(default)s)",
     )
     group.add_argument(
         "--on-exec",

@@ -8,7 +8,7 @@ import math
 import os
 import threading
 import weakref
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn
@@ -18,15 +18,19 @@ from .._copies import refuse_copy
 from .._forks import obstacle_to_asyncio
 from .._shown import shown, shown_id
 from .._wire import v02_pb2 as pb
-from ._commands.on_exec import ExecMatch, ExecScript, Scripts
+from ._commands.matching import ExecMatch
+from ._commands.on_exec import ExecScript
 from ._commands.passthrough import PassThroughRunner
-from ._commands.scripted import ScriptedRunner, SilentRunner
+from ._commands.scripted import ScriptedRunner, UnscriptedRunner
+from ._commands.scripts import Scripts
 from ._expectations import Blocks, assert_all_used, place_of_caller
 from ._faults.faults import Faults
 from ._host.declared import ContainerBehavior, DockerHost
-from ._protocol.profile import profile_for
+from ._host.folders import remove_tree
+from ._protocol.profile import RELEASES, profile_for
 from ._protocol.rpcs import check_method
 from ._protocol.wire_message import WireMessage, wire_bytes
+from ._records.records import ExecRecord, SandboxRecord
 from ._sandboxes.sandbox import PRIMARY
 from ._server.engine import Engine
 from ._server.leaks import leaked_streams
@@ -50,7 +54,7 @@ class FakeDaemon:
     processes can use it. Use it as a context manager.
 
     Args:
-        version: The daemon release to imitate; `dev` is a local build of the newest one.
+        version: The daemon release to imitate, by default the newest; `dev` is a local build of it.
         reported_version: The version that `ping()` returns; by default the release.
         socket_path: The path of the socket, written as for a client; by default in a new
             private folder. The socket and missing folders are created private.
@@ -60,6 +64,10 @@ class FakeDaemon:
             the targets of mounts and copies are in that folder, and its path is substituted
             for these paths in commands. Stopping or deleting the sandbox and stopping the
             daemon kill the process groups, on Linux also processes that left them.
+        unscripted: What commands that match no `on_exec()` do if they do not really run.
+            `succeed`: they print nothing and exit with 0. `fail`: they fail before they start,
+            the error of the exec names the scripts that came close, and `stop()` raises an
+            `AssertionError`. Hooks are commands, too.
         exec_log_root: The folder of exec logs. They remain there, and missing folders are
             created private; by default a private folder that `stop()` removes.
         virtual_time: Whether the daemon's clock stands still until `advance()` moves it.
@@ -82,7 +90,8 @@ class FakeDaemon:
         host_paths: Folders that mounts and copies find on the host; all other paths must
             really exist.
         docker: What the Docker engine supports; by default everything.
-        max_calls: How many calls `calls` keeps, the newest ones; None: all.
+        max_calls: How many calls `calls` keeps, and how many execs `execs` keeps when the daemon
+            stops, the newest ones; None: all.
 
     Raises:
         ValueError: An argument is out of range.
@@ -93,10 +102,11 @@ class FakeDaemon:
     def __init__(
         self,
         *,
-        version: str = "0.2.1",
+        version: str = RELEASES[-1],
         reported_version: str | None = None,
         socket_path: str | os.PathLike[str] | None = None,
         exec_mode: Literal["scripted", "passthrough"] = "scripted",
+        unscripted: Literal["succeed", "fail"] = "succeed",
         exec_log_root: str | os.PathLike[str] | None = None,
         virtual_time: bool = False,
         ready_delay: float = 0.0,
@@ -116,6 +126,13 @@ class FakeDaemon:
         profile = profile_for(version, reported_version)
         if exec_mode not in ("scripted", "passthrough"):
             raise ValueError(f"exec_mode must be 'scripted' or 'passthrough': {shown(exec_mode)}")
+        if unscripted not in ("succeed", "fail"):
+            raise ValueError(f"unscripted must be 'succeed' or 'fail': {shown(unscripted)}")
+        if unscripted == "fail" and exec_mode != "scripted":
+            raise ValueError(
+                "unscripted='fail' requires exec_mode='scripted': in other modes, commands that "
+                "match no on_exec() really run"
+            )
         host = declared_host(
             known_images=known_images,
             missing_images=missing_images,
@@ -126,6 +143,7 @@ class FakeDaemon:
             docker=docker,
         )
         checked = None if socket_path is None else checked_path(socket_path)
+        self._max_calls = max_calls
         self._recorder = Recorder(max_calls)
         folder = PrivateFolder()
         # Also for a daemon that is never stopped.
@@ -144,19 +162,22 @@ class FakeDaemon:
             cleanup_ttl=cleanup_ttl,
         )
         background = Background(virtual_time=self._settings.virtual_time)
+        self._unscripted: Literal["succeed", "fail"] = unscripted
         self._scripts = Scripts()
         scripted = exec_mode == "scripted"
-        unscripted = (
-            SilentRunner()
+        fallback = (
+            UnscriptedRunner(self._scripts, fail=unscripted == "fail")
             if scripted
             else (PassThroughRunner(folder.sandboxes, background.clock, host.paths))
         )
-        self._runner = ScriptedRunner(self._scripts, unscripted, background.clock.sleep)
+        self._runner = ScriptedRunner(self._scripts, fallback, background.clock.sleep)
         self._engine = Engine(
             self._settings, self._socket, self._runner, self._recorder, background
         )
         self._blocks = Blocks()
         self._faults = Faults(self._engine, self._blocks, background.clock.sleep)
+        self._logs_are_private = exec_log_root is None
+        self._last_execs: tuple[ExecRecord, ...] | None = None
         self._stopped = False
         self._changes = threading.RLock()
 
@@ -174,6 +195,11 @@ class FakeDaemon:
     def version(self) -> str:
         """The daemon version that `ping()` returns."""
         return self._settings.profile.version
+
+    @property
+    def unscripted(self) -> Literal["succeed", "fail"]:
+        """What commands that match no `on_exec()` do if they do not really run."""
+        return self._unscripted
 
     @property
     def socket_path(self) -> str:
@@ -227,13 +253,14 @@ class FakeDaemon:
     def stop(self) -> None:
         """End all calls, streams and process groups and remove the daemon's files.
 
-        The daemon cannot be started again, but `calls` can still be read. Repeated calls do
-        nothing.
+        The daemon cannot be started again, but `calls`, `execs` and `sandboxes` can still be
+        read. Repeated calls do nothing.
 
         Raises:
-            BaseException: The first error that a function of `on_exec()` raised, or else the
-                error that ended background work. A `with` block that an exception leaves does
-                not raise it.
+            BaseException: The first error that a function of `on_exec()` raised, or, with
+                `unscripted="fail"`, an `AssertionError` about the first unscripted command, or
+                else the error that ended background work. A `with` block that an exception
+                leaves does not raise it.
             RuntimeError: `down()`, `paused()` or a fault was called without `with`.
         """
         self._shut_down()
@@ -245,8 +272,34 @@ class FakeDaemon:
         with self._changing():
             self._stopped = True
             self._engine.stop()
+            self._keep_execs()  # their logs may be in the folder
             self._remove_folder()
             atexit.unregister(self._shut_down)
+
+    def reset(self) -> None:
+        """Forget everything between two tests that share the daemon, which runs on.
+
+        Sandboxes are gone as if they had never been, with their execs, files, processes and event
+        streams. So are planned faults, scripts, recorded calls and the daemon's own exec logs. A
+        daemon that was killed or terminated starts again. Faults whose `with` block is open stay,
+        and a virtual clock is not set back.
+
+        Raises:
+            RuntimeError: The daemon was stopped, or never started.
+            BaseException: As for `stop()`; the reset is complete then.
+        """
+        with self._changing():
+            if self._stopped:
+                raise RuntimeError("the fake daemon was stopped: create a new one")
+            if not self._engine.started:
+                raise RuntimeError("the fake daemon was not started: call start() first")
+            self._engine.reset()
+            if self._logs_are_private:
+                remove_tree(self.exec_log_root)
+            self._engine.call(self._scripts.clear)
+        self._scripts.raise_error()
+        self._engine.raise_error()
+        self._blocks.raise_error()
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
@@ -368,6 +421,28 @@ class FakeDaemon:
         return self._recorder.calls
 
     @property
+    def execs(self) -> tuple[ExecRecord, ...]:
+        """The execs so far, oldest first, each with what it has written; no hooks.
+
+        Those of purged sandboxes are missing; see also `max_calls`.
+        """
+        if self._last_execs is not None:
+            return self._last_execs
+        return tuple(snapshot.record() for snapshot in self._engine.execs())
+
+    def _keep_execs(self) -> None:
+        if self._last_execs is None:
+            snapshots = self._engine.execs()
+            kept = len(snapshots) if self._max_calls is None else self._max_calls
+            newest = snapshots[max(len(snapshots) - kept, 0) :]
+            self._last_execs = tuple(snapshot.record() for snapshot in newest)
+
+    @property
+    def sandboxes(self) -> tuple[SandboxRecord, ...]:
+        """The sandboxes so far, oldest first, deleted ones included; purged ones are missing."""
+        return tuple(snapshot.record() for snapshot in self._engine.sandboxes())
+
+    @property
     def open_streams(self) -> int:
         """The number of event streams that are open now."""
         return self._recorder.open_streams
@@ -407,25 +482,48 @@ class FakeDaemon:
             lambda: f"{self._recorder.open_streams} event streams are open, not {count}",
         )
 
-    def on_exec(self, match: ExecMatch) -> ExecScript:
-        """Script a command; if several scripts match, the last one registered applies.
+    def on_exec(
+        self,
+        match: ExecMatch | None = None,
+        *,
+        prefix: Sequence[str] | None = None,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        sandbox_id: str | None = None,
+    ) -> ExecScript:
+        """Script commands; if several scripts match, the last one registered applies.
 
-        Existing execs are not affected. Unscripted commands follow the `exec_mode`. Hooks
-        are matched, too, as `("sh", "-lc", <hook>)`.
+        Existing execs are not affected. For commands that no script matches see `exec_mode` and
+        `unscripted`. Hooks are matched, too, as `("sh", "-lc", <hook>)`. A command must match
+        all arguments that are given; at least one is required.
 
         Args:
             match: The exact argv, or a function that takes the argv and returns whether it
                 matches. If the function raises, it counts as no match, and `stop()` raises
                 the error again.
+            prefix: The first words of the argv; not with an exact argv.
+            cwd: The working directory, absolute; that of a command that sets none is
+                `/workspace`.
+            env: Environment variables and their values; a command may have others, too. Those of
+                its sandbox count, overridden by its own.
+            sandbox_id: The sandbox.
 
         Returns:
             The script, which its methods fill in.
 
         Raises:
-            TypeError: `match` is neither a function nor an argv; a string is not an argv.
-            ValueError: The argv is empty.
+            TypeError: An argument has the wrong type, such as a string for an argv, or all are
+                missing.
+            ValueError: The argv or prefix is empty, both are given, or `cwd` is relative.
         """
-        return self._scripts.on_exec(match, place_of_caller())
+        return self._scripts.on_exec(
+            match,
+            place_of_caller(),
+            prefix=prefix,
+            cwd=cwd,
+            env=env,
+            sandbox_id=sandbox_id,
+        )
 
     def paused(self) -> AbstractContextManager[Pause]:
         """Freeze all background progress until the `with` block ends.
@@ -473,6 +571,15 @@ class FakeDaemon:
                 them.
         """
         self._engine.call(lambda: assert_all_used(self._engine.faults.planned, self._scripts))
+
+    def assert_all_scripted(self) -> None:
+        """Check that each command so far matched an `on_exec()` or really ran.
+
+        Raises:
+            AssertionError: Some did not; the message names them and the scripts that came close.
+                It names at most 100 different ones.
+        """
+        self._engine.call(self._scripts.assert_all_scripted)
 
     def assert_no_leaks(
         self,

@@ -47,13 +47,14 @@ class Blocks:
         return block
 
     def raise_error(self) -> None:
-        """Raise an error if a block was never entered.
+        """Raise an error if a block was never entered, and forget all of these.
 
         Raises:
             RuntimeError: It names the lines.
         """
         if self._places:
             places = "\n  ".join(self._places.values())
+            self._places.clear()
             raise RuntimeError(
                 f"a block that is never entered has no effect: use `with` at\n  {places}"
             )

@@ -7,6 +7,8 @@ there: what it points to must not change.
 from __future__ import annotations
 
 import os
+import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -60,6 +62,26 @@ def remove_log(path: Path | None) -> None:
     if path is not None:
         with opened_folder(path.parent) as folder:
             os.unlink(path.name, dir_fd=folder)
+
+
+def read_log(path: Path | None, limit: int) -> tuple[bytes, int]:
+    """Read the first `limit` bytes of a log file, and its size.
+
+    Both are empty if there is none, or if a command has put something else in its place.
+    """
+    if path is None:
+        return b"", 0
+    with suppress(OSError), opened_folder(path.parent) as folder:
+        # Of a FIFO, neither the open nor anything else may block.
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(path.name, flags, dir_fd=folder)
+        try:
+            found = os.fstat(descriptor)
+            if stat.S_ISREG(found.st_mode):
+                return os.read(descriptor, limit), found.st_size
+        finally:
+            os.close(descriptor)
+    return b"", 0
 
 
 def _open(path: Path, flags: int) -> BinaryIO:

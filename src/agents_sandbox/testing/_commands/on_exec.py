@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from ..._shown import shown
 from .._checks import check_count, check_seconds, check_type
-from .command import ARGV_LIMIT
+from .._expectations import place_of_caller
+from .command import Command
 from .handlers import ExecHandler, as_bytes, checked_exit_code
-
-ExecMatch = Sequence[str] | Callable[[Sequence[str]], bool]
-"""An exact argv, or a function that takes the argv and returns whether it matches."""
+from .matching import Match
 
 
 @dataclass(frozen=True)
@@ -68,38 +66,66 @@ class Plan:
 
 
 @dataclass
-class Rule:
-    """A plan, and the commands that it is for."""
+class Answer:
+    """One plan of a rule, and how often it is used."""
 
-    match: ExecMatch
     place: str
     """Where the test made it, as `file:line`."""
     plan: Plan = Plan()
     times: int | None = None
-    """How many commands it applies to; None: all."""
+    """How many commands it is for; None: all, or one if another answer follows."""
     used: int = 0
 
-    def applies(self, argv: Sequence[str]) -> bool:
-        """Return whether it applies to a command."""
-        if self.used == self.times:
-            return False
-        return self.match(argv) if callable(self.match) else tuple(self.match) == tuple(argv)
 
-    def __str__(self) -> str:
-        wanted = "never used" if self.times is None else f"used {self.used} of {self.times} times"
-        return f"on_exec({shown(self.match, ARGV_LIMIT)}) at {self.place}: {wanted}"
+class Rule:
+    """The plans for the commands that match, in order."""
+
+    def __init__(self, match: Match, place: str) -> None:
+        self.match = match
+        self.answers: list[Answer] = [Answer(place)]
+
+    def next_answer(self) -> Answer | None:
+        """Return the answer for the next command that matches; None: all are used up."""
+        return next((item for item in self.answers if item.used != self._times(item)), None)
+
+    def _times(self, answer: Answer) -> int | None:
+        return 1 if answer.times is None and answer is not self.answers[-1] else answer.times
+
+    def unused(self) -> list[str]:
+        """One line for each answer that was used less often than planned."""
+        planned = [(item, self._times(item)) for item in self.answers]
+        return [
+            f"{self._name(item)}: "
+            + ("never used" if times is None else f"used {item.used} of {times} times")
+            for item, times in planned
+            if item.used < (times or 1)
+        ]
+
+    def _name(self, answer: Answer) -> str:
+        number = self.answers.index(answer) + 1
+        which = f", answer {number} of {len(self.answers)}," if len(self.answers) > 1 else ""
+        return f"on_exec({self.match}){which} at {answer.place}"
+
+    def why_not(self, command: Command) -> str:
+        """Say in one line why it is not for a command."""
+        reasons = self.match.differences(command)
+        if self.next_answer() is None:
+            used = sum(item.used for item in self.answers)
+            reasons.append(f"used up, {used} of {used} times")
+        return f"on_exec({self.match}) at {self.answers[0].place}: {', '.join(reasons)}"
 
 
 class ExecScript:
-    """What matching execs do. Each method returns the script itself.
+    """What matching execs do. Each method but `then` returns the script itself.
 
     The steps `stdout`, `stderr` and `after` happen in the order of the calls. Then the exec
     ends: the last of `exit`, `fail`, `never` and `call` decides how, and can be called before
     the steps. An empty script prints nothing and exits with 0 immediately.
     """
 
-    def __init__(self, rule: Rule) -> None:
+    def __init__(self, rule: Rule, answer: Answer) -> None:
         self._rule = rule
+        self._answer = answer
 
     def stdout(self, data: str | bytes) -> ExecScript:
         """Write to stdout.
@@ -180,86 +206,37 @@ class ExecScript:
         return self._end_with(handler)
 
     def times(self, count: int) -> ExecScript:
-        """Apply to `count` execs only; after that, scripts registered earlier apply.
+        """Apply to `count` execs only; after that, what follows `then()`.
+
+        If nothing follows, scripts registered earlier apply.
 
         Raises:
             TypeError: The count is not an integer.
             ValueError: It is less than 1.
         """
         check_count("times", count)
-        self._rule.times = count
+        self._answer.times = count
         return self
+
+    def then(self) -> ExecScript:
+        """Describe what later matching execs do; this script is for one, or as many as `times()`.
+
+        The last script of such a sequence applies to all later execs, or as many as `times()`.
+
+        Returns:
+            Another script, empty at first.
+        """
+        answer = Answer(place_of_caller())
+        self._rule.answers.append(answer)
+        return ExecScript(self._rule, answer)
 
     # Plans are replaced, not changed: a command keeps the plan that it was accepted with.
 
     def _then(self, step: Write | Wait) -> ExecScript:
-        plan = self._rule.plan
-        self._rule.plan = Plan((*plan.steps, step), plan.end)
+        plan = self._answer.plan
+        self._answer.plan = Plan((*plan.steps, step), plan.end)
         return self
 
     def _end_with(self, end: End) -> ExecScript:
-        self._rule.plan = Plan(self._rule.plan.steps, end)
+        self._answer.plan = Plan(self._answer.plan.steps, end)
         return self
-
-
-class Scripts:
-    """All scripts of a daemon, and the errors that its test's functions raised."""
-
-    def __init__(self) -> None:
-        self._rules: list[Rule] = []
-        self._errors: list[BaseException] = []
-
-    def on_exec(self, match: ExecMatch, place: str) -> ExecScript:
-        """Register a script; it takes precedence over those registered earlier.
-
-        Args:
-            match: The commands that it applies to.
-            place: Where the test registers it, as `file:line`.
-
-        Raises:
-            TypeError: `match` is neither a function nor an argv; a plain string is not an argv.
-            ValueError: The argv is empty.
-        """
-        rule = Rule(match if callable(match) else _checked_argv(match), place)
-        self._rules.append(rule)
-        return ExecScript(rule)
-
-    def plan_for(self, argv: Sequence[str]) -> Plan | None:
-        """Use the last registered script that matches; None: none matches."""
-        rule = next((rule for rule in reversed(self._rules) if self._applies(rule, argv)), None)
-        if rule is None:
-            return None
-        rule.used += 1
-        return rule.plan
-
-    def _applies(self, rule: Rule, argv: Sequence[str]) -> bool:
-        try:
-            return rule.applies(argv)
-        except BaseException as error:  # noqa: BLE001 - raised again by `raise_error()`
-            self.keep_error(error)
-            return False
-
-    def unused(self) -> list[str]:
-        """One line for each script that was used less often than planned."""
-        return [str(rule) for rule in self._rules if rule.used < (rule.times or 1)]
-
-    def keep_error(self, error: BaseException) -> None:
-        """Keep an error of a function of the test, for `raise_error()`."""
-        self._errors.append(error)
-
-    def raise_error(self) -> None:
-        """Raise the first error that was kept, if any, and forget them all."""
-        errors, self._errors = self._errors, []
-        if errors:
-            raise errors[0]
-
-
-def _checked_argv(match: Sequence[str]) -> tuple[str, ...]:
-    is_argv = isinstance(match, Sequence) and not isinstance(match, str)
-    if not is_argv or not all(isinstance(word, str) for word in match):
-        raise TypeError(
-            f"match must be a function or an argv such as ['sh', '-c', ...], not {shown(match)}"
-        )
-    if not match:
-        raise ValueError(f"match must not be an empty argv: {shown(match)}")
-    return tuple(match)

@@ -10,11 +10,23 @@ from .._time.clock import Sleep
 from .command import CannotStartError, Command, Process, Runner
 from .copy_plan import PlannedCopy
 from .handlers import ExecContext, ExecHandler, HandlerError, Output, run_handler
-from .on_exec import Plan, Scripts, StartFailure, Wait
+from .on_exec import Plan, StartFailure, Wait
+from .scripts import Scripts
 
 
-class SilentRunner(Runner):
-    """Every command prints nothing and exits with 0; a sandbox has no files."""
+class UnscriptedRunner(Runner):
+    """Runs commands without a script: they print nothing and exit with 0, or fail.
+
+    A sandbox has no files.
+
+    Args:
+        scripts: Is told about each command.
+        fail: Whether the commands cannot be started, and are errors of the test.
+    """
+
+    def __init__(self, scripts: Scripts, *, fail: bool = False) -> None:
+        self._scripts = scripts
+        self._fail = fail
 
     async def prepare(
         self, sandbox_id: str, spec: Spec, copies: Sequence[PlannedCopy] = ()
@@ -22,8 +34,13 @@ class SilentRunner(Runner):
         """Do nothing: there are no files."""
 
     def process_for(self, command: Command) -> Process:
-        """Make a process that does nothing."""
-        return _SilentProcess(command)
+        """Make a process that does nothing, or cannot be started."""
+        noted = self._scripts.note_unscripted(command)
+        if not self._fail:
+            return _SilentProcess(command)
+        self._scripts.keep_error(AssertionError(f"unscripted command: {noted}"))
+        why = "unscripted command: no on_exec() matches it"
+        return _RefusedProcess("; close: ".join((why, *noted.close)))
 
     def kill(self, sandbox_id: str) -> None:
         """Do nothing: there is no process."""
@@ -48,6 +65,14 @@ class _SilentProcess(Process):
         return 0
 
 
+class _RefusedProcess(Process):
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    async def run(self) -> int:
+        raise CannotStartError(self._why)
+
+
 class ScriptedRunner(Runner):
     """Runs the scripts that match, and leaves other commands to another runner.
 
@@ -70,7 +95,7 @@ class ScriptedRunner(Runner):
 
     def process_for(self, command: Command) -> Process:
         """Make a process that runs the script that matches, or one of the other runner."""
-        plan = self._scripts.plan_for(command.argv)
+        plan = self._scripts.plan_for(command)
         if plan is None:
             return self._fallback.process_for(command)
         return ScriptedProcess(command, plan, self._scripts, self._sleep)

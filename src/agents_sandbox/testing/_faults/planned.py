@@ -101,6 +101,10 @@ class PlannedCalls(Fault):
         """Append a plan."""
         self._plans.append(plan)
 
+    def clear(self) -> None:
+        """Drop all plans."""
+        self._plans.clear()
+
     async def on_call(self, call: Call, proceed: Proceed) -> Answer:
         """Apply the oldest plan for the RPC, or proceed if there is none."""
         plan = next((plan for plan in self._plans if plan.method == call.method), None)

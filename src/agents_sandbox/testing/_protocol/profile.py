@@ -112,6 +112,10 @@ PROFILES: Mapping[str, Profile] = {
 }
 
 
+RELEASES: tuple[str, ...] = tuple(version for version in PROFILES if version != _DEV.version)
+"""The releases that a `FakeDaemon` can imitate, oldest first; `dev` builds are none."""
+
+
 def profile_for(version: str, reported_version: str | None = None) -> Profile:
     """Look up the behaviour of a daemon release; `dev` is a local build of the newest.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,9 @@ class Execs:
         # By sandbox, and running ones only: the records above are kept much longer.
         self._active: dict[str, dict[str, Exec]] = {}
         self._tasks: dict[str, set[asyncio.Task[None]]] = {}
+
+    def __iter__(self) -> Iterator[Exec]:
+        return iter(self._execs.values())
 
     async def prepare(self, sandbox: Sandbox, copies: Sequence[PlannedCopy] = ()) -> None:
         """Prepare the files of a sandbox whose container was created.

@@ -18,6 +18,7 @@ from .._commands.command import Runner
 from .._faults.kinds import Call
 from .._faults.stack import FaultStack
 from .._protocol.refusals import StatusError
+from .._records.records import ExecSnapshot, SandboxSnapshot
 from .._sandboxes.sandbox import Sandbox
 from .._settings import Settings
 from .._time.background import Background
@@ -34,6 +35,8 @@ _GRACE = 0.5
 """Seconds that calls have to end at a stop; only a stream that no client reads needs them."""
 _TIMEOUT = 10.0
 """Seconds that a restart or a kill may take."""
+_RESET_TIMEOUT = 60.0
+"""Seconds that a reset may take, which removes the files of all sandboxes."""
 SHUTDOWN_LIMIT = 60.0
 """Seconds that a daemon that was told to stop waits for its calls, on its own clock. Recorded."""
 
@@ -72,9 +75,10 @@ class Engine:
         return self._thread.may_be_waited_for
 
     def raise_error(self) -> None:
-        """Raise the first error that ended background work."""
-        if self._background.errors:
-            raise self._background.errors[0]
+        """Raise the first error that ended background work, if any, and forget them all."""
+        errors, self._background.errors = self._background.errors, []
+        if errors:
+            raise errors[0]
 
     @property
     def running(self) -> bool:
@@ -99,6 +103,21 @@ class Engine:
     def terminate(self) -> None:
         """Begin a shutdown, which ends with the last stream or after `SHUTDOWN_LIMIT`."""
         self._thread.call(self._terminate)
+
+    def reset(self) -> None:
+        """Forget everything; afterwards, the daemon runs, also if it had been killed."""
+        self._thread.run(self._reset(), _RESET_TIMEOUT)
+
+    async def _reset(self) -> None:
+        if self._shutdown:
+            await self._kill(stale_socket=False)
+        await self._service.reset()
+        self.faults.planned.clear()
+        self.recorder.clear()
+        if self._server:
+            await self._service.start()
+        else:
+            await self._open()
 
     def wait_until_ended(self, timeout: float) -> None:
         """Block until the daemon has ended.
@@ -236,6 +255,14 @@ class Engine:
     def end_streams(self, failure: StatusError | None) -> None:
         """End all open event streams: with a failure, or cleanly."""
         self._thread.call(lambda: self._service.end_streams(failure))
+
+    def execs(self) -> list[ExecSnapshot]:
+        """Read all execs whose sandboxes are not purged, oldest first."""
+        return self._thread.call(lambda: list(map(ExecSnapshot.of, self._service.execs)))
+
+    def sandboxes(self) -> list[SandboxSnapshot]:
+        """Read all sandboxes that are not purged, oldest first."""
+        return self._thread.call(lambda: list(map(SandboxSnapshot.of, self._service.sandboxes)))
 
     def leaks(self, *, sandboxes: bool, execs: bool, processes: bool) -> list[str]:
         """List the sandboxes, running execs and processes that are left behind."""

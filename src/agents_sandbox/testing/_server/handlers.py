@@ -151,7 +151,7 @@ class Handlers:
 def _recorded(method: Method[Any, Any], request: Message, context: Context) -> RecordedCall:
     return RecordedCall(
         method=method.name,
-        request=request,
+        message=request,
         metadata=tuple((key, value) for key, value in context.invocation_metadata() or ()),
         time_remaining=context.time_remaining(),
     )

@@ -12,22 +12,37 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..._shown import OneLineRepr
+from ..._shown import OneLineRepr, one_line
 from .._checks import check_count
+from .._records.requests import shown_request
 
 
 @dataclass(frozen=True, repr=False)
 class RecordedCall(OneLineRepr):
-    """One RPC as it arrived."""
+    """One RPC as it arrived; `str()` shows it as a line."""
 
     method: str
     """The RPC's name, such as `CreateSandbox`."""
-    request: Any
-    """The request message, with the fields of the protocol, such as `sandbox_id`."""
+    message: Any
+    """The request as a protobuf message of the daemon's wire dialect."""
     metadata: tuple[tuple[str, str | bytes], ...] = field(repr=False)
     """The metadata that the client sent, in order; keys are lower-case."""
     time_remaining: float | None
     """Seconds until the client's deadline when the call arrived; None: no deadline."""
+
+    @property
+    def request(self) -> Any:
+        """The request, with the fields of the protocol, such as `sandbox_id`.
+
+        That of a `CreateSandbox` is a `CreateSandboxRequest`, that of a `CreateExec` a
+        `CreateExecRequest`, with the client's types; others are the `message`.
+        """
+        return shown_request(self.message)
+
+    def __str__(self) -> str:
+        return one_line(
+            self.method, ((known.name, value) for known, value in self.message.ListFields())
+        )
 
 
 class Recorder:
@@ -68,6 +83,12 @@ class Recorder:
             self._calls.append(call)
             self._counts[call.method] += 1
             self._changed.notify_all()
+
+    def clear(self) -> None:
+        """Forget all calls; open streams still count."""
+        with self._changed:
+            self._calls.clear()
+            self._counts.clear()
 
     def stream_opened(self, sandbox_id: str) -> None:
         """Count a new event stream of a sandbox."""

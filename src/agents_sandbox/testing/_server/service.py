@@ -7,7 +7,7 @@ from typing import Any
 
 from ..._wire import v02_pb2 as pb
 from .._commands.command import Runner
-from .._protocol.refusals import StatusError, invalid_argument
+from .._protocol.refusals import StatusError, invalid_argument, sandbox_not_found
 from .._sandboxes.events import EventStream
 from .._sandboxes.execs import Execs
 from .._sandboxes.lifecycle import Lifecycle
@@ -33,17 +33,23 @@ class Service:
     def __init__(self, background: Background, runner: Runner, settings: Settings) -> None:
         profile = settings.profile
         self.methods = profile.dialect.methods
+        self._background = background
+        self._runner = runner
+        self._settings = settings
+        self._profile = profile
+        self._host_paths = settings.host.paths
+        self._answers = {method.name: method.response_type for method in self.methods}
+        self._begin()
+
+    def _begin(self) -> None:
+        background, settings, profile = self._background, self._settings, self._profile
         self.sandboxes = Sandboxes(background.clock, profile)
-        self.execs = Execs(background, runner, settings.log_root)
+        self.execs = Execs(background, self._runner, settings.log_root)
         self.watch = Watch(background, self.execs, profile)
         materializer = Materializer(background, self.execs, self.watch, settings)
         self.lifecycle = Lifecycle(background, self.execs, self.watch, materializer, settings)
         self._recovery = Recovery(self.execs, self.watch, materializer, profile)
         self.retention = Retention(background, self.sandboxes, self.execs, self.lifecycle, settings)
-        self._background = background
-        self._profile = profile
-        self._host_paths = settings.host.paths
-        self._answers = {method.name: method.response_type for method in self.methods}
 
     async def start(self) -> None:
         """Start or restart with the stored sandboxes."""
@@ -56,6 +62,16 @@ class Service:
         """Cancel all background work; what a real daemon stores on disk remains."""
         await self._background.cancel_daemon_work()
         self.watch.stop()
+
+    async def reset(self) -> None:
+        """Forget all sandboxes, as if they had never been; their processes and files end, too."""
+        for sandbox in self.sandboxes:
+            sandbox.log.end_streams(sandbox_not_found(sandbox.id))
+        await self._background.aclose()
+        self.watch.stop()
+        for sandbox in self.sandboxes:
+            await self._runner.remove(sandbox.id)
+        self._begin()
 
     def burn_id(self, method: str, request: Any) -> bool:
         """Reserve the id of a create without creating anything.

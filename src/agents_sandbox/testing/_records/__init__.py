@@ -1,0 +1,1 @@
+"""What a test reads of its daemon, in the client's types: requests, execs and sandboxes."""
