@@ -22,6 +22,19 @@ from .life import ID
 pytestmark = each_dialect
 
 
+@pytest.fixture
+def every_deadline_is_near(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which of the two ends of the connection ends a call at its deadline is a race without it."""
+    monkeypatch.setattr("agents_sandbox._deadline._CLOCK_DIFFERENCE_SECONDS", 3600.0)
+
+
+@pytest.fixture
+def the_daemon_is_first(monkeypatch: pytest.MonkeyPatch, every_deadline_is_near: None) -> None:
+    """The daemon ends calls so early that the client cannot be faster."""
+    monkeypatch.setattr("agents_sandbox.testing._faults.kinds._BEFORE_DEADLINE", 3600.0)
+
+
+@pytest.mark.usefixtures("the_daemon_is_first")
 @pytest.mark.parametrize("code", ["OK", "CANCELLED"])
 @pytest.mark.parametrize("resume", [True, False])
 async def test_a_stream_that_the_daemon_ends_at_its_deadline_has_timed_out(
@@ -37,6 +50,7 @@ async def test_a_stream_that_the_daemon_ends_at_its_deadline_has_timed_out(
     assert (caught.value.timeout_seconds, caught.value.sandbox_id) == (0.2, ID)
 
 
+@pytest.mark.usefixtures("the_daemon_is_first")
 async def test_a_call_that_the_daemon_cancels_at_its_deadline_has_timed_out(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
@@ -48,12 +62,6 @@ async def test_a_call_that_the_daemon_cancels_at_its_deadline_has_timed_out(
         await client.get_sandbox(ID, timeout_seconds=0.2)
     assert fault.hits == 1
     assert (caught.value.code, caught.value.timeout_seconds) == ("DEADLINE_EXCEEDED", 0.2)
-
-
-@pytest.fixture
-def every_deadline_is_near(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Which of the two ends of the connection ends a call at its deadline is a race without it."""
-    monkeypatch.setattr("agents_sandbox._deadline._CLOCK_DIFFERENCE_SECONDS", 3600.0)
 
 
 @pytest.mark.usefixtures("every_deadline_is_near")
@@ -85,6 +93,7 @@ async def test_a_wait_outlives_the_deadlines_of_its_streams(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("agents_sandbox._deadline.SILENCE_SECONDS", 0.05)
+    monkeypatch.setattr("agents_sandbox.testing._faults.kinds._BEFORE_DEADLINE", 0.04)
     daemon.on_exec(("train",)).never()
     with daemon.faults.ending_at_deadlines("OK") as fault:
         running = Background(client.run, ID, ("train",), exec_id="my-exec")

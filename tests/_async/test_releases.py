@@ -39,7 +39,7 @@ from .._aio import Background, off_loop
 
 IMAGE = "ghcr.io/agents-sandbox/coding-runtime:latest"
 RELEASES = ["0.2.0", "0.2.1", "0.3.0", "0.3.1", "0.3.2", "0.4.0", "0.4.1", "0.4.2", "0.4.3"]
-HEALTHCHECK = HealthcheckConfig(("CMD", "true"))
+HEALTHCHECK = HealthcheckConfig(("CMD", "true"), interval=0.01)
 
 
 @pytest.fixture(params=["0.2.1", "0.4.3"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -440,13 +441,11 @@ async def test_an_id_that_a_living_daemon_has_taken_for_nothing_is_a_conflict(
 async def test_a_read_of_a_taken_id_that_gets_no_answer(
     client: AgentsSandboxClient, daemon: FakeDaemon, missing: bool
 ) -> None:
-    not_found = daemon.faults.failing(
-        "NOT_FOUND", method="GetSandbox", reason="SANDBOX_NOT_FOUND", times=1
-    )
+    failing = partial(daemon.faults.failing, method="GetSandbox", times=1)
     with (
         daemon.faults.losing_answers(method="CreateSandbox", times=1),
         daemon.faults.delaying(60, method="GetSandbox"),
-        not_found if missing else nullcontext(),
+        failing("NOT_FOUND", reason="SANDBOX_NOT_FOUND") if missing else nullcontext(),
         pytest.raises(SandboxConflictError if missing else DaemonUnavailableError) as caught,
     ):
         await client.create_sandbox(image=IMAGE, timeout_seconds=0.5)

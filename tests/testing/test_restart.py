@@ -164,7 +164,10 @@ def test_an_interrupted_delete_leaves_no_files() -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_create_that_a_crash_interrupts_leaves_its_container_for_ever(version: str) -> None:
+@pytest.mark.parametrize("crashes", [1, 2])
+def test_a_create_that_a_crash_interrupts_leaves_its_container_for_ever(
+    version: str, crashes: int
+) -> None:
     ports = [{"container_port": 80, "host_port": 8080}]
     spec: dict[str, Any] = {"ports": ports} if version in TOLERANT else {}
     # Before 0.4.3, the next sandbox has containers of the same name.
@@ -178,7 +181,13 @@ def test_a_create_that_a_crash_interrupts_leaves_its_container_for_ever(version:
         daemon.start()
         with connected(daemon) as raw:
             assert raw.get("box_1").error_code == "INTERRUPTED_PENDING"
-            raw(methods.DELETE_SANDBOX, sandbox_id="box_1")
+            with daemon.paused():
+                raw(methods.DELETE_SANDBOX, sandbox_id="box_1")
+                if crashes == 2:
+                    daemon.kill()
+        if crashes == 2:
+            daemon.start()
+        with connected(daemon) as raw:
             daemon.advance(0)
             assert raw.get("box_1").state == pb.SANDBOX_STATE_DELETED
             raw.create("box-1", **spec)

@@ -210,9 +210,8 @@ async def end_at_deadline(
         if serving.done() or not due():
             return await serving
     finally:
-        if not serving.done():
-            serving.cancel()
-            await asyncio.wait({serving})
+        serving.cancel()
+        await asyncio.wait({serving})
     if failure is None:
         return None
     raise failure()
