@@ -448,7 +448,8 @@ async def test_a_read_of_a_taken_id_that_gets_no_answer(
         failing("NOT_FOUND", reason="SANDBOX_NOT_FOUND") if missing else nullcontext(),
         pytest.raises(SandboxConflictError if missing else DaemonUnavailableError) as caught,
     ):
-        await client.create_sandbox(image=IMAGE, timeout_seconds=0.5)
+        # Two reads must be answered in time before one is not.
+        await client.create_sandbox(image=IMAGE, timeout_seconds=2 if missing else 0.5)
     (created,) = await client.list_sandboxes()
     assert getattr(caught.value, "sandbox_id", None) == created.sandbox_id
 
