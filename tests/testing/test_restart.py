@@ -327,7 +327,7 @@ def test_docker_completes_a_stop_whose_daemon_was_killed(version: str, back_afte
 
 
 def test_two_stops_whose_daemon_was_killed_end_once() -> None:
-    with FakeDaemon(virtual_time=True, stop_delay=5) as daemon:
+    with FakeDaemon(version="0.2.1", virtual_time=True, stop_delay=5) as daemon:
         with connected(daemon) as raw:
             raw.create()
             daemon.advance(0)

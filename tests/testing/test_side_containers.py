@@ -170,7 +170,7 @@ NO_COMMAND = "Error response from daemon: No command specified"
 
 def test_a_service_of_an_image_without_a_command_cannot_be_created() -> None:
     options: dict[str, Any] = {"virtual_time": True, "images_without_command": ["redis:7"]}
-    with FakeDaemon(**options) as daemon, connected(daemon) as raw:
+    with FakeDaemon(version="0.2.1", **options) as daemon, connected(daemon) as raw:
         raw.create(required_services=[service()])
         daemon.advance(0)
         assert failure(raw) == ("SANDBOX_CREATE_FAILED", NO_COMMAND)

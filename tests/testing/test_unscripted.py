@@ -6,7 +6,7 @@ import pytest
 
 from agents_sandbox._wire import methods
 from agents_sandbox._wire import v02_pb2 as pb
-from agents_sandbox.testing import FakeDaemon
+from agents_sandbox.testing import ContainerBehavior, FakeDaemon
 
 from .raw import Raw, connected
 
@@ -118,7 +118,8 @@ def test_they_can_be_made_to_fail() -> None:
 
 
 def test_hooks_are_commands_too() -> None:
-    daemon = FakeDaemon(unscripted="fail", version="0.2.1").start()
+    quick = {"db:1": ContainerBehavior(healthy_after=0)}
+    daemon = FakeDaemon(unscripted="fail", version="0.2.1", containers=quick).start()
     with connected(daemon) as raw:
         service = {"name": "db", "image": "db:1", "post_start_on_primary": ["seed"]}
         healthy = {"test": ["CMD", "true"]}

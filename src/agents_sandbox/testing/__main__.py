@@ -118,18 +118,20 @@ def _serve(daemon: FakeDaemon, signals: _Signals) -> int:
     except (OSError, RuntimeError) as error:
         print(f"cannot listen on {daemon.socket_path}: {error}", file=sys.stderr)
         return 1
+    unscripted = ""
     try:
         print(f"fake agboxd {daemon.version} listening on {daemon.socket_path}", flush=True)
         if signals.wait() != signal.SIGHUP:  # nobody may be left to wait for
-            _shut_down(daemon, signals)
+            unscripted = _shut_down(daemon, signals)
     finally:
-        unscripted = _stop(daemon)
+        unscripted += _stop(daemon)  # if it was stopped before, this does and says nothing
     if unscripted:
         print(unscripted, file=sys.stderr)
     return 1 if unscripted else 0
 
 
 def _stop(daemon: FakeDaemon) -> str:
+    """Stop the daemon; return what it says about unscripted commands, if it minds them."""
     try:
         daemon.stop()
     except AssertionError as error:
@@ -137,8 +139,8 @@ def _stop(daemon: FakeDaemon) -> str:
     return ""
 
 
-def _shut_down(daemon: FakeDaemon, signals: _Signals) -> None:
-    """Wait until the daemon has ended by itself, or for another signal."""
+def _shut_down(daemon: FakeDaemon, signals: _Signals) -> str:
+    """Wait until the daemon has ended by itself, or for another signal, and stop it."""
     streams = daemon.open_streams
     daemon.terminate()
     if streams:
@@ -154,10 +156,12 @@ def _shut_down(daemon: FakeDaemon, signals: _Signals) -> None:
 
     waiting = threading.Thread(target=wait, name="fake-agboxd-end")
     waiting.start()
-    with ExitStack() as stack:
-        stack.callback(waiting.join)
-        stack.callback(daemon.stop)
+    try:
         signals.wait()
+    finally:
+        unscripted = _stop(daemon)
+        waiting.join()
+    return unscripted
 
 
 if __name__ == "__main__":
