@@ -6,6 +6,7 @@ import argparse
 import signal
 import socket
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
@@ -23,16 +24,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0 after a signal, 1 if the socket cannot be used.
 
     Raises:
-        SystemExit: The command line is wrong (code 2), or it was `--help` (code 0).
+        SystemExit: The command line is wrong or asks for what this system does not allow (code
+            2), or it was `--help` (code 0).
     """
     parser = make_parser()
     options = parser.parse_args(argv)
     if options.fault_method and not options.fault:
         parser.error("--fault-method requires --fault")
     try:
-        daemon = _make_daemon(options)
-    except ValueError as error:
+        with warnings.catch_warnings(record=True) as caught:
+            daemon = _make_daemon(options)
+    except (RuntimeError, ValueError) as error:
         parser.error(str(error))
+    for warning in caught:
+        print(f"warning: {warning.message}", file=sys.stderr)
     faults = dict(options.fault)
     # Without faults there is no chaos: it draws random numbers for each call and each event.
     chaos = daemon.faults.chaos(options.seed, method=options.fault_method, **faults)

@@ -18,9 +18,9 @@ from .._copies import refuse_copy
 from .._forks import obstacle_to_asyncio
 from .._shown import shown, shown_id
 from .._wire import v02_pb2 as pb
+from ._commands.modes import make_runner, possible_mode
 from ._commands.on_exec import ExecMatch, ExecScript, Scripts
-from ._commands.passthrough import PassThroughRunner
-from ._commands.scripted import ScriptedRunner, SilentRunner
+from ._commands.scripted import ScriptedRunner
 from ._expectations import assert_all_used, place_of_caller
 from ._faults.faults import Faults
 from ._host.declared import ContainerBehavior, DockerHost
@@ -55,11 +55,18 @@ class FakeDaemon:
         socket_path: The path of the socket, written as for a client; by default in a new
             private folder. The socket and missing folders are created private.
         exec_mode: What execs that match no `on_exec()` do. `scripted`: nothing.
+            `isolated`: they really run on this host, as this user, in Linux namespaces: each
+            sandbox has its own file system and sees no processes but its own. Programs and
+            settings of the host are read-only. It keeps tests apart, and is no protection
+            against malicious commands.
             `passthrough`: they really run on this host, as this user and unprotected. A
             folder stands in for the file system of each sandbox: `/workspace`, the home and
             the targets of mounts and copies are in that folder, and its path is substituted
-            for these paths in commands. Stopping or deleting the sandbox and stopping the
-            daemon kill the process groups, on Linux also processes that left them.
+            for these paths in commands.
+            `auto`: `isolated` where this system allows it, else `passthrough` with a warning.
+            With the last three, stopping or deleting the sandbox and stopping the daemon kill
+            the commands with all that they started; where there are no namespaces and no
+            Linux, processes that left their process group survive.
         exec_log_root: The folder of exec logs. They remain there, and missing folders are
             created private; by default a private folder that `stop()` removes.
         virtual_time: Whether the daemon's clock stands still until `advance()` moves it.
@@ -81,6 +88,8 @@ class FakeDaemon:
         ValueError: An argument is out of range.
         TypeError: An argument has the wrong type, such as a string instead of a collection
             of strings.
+        RuntimeError: `exec_mode` is `isolated`, and this system does not allow that; the message
+            says what is missing.
     """
 
     def __init__(
@@ -89,7 +98,7 @@ class FakeDaemon:
         version: str = "0.2.1",
         reported_version: str | None = None,
         socket_path: str | os.PathLike[str] | None = None,
-        exec_mode: Literal["scripted", "passthrough"] = "scripted",
+        exec_mode: Literal["scripted", "passthrough", "isolated", "auto"] = "scripted",
         exec_log_root: str | os.PathLike[str] | None = None,
         virtual_time: bool = False,
         ready_delay: float = 0.0,
@@ -104,8 +113,7 @@ class FakeDaemon:
         max_calls: int | None = None,
     ) -> None:
         profile = profile_for(version, reported_version)
-        if exec_mode not in ("scripted", "passthrough"):
-            raise ValueError(f"exec_mode must be 'scripted' or 'passthrough': {shown(exec_mode)}")
+        exec_mode = possible_mode(exec_mode)
         host = declared_host(
             known_images=known_images,
             missing_images=missing_images,
@@ -131,12 +139,7 @@ class FakeDaemon:
         )
         background = Background(virtual_time=self._settings.virtual_time)
         self._scripts = Scripts()
-        scripted = exec_mode == "scripted"
-        unscripted = (
-            SilentRunner()
-            if scripted
-            else (PassThroughRunner(folder.sandboxes, background.clock, host.paths))
-        )
+        unscripted = make_runner(exec_mode, folder.sandboxes, background.clock, host.paths)
         self._runner = ScriptedRunner(self._scripts, unscripted, background.clock.sleep)
         self._engine = Engine(
             self._settings, self._socket, self._runner, self._recorder, background
@@ -464,7 +467,7 @@ class FakeDaemon:
             streams: Check for open event streams.
             sandboxes: Check for sandboxes that are not DELETED.
             execs: Check for running execs.
-            processes: Check for process groups that `passthrough` commands left running.
+            processes: Check for process groups that commands left running.
             timeout: Seconds to wait at most until streams that clients cancelled have ended.
 
         Raises:

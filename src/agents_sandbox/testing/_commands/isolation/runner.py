@@ -1,0 +1,96 @@
+"""Isolated commands: they really run, each sandbox with its own files and processes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from ..._protocol.spec import HOME, WORKSPACE, Spec
+from ..._time.clock import Clock
+from ..child import Child
+from ..command import CannotPrepareError, CannotStartError, Command
+from ..real import FILES, RealRunner, as_in_docker
+from ..threads import in_thread
+from .container import Container
+from .files import Root
+
+
+class IsolatedRunner(RealRunner):
+    """Runs the commands of each sandbox in namespaces of its own.
+
+    They are made when the sandbox is created and, after its processes were killed, for its next
+    command.
+    """
+
+    def __init__(self, root: Path, clock: Clock, host_paths: Collection[str] = ()) -> None:
+        super().__init__(root, clock, host_paths)
+        self._containers: dict[str, Container] = {}
+        self._ending: dict[str, set[Container]] = {}
+        """By sandbox; those that were told to end, until they have."""
+
+    async def _build(self, sandbox_id: str, spec: Spec) -> None:
+        files = self._files(sandbox_id, spec)
+        await in_thread(files.build, FILES)
+        container = self._make_container(files)
+        try:
+            await asyncio.shield(container.ready)
+        except BaseException as error:
+            self._end(sandbox_id, container)
+            if isinstance(error, CannotStartError):
+                raise CannotPrepareError(str(error)) from error
+            raise
+        self._containers[sandbox_id] = container
+
+    def _files(self, sandbox_id: str, spec: Spec) -> Root:
+        return Root(self._root / sandbox_id, spec, self._host_paths)
+
+    def _make_container(self, files: Root) -> Container:
+        return Container(files.folder, files.mounts(), self._watch)
+
+    async def start(self, command: Command) -> Child:
+        """Start a command in its sandbox."""
+        sandbox_id = command.sandbox_id
+        if ending := self._ending.get(sandbox_id):
+            # They could still change files.
+            await asyncio.wait([container.ended for container in ending])
+        container = self._containers.get(sandbox_id)
+        if container is None or container.ended.done():
+            try:
+                container = self._make_container(self._files(sandbox_id, command.spec))
+            except CannotPrepareError as error:
+                raise CannotStartError(str(error)) from error
+            self._containers[sandbox_id] = container
+        env = self._environment(command, HOME, command.full_env)
+        return await container.start(
+            command, as_in_docker(command.argv), command.cwd or WORKSPACE, env
+        )
+
+    def _kill(self, sandbox_id: str | None) -> Collection[asyncio.Future[Any]]:
+        everything = {*self._containers, *self._ending}
+        sandbox_ids = everything if sandbox_id is None else {sandbox_id}
+        for killed in sandbox_ids & self._containers.keys():
+            self._end(killed, self._containers.pop(killed))
+        return [
+            container.ended for killed in sandbox_ids for container in self._ending.get(killed, ())
+        ]
+
+    def _end(self, sandbox_id: str, container: Container) -> None:
+        container.end()
+        ending = self._ending.setdefault(sandbox_id, set())
+        ending.add(container)
+
+        def ended(_: asyncio.Future[None]) -> None:
+            ending.discard(container)
+            if not ending:
+                self._ending.pop(sandbox_id, None)
+
+        container.ended.add_done_callback(ended)
+
+    async def aclose(self) -> None:
+        """Remove every sandbox."""
+        await super().aclose()
+        for containers in tuple(self._ending.values()):
+            for container in tuple(containers):
+                container.close()

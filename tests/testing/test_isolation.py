@@ -1,0 +1,295 @@
+"""Isolated execs: real processes, each sandbox with its own files and its own process tree."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents_sandbox._wire import methods
+from agents_sandbox._wire import v02_pb2 as pb
+from agents_sandbox.testing import FakeDaemon
+from agents_sandbox.testing._commands.isolation import probe
+
+from .fifo import Fifo
+from .raw import Raw, connected
+
+pytestmark = pytest.mark.skipif(
+    bool(probe.obstacle_to_isolation()), reason=probe.obstacle_to_isolation()
+)
+HERE = Path(__file__).parent
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Iterator[Raw]:
+    """A sandbox that sees this test's folder, where it is."""
+    with FakeDaemon(exec_mode="isolated") as daemon, connected(daemon) as client:
+        client.ready(mounts=[mount(tmp_path, writable=True)])
+        yield client
+
+
+@pytest.fixture
+def fifo(tmp_path: Path) -> Iterator[Fifo]:
+    with closing(Fifo(tmp_path / "fifo")) as opened:
+        yield opened
+
+
+def mount(source: Path, target: str | None = None, *, writable: bool = False) -> pb.MountSpec:
+    return pb.MountSpec(source=str(source), target=target or str(source), writable=writable)
+
+
+def run(raw: Raw, *command: str, sandbox_id: str = "box-1", **fields: Any) -> pb.ExecStatus:
+    answer = raw.start(*command, exec_id="", sandbox_id=sandbox_id, **fields)
+    status: pb.ExecStatus = raw.finished(answer.exec_id, sandbox_id)
+    return status
+
+
+def output(raw: Raw, *command: str, sandbox_id: str = "box-1", **fields: Any) -> str:
+    """Run a command that must not fail, and return what it wrote."""
+    status = run(raw, *command, sandbox_id=sandbox_id, **fields)
+    stdout, stderr = logs(raw, status)
+    assert (status.state, stderr) == (pb.EXEC_STATE_FINISHED, ""), stdout + stderr
+    return stdout
+
+
+def logs(raw: Raw, status: pb.ExecStatus) -> tuple[str, str]:
+    folder = raw.daemon.exec_log_root / status.sandbox_id
+    stdout, stderr = (folder / f"{status.exec_id}.{name}.log" for name in ("stdout", "stderr"))
+    return stdout.read_text(), stderr.read_text()
+
+
+def hello_then(fifo: Fifo, then: str) -> tuple[str, ...]:
+    return "sh", "-c", f'exec 3>"$0"; echo $$ >&3; {then}', fifo.path
+
+
+def test_paths_are_those_of_the_sandbox(raw: Raw) -> None:
+    assert output(raw, "pwd", "-P") == "/workspace\n"
+    assert output(raw, "sh", "-c", "cd && pwd -P; echo ~") == "/home/agbox\n/home/agbox\n"
+    assert output(raw, "echo", "-I/workspace") == "-I/workspace\n"
+    assert "X=/workspace\n" in output(raw, "env", env_overrides={"X": "/workspace"})
+    run(raw, "sh", "-c", "for f in /opt/x /mnt/x /tmp/x /workspace/x ~/x /x; do echo $f > $f; done")
+    assert output(raw, "cat", "/opt/x", "/mnt/x", "/tmp/x", "/x") == "/opt/x\n/mnt/x\n/tmp/x\n/x\n"
+    raw.ready("box-2")
+    assert run(raw, "ls", "/opt/x", sandbox_id="box-2").exit_code == 2
+    assert not Path("/opt/x").exists()
+
+
+def test_command_leads_a_session_and_has_three_descriptors(raw: Raw) -> None:
+    stat = output(raw, "cat", "/proc/self/stat").split()
+    assert stat[0] == stat[4] == stat[5]  # pid, process group, session
+    assert output(raw, "sh", "-c", "ls /proc/self/fd").split() == ["0", "1", "2", "3"]
+    ignored = output(raw, "grep", "SigIgn", "/proc/self/status").split()
+    assert int(ignored[1], 16) & (1 << signal.SIGPIPE - 1) == 0
+
+
+def test_devices_and_shared_memory(raw: Raw) -> None:
+    script = (
+        "echo x > /dev/null; head -c 3 /dev/zero | wc -c; head -c 3 /dev/urandom | wc -c; "
+        "echo shared > /dev/shm/x; cat /dev/shm/x; echo fd | cat /dev/stdin; ls /dev/pts"
+    )
+    assert output(raw, "sh", "-c", script).split() == ["3", "3", "shared", "fd", "ptmx"]
+    terminal = "import os, pty; a, b = pty.openpty(); os.write(b, b'x'); print(os.read(a, 1))"
+    assert output(raw, sys.executable, "-c", terminal) == "b'x'\n"
+
+
+def test_root_may_do_in_its_files_what_root_may_do(raw: Raw) -> None:
+    """Programs such as tar rely on it."""
+    script = "touch /workspace/x; chmod 000 /workspace/x; chown $(id -u):$(id -g) /workspace/x"
+    assert output(raw, "sh", "-c", f"{script}; rm -rf /workspace/x; id -u") == f"{os.getuid()}\n"
+
+
+@pytest.mark.parametrize(
+    ("cwd", "why"),
+    [
+        ("/no/such", "no such file or directory"),
+        ("/etc/passwd", "not a directory"),
+        ("/workspace\0", "embedded null byte"),
+    ],
+)
+def test_directory_that_cannot_be_entered(raw: Raw, cwd: str, why: str) -> None:
+    answer = raw.start("true", cwd=cwd)
+    status = raw.finished()
+    assert (status.state, status.exit_code) == (pb.EXEC_STATE_FAILED, 0)
+    assert why in status.error
+    assert list(Path(answer.stdout_log_path).parent.iterdir()) == []
+
+
+def test_execs_see_and_kill_processes_of_their_sandbox_alone(raw: Raw, fifo: Fifo) -> None:
+    raw.start(*hello_then(fifo, "sleep 3600 & sleep 3600"))
+    pid = fifo.read().decode().strip()
+    raw.ready("box-2")
+    seen = ("sh", "-c", "set -- /proc/[0-9]*; echo $#")
+    assert output(raw, *seen) == "5\n"  # the first one, the exec with its two, and this one
+    assert output(raw, *seen, sandbox_id="box-2") == "2\n"
+    others = run(raw, "sh", "-c", f"kill -KILL -{pid} || kill {os.getpid()}", sandbox_id="box-2")
+    assert others.exit_code == 1
+    assert raw.exec().state == pb.EXEC_STATE_RUNNING
+    output(raw, "sh", "-c", f"kill -KILL -{pid}")
+    assert fifo.read() == b""
+    assert raw.finished().exit_code == 137
+
+
+@pytest.mark.parametrize(
+    ("method", "last"),
+    [(methods.STOP_SANDBOX, pb.SANDBOX_STOPPED), (methods.DELETE_SANDBOX, pb.SANDBOX_DELETED)],
+    ids=["stop", "delete"],
+)
+def test_whole_trees_are_killed(
+    raw: Raw, fifo: Fifo, method: methods.Method[Any, Any], last: pb.EventType
+) -> None:
+    # Nothing shows whose it is but its namespace.
+    stray = 'setsid env -i sh -c "(setsid sleep 3600 &) ; exec setsid sleep 3600" &'
+    raw.start(*hello_then(fifo, f"{stray} {stray} sleep 3600 & exit 0"))
+    assert fifo.read()
+    assert raw.finished().exit_code == 0
+    assert raw.daemon._runner.running() != []
+    raw(method, sandbox_id="box-1")
+    raw.wait_for(last)
+    assert fifo.read() == b""
+    assert raw.daemon._runner.running() == []
+
+
+def test_server_of_one_exec_is_used_by_another(raw: Raw, fifo: Fifo) -> None:
+    served = "import socket, sys; s = socket.create_server(('127.0.0.1', 0)); "
+    served += "open('/tmp/port', 'w').write(str(s.getsockname()[1])); "
+    served += "open(sys.argv[1], 'w').write('up'); s.accept()[0].sendall(b'served')"
+    raw.start(sys.executable, "-c", served, fifo.path)
+    assert fifo.read() == b"up"
+    used = "import socket; port = int(open('/tmp/port').read()); "
+    used += "print(socket.create_connection(('127.0.0.1', port)).recv(9).decode())"
+    assert output(raw, sys.executable, "-c", used) == "served\n"
+    assert raw.finished().exit_code == 0
+
+
+JOB = {
+    "add.c": "int add(int a, int b) { return a + b; }\n",
+    "add.py": "def add(a, b):\n    return a + b\n",
+    "test_add.py": "from add import add\n\ndef test_add():\n    assert add(1, 2) == 3\n",
+}
+BUILD = """
+set -e
+"$PYTHON" -m venv --without-pip venv
+if "$CC" -shared -fPIC -o libadd.so add.c; then
+    echo 'add = __import__("ctypes").CDLL("./libadd.so").add' > add.py
+fi
+venv/bin/python -m pytest -q
+"""
+
+
+def test_job_that_compiles_and_tests(raw: Raw, tmp_path: Path) -> None:
+    for name, text in JOB.items():
+        (tmp_path / name).write_text(text)
+    raw.ready("job-1", copies=[pb.CopySpec(source=str(tmp_path), target="/workspace")])
+    env = {
+        "PYTHON": sys.executable,
+        "PYTHONPATH": str(Path(pytest.__file__).parents[1]),
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # an editable install is not seen in there
+        "CC": shutil.which("gcc") or "false",
+    }
+    assert "1 passed" in output(raw, "sh", "-c", BUILD, sandbox_id="job-1", env_overrides=env)
+    (tmp_path / "test_add.py").write_text("def test_add():\n    assert False\n")
+    raw.ready("job-2", copies=[pb.CopySpec(source=str(tmp_path), target="/workspace")])
+    status = run(raw, "sh", "-c", BUILD, sandbox_id="job-2", env_overrides=env)
+    assert "1 failed" in logs(raw, status)[0]
+    assert status.exit_code == 1
+
+
+def test_mounts_are_those_of_the_host(raw: Raw, tmp_path: Path) -> None:
+    (tmp_path / "dir" / "sub").mkdir(parents=True)
+    (tmp_path / "file").write_text("file\n")
+    raw.ready(
+        "mounts",
+        mounts=[
+            mount(tmp_path / "dir", "/mnt/rw", writable=True),
+            mount(tmp_path / "dir", "/mnt/ro"),
+            mount(tmp_path / "file", "/mnt/ro/sub/../../file"),
+            mount(tmp_path / "file", "/etc/agents/file"),
+            mount(tmp_path / "file", "/etc/hosts"),
+            mount(tmp_path / "dir", "/mnt/rw/sub"),
+        ],
+        copies=[pb.CopySpec(source=str(tmp_path / "dir"), target="/usr/local/agents")],
+    )
+
+    def done(*command: str) -> str:
+        return output(raw, *command, sandbox_id="mounts")
+
+    assert done("cat", "/mnt/file", "/etc/agents/file", "/etc/hosts") == "file\n" * 3
+    done("touch", "/mnt/rw/new", "/usr/local/agents/own")
+    assert (tmp_path / "dir" / "new").exists()
+    (tmp_path / "dir" / "later").touch()
+    assert done("ls", "/mnt/ro").split() == ["later", "new", "sub"]
+    assert done("ls", "/mnt/rw/sub").split() == ["later", "new", "sub"]
+    assert done("ls", "/usr/local/agents").split() == ["own", "sub"]
+    assert "root:" in done("cat", "/etc/passwd")
+    for place in ("/mnt/ro/x", "/mnt/rw/sub/x", "/etc/x/y", "/usr/local/x/y"):
+        status = run(raw, "touch", place, sandbox_id="mounts")
+        assert status.exit_code == 1
+    status = run(raw, "touch", "/mnt/ro/x", sandbox_id="mounts")
+    assert logs(raw, status)[1] == "touch: cannot touch '/mnt/ro/x': Read-only file system\n"
+
+
+@pytest.mark.parametrize(
+    ("target", "why"),
+    [
+        ("/mnt/rw/none", "No such file or directory"),
+        ("/mnt/rw/link/x", "a symlink leads out of the sandbox"),
+    ],
+)
+def test_mount_that_has_no_place_fails_the_create(
+    raw: Raw, tmp_path: Path, target: str, why: str
+) -> None:
+    (tmp_path / "dir").mkdir()
+    (tmp_path / "dir" / "link").symlink_to(tmp_path)
+    mounts = [mount(tmp_path / "dir", "/mnt/rw", writable=True), mount(tmp_path, target)]
+    raw.create("bad-box", mounts=mounts)
+    raw.wait_for(pb.SANDBOX_FAILED, "bad-box")
+    assert why in raw.get("bad-box").error_message
+    assert sorted(path.name for path in (tmp_path / "dir").iterdir()) == ["link"]
+
+
+def test_hundred_attempts_to_reach_the_host_fail(raw: Raw, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    raw.ready("closed", mounts=[mount(HERE, "/mnt/tests")])
+    status = run(raw, sys.executable, "/mnt/tests/escapes.py", str(secret), sandbox_id="closed")
+    stdout, stderr = logs(raw, status)
+    assert (status.exit_code, stderr) == (0, "")
+    attempts = stdout.splitlines()
+    assert len(attempts) > 100
+    assert [line for line in attempts if not line.startswith("ok: ")] == []
+    assert secret.read_text() == "secret"
+
+
+def test_files_last_until_the_delete(raw: Raw) -> None:
+    run(raw, "sh", "-c", "echo kept > /opt/file; ln -s /etc /var/link; mkdir /opt/dir")
+    for _ in range(2):
+        raw(methods.STOP_SANDBOX, sandbox_id="box-1")
+        raw.wait_for(pb.SANDBOX_STOPPED)
+        raw(methods.RESUME_SANDBOX, sandbox_id="box-1")
+        raw.wait_for(pb.SANDBOX_READY, count=2)
+        assert output(raw, "cat", "/opt/file") == "kept\n"
+    folder = Path(raw.daemon.socket_path).parent / "sandboxes" / "box-1"
+    assert folder.is_dir()
+    raw(methods.DELETE_SANDBOX, sandbox_id="box-1")
+    raw.wait_for(pb.SANDBOX_DELETED)
+    assert not folder.exists()
+
+
+@pytest.mark.slow
+def test_fifty_sandboxes_at_once(raw: Raw) -> None:
+    names = [f"many-{number}" for number in range(50)]
+    for name in names:
+        raw.create(name)
+    for name in names:
+        raw.wait_for(pb.SANDBOX_READY, name)
+        raw.start("sh", "-c", f"echo {name} > /tmp/x; cat /tmp/x", sandbox_id=name, exec_id=name)
+    for name in names:
+        assert raw.finished(name, name).exit_code == 0
+        assert (raw.daemon.exec_log_root / name / f"{name}.stdout.log").read_text() == f"{name}\n"
