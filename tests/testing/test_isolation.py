@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -16,6 +17,7 @@ import pytest
 from agents_sandbox._wire import methods
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import FakeDaemon
+from agents_sandbox.testing._commands import real
 from agents_sandbox.testing._commands.isolation import probe
 
 from .fifo import Fifo
@@ -110,7 +112,7 @@ def test_root_may_do_in_its_files_what_root_may_do(raw: Raw) -> None:
     [
         ("/no/such", "no such file or directory"),
         ("/etc/passwd", "not a directory"),
-        ("/workspace\0", "embedded null byte"),
+        ("/workspace\0", "embedded null"),
     ],
 )
 def test_directory_that_cannot_be_entered(raw: Raw, cwd: str, why: str) -> None:
@@ -293,3 +295,151 @@ def test_fifty_sandboxes_at_once(raw: Raw) -> None:
     for name in names:
         assert raw.finished(name, name).exit_code == 0
         assert (raw.daemon.exec_log_root / name / f"{name}.stdout.log").read_text() == f"{name}\n"
+
+
+def test_many_execs_at_once(raw: Raw) -> None:
+    names = [f"exec-{number}" for number in range(30)]
+    for name in names:
+        raw.start("sh", "-c", f"echo {'x' * 100_000} {name}; exit {name[5:]}", exec_id=name)
+    for name in names:
+        assert raw.finished(name).exit_code == int(name[5:])
+        log = raw.daemon.exec_log_root / "box-1" / f"{name}.stdout.log"
+        assert log.read_text().endswith(f"x {name}\n")
+
+
+def test_hooks_run_in_the_sandbox(raw: Raw) -> None:
+    healthy = pb.HealthcheckConfig(test=["CMD", "true"])
+    hook = "pwd > /opt/hook; echo $0 >> /opt/hook"
+    service = pb.ServiceSpec(
+        name="db", image="db:1", healthcheck=healthy, post_start_on_primary=[hook]
+    )
+    raw.ready("hooked", required_services=[service])
+    assert output(raw, "cat", "/opt/hook", sandbox_id="hooked") == "/workspace\nsh\n"
+
+
+def launcher_of(raw: Raw) -> subprocess.Popen[bytes]:
+    runner: Any = raw.daemon._runner._fallback
+    process: subprocess.Popen[bytes] = runner._containers["box-1"]._launcher._process
+    return process
+
+
+def test_killed_launcher_ends_everything_and_the_next_exec_starts_another(
+    raw: Raw, fifo: Fifo
+) -> None:
+    run(raw, "touch", "/opt/kept")
+    raw.start(*hello_then(fifo, "setsid sleep 3600 & sleep 3600"))
+    assert fifo.read()
+    run(raw, "true")  # then it has told of both
+    launcher_of(raw).kill()
+    assert fifo.read() == b""
+    assert raw.finished().exit_code == 137
+    assert output(raw, "ls", "/opt") == "kept\n"
+
+
+def test_launcher_that_does_not_end_is_killed(
+    raw: Raw, fifo: Fifo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw.start(*hello_then(fifo, "sleep 3600"))
+    assert fifo.read()
+    launcher = launcher_of(raw)
+    launcher.send_signal(signal.SIGSTOP)
+    monkeypatch.setattr(real, "_KILL_TIMEOUT", 0)
+    raw.daemon.stop()
+    assert fifo.read() == b""
+    assert launcher.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("program", ["/no/such/python", "/bin/false"])
+def test_launcher_that_cannot_run_fails_the_create(
+    raw: Raw, monkeypatch: pytest.MonkeyPatch, program: str
+) -> None:
+    monkeypatch.setattr(sys, "executable", program)
+    raw.create("box-2")
+    raw.wait_for(pb.SANDBOX_FAILED, "box-2")
+    assert raw.get("box-2").error_message
+    raw(methods.STOP_SANDBOX, sandbox_id="box-1")
+    raw.wait_for(pb.SANDBOX_STOPPED)
+    raw(methods.RESUME_SANDBOX, sandbox_id="box-1")
+    raw.wait_for(pb.SANDBOX_READY, count=2)
+    assert run(raw, "true").exit_code == 0
+    assert run(raw, "true").state == pb.EXEC_STATE_FAILED
+    raw.daemon.assert_no_leaks()
+
+
+def test_place_of_a_mount_that_became_a_link_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools = tmp_path / "tools" / "bin"
+    tools.mkdir(parents=True)
+    monkeypatch.setenv("PATH", f"{os.environ['PATH']}:{tools}")
+    with FakeDaemon(exec_mode="isolated") as daemon, connected(daemon) as raw:
+        raw.ready()
+        assert output(raw, "ls", str(tmp_path / "tools")) == "bin\n"
+        outside = tmp_path / "outside"
+        run(raw, "sh", "-c", f"mv {tmp_path} /tmp/moved; ln -s {outside} {tmp_path}")
+        raw(methods.STOP_SANDBOX, sandbox_id="box-1")
+        raw.wait_for(pb.SANDBOX_STOPPED)
+        raw(methods.RESUME_SANDBOX, sandbox_id="box-1")
+        raw.wait_for(pb.SANDBOX_READY, count=2)
+        status = run(raw, "true")
+        assert "is in a writable mount or behind a symlink" in status.error
+        assert not outside.exists()
+
+
+PROGRAM = """\
+import os, sys, time
+from agents_sandbox import SyncAgentsSandboxClient, MountSpec
+from agents_sandbox.testing import FakeDaemon
+
+daemon = FakeDaemon(exec_mode="isolated").start()
+client = SyncAgentsSandboxClient(daemon.socket_path)
+folder = os.path.dirname(sys.argv[1])
+sandbox = client.create_sandbox(image="a:1", mounts=[MountSpec(folder, folder, writable=True)])
+command = "echo $$ > $0; setsid env -i sleep 3600 > $0 & exec sleep 3600 > $0"
+client.create_exec(sandbox.sandbox_id, ("sh", "-c", command, sys.argv[1]))
+if not os.fork():  # it has all open sockets of this process
+    time.sleep(3600)
+time.sleep(3600)
+"""
+
+
+def test_killed_daemon_leaves_nothing(fifo: Fifo) -> None:
+    command = (sys.executable, "-c", PROGRAM, fifo.path)
+    with subprocess.Popen(command, start_new_session=True) as program:
+        try:
+            assert fifo.read()
+            program.kill()
+            assert fifo.read() == b""
+        finally:
+            os.killpg(program.pid, signal.SIGKILL)
+
+
+def test_no_descriptor_and_no_process_is_left(tmp_path: Path) -> None:
+    def descriptors() -> set[Path]:
+        return {file for file in Path("/proc/self/fd").iterdir() if file.is_symlink()}
+
+    def children() -> list[str]:
+        tasks = Path("/proc/self/task").glob("*/children")
+        return sorted(" ".join(task.read_text() for task in tasks).split())
+
+    with FakeDaemon() as daemon, connected(daemon) as raw:  # starts what gRPC keeps
+        raw.ready()
+    before, others = descriptors(), children()
+    with FakeDaemon(exec_mode="isolated") as daemon, connected(daemon) as raw:
+        raw.ready()
+        raw.ready("box-2")
+        raw.start("sh", "-c", "setsid sleep 3600 & sleep 3600")
+        assert len(children()) == len(others) + 2
+    assert children() == others
+    assert len(descriptors()) <= len(before)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_ordinary_user_can_do_the_same() -> None:
+    chosen = "attempts or trees or job or paths or mounts_are"
+    command = (
+        *(sys.executable, str(HERE / "confined.py"), "user", "-m", "pytest", "-q", "-k", chosen),
+        *("-p", "no:cacheprovider", str(HERE / "test_isolation.py")),
+    )
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert "6 passed" in done.stdout, done.stdout + done.stderr

@@ -134,7 +134,13 @@ class RealRunner(Runner):
         strays = find_strays(self._root) if self._children else []
         return [
             *map(str, commands),
-            *(str(stray) for stray in strays if (stray.sandbox_id, stray.exec_id) not in listed),
+            *(
+                str(stray)
+                for stray in strays
+                # Others have been killed, and are about to end.
+                if stray.sandbox_id in self._children
+                and (stray.sandbox_id, stray.exec_id) not in listed
+            ),
         ]
 
     async def aclose(self) -> None:

@@ -63,8 +63,8 @@ class Root(FileSystem):
             place = self._place(str(path))
             self._check_inside(place.parent, str(path))
             found += self._show(path, place)
-        for mount in sorted(self._spec.mounts, key=lambda mount: mount.target.count("/")):
-            place = self._place(mount.target)
+        places = [(self._place(mount.target), mount) for mount in self._spec.mounts]
+        for place, mount in sorted(places, key=lambda item: len(item[0].parts)):
             source = self._source(mount.source) or place
             found.append(Mount(str(source), self._path(place), writable=mount.writable))
         return found
@@ -72,8 +72,7 @@ class Root(FileSystem):
     def _show(self, source: Path, place: Path) -> Iterator[Mount]:
         """Show something of the host where the sandbox has nothing itself."""
         if source.is_symlink():
-            if not place.is_symlink() and _is_empty(place):
-                clear(place)
+            if not place.is_symlink() and not place.exists():
                 place.symlink_to(source.readlink())
         elif _is_empty(place):
             _make_place(place, folder=source.is_dir())

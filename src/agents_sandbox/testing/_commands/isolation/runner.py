@@ -78,6 +78,7 @@ class IsolatedRunner(RealRunner):
 
     def _end(self, sandbox_id: str, container: Container) -> None:
         container.end()
+        self._children.pop(sandbox_id, None)  # nothing can keep the kernel from killing them
         ending = self._ending.setdefault(sandbox_id, set())
         ending.add(container)
 
