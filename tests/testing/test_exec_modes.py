@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 
 from agents_sandbox import SyncAgentsSandboxClient
 from agents_sandbox.testing import FakeDaemon
+from agents_sandbox.testing._commands import modes
 from agents_sandbox.testing._commands.isolation import probe
 
 POSSIBLE = not probe.obstacle_to_isolation()
@@ -76,6 +78,36 @@ def test_program_says_what_is_missing(tmp_path: Path) -> None:
         _, warned = program.communicate(timeout=60)
     assert program.returncode == 0
     assert warned.startswith(b"warning: exec_mode='auto': commands run on this host unprotected")
+
+
+def test_only_linux_can_isolate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    why = probe.obstacle_to_isolation.__wrapped__()
+    assert why == "it requires Linux, and this is darwin"
+    monkeypatch.setattr(modes, "obstacle_to_isolation", lambda: why)
+    with pytest.raises(RuntimeError, match=f"^exec_mode='isolated': {why}$"):
+        FakeDaemon(exec_mode="isolated")
+    modes._warn.cache_clear()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(2):
+            FakeDaemon(exec_mode="auto")
+    assert [Path(warning.filename).name for warning in caught] == ["test_exec_modes.py"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere, nothing is tried")
+@pytest.mark.parametrize(
+    ("program", "why"),
+    [
+        ("/no/such/python", "No such file or directory: '/no/such/python'"),
+        ("/bin/false", "the launcher has ended"),
+    ],
+)
+def test_launcher_that_cannot_run_is_an_obstacle(
+    monkeypatch: pytest.MonkeyPatch, program: str, why: str
+) -> None:
+    monkeypatch.setattr(sys, "executable", program)
+    assert why in probe.obstacle_to_isolation.__wrapped__()
 
 
 def test_auto_is_isolated_where_that_is_possible() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -18,10 +20,14 @@ from agents_sandbox._wire import methods
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import FakeDaemon
 from agents_sandbox.testing._commands import real
-from agents_sandbox.testing._commands.isolation import probe
+from agents_sandbox.testing._commands.command import CannotStartError, Command
+from agents_sandbox.testing._commands.isolation import launching, probe
+from agents_sandbox.testing._commands.isolation.container import Container
+from agents_sandbox.testing._commands.isolation.files import Root
+from agents_sandbox.testing._protocol.spec import Spec
 
 from .fifo import Fifo
-from .raw import Raw, connected
+from .raw import TIMEOUT, Raw, connected
 
 pytestmark = pytest.mark.skipif(
     bool(probe.obstacle_to_isolation()), reason=probe.obstacle_to_isolation()
@@ -123,6 +129,16 @@ def test_directory_that_cannot_be_entered(raw: Raw, cwd: str, why: str) -> None:
     assert list(Path(answer.stdout_log_path).parent.iterdir()) == []
 
 
+@pytest.mark.parametrize("command", [("a\0b",), ("true", "x" * 1_000_000)], ids=["nul", "long"])
+def test_command_that_the_system_refuses_to_start(raw: Raw, command: tuple[str, ...]) -> None:
+    answer = raw.start(*command)
+    status = raw.finished()
+    assert (status.state, status.exit_code) == (pb.EXEC_STATE_FAILED, 0)
+    assert "null" in status.error or "Argument list too long" in status.error
+    assert list(Path(answer.stdout_log_path).parent.iterdir()) == []
+    assert run(raw, "true").exit_code == 0
+
+
 def test_execs_see_and_kill_processes_of_their_sandbox_alone(raw: Raw, fifo: Fifo) -> None:
     raw.start(*hello_then(fifo, "sleep 3600 & sleep 3600"))
     pid = fifo.read().decode().strip()
@@ -206,6 +222,8 @@ def test_job_that_compiles_and_tests(raw: Raw, tmp_path: Path) -> None:
 def test_mounts_are_those_of_the_host(raw: Raw, tmp_path: Path) -> None:
     (tmp_path / "dir" / "sub").mkdir(parents=True)
     (tmp_path / "file").write_text("file\n")
+    (tmp_path / "etc" / "profile").mkdir(parents=True)  # a file on the host
+    (tmp_path / "etc" / "passwd").write_text("own\n")
     raw.ready(
         "mounts",
         mounts=[
@@ -216,7 +234,10 @@ def test_mounts_are_those_of_the_host(raw: Raw, tmp_path: Path) -> None:
             mount(tmp_path / "file", "/etc/hosts"),
             mount(tmp_path / "dir", "/mnt/rw/sub"),
         ],
-        copies=[pb.CopySpec(source=str(tmp_path / "dir"), target="/usr/local/agents")],
+        copies=[
+            pb.CopySpec(source=str(tmp_path / "dir"), target="/usr/local/agents"),
+            pb.CopySpec(source=str(tmp_path / "etc"), target="/etc"),
+        ],
     )
 
     def done(*command: str) -> str:
@@ -229,8 +250,9 @@ def test_mounts_are_those_of_the_host(raw: Raw, tmp_path: Path) -> None:
     assert done("ls", "/mnt/ro").split() == ["later", "new", "sub"]
     assert done("ls", "/mnt/rw/sub").split() == ["later", "new", "sub"]
     assert done("ls", "/usr/local/agents").split() == ["own", "sub"]
-    assert "root:" in done("cat", "/etc/passwd")
-    for place in ("/mnt/ro/x", "/mnt/rw/sub/x", "/etc/x/y", "/usr/local/x/y"):
+    assert done("cat", "/etc/passwd") == "own\n"
+    assert "root:" in done("cat", "/etc/group")
+    for place in ("/mnt/ro/x", "/mnt/rw/sub/x", "/etc/group", "/usr/local/bin/x"):
         status = run(raw, "touch", place, sandbox_id="mounts")
         assert status.exit_code == 1
     status = run(raw, "touch", "/mnt/ro/x", sandbox_id="mounts")
@@ -364,6 +386,69 @@ def test_launcher_that_cannot_run_fails_the_create(
     assert run(raw, "true").exit_code == 0
     assert run(raw, "true").state == pb.EXEC_STATE_FAILED
     raw.daemon.assert_no_leaks()
+
+
+async def test_container_that_ends_starts_nothing(tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    files = Root(tmp_path / "root", Spec())
+    files.build()
+    logs = [tmp_path / "stdout", tmp_path / "stderr"]
+    command = Command("box-1", Spec(), ("true",), stdout_path=logs[0], stderr_path=logs[1])
+    container = Container(files.folder, files.mounts(), lambda _: None)
+    await container.ready
+
+    async def start() -> None:
+        await container.start(command, ["true"], "/", {})
+
+    container._launcher._process.kill()
+    container._launcher._process.wait()
+    with pytest.raises(BrokenPipeError):  # it has not noticed
+        await start()
+    assert [log.exists() for log in logs] == [False, False]
+    container.end()
+    await container.ended
+    container.end()
+    container.close()
+    with pytest.raises(CannotStartError, match="the processes of the sandbox were killed"):
+        await start()
+
+
+async def test_command_that_a_kill_overtakes_is_not_started(tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    files = Root(tmp_path / "root", Spec())
+    files.build()
+    container = Container(files.folder, files.mounts(), lambda _: None)
+    await container.ready
+    starting = asyncio.ensure_future(
+        container.start(Command("box-1", Spec(), ("true",)), ["true"], "/", {})
+    )
+    os.kill(container._launcher._process.pid, signal.SIGSTOP)
+    await asyncio.sleep(0)  # a turn of the loop, in which the command is sent
+    container._launcher._process.kill()
+    with pytest.raises(CannotStartError, match="the processes of the sandbox were killed"):
+        await starting
+    await container.ended
+
+
+def test_stop_of_the_daemon_during_a_create_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    start = launching._start
+
+    def slow(descriptor: int) -> subprocess.Popen[bytes]:
+        started.append(start(descriptor))
+        started[0].send_signal(signal.SIGSTOP)
+        reached.set()
+        return started[0]
+
+    reached = threading.Event()
+    monkeypatch.setattr(launching, "_start", slow)
+    monkeypatch.setattr(real, "_KILL_TIMEOUT", 0)
+    with FakeDaemon(exec_mode="isolated") as daemon, connected(daemon) as raw:
+        raw.create()
+        assert reached.wait(TIMEOUT)
+    assert started[0].returncode == -signal.SIGKILL
 
 
 def test_place_of_a_mount_that_became_a_link_is_not_followed(

@@ -76,6 +76,10 @@ def test_environment_is_small_and_overridden_key_by_key(
     assert {"BOX=box", "BOTH=exec", "EXEC=", f"HOST_UID={os.getuid()}"} <= seen
     assert f"PATH={os.environ['PATH']}" in seen
     assert "HOST_SECRET=1" not in seen
+    monkeypatch.setenv("TMPDIR", "/var/tmp")
+    assert "TMPDIR=/var/tmp" in run(raw, "env")[1].splitlines()
+    monkeypatch.delenv("TMPDIR")
+    assert "TMPDIR" not in run(raw, "env")[1]
 
 
 @pytest.mark.parametrize("cwd", ["", "/workspace", "/workspace/", "/workspace/../workspace"])

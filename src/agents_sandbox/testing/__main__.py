@@ -33,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--fault-method requires --fault")
     try:
         with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
             daemon = _make_daemon(options)
     except (RuntimeError, ValueError) as error:
         parser.error(str(error))

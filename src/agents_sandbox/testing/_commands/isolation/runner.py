@@ -27,8 +27,8 @@ class IsolatedRunner(RealRunner):
     def __init__(self, root: Path, clock: Clock, host_paths: Collection[str] = ()) -> None:
         super().__init__(root, clock, host_paths)
         self._containers: dict[str, Container] = {}
-        self._ending: dict[str, set[Container]] = {}
-        """By sandbox; those that were told to end, until they have."""
+        self._ending: dict[str, Container] = {}
+        """Those that were told to end, until they have; their sandboxes have no other."""
 
     async def _build(self, sandbox_id: str, spec: Spec) -> None:
         files = self._files(sandbox_id, spec)
@@ -53,8 +53,7 @@ class IsolatedRunner(RealRunner):
         """Start a command in its sandbox."""
         sandbox_id = command.sandbox_id
         if ending := self._ending.get(sandbox_id):
-            # They could still change files.
-            await asyncio.wait([container.ended for container in ending])
+            await asyncio.wait([ending.ended])  # its processes could still change files
         container = self._containers.get(sandbox_id)
         if container is None or container.ended.done():
             try:
@@ -68,30 +67,20 @@ class IsolatedRunner(RealRunner):
         )
 
     def _kill(self, sandbox_id: str | None) -> Collection[asyncio.Future[Any]]:
-        everything = {*self._containers, *self._ending}
-        sandbox_ids = everything if sandbox_id is None else {sandbox_id}
-        for killed in sandbox_ids & self._containers.keys():
-            self._end(killed, self._containers.pop(killed))
-        return [
-            container.ended for killed in sandbox_ids for container in self._ending.get(killed, ())
-        ]
+        for killed in [*self._containers] if sandbox_id is None else [sandbox_id]:
+            if container := self._containers.pop(killed, None):
+                self._end(killed, container)
+        ending = self._ending.items()
+        return [item.ended for owner, item in ending if sandbox_id in (owner, None)]
 
     def _end(self, sandbox_id: str, container: Container) -> None:
-        container.end()
         self._children.pop(sandbox_id, None)  # nothing can keep the kernel from killing them
-        ending = self._ending.setdefault(sandbox_id, set())
-        ending.add(container)
-
-        def ended(_: asyncio.Future[None]) -> None:
-            ending.discard(container)
-            if not ending:
-                self._ending.pop(sandbox_id, None)
-
-        container.ended.add_done_callback(ended)
+        self._ending[sandbox_id] = container
+        container.ended.add_done_callback(lambda _: self._ending.pop(sandbox_id))
+        container.end()
 
     async def aclose(self) -> None:
         """Remove every sandbox."""
         await super().aclose()
-        for containers in tuple(self._ending.values()):
-            for container in tuple(containers):
-                container.close()
+        for container in tuple(self._ending.values()):
+            container.close()
