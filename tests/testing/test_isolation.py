@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -319,6 +320,18 @@ def test_fifty_sandboxes_at_once(raw: Raw) -> None:
         assert (raw.daemon.exec_log_root / name / f"{name}.stdout.log").read_text() == f"{name}\n"
 
 
+@pytest.mark.skipif(os.getuid() == 0, reason="no limit holds for root")
+def test_process_that_is_one_too_many_is_refused(raw: Raw) -> None:
+    launcher = launcher_of(raw).pid
+    soft, hard = resource.prlimit(launcher, resource.RLIMIT_NPROC)
+    resource.prlimit(launcher, resource.RLIMIT_NPROC, (1, hard))
+    status = run(raw, "true")
+    assert status.state == pb.EXEC_STATE_FAILED
+    assert "Resource temporarily unavailable" in status.error
+    resource.prlimit(launcher, resource.RLIMIT_NPROC, (soft, hard))
+    assert run(raw, "true").exit_code == 0
+
+
 def test_many_execs_at_once(raw: Raw) -> None:
     names = [f"exec-{number}" for number in range(30)]
     for name in names:
@@ -345,16 +358,22 @@ def launcher_of(raw: Raw) -> subprocess.Popen[bytes]:
     return process
 
 
+@pytest.mark.parametrize("which", ["launcher", "first process"])
 def test_killed_launcher_ends_everything_and_the_next_exec_starts_another(
-    raw: Raw, fifo: Fifo
+    raw: Raw, fifo: Fifo, which: str
 ) -> None:
     run(raw, "touch", "/opt/kept")
     raw.start(*hello_then(fifo, "setsid sleep 3600 & sleep 3600"))
     assert fifo.read()
     run(raw, "true")  # then it has told of both
-    launcher_of(raw).kill()
+    launcher = launcher_of(raw)
+    killed = launcher.pid
+    if which == "first process":
+        killed = int(Path(f"/proc/{killed}/task/{killed}/children").read_text().split()[0])
+    os.kill(killed, signal.SIGKILL)
     assert fifo.read() == b""
     assert raw.finished().exit_code == 137
+    launcher.wait(TIMEOUT)
     assert output(raw, "ls", "/opt") == "kept\n"
 
 
@@ -521,10 +540,10 @@ def test_no_descriptor_and_no_process_is_left(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
 def test_ordinary_user_can_do_the_same() -> None:
-    chosen = "attempts or trees or job or paths or mounts_are"
+    chosen = "attempts or trees or job or paths or mounts_are or too_many"
     command = (
         *(sys.executable, str(HERE / "confined.py"), "user", "-m", "pytest", "-q", "-k", chosen),
         *("-p", "no:cacheprovider", str(HERE / "test_isolation.py")),
     )
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
-    assert "6 passed" in done.stdout, done.stdout + done.stderr
+    assert "7 passed" in done.stdout, done.stdout + done.stderr

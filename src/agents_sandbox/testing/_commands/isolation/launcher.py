@@ -4,8 +4,8 @@ It makes the namespaces, mounts the file system, and then starts the commands th
 stays outside of the sandbox's process tree, as Docker does: the first process in there is a child
 that only reaps orphans. If that child ends, the kernel ends everything else in the sandbox.
 
-It runs as a program of its own because namespaces cannot be entered beside the threads of gRPC, and
-imports nothing but the standard library, because it has to start fast.
+It runs as a program of its own because namespaces cannot be entered beside the threads of gRPC. It
+has to start fast: it imports few modules, and neither pathlib nor typing.
 
 It talks over a Unix socket of packets. Each packet to it has descriptors: first a file with the
 arguments of `isolate()`, then, for each command, a file with its argv, cwd and environment and its
@@ -24,10 +24,11 @@ import select
 import signal
 import socket
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
-from pathlib import Path
-from typing import Any, NoReturn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, NoReturn
 
 # Constants of Linux, from <sched.h>, <sys/mount.h>, <linux/mount.h>, <sys/prctl.h> and
 # <linux/capability.h>.
@@ -90,9 +91,9 @@ def isolate(root: str, mounts: Sequence[tuple[str, str, bool]]) -> int:
     uid, gid = os.geteuid(), os.getegid()
     flags = _CLONE_NEWUSER | _CLONE_NEWNS | _CLONE_NEWPID | _CLONE_NEWIPC
     _check(_libc.unshare(flags), "unshare")
-    Path("/proc/self/setgroups").write_text("deny")  # else no gid_map is accepted
-    Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
-    Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
+    _write("/proc/self/setgroups", "deny")  # else no gid_map is accepted
+    _write("/proc/self/uid_map", f"{uid} {uid} 1")
+    _write("/proc/self/gid_map", f"{gid} {gid} 1")
     _mount("none", "/", flags=_MS_REC | _MS_PRIVATE)
     _mount(root, root, flags=_MS_BIND | _MS_REC)
     _make_devices(f"{root}/dev")
@@ -107,6 +108,11 @@ def isolate(root: str, mounts: Sequence[tuple[str, str, bool]]) -> int:
     os.chdir("/")
     _drop_capabilities()
     return init
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w") as file:
+        file.write(text)
 
 
 def _inside(root: str, target: str) -> str:
@@ -134,12 +140,12 @@ def _bind(source: str, place: str, *, writable: bool) -> None:
 def _make_devices(folder: str) -> None:
     _mount("tmpfs", folder, "tmpfs", _MS_NOSUID, "mode=755")
     for name in _DEVICES:
-        Path(folder, name).touch()
+        _write(f"{folder}/{name}", "")
         _mount(f"/dev/{name}", f"{folder}/{name}", flags=_MS_BIND)
     for name, target in _DEVICE_LINKS.items():
-        Path(folder, name).symlink_to(target)
+        os.symlink(target, f"{folder}/{name}")
     for name in ("pts", "shm"):
-        Path(folder, name).mkdir()
+        os.mkdir(f"{folder}/{name}")
     flags = _MS_NOSUID | _MS_NOEXEC
     _mount("devpts", f"{folder}/pts", "devpts", flags, "newinstance,ptmxmode=0666,mode=620")
     _mount("tmpfs", f"{folder}/shm", "tmpfs", _MS_NOSUID | _MS_NODEV, "mode=1777")
@@ -168,9 +174,9 @@ def _be_init(proc: str, writer: int) -> NoReturn:
         try:
             # It shows the tree of the process that mounts it.
             _mount("proc", proc, "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
-            for path in (Path(proc, name) for name in _READ_ONLY_PROC):
-                if path.exists():
-                    _bind(str(path), str(path), writable=False)
+            for path in (f"{proc}/{name}" for name in _READ_ONLY_PROC):
+                if os.path.exists(path):
+                    _bind(path, path, writable=False)
         except OSError as error:
             os.write(writer, str(error).encode())
             os._exit(1)
@@ -207,7 +213,7 @@ class Server:
         self._owner = owner
         self._woken, wake = os.pipe()
         os.set_blocking(wake, False)
-        signal.set_wakeup_fd(wake)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
 
     def serve(self) -> None:
@@ -233,20 +239,26 @@ class Server:
         """Report the commands that have ended; return whether the sandbox goes on."""
         while True:
             pid, status = os.waitpid(-1, os.WNOHANG)
+            if not pid:
+                return True
             if pid == self._init:
                 self._init = 0
-            if pid in (0, self._init):
-                return bool(self._init)
+                return False
             send(self._requests, "ended", pid, status)
 
     def _start(self, request: int, stdout: int, stderr: int) -> tuple[Any, ...]:
         reader, writer = os.pipe()
         command = read_json(request)
-        pid = os.fork()
-        if not pid:
-            _become(command, stdout, stderr, writer)
-        for descriptor in (stdout, stderr, writer):
-            os.close(descriptor)
+        try:
+            pid = os.fork()
+            if not pid:
+                _become(command, stdout, stderr, writer)
+        except OSError as error:  # too many processes
+            os.close(reader)
+            return "refused", "fork", error.errno, str(error)
+        finally:
+            for descriptor in (stdout, stderr, writer):
+                os.close(descriptor)
         with os.fdopen(reader, "rb") as answer:
             problem = answer.read()  # until the command runs, or tells why not
         if not problem:
@@ -258,9 +270,11 @@ class Server:
         """End everything in the sandbox."""
         if self._init:
             os.kill(self._init, signal.SIGKILL)
-        with suppress(ChildProcessError):
+        try:
             while True:
                 os.wait()
+        except ChildProcessError:
+            pass
 
 
 def _become(command: Any, stdout: int, stderr: int, writer: int) -> NoReturn:
@@ -319,9 +333,10 @@ def main() -> None:
         return
     server = Server(requests, init, owner)
     try:
-        with suppress(BrokenPipeError):  # the other end was closed
-            send(requests, "ready")
-            server.serve()
+        send(requests, "ready")
+        server.serve()
+    except BrokenPipeError:
+        pass  # the other end was closed
     finally:
         server.end()
 

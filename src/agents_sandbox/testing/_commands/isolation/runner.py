@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ..real import FILES, RealRunner, as_in_docker
 from ..threads import in_thread
 from .container import Container
 from .files import Root
+from .launching import Mount
 
 
 class IsolatedRunner(RealRunner):
@@ -32,8 +34,7 @@ class IsolatedRunner(RealRunner):
 
     async def _build(self, sandbox_id: str, spec: Spec) -> None:
         files = self._files(sandbox_id, spec)
-        await in_thread(files.build, FILES)
-        container = self._make_container(files)
+        container = self._make_container(files, await in_thread(partial(_build, files), FILES))
         try:
             await asyncio.shield(container.ready)
         except BaseException as error:
@@ -46,8 +47,8 @@ class IsolatedRunner(RealRunner):
     def _files(self, sandbox_id: str, spec: Spec) -> Root:
         return Root(self._root / sandbox_id, spec, self._host_paths)
 
-    def _make_container(self, files: Root) -> Container:
-        return Container(files.folder, files.mounts(), self._watch)
+    def _make_container(self, files: Root, mounts: list[Mount]) -> Container:
+        return Container(files.folder, mounts, self._watch)
 
     async def start(self, command: Command) -> Child:
         """Start a command in its sandbox."""
@@ -56,8 +57,9 @@ class IsolatedRunner(RealRunner):
             await asyncio.wait([ending.ended])  # its processes could still change files
         container = self._containers.get(sandbox_id)
         if container is None or container.ended.done():
+            files = self._files(sandbox_id, command.spec)
             try:
-                container = self._make_container(self._files(sandbox_id, command.spec))
+                container = self._make_container(files, files.mounts())
             except CannotPrepareError as error:
                 raise CannotStartError(str(error)) from error
             self._containers[sandbox_id] = container
@@ -84,3 +86,8 @@ class IsolatedRunner(RealRunner):
         await super().aclose()
         for container in tuple(self._ending.values()):
             container.close()
+
+
+def _build(files: Root) -> list[Mount]:
+    files.build()
+    return files.mounts()
