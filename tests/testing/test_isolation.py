@@ -294,11 +294,10 @@ def test_hundred_attempts_to_reach_the_host_fail(raw: Raw, tmp_path: Path) -> No
 
 def test_files_last_until_the_delete(raw: Raw) -> None:
     run(raw, "sh", "-c", "echo kept > /opt/file; ln -s /etc /var/link; mkdir /opt/dir")
-    for _ in range(2):
-        raw(methods.STOP_SANDBOX, sandbox_id="box-1")
-        raw.wait_for(pb.SANDBOX_STOPPED)
+    for count in (2, 3):
+        stop(raw)
         raw(methods.RESUME_SANDBOX, sandbox_id="box-1")
-        raw.wait_for(pb.SANDBOX_READY, count=2)
+        raw.wait_for(pb.SANDBOX_READY, count=count)
         assert output(raw, "cat", "/opt/file") == "kept\n"
     folder = Path(raw.daemon.socket_path).parent / "sandboxes" / "box-1"
     assert folder.is_dir()
@@ -358,6 +357,19 @@ def launcher_of(raw: Raw) -> subprocess.Popen[bytes]:
     return process
 
 
+def kill_launcher(raw: Raw, *, first: bool = False) -> None:
+    """Kill the launcher of box-1, or the first process of the sandbox."""
+    launcher = launcher_of(raw)
+    children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
+    os.kill(int(children[0]) if first else launcher.pid, signal.SIGKILL)
+    launcher.wait(TIMEOUT)
+
+
+def stop(raw: Raw) -> None:
+    raw(methods.STOP_SANDBOX, sandbox_id="box-1")
+    raw.wait_for(pb.SANDBOX_STOPPED)
+
+
 @pytest.mark.parametrize("which", ["launcher", "first process"])
 def test_killed_launcher_ends_everything_and_the_next_exec_starts_another(
     raw: Raw, fifo: Fifo, which: str
@@ -366,14 +378,9 @@ def test_killed_launcher_ends_everything_and_the_next_exec_starts_another(
     raw.start(*hello_then(fifo, "setsid sleep 3600 & sleep 3600"))
     assert fifo.read()
     run(raw, "true")  # then it has told of both
-    launcher = launcher_of(raw)
-    killed = launcher.pid
-    if which == "first process":
-        killed = int(Path(f"/proc/{killed}/task/{killed}/children").read_text().split()[0])
-    os.kill(killed, signal.SIGKILL)
+    kill_launcher(raw, first=which == "first process")
     assert fifo.read() == b""
     assert raw.finished().exit_code == 137
-    launcher.wait(TIMEOUT)
     assert output(raw, "ls", "/opt") == "kept\n"
 
 
@@ -391,19 +398,19 @@ def test_launcher_that_does_not_end_is_killed(
 
 
 @pytest.mark.parametrize("program", ["/no/such/python", "/bin/false"])
-def test_launcher_that_cannot_run_fails_the_create(
+def test_launcher_that_cannot_run_is_an_error(
     raw: Raw, monkeypatch: pytest.MonkeyPatch, program: str
 ) -> None:
     monkeypatch.setattr(sys, "executable", program)
     raw.create("box-2")
     raw.wait_for(pb.SANDBOX_FAILED, "box-2")
     assert raw.get("box-2").error_message
-    raw(methods.STOP_SANDBOX, sandbox_id="box-1")
-    raw.wait_for(pb.SANDBOX_STOPPED)
-    raw(methods.RESUME_SANDBOX, sandbox_id="box-1")
-    raw.wait_for(pb.SANDBOX_READY, count=2)
-    assert run(raw, "true").exit_code == 0
+    kill_launcher(raw)
     assert run(raw, "true").state == pb.EXEC_STATE_FAILED
+    stop(raw)
+    raw(methods.RESUME_SANDBOX, sandbox_id="box-1")
+    raw.wait_for(pb.SANDBOX_FAILED, count=2)
+    assert raw.get().error_code == "SANDBOX_RESUME_FAILED"
     raw.daemon.assert_no_leaks()
 
 
@@ -481,12 +488,13 @@ def test_place_of_a_mount_that_became_a_link_is_not_followed(
         assert output(raw, "ls", str(tmp_path / "tools")) == "bin\n"
         outside = tmp_path / "outside"
         run(raw, "sh", "-c", f"mv {tmp_path} /tmp/moved; ln -s {outside} {tmp_path}")
-        raw(methods.STOP_SANDBOX, sandbox_id="box-1")
-        raw.wait_for(pb.SANDBOX_STOPPED)
-        raw(methods.RESUME_SANDBOX, sandbox_id="box-1")
-        raw.wait_for(pb.SANDBOX_READY, count=2)
+        kill_launcher(raw)
         status = run(raw, "true")
         assert "is in a writable mount or behind a symlink" in status.error
+        stop(raw)
+        raw(methods.RESUME_SANDBOX, sandbox_id="box-1")
+        raw.wait_for(pb.SANDBOX_FAILED, count=2)
+        assert "is in a writable mount or behind a symlink" in raw.get().error_message
         assert not outside.exists()
 
 
@@ -547,3 +555,28 @@ def test_ordinary_user_can_do_the_same() -> None:
     )
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert "7 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_delete_during_a_resume_does_not_make_it_fail(
+    raw: Raw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = launching._start
+    reached = threading.Event()
+
+    def slow(descriptor: int) -> subprocess.Popen[bytes]:
+        process = start(descriptor)
+        process.send_signal(signal.SIGSTOP)
+        processes.append(process)
+        reached.set()
+        return process
+
+    processes: list[subprocess.Popen[bytes]] = []
+    stop(raw)
+    monkeypatch.setattr(launching, "_start", slow)
+    raw(methods.RESUME_SANDBOX, sandbox_id="box-1")
+    assert reached.wait(TIMEOUT)
+    raw(methods.DELETE_SANDBOX, sandbox_id="box-1")
+    raw.wait_for(pb.SANDBOX_DELETE_REQUESTED)
+    processes[0].send_signal(signal.SIGCONT)
+    raw.wait_for(pb.SANDBOX_DELETED)
+    assert raw.get().error_code == ""

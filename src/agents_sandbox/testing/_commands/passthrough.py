@@ -28,6 +28,9 @@ class PassThroughRunner(RealRunner):
     async def _build(self, sandbox_id: str, spec: Spec) -> None:
         await in_thread(self._files(sandbox_id, spec).build, FILES)
 
+    async def resume(self, sandbox_id: str, spec: Spec) -> None:
+        """Do nothing: the files are there."""
+
     async def start(self, command: Command) -> Child:
         """Start a command in its own process group."""
         files = self._files(command.sandbox_id, command.spec)

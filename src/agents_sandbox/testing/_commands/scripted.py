@@ -17,6 +17,9 @@ class SilentRunner(Runner):
     async def prepare(self, sandbox_id: str, spec: Spec) -> None:
         """Do nothing: there are no files."""
 
+    async def resume(self, sandbox_id: str, spec: Spec) -> None:
+        """Do nothing: there are no processes."""
+
     def process_for(self, command: Command) -> Process:
         """Make a process that does nothing."""
         return _SilentProcess(command)
@@ -61,6 +64,10 @@ class ScriptedRunner(Runner):
     async def prepare(self, sandbox_id: str, spec: Spec) -> None:
         """Create the files of a sandbox whose container was created."""
         await self._fallback.prepare(sandbox_id, spec)
+
+    async def resume(self, sandbox_id: str, spec: Spec) -> None:
+        """Let a sandbox run commands again."""
+        await self._fallback.resume(sandbox_id, spec)
 
     def process_for(self, command: Command) -> Process:
         """Make a process that runs the script that matches, or one of the other runner."""

@@ -52,6 +52,14 @@ class Execs:
         """
         await self._runner.prepare(sandbox.id, sandbox.spec)
 
+    async def resume(self, sandbox: Sandbox) -> None:
+        """Let a sandbox whose container was stopped run commands again.
+
+        Raises:
+            CannotPrepareError: It failed.
+        """
+        await self._runner.resume(sandbox.id, sandbox.spec)
+
     def create(self, sandbox: Sandbox, request: pb.CreateExecRequest) -> Exec:
         """Accept an exec and start it."""
         if sandbox.state != pb.SANDBOX_STATE_READY:

@@ -22,8 +22,8 @@ from .launching import Mount
 class IsolatedRunner(RealRunner):
     """Runs the commands of each sandbox in namespaces of its own.
 
-    They are made when the sandbox is created and, after its processes were killed, for its next
-    command.
+    They are made when it is created or resumed and, if its processes were killed in another way,
+    for its next command.
     """
 
     def __init__(self, root: Path, clock: Clock, host_paths: Collection[str] = ()) -> None:
@@ -50,23 +50,38 @@ class IsolatedRunner(RealRunner):
     def _make_container(self, files: Root, mounts: list[Mount]) -> Container:
         return Container(files.folder, mounts, self._watch)
 
+    async def resume(self, sandbox_id: str, spec: Spec) -> None:
+        """Make the namespaces of a sandbox anew."""
+        try:
+            container = await self._container(sandbox_id, spec)
+        except OSError as error:
+            raise CannotPrepareError(str(error)) from error
+        try:
+            await asyncio.shield(container.ready)
+        except CannotStartError as error:
+            if not container.ending:  # by a delete, which does not make a resume fail
+                raise CannotPrepareError(str(error)) from error
+
     async def start(self, command: Command) -> Child:
         """Start a command in its sandbox."""
-        sandbox_id = command.sandbox_id
-        if ending := self._ending.get(sandbox_id):
-            await asyncio.wait([ending.ended])  # its processes could still change files
-        container = self._containers.get(sandbox_id)
-        if container is None or container.ended.done():
-            files = self._files(sandbox_id, command.spec)
-            try:
-                container = self._make_container(files, files.mounts())
-            except CannotPrepareError as error:
-                raise CannotStartError(str(error)) from error
-            self._containers[sandbox_id] = container
+        try:
+            container = await self._container(command.sandbox_id, command.spec)
+        except CannotPrepareError as error:
+            raise CannotStartError(str(error)) from error
         env = self._environment(command, HOME, command.full_env)
         return await container.start(
             command, as_in_docker(command.argv), command.cwd or WORKSPACE, env
         )
+
+    async def _container(self, sandbox_id: str, spec: Spec) -> Container:
+        if ending := self._ending.get(sandbox_id):
+            await asyncio.wait([ending.ended])  # its processes could still change files
+        container = self._containers.get(sandbox_id)
+        if container is None or container.ended.done():
+            files = self._files(sandbox_id, spec)
+            container = self._make_container(files, files.mounts())
+            self._containers[sandbox_id] = container
+        return container
 
     def _kill(self, sandbox_id: str | None) -> Collection[asyncio.Future[Any]]:
         for killed in [*self._containers] if sandbox_id is None else [sandbox_id]:
