@@ -7,6 +7,7 @@ import os
 import signal
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from ..child import Child
@@ -138,5 +139,6 @@ def _ended() -> CannotStartError:
 
 
 def _remove_logs(command: Command) -> None:
-    remove_log(command.stdout_path)
-    remove_log(command.stderr_path)
+    for path in (command.stdout_path, command.stderr_path):
+        with suppress(OSError):  # somebody else has removed it
+            remove_log(path)
