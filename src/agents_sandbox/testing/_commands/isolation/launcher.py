@@ -18,6 +18,7 @@ started it.
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
 import os
 import select
@@ -194,8 +195,9 @@ def _drop_capabilities() -> None:
     """Take from commands of root what root in a container does not have; others have none."""
     for capability in range(64):
         if capability not in _KEPT_CAPABILITIES:
-            # Linux knows fewer than 64.
-            _libc.prctl(_PR_CAPBSET_DROP, ctypes.c_ulong(capability))
+            result = _libc.prctl(_PR_CAPBSET_DROP, ctypes.c_ulong(capability))
+            if ctypes.get_errno() != errno.EINVAL:  # Linux knows fewer than 64
+                _check(result, "prctl")
 
 
 class Server:
