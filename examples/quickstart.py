@@ -44,7 +44,7 @@ async def main() -> None:
 
 
 async def live_with_the_fake_daemon() -> None:
-    with FakeDaemon(exec_mode="passthrough") as daemon:
+    with FakeDaemon(exec_mode="auto") as daemon:
         async with AgentsSandboxClient(daemon.socket_path) as client:
             await live(client)
 

@@ -40,7 +40,7 @@ def main() -> None:
 
 def live_with_the_fake_daemon() -> None:
     with (
-        FakeDaemon(exec_mode="passthrough") as daemon,
+        FakeDaemon(exec_mode="auto") as daemon,
         SyncAgentsSandboxClient(daemon.socket_path) as client,
     ):
         live(client)

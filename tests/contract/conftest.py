@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from agents_sandbox.testing._commands.isolation.probe import obstacle_to_isolation
 from agents_sandbox.testing._time import clock
 
-from .hosts import SCRIPTED
+from .hosts import EXEC_MODE, SCRIPTED
 from .replay import Report
 from .transcripts import RECORDINGS, Transcript, load_all
 
@@ -73,6 +74,8 @@ def _lines(account: Account) -> Iterator[str]:
         f"known gaps; {sum(report.compared for report in reports)} steps compared, "
         f"{left_out} not replayable"
     )
+    if EXEC_MODE == "passthrough":
+        yield f"commands were not isolated: {obstacle_to_isolation()}"
     for name, reason in account.in_table.items():
         yield f"{name} does not pass: {reason}"
     for name, report in account.passed.items():

@@ -7,12 +7,18 @@ import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from agents_sandbox.testing import ContainerBehavior, DockerHost, ExecScript, FakeDaemon
+from agents_sandbox.testing._commands.isolation.probe import obstacle_to_isolation
 
 from .bindings import Bindings
 from .transcripts import Transcript
+
+EXEC_MODE: Literal["isolated", "passthrough"] = (
+    "passthrough" if obstacle_to_isolation() else "isolated"
+)
+"""How commands run. Only isolated ones have the paths of the recordings."""
 
 RECORDED_ON: Mapping[str, Any] = {
     "reported_version": "dev",  # all were recorded with local builds
@@ -67,9 +73,7 @@ def _count_to_forty(script: ExecScript) -> None:
 _ENDS = "its end has its place among other events, so the virtual clock has to drive it"
 
 SCRIPTED: Mapping[str, Mapping[str, Scripted]] = {
-    "create_every_field": {
-        "full-exec-1": Scripted("it asks for the container's user, home and read-only mount")
-    },
+    "create_every_field": {"full-exec-1": Scripted("it asks for the container's user and home")},
     "delete_while_creating": {"dwc-exec-1": Scripted(_ENDS)},
     "exec_cancel_running": {
         "exk-exec-1": Scripted(
@@ -100,7 +104,7 @@ def fake_daemon(transcript: Transcript) -> FakeDaemon:
     return FakeDaemon(
         version=transcript.version,
         virtual_time=True,
-        exec_mode="passthrough",
+        exec_mode=EXEC_MODE,
         **{
             **RECORDED_ON,
             **HOSTS.get(transcript.scenario, {}),

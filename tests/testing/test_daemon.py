@@ -349,7 +349,10 @@ def test_failed_stop_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     ("options", "message"),
     [
         ({"version": "0.9"}, "daemon version '0.9' is not supported: use one of 0.2.0, 0.2.1, "),
-        ({"exec_mode": "docker"}, "exec_mode must be 'scripted' or 'passthrough': 'docker'"),
+        (
+            {"exec_mode": "docker"},
+            "exec_mode must be 'scripted', 'passthrough', 'isolated' or 'auto': ",
+        ),
         ({"ready_delay": -1}, "ready_delay must be finite and not negative: -1"),
         ({"stop_delay": -1}, "stop_delay must be finite and not negative: -1"),
         ({"stop_delay": math.inf}, "stop_delay must be finite and not negative: inf"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 import threading
 from collections.abc import Iterator
@@ -16,8 +15,9 @@ import pytest
 from agents_sandbox._wire import methods
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import FakeDaemon
-from agents_sandbox.testing._commands import passthrough, strays
+from agents_sandbox.testing._commands import passthrough, real, strays
 
+from .fifo import Fifo
 from .raw import TIMEOUT, Raw, connected
 
 
@@ -32,24 +32,6 @@ def raw() -> Iterator[Raw]:
 def fifo(tmp_path: Path) -> Iterator[Fifo]:
     with closing(Fifo(tmp_path / "fifo")) as opened:
         yield opened
-
-
-class Fifo:
-    """Reports what processes write to it, and when the last writer has ended."""
-
-    def __init__(self, path: Path) -> None:
-        os.mkfifo(path)
-        self.path = str(path)
-        self._fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-
-    def close(self) -> None:
-        os.close(self._fd)
-
-    def read(self) -> bytes:
-        """Wait for data; empty: all writers have ended."""
-        readable, _, _ = select.select([self._fd], [], [], TIMEOUT)
-        assert readable, "no process wrote anything"
-        return os.read(self._fd, 100)
 
 
 def run(raw: Raw, *command: str, **fields: Any) -> tuple[pb.ExecStatus, str, str]:
@@ -94,6 +76,10 @@ def test_environment_is_small_and_overridden_key_by_key(
     assert {"BOX=box", "BOTH=exec", "EXEC=", f"HOST_UID={os.getuid()}"} <= seen
     assert f"PATH={os.environ['PATH']}" in seen
     assert "HOST_SECRET=1" not in seen
+    monkeypatch.setenv("TMPDIR", "/var/tmp")
+    assert "TMPDIR=/var/tmp" in run(raw, "env")[1].splitlines()
+    monkeypatch.delenv("TMPDIR")
+    assert "TMPDIR" not in run(raw, "env")[1]
 
 
 def test_an_equals_sign_ends_the_name_of_a_variable(raw: Raw) -> None:
@@ -261,7 +247,7 @@ def test_process_of_another_user_does_not_block_a_delete(
     with monkeypatch.context() as patch:
         patch.setattr(os, "killpg", not_ours)
         patch.setattr(os, "kill", not_ours)
-        patch.setattr(passthrough, "_KILL_TIMEOUT", 0)
+        patch.setattr(real, "_KILL_TIMEOUT", 0)
         with FakeDaemon(exec_mode="passthrough") as daemon, connected(daemon) as raw:
             raw.ready()
             raw.start(*hello_then(fifo, "echo $$ >&3; exec sleep 3600"))

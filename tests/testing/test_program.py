@@ -243,12 +243,15 @@ def test_options_reach_the_daemon(
     assert [signal.getsignal(number) for number in ENDS] == handlers
 
 
-def test_the_defaults_are_those_of_the_daemon(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_defaults_are_those_of_the_daemon_but_commands_run(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     signature = inspect.signature(FakeDaemon).parameters
     ours = options_of_the_daemon(path, "", monkeypatch)
     assert signature.keys() - ours.keys() == {"virtual_time"}  # only a test can move it
     expected = {
         "socket_path": str(path),
+        "exec_mode": "auto",
         "missing_images": [],
         "image_folders": [],
         "images_without_command": [],

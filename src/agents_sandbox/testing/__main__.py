@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -30,16 +31,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         `--unscripted fail`, a command was unscripted.
 
     Raises:
-        SystemExit: The command line is wrong (code 2), or it was `--help` (code 0).
+        SystemExit: The command line is wrong or asks for what this system does not allow (code
+            2), or it was `--help` (code 0).
     """
     parser = make_parser()
     options = parser.parse_args(argv)
     if options.fault_method and not options.fault:
         parser.error("--fault-method requires --fault")
     try:
-        daemon = _make_daemon(options)
-    except ValueError as error:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            daemon = _make_daemon(options)
+    except (RuntimeError, ValueError) as error:
         parser.error(str(error))
+    for warning in caught:
+        print(f"warning: {warning.message}", file=sys.stderr)
     faults = dict(options.fault)
     with _catch_signals() as signals, ExitStack() as stack:
         if faults:  # without any, chaos would draw random numbers for each call and each event

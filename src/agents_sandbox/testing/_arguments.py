@@ -13,6 +13,7 @@ from .._facts import MAX_PORT
 from .._go_durations import parse_nanoseconds
 from .._shown import shown
 from ._commands.handlers import checked_exit_code
+from ._commands.modes import EXEC_MODES
 from ._host.declared import ContainerBehavior, DockerHost
 from ._protocol.profile import PROFILES, RELEASES
 from ._protocol.rpcs import check_method
@@ -133,10 +134,12 @@ def _add_daemon(group: Any) -> None:
 def _add_commands(group: Any) -> None:
     group.add_argument(
         "--exec",
-        choices=("scripted", "passthrough"),
-        default="scripted",
-        help="what commands without an --on-exec do: print nothing and exit with 0 (scripted), or "
-        "really run on this host, unprotected (passthrough) (default: %(default)s)",
+        choices=EXEC_MODES,
+        default="auto",
+        help="what commands without an --on-exec do: print nothing and exit with 0 (scripted), "
+        "really run on this host, unprotected (passthrough) or each sandbox for itself "
+        "(isolated), or isolated if this system allows it, else passthrough (auto) "
+        "(default: %(default)s)",
     )
     group.add_argument(
         "--unscripted",

@@ -19,8 +19,8 @@ from .._forks import obstacle_to_asyncio
 from .._shown import shown, shown_id
 from .._wire import v02_pb2 as pb
 from ._commands.matching import ExecMatch
+from ._commands.modes import make_real_runner, possible_mode
 from ._commands.on_exec import ExecScript
-from ._commands.passthrough import PassThroughRunner
 from ._commands.scripted import ScriptedRunner, UnscriptedRunner
 from ._commands.scripts import Scripts
 from ._expectations import Blocks, assert_all_used, place_of_caller
@@ -59,11 +59,18 @@ class FakeDaemon:
         socket_path: The path of the socket, written as for a client; by default in a new
             private folder. The socket and missing folders are created private.
         exec_mode: What execs that match no `on_exec()` do. `scripted`: nothing.
+            `isolated`: they really run on this host, as this user, in Linux namespaces: each
+            sandbox has its own file system and sees no processes but its own. Programs and
+            settings of the host are read-only. It keeps tests apart, and is no protection
+            against malicious commands.
             `passthrough`: they really run on this host, as this user and unprotected. A
             folder stands in for the file system of each sandbox: `/workspace`, the home and
             the targets of mounts and copies are in that folder, and its path is substituted
-            for these paths in commands. Stopping or deleting the sandbox and stopping the
-            daemon kill the process groups, on Linux also processes that left them.
+            for these paths in commands.
+            `auto`: `isolated` where this system allows it, else `passthrough` with a warning.
+            With the last three, stopping or deleting the sandbox and stopping the daemon kill
+            the commands with all that they started; where there are no namespaces and no
+            Linux, processes that left their process group survive.
         unscripted: What commands that match no `on_exec()` do if they do not really run.
             `succeed`: they print nothing and exit with 0. `fail`: they fail before they start,
             the error of the exec names the scripts that came close, and `stop()` raises an
@@ -97,6 +104,8 @@ class FakeDaemon:
         ValueError: An argument is out of range.
         TypeError: An argument has the wrong type, such as a string instead of a collection
             of strings.
+        RuntimeError: `exec_mode` is `isolated`, and this system does not allow that; the message
+            says what is missing.
     """
 
     def __init__(
@@ -105,7 +114,7 @@ class FakeDaemon:
         version: str = RELEASES[-1],
         reported_version: str | None = None,
         socket_path: str | os.PathLike[str] | None = None,
-        exec_mode: Literal["scripted", "passthrough"] = "scripted",
+        exec_mode: Literal["scripted", "passthrough", "isolated", "auto"] = "scripted",
         unscripted: Literal["succeed", "fail"] = "succeed",
         exec_log_root: str | os.PathLike[str] | None = None,
         virtual_time: bool = False,
@@ -124,11 +133,10 @@ class FakeDaemon:
         max_calls: int | None = None,
     ) -> None:
         profile = profile_for(version, reported_version)
-        if exec_mode not in ("scripted", "passthrough"):
-            raise ValueError(f"exec_mode must be 'scripted' or 'passthrough': {shown(exec_mode)}")
+        mode = possible_mode(exec_mode)
         if unscripted not in ("succeed", "fail"):
             raise ValueError(f"unscripted must be 'succeed' or 'fail': {shown(unscripted)}")
-        if unscripted == "fail" and exec_mode != "scripted":
+        if unscripted == "fail" and mode != "scripted":
             raise ValueError(
                 "unscripted='fail' requires exec_mode='scripted': in other modes, commands that "
                 "match no on_exec() really run"
@@ -164,11 +172,10 @@ class FakeDaemon:
         background = Background(virtual_time=self._settings.virtual_time)
         self._unscripted: Literal["succeed", "fail"] = unscripted
         self._scripts = Scripts()
-        scripted = exec_mode == "scripted"
         fallback = (
             UnscriptedRunner(self._scripts, fail=unscripted == "fail")
-            if scripted
-            else (PassThroughRunner(folder.sandboxes, background.clock, host.paths))
+            if mode == "scripted"
+            else make_real_runner(mode, folder.sandboxes, background.clock, host.paths)
         )
         self._runner = ScriptedRunner(self._scripts, fallback, background.clock.sleep)
         self._engine = Engine(
@@ -596,7 +603,7 @@ class FakeDaemon:
             streams: Check for open event streams.
             sandboxes: Check for sandboxes that are not DELETED.
             execs: Check for running execs.
-            processes: Check for process groups that `passthrough` commands left running.
+            processes: Check for process groups that commands left running.
             timeout: Seconds to wait at most until streams that clients cancelled have ended.
 
         Raises:

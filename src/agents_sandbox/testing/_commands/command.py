@@ -109,6 +109,14 @@ class Runner(ABC):
         """
 
     @abstractmethod
+    async def resume(self, sandbox_id: str, spec: Spec) -> None:
+        """Let a sandbox whose processes were killed run commands again.
+
+        Raises:
+            CannotPrepareError: It failed.
+        """
+
+    @abstractmethod
     def process_for(self, command: Command) -> Process:
         """Make the process of a command that was just accepted."""
 

@@ -34,7 +34,7 @@ class FileSystem:
     """
 
     def __init__(self, folder: Path, spec: Spec, host_paths: Collection[str] = ()) -> None:
-        self._folder = folder
+        self.folder = folder
         self._spec = spec
         self._host_paths = host_paths
 
@@ -59,6 +59,9 @@ class FileSystem:
             self._make_copy(copy)
         for mount in sorted(self._spec.mounts, key=lambda mount: _normal(mount.target).count("/")):
             self._create_mount(mount)
+        self._protect()
+
+    def _protect(self) -> None:
         # Last, because inner targets are written into outer ones.
         for mount in self._spec.mounts:
             if not mount.writable:
@@ -83,18 +86,18 @@ class FileSystem:
         elif mount.writable:
             place.symlink_to(source)
         else:
-            bind_read_only(source, place, self._folder.parent)
+            bind_read_only(source, place, self.folder.parent)
 
     def _source(self, path: str) -> Path | None:
         source = Path(path).expanduser()
         return None if path in self._host_paths and not source.exists() else source
 
     def _check_inside(self, place: Path, target: str) -> None:
-        if not is_within(place, self._folder):
+        if not is_within(place, self.folder):
             raise _outside(target)
 
     def _place(self, path: str) -> Path:
-        return self._folder / _normal(path)[1:]
+        return self.folder / _normal(path)[1:]
 
     def host_path(self, path: str) -> Path:
         """Map an absolute path of the sandbox to one of the host."""
@@ -108,7 +111,7 @@ class FileSystem:
         part of a longer one. So it misses `-I/workspace` and paths that a program builds
         itself, and programs print paths of the host.
         """
-        return self._mapped.sub(lambda found: f"{self._folder}{found[0]}", text)
+        return self._mapped.sub(lambda found: f"{self.folder}{found[0]}", text)
 
     @cached_property
     def _mapped(self) -> re.Pattern[str]:
@@ -123,8 +126,7 @@ class FileSystem:
 def _outside(target: str) -> CannotPrepareError:
     return CannotPrepareError(
         f"target {shown(target)} is in a writable mount or behind a symlink: "
-        "with exec_mode='passthrough' it would change files of the host. "
-        "Choose another target"
+        "it would change files of the host. Choose another target"
     )
 
 

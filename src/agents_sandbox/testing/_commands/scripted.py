@@ -33,6 +33,9 @@ class UnscriptedRunner(Runner):
     ) -> None:
         """Do nothing: there are no files."""
 
+    async def resume(self, sandbox_id: str, spec: Spec) -> None:
+        """Do nothing: there are no processes."""
+
     def process_for(self, command: Command) -> Process:
         """Make a process that does nothing, or cannot be started."""
         noted = self._scripts.note_unscripted(command)
@@ -92,6 +95,10 @@ class ScriptedRunner(Runner):
     ) -> None:
         """Create the files of a sandbox whose container was created."""
         await self._fallback.prepare(sandbox_id, spec, copies)
+
+    async def resume(self, sandbox_id: str, spec: Spec) -> None:
+        """Let a sandbox run commands again."""
+        await self._fallback.resume(sandbox_id, spec)
 
     def process_for(self, command: Command) -> Process:
         """Make a process that runs the script that matches, or one of the other runner."""

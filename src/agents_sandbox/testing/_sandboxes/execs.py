@@ -61,6 +61,14 @@ class Execs:
         """
         await self._runner.prepare(sandbox.id, sandbox.spec, copies)
 
+    async def resume(self, sandbox: Sandbox) -> None:
+        """Let a sandbox whose container was stopped run commands again.
+
+        Raises:
+            CannotPrepareError: It failed.
+        """
+        await self._runner.resume(sandbox.id, sandbox.spec)
+
     def check(self, sandbox: Sandbox, request: pb.CreateExecRequest) -> str:
         """Check whether an exec can be accepted; return its id.
 

@@ -116,6 +116,10 @@ class Materializer:
             DockerError: A container cannot be started, or a hook failed.
         """
         await self._sides.start_required(sandbox)
+        try:
+            await self._background.clock.freeze_during(self._execs.resume(sandbox))
+        except CannotPrepareError as error:
+            raise DockerError(str(error)) from error
         self._start_primary(sandbox)
         await self._sides.run_required_hooks(sandbox, with_envs=False)
         await self._sides.report_required(sandbox)

@@ -1,0 +1,1 @@
+"""Isolated commands: each sandbox has its own file system and its own process tree."""

@@ -1,0 +1,105 @@
+"""The folder that becomes the root of an isolated sandbox, and what is mounted in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from ...._wire import v02_pb2 as pb
+from ..._host.folders import make_folders
+from ..._protocol.spec import HOME, WORKSPACE
+from ..copy_plan import PlannedCopy
+from ..copying import clear
+from ..filesystem import FileSystem
+from .host_folders import host_folders
+from .launching import Mount
+
+_FOR_ALL = ("/tmp", "/var/tmp")  # noqa: S108 - in the sandbox
+_OWN = (
+    *("/", "/dev", "/home", "/media", "/mnt", "/opt", "/proc", "/root", "/run", "/srv"),
+    *("/var", "/var/cache", "/var/lib", "/var/log", HOME, WORKSPACE, *_FOR_ALL),
+)
+"""Folders that every sandbox has for itself, as in a Debian image."""
+
+
+class Root(FileSystem):
+    """The files of one isolated sandbox: the folder is its `/`.
+
+    The folder has the sandbox's own files and the copies. The mounts and the programs of the host
+    are mounted over it whenever the sandbox starts.
+    """
+
+    def build(self, copies: Iterable[PlannedCopy] = ()) -> None:
+        """Make the folders and copies, and places for the mounts.
+
+        Args:
+            copies: The copies, in order.
+
+        Raises:
+            CannotPrepareError: A target is in a mount or behind a symlink.
+            OSError: A file cannot be read or written.
+        """
+        for path in _OWN:
+            place = self._place(path)
+            make_folders(place)
+            place.chmod(0o1777 if path in _FOR_ALL else 0o755)
+        super().build(copies)
+
+    def _create_mount(self, mount: pb.MountSpec) -> None:
+        place = self._place(mount.target)
+        self._check_inside(place.parent, mount.target)
+        source = self._source(mount.source)
+        _make_place(place, folder=source is None or source.is_dir())
+
+    def _protect(self) -> None:
+        """Do nothing: the mounts themselves are read-only."""
+
+    def mounts(self) -> list[Mount]:
+        """Return all mounts, outer ones first, and make places for those of the host.
+
+        Raises:
+            CannotPrepareError: A place is behind a symlink.
+            OSError: A place cannot be made.
+        """
+        found: list[Mount] = []
+        for path in host_folders(_OWN):
+            place = self._place(str(path))
+            self._check_inside(place.parent, str(path))
+            found += self._show(path, place)
+        places = [(self._place(mount.target), mount) for mount in self._spec.mounts]
+        for place, mount in sorted(places, key=lambda item: len(item[0].parts)):
+            source = self._source(mount.source) or place
+            found.append(Mount(str(source), self._path(place), writable=mount.writable))
+        return found
+
+    def _show(self, source: Path, place: Path) -> Iterator[Mount]:
+        """Show something of the host where the sandbox has nothing itself."""
+        if source.is_symlink():
+            if not place.is_symlink() and not place.exists():
+                place.symlink_to(source.readlink())
+        elif _is_empty(place):
+            _make_place(place, folder=source.is_dir())
+            yield Mount(str(source), self._path(place))
+        elif source.is_dir() and place.is_dir():
+            for child in source.iterdir():
+                yield from self._show(child, place / child.name)
+
+    def _path(self, place: Path) -> str:
+        return f"/{place.relative_to(self.folder)}"
+
+
+def _is_empty(place: Path) -> bool:
+    """Return whether nothing is there, or only the place of an earlier mount."""
+    if place.is_dir():
+        return not any(place.iterdir())
+    return not place.exists() or not place.stat().st_size
+
+
+def _make_place(place: Path, *, folder: bool) -> None:
+    make_folders(place.parent)
+    if place.is_symlink() or (place.exists() and place.is_dir() != folder):
+        clear(place)
+    if folder:
+        make_folders(place)
+    else:
+        place.touch()
