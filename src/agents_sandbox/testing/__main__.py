@@ -60,7 +60,7 @@ def _make_daemon(options: argparse.Namespace) -> FakeDaemon:
         version=options.daemon_version,
         reported_version=options.reported_version,
         socket_path=options.socket,
-        exec_mode=options.exec,
+        exec_mode=options.exec or ("scripted" if options.unscripted == "fail" else "auto"),
         unscripted=options.unscripted,
         exec_log_root=options.exec_log_root,
         ready_delay=options.ready_delay,

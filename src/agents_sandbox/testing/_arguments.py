@@ -135,11 +135,10 @@ def _add_commands(group: Any) -> None:
     group.add_argument(
         "--exec",
         choices=EXEC_MODES,
-        default="auto",
         help="what commands without an --on-exec do: print nothing and exit with 0 (scripted), "
         "really run on this host, unprotected (passthrough) or each sandbox for itself "
         "(isolated), or isolated if this system allows it, else passthrough (auto) "
-        "(default: %(default)s)",
+        "(default: auto, or with --unscripted fail scripted)",
     )
     group.add_argument(
         "--unscripted",

@@ -175,7 +175,7 @@ class FakeDaemon:
         fallback = (
             UnscriptedRunner(self._scripts, fail=unscripted == "fail")
             if mode == "scripted"
-            else make_real_runner(mode, folder.sandboxes, background.clock, host.paths)
+            else make_real_runner(mode, folder.sandboxes, background.clock, host)
         )
         self._runner = ScriptedRunner(self._scripts, fallback, background.clock.sleep)
         self._engine = Engine(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 from ..._shown import shown
+from .._host.declared import Host
 from .._time.clock import Clock
 from .command import Runner
 from .isolation.probe import obstacle_to_isolation
@@ -48,10 +48,7 @@ def _warn(obstacle: str) -> None:
 
 
 def make_real_runner(
-    mode: Literal["passthrough", "isolated"],
-    root: Path,
-    clock: Clock,
-    host_paths: Collection[str],
+    mode: Literal["passthrough", "isolated"], root: Path, clock: Clock, host: Host
 ) -> Runner:
     """Make the runner of a mode in which commands really run.
 
@@ -59,8 +56,8 @@ def make_real_runner(
         mode: The mode; it must be possible here.
         root: A folder for the files of all sandboxes.
         clock: The daemon's clock.
-        host_paths: Sources of mounts and copies that count as empty folders if they do not
-            exist.
+        host: Declares the folders of images, and those that count as existing on the host.
     """
-    kind = PassThroughRunner if mode == "passthrough" else IsolatedRunner
-    return kind(root, clock, host_paths)
+    if mode == "passthrough":
+        return PassThroughRunner(root, clock, host.paths)
+    return IsolatedRunner(root, clock, host.paths, host.image_folders)

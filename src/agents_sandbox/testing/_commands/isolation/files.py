@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from ...._wire import v02_pb2 as pb
 from ..._host.folders import make_folders
-from ..._protocol.spec import HOME, WORKSPACE
+from ..._protocol.spec import HOME, WORKSPACE, Spec
 from ..copy_plan import PlannedCopy
 from ..copying import clear
 from ..filesystem import FileSystem
@@ -27,7 +27,23 @@ class Root(FileSystem):
 
     The folder has the sandbox's own files and the copies. The mounts and the programs of the host
     are mounted over it whenever the sandbox starts.
+
+    Args:
+        folder: The folder; its parent contains nothing but sandboxes.
+        spec: What the sandbox was created with.
+        host_paths: Sources that count as empty folders if they do not exist.
+        image_folders: Folders that the image has besides those of a Debian image.
     """
+
+    def __init__(
+        self,
+        folder: Path,
+        spec: Spec,
+        host_paths: Collection[str] = (),
+        image_folders: Collection[str] = (),
+    ) -> None:
+        super().__init__(folder, spec, host_paths)
+        self._image_folders = image_folders
 
     def build(self, copies: Iterable[PlannedCopy] = ()) -> None:
         """Make the folders and copies, and places for the mounts.
@@ -39,7 +55,7 @@ class Root(FileSystem):
             CannotPrepareError: A target is in a mount or behind a symlink.
             OSError: A file cannot be read or written.
         """
-        for path in _OWN:
+        for path in (*_OWN, *self._image_folders):
             place = self._place(path)
             make_folders(place)
             place.chmod(0o1777 if path in _FOR_ALL else 0o755)

@@ -25,18 +25,33 @@ class IsolatedRunner(RealRunner):
 
     They are made when it is created or resumed and, if its processes were killed in another way,
     for its next command.
+
+    Args:
+        root: A folder for the files of all sandboxes.
+        clock: The daemon's clock; it is frozen while a hook runs.
+        host_paths: Sources of mounts and copies that count as empty folders if they do not
+            exist.
+        image_folders: Folders that every image has besides those of a Debian image.
     """
 
-    def __init__(self, root: Path, clock: Clock, host_paths: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        root: Path,
+        clock: Clock,
+        host_paths: Collection[str] = (),
+        image_folders: Collection[str] = (),
+    ) -> None:
         super().__init__(root, clock, host_paths)
+        self._image_folders = image_folders
         self._containers: dict[str, Container] = {}
         self._ending: dict[str, Container] = {}
         """Those that were told to end, until they have; their sandboxes have no other."""
 
     async def _build(self, sandbox_id: str, spec: Spec, copies: Sequence[PlannedCopy]) -> None:
         files = self._files(sandbox_id, spec)
-        mounts = await in_thread(partial(_build, files, copies), FILES)
-        container = self._make_container(files, mounts)
+        container = self._make_container(
+            files, await in_thread(partial(_build, files, copies), FILES)
+        )
         try:
             await asyncio.shield(container.ready)
         except BaseException as error:
@@ -47,7 +62,7 @@ class IsolatedRunner(RealRunner):
         self._containers[sandbox_id] = container
 
     def _files(self, sandbox_id: str, spec: Spec) -> Root:
-        return Root(self._root / sandbox_id, spec, self._host_paths)
+        return Root(self._root / sandbox_id, spec, self._host_paths, self._image_folders)
 
     def _make_container(self, files: Root, mounts: list[Mount]) -> Container:
         return Container(files.folder, mounts, self._watch)
