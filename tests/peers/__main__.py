@@ -46,6 +46,8 @@ def fake_daemon(release: str, runtime_dir: Path) -> Iterator[None]:
         *("--daemon-version", release),
         *("--exec", "passthrough"),
         *("--missing-image", MISSING_IMAGE),
+        # Docker's first probe would come after 5 s, which is its start interval.
+        *("--container", "db=slow:0"),
     ]
     with (
         tempfile.TemporaryFile("w+") as stderr,
