@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import pytest
 
-from agents_sandbox.testing import FakeDaemon
+from agents_sandbox.testing import ExecScript, FakeDaemon
 
 from ._marker import MARK, DaemonSetup, refuse
 from ._options import unscripted
@@ -34,8 +35,17 @@ def begin_faults(setup: DaemonSetup, daemon: FakeDaemon) -> ExitStack:
     with ExitStack() as blocks:
         for fault in setup.faults:
             made = fault(daemon)
-            if isinstance(made, AbstractContextManager) and made is not daemon:
-                blocks.enter_context(made)
+            if made is None or isinstance(made, (FakeDaemon, ExecScript)):
+                continue  # it has done its work
+            if not isinstance(made, AbstractContextManager):
+                if inspect.iscoroutine(made):
+                    made.close()
+                fail(
+                    f"a function in faults= of {MARK} returned {made!r:.200}: return nothing, or "
+                    "one block that lasts for the test, such as daemon.faults.failing(). What it "
+                    "opens with its own `with` ends before the test"
+                )
+            blocks.enter_context(made)
         return blocks.pop_all()
 
 
@@ -57,25 +67,36 @@ def make_daemon(
         )
 
 
-def check_test(item: pytest.Item, daemon: FakeDaemon, setup: DaemonSetup) -> None:
-    """Fail a test if something is wrong at its daemon after its clients were closed."""
+def check_test(
+    item: pytest.Item, daemon: FakeDaemon, setup: DaemonSetup, options: str = f"{MARK}("
+) -> None:
+    """Fail a test if something is wrong at its daemon after its clients were closed.
+
+    Args:
+        item: The test.
+        daemon: Its daemon.
+        setup: What its marker sets.
+        options: How a call begins that sets arguments of the daemon.
+    """
     # Also after a failed test: `stop()` would raise it with a traceback.
     if daemon.unscripted == "fail":
-        check(daemon.assert_all_scripted, 'unscripted="succeed"', "Script it")
+        check(daemon.assert_all_scripted, f'{options}unscripted="succeed")', "Script it")
     # A failed test had no chance to clean up, and its own error is what matters.
     if not passed(item):
         return
     if setup.leaks:
         check(
-            lambda: daemon.assert_no_leaks(timeout=LEAK_TIMEOUT), "leaks=False", "End what is left"
+            lambda: daemon.assert_no_leaks(timeout=LEAK_TIMEOUT),
+            f"{MARK}(leaks=False)",
+            "Close the streams, and stop or delete the sandboxes of processes",
         )
     if setup.all_used:
-        check(daemon.assert_all_used, "all_used=False", "Remove it")
+        check(daemon.assert_all_used, f"{MARK}(all_used=False)", "Remove it")
 
 
-def check(assertion: Callable[[], None], keyword: str, remedy: str) -> None:
-    """Fail the test with the message of an assertion, a remedy, and the keyword that allows it."""
+def check(assertion: Callable[[], None], permission: str, remedy: str) -> None:
+    """Fail the test with the message of an assertion, a remedy, and what would allow it."""
     try:
         assertion()
     except AssertionError as error:
-        fail(f"{error}\n{remedy}, or allow it with {MARK}({keyword})")
+        fail(f"{error}\n{remedy}, or allow it with {permission}")

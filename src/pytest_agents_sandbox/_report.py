@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from agents_sandbox.testing import FakeDaemon
+    from agents_sandbox.testing import ExecRecord, FakeDaemon
 
 SECTION = "agents-sandbox"
 """The title of the section."""
 _LAST = 20
-"""How many calls to show."""
+"""How many calls to show, and how many execs."""
+_LONGEST = 300
+"""How much of an argv, an error and stderr to show, in characters."""
 
 
 class Watched:
@@ -53,8 +55,17 @@ def _described(daemon: FakeDaemon) -> str:
     which = f"last {_LAST} of {len(calls)} calls" if len(calls) > _LAST else f"{len(calls)} calls"
     lines = [f"fake daemon {daemon.version}: {which}, without pings"]
     lines += [f"  {call}" for call in shown]
+    lines += [_described_exec(item) for item in daemon.execs[-_LAST:]]
     try:
         daemon.assert_all_scripted()
     except AssertionError as error:
         lines.append(str(error))
     return "\n".join(lines)
+
+
+def _described_exec(item: ExecRecord) -> str:
+    code = "" if item.exit_code is None else f", exit code {item.exit_code}"
+    why = f", {item.error:.{_LONGEST}}" if item.error and not item.exit_code else ""
+    line = f"  exec {item.exec_id}: {item.argv!r:.{_LONGEST}}: {item.state.name}{code}{why}"
+    stderr = item.stderr.strip()
+    return f"{line}\n    stderr: {stderr[-_LONGEST:]}" if stderr else line

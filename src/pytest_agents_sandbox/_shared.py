@@ -17,6 +17,8 @@ from ._outcome import fail
 from ._report import Watched, watch
 from ._versions import Version
 
+_OPTIONS = "agents_sandbox_daemon_factory(request, "
+
 
 class SharedDaemon:
     """A daemon for the scope of a fixture, and the test that uses it now.
@@ -57,7 +59,8 @@ class SharedDaemon:
         if keywords := daemon_keywords(marks):
             fail(
                 f"{item.nodeid}: {MARK} sets {', '.join(keywords)}, but the fixture {self.fixture} "
-                f"shares its daemon in the scope {self._scope}: set it where the fixture is made"
+                f"shares its daemon in the scope {self._scope}: pass it to "
+                "agents_sandbox_daemon_factory there, or set it for the whole scope"
             )
         return DaemonSetup.of(item, self._defaults)
 
@@ -68,7 +71,7 @@ class SharedDaemon:
         setup, watched = used or (None, watch(item, self._daemon))
         try:
             self._faults.close()
-            check_test(item, self._daemon, setup or self._setup(item))
+            check_test(item, self._daemon, setup or self._setup(item), _OPTIONS)
         except BaseException:
             watched.freeze()
             with suppress(Exception, pytest.fail.Exception):  # the first error matters

@@ -194,3 +194,30 @@ def test_the_command_line_gives_the_version_where_no_mark_does(run_pytest: RunPy
         ]
     )
     result.stdout.no_fnmatch_line("*During handling*")
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        "def fault(daemon):\n    with daemon.faults.failing() as made:\n        return made",
+        "def fault(daemon):\n    with daemon.faults.failing():\n        yield",
+        "async def fault(daemon):\n    daemon.faults.fail_next('Ping')",
+        "def fault(daemon):\n    return [daemon.faults.failing(), daemon.paused()]",
+    ],
+    ids=["ended", "generator", "coroutine", "list"],
+)
+def test_a_fault_that_would_do_nothing_is_an_error(run_pytest: RunPytest, function: str) -> None:
+    body = function.replace("\n", "\n        ")
+    result = run_pytest(
+        f"""
+        import pytest
+
+        {body}
+
+        @pytest.mark.agents_sandbox(faults=fault)
+        def test_it(sync_agents_sandbox_client):
+            pass
+        """
+    )
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*a function in faults= of *one block that lasts for the test*"])

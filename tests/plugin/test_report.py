@@ -23,6 +23,7 @@ SECTION = [
     "fake daemon 0.4.3: * calls, without pings",
     "  CreateSandbox(create_spec=CreateSpec(image='a:1', envs={'TOKEN': ...}), *'box-1')",
     "  CreateExec(sandbox_id='box-1', command=[[]'make', 'tset'], exec_id=*)",
+    "  exec *: ('make', 'tset'): FINISHED, exit code 0",
     "unscripted commands:",
     "  exec * in sandbox box-1: ('make', 'tset')",
     "    close: on_exec(('make', 'test')) at *: the argv differs",
@@ -112,3 +113,25 @@ def test_what_passes_or_is_skipped_shows_nothing(run_pytest: RunPytest) -> None:
     )
     result.assert_outcomes(passed=1, skipped=1, xfailed=1, failed=1)
     result.stdout.no_fnmatch_line("*calls, without pings*")
+
+
+def test_a_failure_shows_how_execs_ended(run_pytest: RunPytest) -> None:
+    result = run_pytest(
+        """
+        def test_it(sync_agents_sandbox_client, agents_sandbox_daemon):
+            agents_sandbox_daemon.on_exec(("make",)).stderr("no rule\\n").exit(2)
+            agents_sandbox_daemon.on_exec(("lost",)).fail("no such folder")
+            sandbox = sync_agents_sandbox_client.create_sandbox(image="a:1")
+            for command in ("make", "lost"):
+                sync_agents_sandbox_client.run(sandbox.sandbox_id, (command,))
+            assert False
+        """
+    )
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "  exec *: ('make',): FAILED, exit code 2",
+            "    stderr: no rule",
+            "  exec *: ('lost',): FAILED, no such folder",
+        ]
+    )

@@ -180,8 +180,8 @@ def test_marks_of_the_scope_configure_it_and_others_may_only_say_what_is_for_a_t
     result.stdout.fnmatch_lines(["E *KeyError: 'broken'"])
     assert (
         "::test_options: @pytest.mark.agents_sandbox sets missing_images, version, but the fixture "
-        "agents_sandbox_daemon shares its daemon in the scope module: set it where the fixture is "
-        "made\n"
+        "agents_sandbox_daemon shares its daemon in the scope module: pass it to "
+        "agents_sandbox_daemon_factory there, or set it for the whole scope\n"
     ) in result.stdout.str()
 
 

@@ -30,7 +30,8 @@ def test_a_block_that_is_never_entered_is_an_error(
     line = inspect.getsourcelines(make)[1]
     with (
         pytest.raises(
-            RuntimeError, match=rf"no effect: use `with` at\n  .*test_blocks\.py:{line}$"
+            RuntimeError,
+            match=rf"no effect: use `with`, .* at\n  .*test_blocks\.py:{line}$",
         ),
         FakeDaemon() as daemon,
         connected(daemon) as raw,

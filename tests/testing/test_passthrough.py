@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import threading
@@ -473,4 +474,23 @@ def test_command_that_cannot_be_waited_for_is_killed(
     status, _, _ = run(raw, "sleep", "60")
     assert status.state == pb.EXEC_STATE_FAILED
     assert "can't create new thread" in status.error
+    raw.daemon.assert_no_leaks()
+
+
+def test_command_that_is_about_to_start_is_left_behind(
+    raw: Raw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = threading.Event()
+
+    async def never(*_: object) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(passthrough.PassThroughRunner, "start", never)
+    raw.start("true")
+    assert begun.wait(TIMEOUT)
+    with pytest.raises(AssertionError, match=r"left behind:\n  exec exec-1 in sandbox box-1"):
+        raw.daemon.assert_no_leaks()
+    raw(methods.DELETE_SANDBOX, sandbox_id="box-1")
+    raw.wait_for(pb.SANDBOX_DELETED)
     raw.daemon.assert_no_leaks()

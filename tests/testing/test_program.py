@@ -163,7 +163,7 @@ def test_waits_for_event_streams_after_a_signal(
     ending.join()
     assert refused == [True]
     assert capsys.readouterr().err == (
-        "waiting up to 60 s until clients close 1 event streams; another signal ends them\n"
+        "waiting up to 60 s until clients close their event streams (1); another signal ends them\n"
     )
 
 

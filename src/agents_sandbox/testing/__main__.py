@@ -151,8 +151,8 @@ def _shut_down(daemon: FakeDaemon, signals: _Signals) -> str:
     daemon.terminate()
     if streams:
         print(
-            f"waiting up to {SHUTDOWN_LIMIT:g} s until clients close {streams} event streams; "
-            "another signal ends them",
+            f"waiting up to {SHUTDOWN_LIMIT:g} s until clients close their event streams "
+            f"({streams}); another signal ends them",
             file=sys.stderr,
         )
 

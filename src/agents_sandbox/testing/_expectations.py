@@ -56,7 +56,8 @@ class Blocks:
             places = "\n  ".join(self._places.values())
             self._places.clear()
             raise RuntimeError(
-                f"a block that is never entered has no effect: use `with` at\n  {places}"
+                "a block that is never entered has no effect: use `with`, or return it from a "
+                f"function in `faults=` of the pytest marker, at\n  {places}"
             )
 
 

@@ -47,6 +47,8 @@ class RealRunner(Runner):
         self._children: dict[str, set[Child]] = {}
         """By sandbox; sandboxes that have run nothing have no entry."""
         self._preparing: set[str] = set()
+        self.starting: set[Command] = set()
+        """Commands that are about to run."""
 
     @abstractmethod
     async def _build(self, sandbox_id: str, spec: Spec, copies: Sequence[PlannedCopy]) -> None:
@@ -137,6 +139,7 @@ class RealRunner(Runner):
         strays = find_strays(self._root) if self._children else []
         return [
             *map(str, commands),
+            *map(str, self.starting),
             *(
                 str(stray)
                 for stray in strays
@@ -169,10 +172,13 @@ class RealProcess(Process):
         return code if code >= 0 else 128 - code
 
     async def _run(self) -> int:
+        self._runner.starting.add(self._command)
         try:
             child = await self._runner.start(self._command)
         except ValueError as error:  # a NUL
             raise CannotStartError(str(error)) from error
+        finally:
+            self._runner.starting.discard(self._command)
         return await asyncio.shield(child.ended)
 
 
