@@ -9,7 +9,7 @@ from pathlib import Path
 from .bindings import UnboundError
 from .comparing import Comparer
 from .gaps import KNOWN_GAPS, Gap, gap_at
-from .targets import CannotReplayError, Target, UnknownHostStepError
+from .targets import CannotLookError, CannotReplayError, Target, UnknownHostStepError
 from .times import Chronicle
 from .transcripts import Event, Json, Step, Transcript, describe, request_of
 from .windows import racing_containers, settled
@@ -117,6 +117,10 @@ class Replay:
         where = f"step {index}, {describe(step)}"
         try:
             differences = list(self._outcome(index, step, where))
+        except CannotLookError as error:
+            why = str(error) if gap is None else gap.reason
+            self.report.not_replayed.append((index, describe(step), why))
+            return
         except UnknownHostStepError:
             if gap is None:
                 raise
@@ -266,11 +270,14 @@ class Replay:
             yield from self._log_differences(step["observed"])
             return
         streams = [item.stream for item in self._background]
-        observed = self._target.act(step, streams)
-        if isinstance(observed, dict):
-            yield from self._comparer.error_differences(step["observed"], observed)
+        seen = self._target.act(step, streams)
+        self.report.not_replayed += (
+            (self._index, f"{step['host']}: {part}", "no record has it") for part in seen.left_out
+        )
+        if isinstance(seen.recorded, dict) and "code" in seen.recorded:
+            yield from self._comparer.error_differences(seen.recorded, seen.actual)
         else:
-            yield from self._comparer.differences(step["observed"], observed, "observed")
+            yield from self._comparer.differences(seen.recorded, seen.actual, "observed")
 
     def _log_differences(self, recorded: Json) -> Iterator[str]:
         for path, content in recorded.items():
