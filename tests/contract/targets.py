@@ -41,6 +41,9 @@ class CannotLookError(Exception):
 class Target(ABC):
     """One daemon and the host around it."""
 
+    sees_deadlines = False
+    """Whether the daemon may see the deadline of a stream before its client does."""
+
     def __init__(self, wire: Wire, bindings: Bindings) -> None:
         self.wire = wire
         self.bindings = bindings
@@ -281,6 +284,8 @@ def _host_step(text: str) -> tuple[_HostStep, re.Match[str]]:
 
 class LiveTarget(Target):
     """A daemon that runs already; only its protocol can be used."""
+
+    sees_deadlines = True
 
     @contextmanager
     def progress(self, seconds: float) -> Iterator[None]:

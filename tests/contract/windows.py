@@ -1,4 +1,6 @@
-"""Brings events whose order a daemon leaves open into one order; all others stay as they are.
+"""What a daemon leaves open: the order of some events, and who sees a deadline first.
+
+Events whose order is open are brought into one order; all others stay as they are.
 
 Each such window is listed in `transcripts/README.md`. Another timing-dependent part listed there is
 the FAILED during a stop by a daemon of dialect 0.2. Every recorded stop and every stop of the fake
@@ -9,7 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-from .transcripts import Event, Transcript
+from .transcripts import Event, Json, Transcript
+from .wire import CLOSED
 
 _RACING_FIELDS = ("optional_services", "companion_containers")
 _STARTS = (
@@ -18,6 +21,20 @@ _STARTS = (
     "COMPANION_CONTAINER_READY",
     "COMPANION_CONTAINER_FAILED",
 )
+
+
+_CODES_AT_DEADLINE = ("DEADLINE_EXCEEDED", "CANCELLED")
+
+
+def may_end_at_deadline(recorded: Json, end: str | None, error: Json) -> bool:
+    """Whether a stream may end like this, given the recorded error if it had a deadline.
+
+    The daemon sees the deadline, too: of 200 streams it ended 63 with OK and 31 with CANCELLED
+    before the client's own DEADLINE_EXCEEDED. The fake daemon leaves all of them to the client.
+    """
+    if recorded is None or recorded["code"] != "DEADLINE_EXCEEDED":
+        return False
+    return end == CLOSED if error is None else error["code"] in _CODES_AT_DEADLINE
 
 
 def racing_containers(transcript: Transcript) -> dict[str, set[str]]:
