@@ -11,7 +11,7 @@ from .comparing import Comparer
 from .gaps import KNOWN_GAPS, Gap, gap_at
 from .targets import CannotLookError, CannotReplayError, Target, UnknownHostStepError
 from .times import Chronicle
-from .transcripts import Event, Json, Step, Transcript, describe, request_of
+from .transcripts import LOG_FILES, Event, Json, Step, Transcript, describe, request_of
 from .windows import may_end_at_deadline, racing_containers, settled
 from .wire import CANCELLED, SUBSCRIBE, EventStream
 
@@ -21,7 +21,6 @@ LISTENING = 1.0
 """Seconds that recorders listened to a stream before they cancelled it; not recorded, either."""
 
 _StateOf = Callable[[Event], str]
-_LOG_FILES = "exec log files"
 _EXEC_ENDS = ("EXEC_STATE_FINISHED", "EXEC_STATE_FAILED", "EXEC_STATE_CANCELLED")
 
 
@@ -269,7 +268,7 @@ class Replay:
         return next(found for found in states if found in goals)
 
     def _host(self, step: Step) -> Iterator[str]:
-        if step["host"] == _LOG_FILES:
+        if step["host"] == LOG_FILES:
             yield from self._log_differences(step["observed"])
             return
         streams = [item.stream for item in self._background]

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 from google.protobuf.json_format import ParseError
 
-from .gaps import KNOWN_GAPS, Gap
+from .gaps import Gap
 from .replay import MismatchError, Report
 from .session import fake_replay
 from .transcripts import RECORDINGS, Json, Transcript, load
@@ -31,21 +30,6 @@ def spoilt(transcript: Transcript, change: Change) -> Transcript:
     steps, events = copy.deepcopy(([*transcript.steps], dict(transcript.events)))
     change(steps, events)
     return replace(transcript, steps=steps, events=events)
-
-
-@pytest.fixture
-def replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Report]:
-    """Replays a transcript."""
-    monkeypatch.setenv("HOME", str(tmp_path))
-
-    folders = (tmp_path / f"fixtures-{number}" for number in count())
-
-    def run(transcript: Transcript, gaps: Sequence[Gap] = KNOWN_GAPS) -> Report:
-        with fake_replay(transcript, next(folders), tmp_path, gaps) as replay:
-            replay.run()
-            return replay.report
-
-    return run
 
 
 def swap(events: Json, first: int, second: int) -> None:

@@ -15,7 +15,7 @@ from .transcripts import Event, Json, Transcript
 from .wire import CLOSED
 
 _RACING_FIELDS = ("optional_services", "companion_containers")
-_STARTS = (
+STARTS = (
     "SANDBOX_SERVICE_READY",
     "SANDBOX_SERVICE_FAILED",
     "COMPANION_CONTAINER_READY",
@@ -76,8 +76,8 @@ def _starts_after_readiness(history: Sequence[Event], racing: Collection[str]) -
     ready = next((e for e in history if e["event_type"] == "SANDBOX_READY"), None)
     starts: dict[str, Event] = {}
     for event in history if ready else ():
-        name = _container(event)
-        if event["event_type"] in _STARTS and name in racing:
+        name = container_of(event)
+        if event["event_type"] in STARTS and name in racing:
             starts.setdefault(name, event)
     ordered: list[Event] = []
     for event in history:
@@ -121,7 +121,8 @@ def _renumbered(ordered: Iterable[Event], history: Iterable[Event]) -> list[Even
     return renumbered
 
 
-def _container(event: Event) -> str:
+def container_of(event: Event) -> str:
+    """The name of the side container that an event is about; empty: none."""
     details = event.get("service", event.get("companion_container", {}))
     return str(details.get("service_name", details.get("name", "")))
 
