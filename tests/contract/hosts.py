@@ -16,7 +16,7 @@ from typing import Any, Literal
 from agents_sandbox.testing import ContainerBehavior, DockerHost, FakeDaemon
 from agents_sandbox.testing._commands.isolation.probe import obstacle_to_isolation
 
-from .transcripts import Event, Json, Transcript
+from .transcripts import Event, Json, Transcript, requests_of
 from .windows import STARTS, container_of
 
 EXEC_MODE: Literal["isolated", "passthrough"] = (
@@ -47,7 +47,7 @@ def host_of(transcript: Transcript) -> dict[str, Any]:
     return {
         **RECORDED_ON,
         **{name: float(seconds) for name, seconds in _SETTING.findall(transcript.about)},
-        "missing_images": sorted(set(_MISSING_IMAGE.findall(_requests(transcript)))),
+        "missing_images": sorted(set(_MISSING_IMAGE.findall(requests_of(transcript)))),
         "containers": dict(_containers(transcript)),
     }
 
@@ -64,12 +64,6 @@ def fake_daemon(transcript: Transcript) -> FakeDaemon:
         exec_mode=EXEC_MODE,
         **host_of(transcript),
     )
-
-
-def _requests(transcript: Transcript) -> str:
-    """All that was requested, as text."""
-    keys = ("request", "config_yaml_text")
-    return json.dumps([[step.get(key) for key in keys] for step in transcript.steps])
 
 
 def _containers(transcript: Transcript) -> Iterator[tuple[str, ContainerBehavior]]:
@@ -141,7 +135,7 @@ def make_fixtures(folder: Path, transcript: Transcript) -> None:
     (folder / "badtree/ext").symlink_to("/etc/hostname")
     _inside(folder, lambda: _make_socket("sock"))
     answers = json.dumps([transcript.steps, transcript.events])
-    for name in _FIXTURE.findall(_requests(transcript)):
+    for name in _FIXTURE.findall(requests_of(transcript)):
         path = folder / name
         if not os.path.lexists(path) and f"<FIXTURES>/{name}: no such file" not in answers:
             (path.parent if path.suffix else path).mkdir(parents=True, exist_ok=True)

@@ -9,13 +9,19 @@ from dataclasses import dataclass
 from agents_sandbox.testing import ExecScript, FakeDaemon
 
 from .bindings import Bindings
-from .transcripts import LOG_FILES, Json, Step, Transcript
+from .hosts import EXEC_MODE
+from .transcripts import LOG_FILES, Json, Step, Transcript, requests_of
 
 _NOT_HERE = (
     (r"\b(create_connection|getent|curl|wget)\b", "it talks to services over their network"),
     (r"\bid -u\b|\bwhoami\b|\bHOST_UID\b", "it asks for the container's user and home"),
 )
 """What the text of a command shows, and why such commands cannot be run here."""
+_PATH = re.compile(r"(?<![\w./-])/\w[\w./-]*")
+_TARGET = re.compile(r"\btarget\"?: ?\"?(/[\w./-]+)")
+_SHARED = ("/workspace", "/home/agbox", "/bin", "/usr", "/dev/null")
+"""Paths that commands also have without isolation, besides the targets of mounts and copies."""
+_NOT_ISOLATED = "it names paths of the container, and commands are not isolated here"
 _SLEEPS = "it sleeps until its end, so the virtual clock has to drive it"
 _GROWS = "its logs are read while they grow, so the virtual clock has to drive it"
 _KILLED = (0, 137)
@@ -72,9 +78,17 @@ class Played:
             script.exit(self.exit_code)
 
 
-def played(transcript: Transcript) -> dict[str, Played]:
-    """The commands of a transcript that are played back, by exec id."""
+def played(
+    transcript: Transcript, *, isolated: bool = EXEC_MODE == "isolated"
+) -> dict[str, Played]:
+    """The commands of a transcript that are played back, by exec id.
+
+    Args:
+        transcript: The transcript.
+        isolated: Whether the others are isolated.
+    """
     found = {}
+    shared = (*_SHARED, *_TARGET.findall(requests_of(transcript)))
     for index, step in enumerate(transcript.steps):
         if step.get("rpc") == "CreateExec" and "response" in step:
             exec_id = step["response"]["exec_id"]
@@ -83,6 +97,8 @@ def played(transcript: Transcript) -> dict[str, Played]:
             command = step["request"]["command"]
             sleeps = command[0] == "sleep" and exit_code is not None
             reason = _SLEEPS if sleeps else _reason(command, looks)
+            if not (reason or isolated):
+                reason = _reason_without_isolation(step["request"], shared)
             if reason:
                 seconds = float(command[1]) if sleeps else 0.0
                 found[exec_id] = Played(command, reason, seconds, exit_code, looks)
@@ -100,6 +116,12 @@ def _reason(command: list[str], looks: list[Look]) -> str:
         return _GROWS
     text = " ".join(command)
     return next((why for pattern, why in _NOT_HERE if re.search(pattern, text)), "")
+
+
+def _reason_without_isolation(request: Json, shared: tuple[str, ...]) -> str:
+    text = " ".join((*request["command"], request.get("cwd", "")))
+    own = (path for path in _PATH.findall(text) if not path.startswith(shared))
+    return _NOT_ISOLATED if any(own) else ""
 
 
 def _exit_code(transcript: Transcript, exec_id: str) -> int | None:

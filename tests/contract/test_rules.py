@@ -15,7 +15,7 @@ from .hosts import host_of, make_fixtures
 from .played import Look, played
 from .replay import Report
 from .test_replay import recording
-from .transcripts import Json, Transcript
+from .transcripts import RECORDINGS, Json, Transcript, load_all
 
 pytestmark = pytest.mark.once
 
@@ -194,3 +194,32 @@ def test_logs_that_grow() -> None:
     assert item.exit_code == 3
     assert item.looks == [Look(1.0, {"stdout": "1\n"}), Look(2.0, {"stdout": "1\n2\n"})]
     assert not played(execs(["count"], look(None), look("1\n"), look("1\n")))
+
+
+@pytest.mark.parametrize(
+    ("command", "cwd", "is_played"),
+    [
+        (["cat", "/opt/x"], "", True),
+        (["sh", "-c", "echo x >>/tmp/x"], "", True),
+        (["pwd"], "/srv", True),
+        (["cat", "/mnt/x/a", "/mnt/y"], "/workspace", False),
+        (["sh", "-c", "/bin/ls a/b 2>/dev/null"], "", False),
+    ],
+)
+def test_what_needs_isolation_is_played_without(
+    command: list[str], cwd: str, is_played: bool
+) -> None:
+    (made,) = execs(command).steps
+    made["request"]["cwd"] = cwd
+    mounts = (
+        create(mounts=[{"source": "<FIXTURES>/dir", "target": "/mnt/x"}]),
+        {**create(), "config_yaml_text": "mounts:\n- source: /a\n  target: /mnt/y\n"},
+    )
+    recorded = transcript(*mounts, made)
+    assert bool(played(recorded, isolated=False)) is is_played
+    assert not played(recorded, isolated=True)
+
+
+def test_no_recording_needs_isolation_so_far() -> None:
+    for item in load_all(RECORDINGS):
+        assert played(item, isolated=False) == played(item, isolated=True)

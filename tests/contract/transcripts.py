@@ -77,6 +77,12 @@ def request_of(step: Step) -> Json:
     return {**request, "config_yaml": base64.b64encode(text.encode()).decode()}
 
 
+def requests_of(transcript: Transcript) -> str:
+    """All that was requested, as text."""
+    keys = ("request", "config_yaml_text")
+    return json.dumps([[step.get(key) for key in keys] for step in transcript.steps])
+
+
 def describe(step: Step) -> str:
     """Describe a step in a few words, so that it can be found in its transcript."""
     if "rpc" in step:
