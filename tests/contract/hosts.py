@@ -88,8 +88,7 @@ def _containers(transcript: Transcript) -> Iterator[tuple[str, ContainerBehavior
 
 def _exits(container: Json) -> bool:
     """Whether its command does nothing but exit."""
-    command = container.get("command", ())
-    return command[:2] == ["sh", "-c"] and bool(re.fullmatch(r"exit \d+", command[2]))
+    return bool(re.fullmatch(r"sh -c exit \d+", " ".join(container.get("command", ()))))
 
 
 def _starts_late(name: str, history: Sequence[Event]) -> bool:

@@ -171,8 +171,10 @@ class FakeTarget(Target):
     def _signal(self, _match: re.Match[str], observed: Json, _: Sequence[EventStream]) -> Json:
         if observed == "SIGKILL":
             self._daemon.kill()
-        else:
+        elif observed.startswith("started again"):
             self._start()
+        else:
+            raise UnknownHostStepError(f"there is no code to do {observed!r} to the daemon")
         return observed
 
     def _while_down(self, _match: re.Match[str], observed: Json, _: Sequence[EventStream]) -> Json:

@@ -264,6 +264,13 @@ def test_what_a_recorder_did_ends_the_replay_if_unknown(
     assert replayed(with_host_step(text), (Gap("*", text, "so it is"),)).compared == 1
 
 
+def test_what_was_done_to_the_daemon_ends_the_replay_if_unknown(
+    replayed: Callable[..., Report],
+) -> None:
+    with pytest.raises(MismatchError, match="there is no code to do 'full' to the daemon"):
+        replayed(with_host_step("daemon"))
+
+
 def test_what_is_not_in_a_record_is_listed(replayed: Callable[..., Report]) -> None:
     def spoil(steps: Json, _: Json) -> None:
         steps.insert(4, {"host": host, "observed": "wd=/ user= nano=0"})
