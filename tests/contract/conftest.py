@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,11 @@ import pytest
 from agents_sandbox.testing._commands.isolation.probe import obstacle_to_isolation
 from agents_sandbox.testing._time import clock
 
-from .hosts import EXEC_MODE, SCRIPTED
+from .gaps import KNOWN_GAPS, Gap
+from .hosts import EXEC_MODE
+from .played import Played
 from .replay import Report
+from .session import fake_replay
 from .transcripts import RECORDINGS, Transcript, load_all
 
 
@@ -24,6 +28,8 @@ class Account:
     """By name."""
     in_table: dict[str, str] = field(default_factory=dict)
     """The transcripts that cannot pass, with the reason."""
+    played: dict[str, dict[str, Played]] = field(default_factory=dict)
+    """The commands that were played back, by exec id."""
 
 
 _ACCOUNT = pytest.StashKey[Account]()
@@ -38,6 +44,21 @@ def transcripts_of(config: pytest.Config) -> list[Transcript]:
 def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Some recorded commands do not end: waiting long for them takes time and changes nothing."""
     monkeypatch.setattr(clock, "PATIENCE", 0.1)
+
+
+@pytest.fixture
+def replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Report]:
+    """Replays a transcript."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    folders = (tmp_path / f"fixtures-{number}" for number in count())
+
+    def run(transcript: Transcript, gaps: Sequence[Gap] = KNOWN_GAPS) -> Report:
+        with fake_replay(transcript, next(folders), tmp_path, gaps) as replay:
+            replay.run()
+            return replay.report
+
+    return run
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -81,5 +102,5 @@ def _lines(account: Account) -> Iterator[str]:
     for name, report in account.passed.items():
         for index, what, why in report.not_replayed:
             yield f"{name} step {index}, {what}: not replayed, {why}"
-        for exec_id, item in SCRIPTED.get(name.partition("/")[2], {}).items():
+        for exec_id, item in account.played.get(name, {}).items():
             yield f"{name} exec {exec_id}: scripted, {item.reason}"

@@ -1,19 +1,23 @@
-"""The hosts of the recordings: images, containers, commands, settings."""
+"""The hosts of the recordings: images, containers, settings, files.
+
+All is found by rules in the recordings themselves, so that a new one needs no line here.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import socket
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from agents_sandbox.testing import ContainerBehavior, DockerHost, ExecScript, FakeDaemon
+from agents_sandbox.testing import ContainerBehavior, DockerHost, FakeDaemon
 from agents_sandbox.testing._commands.isolation.probe import obstacle_to_isolation
 
-from .bindings import Bindings
-from .transcripts import Transcript
+from .transcripts import Event, Json, Transcript, requests_of
+from .windows import STARTS, container_of
 
 EXEC_MODE: Literal["isolated", "passthrough"] = (
     "passthrough" if obstacle_to_isolation() else "isolated"
@@ -23,76 +27,29 @@ EXEC_MODE: Literal["isolated", "passthrough"] = (
 RECORDED_ON: Mapping[str, Any] = {
     "reported_version": "dev",  # all were recorded with local builds
     "docker": DockerHost(api_version=(1, 41), gpus=False, disk_quota=False),
-    "missing_images": ["agbox.invalid/none:1"],  # that domain never exists
     "images_without_command": ["ghcr.io/agents-sandbox/coding-runtime:latest"],
+    # Of what recorders did 0.1 s after a create, it was still in progress; resumes that wait for
+    # the health of services took 0.13 s more than that.
+    "ready_delay": 0.12,
     "stop_delay": 5.0,  # Docker's grace; the default command ignores SIGTERM
 }
 
-_SICK = {"cache": ContainerBehavior(healthy=False)}  # its health check is `false`
-_EXITS = ContainerBehavior(exits_after=0.0)
-
-HOSTS: Mapping[str, Mapping[str, Any]] = {
-    "crashloop": {"containers": {"crl-prim1": _EXITS, "loop": _EXITS}},
-    "create_async_failures_04": {"containers": {"af4-0005": _EXITS, "af4-0006": _EXITS}},
-    # Long enough that the create is still in progress 0.1 s after the call.
-    "delete_while_creating": {"ready_delay": 0.2},
-    "retention": {"idle_ttl": 5.0, "cleanup_ttl": 20.0},
-    "services_crashing": {"containers": {"crash": _EXITS}},
-    "services_failing_health": {"containers": _SICK},
-    "services_optional_unhealthy": {"containers": _SICK},
-    # Late enough to be the newest event with a state when the daemon is killed.
-    "v0.4.3/restart_recovery": {"containers": {"cache": ContainerBehavior(starts_after=0.1)}},
-    # Only in this recording, postgres did not start again in time.
-    "v0.2.1/services_healthy": {"containers": {"db": ContainerBehavior(resumes=False)}},
-}
-"""Arguments of `FakeDaemon` by name of a transcript, or by scenario if all versions agree."""
+_SIDES = ("required_services", "optional_services", "companion_containers")
+_MISSING_IMAGE = re.compile(r"[\w.-]+\.invalid/[\w./:-]+")  # that domain never exists
+_SETTING = re.compile(r"\b(idle_ttl|cleanup_ttl)=(\d+)s\b")
+_NOT_RESUMED = re.compile(r"container (\S+) is not running while waiting for health")
+_LATE = 0.1
+"""Seconds after its sandbox in which a container starts that was recorded after it."""
 
 
-@dataclass(frozen=True)
-class Scripted:
-    """A command that is played back instead of run.
-
-    Attributes:
-        reason: Why it cannot be run on the host.
-        seconds: How long it runs, on the virtual clock.
-        play: Scripts what it does, if that differs from what the recording shows.
-    """
-
-    reason: str
-    seconds: float = 0.0
-    play: Callable[[ExecScript], object] | None = None
-
-
-def _count_to_forty(script: ExecScript) -> None:
-    """Print a line every 0.1 s, the first when a real process would have started."""
-    script.after(0.05)
-    for number in range(1, 41):
-        script.stdout(f"{number}\n").after(0.1)
-
-
-_ENDS = "its end has its place among other events, so the virtual clock has to drive it"
-
-SCRIPTED: Mapping[str, Mapping[str, Scripted]] = {
-    "create_every_field": {"full-exec-1": Scripted("it asks for the container's user and home")},
-    "delete_while_creating": {"dwc-exec-1": Scripted(_ENDS)},
-    "exec_cancel_running": {
-        "exk-exec-1": Scripted(
-            "its logs are read while they grow, so the virtual clock has to drive it",
-            play=_count_to_forty,
-        )
-    },
-    "exec_parallel": {
-        "exp-a1": Scripted(_ENDS, 1.0),
-        "exp-b2": Scripted(_ENDS, 2.0),
-        "exp-c3": Scripted(_ENDS, 2.0),
-    },
-    "services_healthy": {"svh-exec-1": Scripted("it talks to services over their network")},
-    "subscribe_snapshot": {
-        "sns-exec-1": Scripted(_ENDS, 3.0),
-        "sns-exec-2": Scripted(_ENDS, 3.0),
-    },
-}
-"""By scenario and exec id."""
+def host_of(transcript: Transcript) -> dict[str, Any]:
+    """The arguments of a `FakeDaemon` whose host is that of a transcript."""
+    return {
+        **RECORDED_ON,
+        **{name: float(seconds) for name, seconds in _SETTING.findall(transcript.about)},
+        "missing_images": sorted(set(_MISSING_IMAGE.findall(requests_of(transcript)))),
+        "containers": dict(_containers(transcript)),
+    }
 
 
 def fake_daemon(transcript: Transcript) -> FakeDaemon:
@@ -105,42 +62,62 @@ def fake_daemon(transcript: Transcript) -> FakeDaemon:
         version=transcript.version,
         virtual_time=True,
         exec_mode=EXEC_MODE,
-        **{
-            **RECORDED_ON,
-            **HOSTS.get(transcript.scenario, {}),
-            **HOSTS.get(transcript.name, {}),
-        },
+        **host_of(transcript),
     )
 
 
-def script_execs(daemon: FakeDaemon, transcript: Transcript, bindings: Bindings) -> None:
-    """Script the commands that cannot be run here."""
-    scripted = SCRIPTED.get(transcript.scenario, {})
+def _containers(transcript: Transcript) -> Iterator[tuple[str, ContainerBehavior]]:
     for step in transcript.steps:
-        exec_id = step.get("request", {}).get("exec_id")
-        if step.get("rpc") == "CreateExec" and exec_id in scripted:
-            script = daemon.on_exec(step["request"]["command"]).after(scripted[exec_id].seconds)
-            play = scripted[exec_id].play
-            if play:
-                play(script)
-            else:
-                _play_recorded(script, exec_id, transcript, bindings)
+        if step.get("rpc") != "CreateSandbox" or "response" not in step:
+            continue
+        sandbox, spec = step["response"]["sandbox"], step["request"].get("create_spec", {})
+        history = transcript.events.get(sandbox["sandbox_id"], ())
+        if _exits(spec):
+            yield sandbox["sandbox_id"], ContainerBehavior(exits_after=0.0)
+        for item in (item for field in _SIDES for item in spec.get(field, ())):
+            yield (
+                item["name"],
+                ContainerBehavior(
+                    healthy=item.get("healthcheck", {}).get("test") != ["CMD", "false"],
+                    exits_after=0.0 if _exits(item) else None,
+                    starts_after=_LATE if _starts_late(item["name"], history) else 0.0,
+                    resumes=not _fails_to_resume(item["name"], history),
+                ),
+            )
 
 
-def _play_recorded(
-    script: ExecScript, exec_id: str, transcript: Transcript, bindings: Bindings
-) -> None:
-    for step in transcript.steps:
-        if step.get("host") == "exec log files":
-            for path, content in step["observed"].items():
-                name, stream, _ = path.rpartition("/")[2].rsplit(".", 2)
-                if name == exec_id:
-                    write = {"stdout": script.stdout, "stderr": script.stderr}[stream]
-                    write(bindings.apply(content))
+def _exits(container: Json) -> bool:
+    """Whether its command does nothing but exit."""
+    return bool(re.fullmatch(r"sh -c exit \d+", " ".join(container.get("command", ()))))
 
 
-def make_fixtures(folder: Path) -> None:
-    """Make the folder that recordings call `<FIXTURES>`."""
+def _starts_late(name: str, history: Sequence[Event]) -> bool:
+    """Whether its first start was recorded after its sandbox was ready."""
+    for event in history:
+        if event["event_type"] == "SANDBOX_READY":
+            return any(container_of(it) == name and it["event_type"] in STARTS for it in history)
+        if container_of(event) == name:
+            return False
+    return False
+
+
+def _fails_to_resume(name: str, history: Sequence[Event]) -> bool:
+    """Whether a resume found that it did not run."""
+    phases = (event.get("sandbox_phase", {}) for event in history)
+    failures = (it for it in phases if it.get("error_code") == "SANDBOX_RESUME_FAILED")
+    found = (_NOT_RESUMED.search(failure["error_message"]) for failure in failures)
+    return any(match[1].endswith(f"-{name}") for match in found if match)
+
+
+_FIXTURE = re.compile(r"<FIXTURES>/([\w./-]+)")
+
+
+def make_fixtures(folder: Path, transcript: Transcript) -> None:
+    """Make the folder that recordings call `<FIXTURES>`.
+
+    Besides what all of them have, it has what the requests of this one name: a file if the name
+    has a suffix, otherwise a folder, and nothing if the daemon did not find it.
+    """
     for name, text in (
         ("dir/hello.txt", "hello-from-mount\n"),
         ("file.txt", "file\n"),
@@ -156,6 +133,13 @@ def make_fixtures(folder: Path) -> None:
     (folder / "badtree").mkdir()
     (folder / "badtree/ext").symlink_to("/etc/hostname")
     _inside(folder, lambda: _make_socket("sock"))
+    answers = json.dumps([transcript.steps, transcript.events])
+    for name in _FIXTURE.findall(requests_of(transcript)):
+        path = folder / name
+        if not os.path.lexists(path) and f"<FIXTURES>/{name}: no such file" not in answers:
+            (path.parent if path.suffix else path).mkdir(parents=True, exist_ok=True)
+            if path.suffix:
+                path.touch()
 
 
 def _make_socket(name: str) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 from .bindings import UnboundError
 from .comparing import Comparer
 from .gaps import KNOWN_GAPS, Gap, gap_at
-from .targets import CannotReplayError, Target, UnknownHostStepError
+from .targets import CannotLookError, CannotReplayError, Target, UnknownHostStepError
 from .times import Chronicle
-from .transcripts import Event, Json, Step, Transcript, describe, request_of
-from .windows import racing_containers, settled
+from .transcripts import LOG_FILES, Event, Json, Step, Transcript, describe, request_of
+from .windows import may_end_at_deadline, racing_containers, settled
 from .wire import CANCELLED, SUBSCRIBE, EventStream
 
 CLIENT_DEADLINE = 1.0
@@ -21,7 +21,6 @@ LISTENING = 1.0
 """Seconds that recorders listened to a stream before they cancelled it; not recorded, either."""
 
 _StateOf = Callable[[Event], str]
-_LOG_FILES = "exec log files"
 _EXEC_ENDS = ("EXEC_STATE_FINISHED", "EXEC_STATE_FAILED", "EXEC_STATE_CANCELLED")
 
 
@@ -117,6 +116,10 @@ class Replay:
         where = f"step {index}, {describe(step)}"
         try:
             differences = list(self._outcome(index, step, where))
+        except CannotLookError as error:
+            why = str(error) if gap is None else gap.reason
+            self.report.not_replayed.append((index, describe(step), why))
+            return
         except UnknownHostStepError:
             if gap is None:
                 raise
@@ -176,8 +179,11 @@ class Replay:
         else:
             stream.wait_until(lambda it: it.end is not None)
         yield from self._event_differences(expected, stream.events, "stream")
+        recorded = step.get("error")
+        if self._target.sees_deadlines and may_end_at_deadline(recorded, stream.end, stream.error):
+            return
         yield from self._comparer.differences(step["end"], stream.end, "end")
-        yield from self._comparer.error_differences(step.get("error"), stream.error)
+        yield from self._comparer.error_differences(recorded, stream.error)
 
     def _event_differences(
         self, recorded: Sequence[Event], actual: Sequence[Event], path: str
@@ -262,15 +268,18 @@ class Replay:
         return next(found for found in states if found in goals)
 
     def _host(self, step: Step) -> Iterator[str]:
-        if step["host"] == _LOG_FILES:
+        if step["host"] == LOG_FILES:
             yield from self._log_differences(step["observed"])
             return
         streams = [item.stream for item in self._background]
-        observed = self._target.act(step, streams)
-        if isinstance(observed, dict):
-            yield from self._comparer.error_differences(step["observed"], observed)
+        seen = self._target.act(step, streams)
+        self.report.not_replayed += (
+            (self._index, f"{step['host']}: {part}", "no record has it") for part in seen.left_out
+        )
+        if isinstance(seen.recorded, dict) and "code" in seen.recorded:
+            yield from self._comparer.error_differences(seen.recorded, seen.actual)
         else:
-            yield from self._comparer.differences(step["observed"], observed, "observed")
+            yield from self._comparer.differences(seen.recorded, seen.actual, "observed")
 
     def _log_differences(self, recorded: Json) -> Iterator[str]:
         for path, content in recorded.items():

@@ -10,7 +10,8 @@ from pathlib import Path
 from .bindings import Bindings, created_ids, selected_labels
 from .comparing import DOCKER, WORDINGS, Comparer
 from .gaps import KNOWN_GAPS, Gap
-from .hosts import fake_daemon, make_fixtures, script_execs
+from .hosts import fake_daemon, make_fixtures
+from .played import script_execs
 from .replay import Replay
 from .targets import FakeTarget, LiveTarget
 from .transcripts import Transcript
@@ -32,7 +33,7 @@ def fake_replay(
         home: The home folder of the daemon's user; the recorded one was empty as well.
         gaps: What is known to be impossible to replay.
     """
-    make_fixtures(folder)
+    make_fixtures(folder, transcript)
     daemon = fake_daemon(transcript)
     bindings = Bindings(
         {
@@ -60,7 +61,7 @@ def live_replay(transcript: Transcript, folder: Path, socket_path: str) -> Itera
         folder: A new folder for the files that recordings call `<FIXTURES>`.
         socket_path: Where the daemon listens.
     """
-    make_fixtures(folder)
+    make_fixtures(folder, transcript)
     created = created_ids(transcript)
     bindings = Bindings(
         {"<FIXTURES>": str(folder)},

@@ -7,11 +7,13 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from agents_sandbox.testing import FakeDaemon
 
 from .bindings import Bindings
+from .docker import Sight, inspection, listing
 from .transcripts import Json, Step
 from .wire import EventStream, Wire
 
@@ -29,11 +31,18 @@ class CannotReplayError(Exception):
 
 
 class UnknownHostStepError(Exception):
-    """There is no code to replay a host step."""
+    """There is no code to replay something that a recorder did outside of the protocol."""
+
+
+class CannotLookError(Exception):
+    """What a recorder looked at outside of the protocol cannot be seen here."""
 
 
 class Target(ABC):
     """One daemon and the host around it."""
+
+    sees_deadlines = False
+    """Whether the daemon may see the deadline of a stream before its client does."""
 
     def __init__(self, wire: Wire, bindings: Bindings) -> None:
         self.wire = wire
@@ -57,12 +66,13 @@ class Target(ABC):
         """Let time pass until the daemon was started so many seconds ago."""
 
     @abstractmethod
-    def act(self, step: Step, streams: Sequence[EventStream]) -> Json:
-        """Do what the recorder did outside the protocol; return what is observed.
+    def act(self, step: Step, streams: Sequence[EventStream]) -> Sight:
+        """Do or look at what the recorder did or looked at outside the protocol.
 
         Raises:
             CannotReplayError: It cannot be done here.
-            UnknownHostStepError: There is no code for it.
+            CannotLookError: It cannot be seen here, or there is no code for it.
+            UnknownHostStepError: There is no code to do it.
         """
 
     @abstractmethod
@@ -115,10 +125,11 @@ class FakeTarget(Target):
         """Move the clock."""
         self.pause(seconds - self._age)
 
-    def act(self, step: Step, streams: Sequence[EventStream]) -> Json:
-        """Do to the fake daemon what was done to the real one."""
-        action, match = _action(step["host"])
-        return action(self, match, step["observed"], streams)
+    def act(self, step: Step, streams: Sequence[EventStream]) -> Sight:
+        """Do to the fake daemon what was done to the real one, and look at what was looked at."""
+        known, match = _host_step(step["host"])
+        result = known.replay(self, match, step["observed"], streams)
+        return result if isinstance(result, Sight) else Sight(step["observed"], result)
 
     def before_call(self, *, expected_down: bool) -> None:
         """Start a daemon that is down; recorders do not always record that they did."""
@@ -160,8 +171,10 @@ class FakeTarget(Target):
     def _signal(self, _match: re.Match[str], observed: Json, _: Sequence[EventStream]) -> Json:
         if observed == "SIGKILL":
             self._daemon.kill()
-        else:
+        elif observed.startswith("started again"):
             self._start()
+        else:
+            raise UnknownHostStepError(f"there is no code to do {observed!r} to the daemon")
         return observed
 
     def _while_down(self, _match: re.Match[str], observed: Json, _: Sequence[EventStream]) -> Json:
@@ -205,6 +218,12 @@ class FakeTarget(Target):
         finally:
             wire.close()
 
+    def _listing(self, match: re.Match[str], observed: Json, _: Sequence[EventStream]) -> Sight:
+        return listing(self._daemon, observed, with_networks="networks" in match[0])
+
+    def _inspection(self, _m: object, observed: Json, _: Sequence[EventStream]) -> Sight:
+        return inspection(self._daemon, observed)
+
     def _stream_end(self, _m: object, _o: object, streams: Sequence[EventStream]) -> Json:
         return next((stream.end for stream in streams if stream.end), None)
 
@@ -213,33 +232,62 @@ def _named(sandbox: str, name: str | None) -> tuple[str, ...]:
     return (sandbox,) if name is None else (sandbox, name)
 
 
-_Action = Callable[[FakeTarget, "re.Match[str]", Json, Sequence[EventStream]], Json]
-_HOST_STEPS: tuple[tuple[str, _Action], ...] = (
-    (r"docker (kill|rm -f) .+", FakeTarget._docker),
-    (r"daemon", FakeTarget._signal),
-    (r"while the daemon is down", FakeTarget._while_down),
-    (r"SIGTERM with .+|after a second SIGTERM", FakeTarget._terminate),
-    (r"(\d+) s later", FakeTarget._later),
-    (r"after the client cancelled its stream", FakeTarget._after_cancel),
-    (r"socket file after exit", FakeTarget._socket_file),
-    (r"new connection after SIGTERM", FakeTarget._new_connection),
-    (r"stream ended by then", FakeTarget._stream_end),
+_Replayed = Callable[[FakeTarget, "re.Match[str]", Json, Sequence[EventStream]], Json]
+
+
+@dataclass(frozen=True)
+class _HostStep:
+    """A kind of host step: what replays it, and whether it only looks at something."""
+
+    pattern: str
+    replay: _Replayed
+    only_looks: bool = False
+
+
+_HOST_STEPS = (
+    _HostStep(r"docker (kill|rm -f) .+", FakeTarget._docker),
+    _HostStep(r"daemon", FakeTarget._signal),
+    _HostStep(r"while the daemon is down", FakeTarget._while_down),
+    _HostStep(r"SIGTERM with .+|after a second SIGTERM", FakeTarget._terminate),
+    _HostStep(r"(\d+) s later", FakeTarget._later),
+    _HostStep(r"after the client cancelled its stream", FakeTarget._after_cancel),
+    _HostStep(r"socket file after exit", FakeTarget._socket_file, only_looks=True),
+    _HostStep(r"new connection after SIGTERM", FakeTarget._new_connection, only_looks=True),
+    _HostStep(r"stream ended by then", FakeTarget._stream_end, only_looks=True),
+    _HostStep(
+        r"(primary )?containers?( names)?( and networks)?( left)?",
+        FakeTarget._listing,
+        only_looks=True,
+    ),
+    _HostStep(r"docker inspect of the primary", FakeTarget._inspection, only_looks=True),
 )
 
+_ACTS = re.compile(
+    r"(docker )?(kill|rm|stop|start|restart|pause|unpause|update|run|exec|cp)\b"
+    r"|docker network (rm|connect|disconnect|create|prune)\b"
+    r"|(daemon|dockerd)$|SIG[A-Z]|while |after |\d+(\.\d+)? m?s later"
+)
+"""How the texts of host steps begin that change something or let time pass."""
 
-def _action(text: str) -> tuple[_Action, re.Match[str]]:
-    for pattern, action in _HOST_STEPS:
-        match = re.fullmatch(pattern, text)
+
+def _host_step(text: str) -> tuple[_HostStep, re.Match[str]]:
+    for known in _HOST_STEPS:
+        match = re.fullmatch(known.pattern, text)
         if match:
-            return action, match
-    raise UnknownHostStepError(
-        f"the host step {text!r} cannot be replayed: add it to _HOST_STEPS in "
-        "tests/contract/targets.py, or a row to KNOWN_GAPS in tests/contract/gaps.py"
-    )
+            return known, match
+    where = "add it to _HOST_STEPS in tests/contract/targets.py"
+    if _ACTS.match(text):
+        raise UnknownHostStepError(
+            f"the host step {text!r} cannot be replayed: {where}, or a row to KNOWN_GAPS in "
+            "tests/contract/gaps.py"
+        )
+    raise CannotLookError(f"no code looks at it: {where}")
 
 
 class LiveTarget(Target):
     """A daemon that runs already; only its protocol can be used."""
+
+    sees_deadlines = True
 
     @contextmanager
     def progress(self, seconds: float) -> Iterator[None]:
@@ -264,14 +312,17 @@ class LiveTarget(Target):
         """
         raise CannotReplayError("it depends on the start of the daemon, which was long ago")
 
-    def act(self, step: Step, streams: Sequence[EventStream]) -> Json:
+    def act(self, step: Step, streams: Sequence[EventStream]) -> Sight:
         """Refuse: only the fake daemon's own methods can do it.
 
         Raises:
             CannotReplayError: The fake daemon could do it.
+            CannotLookError: It is only something to look at.
             UnknownHostStepError: There is no code for it.
         """
-        _action(step["host"])
+        known, _ = _host_step(step["host"])
+        if known.only_looks:
+            raise CannotLookError("it needs the fake daemon's API")
         raise CannotReplayError("it needs the fake daemon's API: live daemons are not changed")
 
     def before_call(self, *, expected_down: bool) -> None:

@@ -11,7 +11,7 @@ import pytest
 from .comparing import DOCKER, WORDINGS
 from .conftest import Account
 from .gaps import KNOWN_GAPS, Gap, gap_of, orphans
-from .hosts import HOSTS, SCRIPTED
+from .played import played
 from .replay import MismatchError, Replay
 from .session import fake_replay, live_replay
 from .transcripts import RECORDINGS, Transcript, load, load_all
@@ -36,6 +36,7 @@ def test_transcript(
         session = live_replay(transcript, tmp_path / "fixtures", socket_path)
     else:
         session = fake_replay(transcript, tmp_path / "fixtures", home)
+        account.played[transcript.name] = played(transcript)
     with session as replay:
         account_for(transcript.name, replay, gap_of(transcript), account)
 
@@ -102,11 +103,6 @@ def test_gaps_are_found_by_pattern() -> None:
 def test_each_row_of_each_table_is_about_something() -> None:
     transcripts = load_all(RECORDINGS)
     assert not orphans(transcripts, KNOWN_GAPS)
-    names = {item.name for item in transcripts}
-    assert names | {item.scenario for item in transcripts} >= HOSTS.keys()
-    for scenario, execs in SCRIPTED.items():
-        steps = [s for item in transcripts if item.scenario == scenario for s in item.steps]
-        assert {step.get("request", {}).get("exec_id") for step in steps} >= execs.keys()
     recorded = json.dumps([[item.steps, item.events] for item in transcripts])
     for wording in (*WORDINGS, DOCKER):
         assert json.dumps(wording.prefix)[1:-1] in recorded

@@ -6,14 +6,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from agents_sandbox.testing import FakeDaemon
+from agents_sandbox.testing._faults import kinds
 
 from .replay import MismatchError, Report
 from .session import live_replay
-from .test_replay import recording, spoilt
+from .test_replay import recording, spoilt, with_host_step
 from .transcripts import Json, Transcript
 from .wire import Wire
 
@@ -79,6 +81,36 @@ def test_what_needs_the_fake_daemon_is_listed(
     listed = {index: why for index, _, why in report.not_replayed}
     later = [*background, *range(first + 1, len(transcript.steps))]
     assert listed == {first: reason, **dict.fromkeys(later, f"it builds on step {first}")}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("containers left", "it needs the fake daemon's API"),
+        ("phase of the moon", "no code looks at it: add it to _HOST_STEPS in tests/contract/"),
+    ],
+)
+def test_what_needs_no_more_than_a_look_does_not_end_the_replay(
+    live: FakeDaemon, tmp_path: Path, text: str, reason: str
+) -> None:
+    report = replayed(with_host_step(text), live, tmp_path)
+    ((index, what, why),) = report.not_replayed
+    assert (report.compared, index, what) == (1, 0, text)
+    assert why.startswith(reason)
+
+
+@pytest.mark.parametrize("code", ["OK", "CANCELLED"])
+def test_a_daemon_may_see_a_deadline_before_the_client(
+    live: FakeDaemon,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    code: Literal["OK", "CANCELLED"],
+) -> None:
+    monkeypatch.setattr(kinds, "_BEFORE_DEADLINE", 0.5)  # else a slow client is faster
+    transcript = recording("v0.4.3/subscribe_deadline")
+    with live.faults.ending_at_deadlines(code, times=1) as fault:
+        assert replayed(transcript, live, tmp_path) == Report(len(transcript.steps))
+    assert fault.hits == 1
 
 
 def test_differences_are_reported(live: FakeDaemon, tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ import pytest
 from .bindings import Bindings, UnboundError
 from .times import Chronicle
 from .transcripts import Json, request_of
+from .windows import may_end_at_deadline
+from .wire import CLOSED, ERROR
 
 pytestmark = pytest.mark.once
 
@@ -116,3 +118,22 @@ def test_a_time_of_no_event_is_reported() -> None:
     assert chronicle.relations(handle) == {"state changed": "the time of EXEC_STARTED no. 2"}
     handle["state_changed_at"] = "2026-11-23T00:00:02.000000001Z"
     assert chronicle.relations(handle) == {"state changed": "the time of no event"}
+
+
+@pytest.mark.parametrize(
+    ("code", "end", "actual", "allowed"),
+    [
+        ("DEADLINE_EXCEEDED", CLOSED, None, True),
+        ("DEADLINE_EXCEEDED", ERROR, {"code": "CANCELLED"}, True),
+        ("DEADLINE_EXCEEDED", ERROR, {"code": "DEADLINE_EXCEEDED"}, True),
+        ("DEADLINE_EXCEEDED", ERROR, {"code": "INTERNAL"}, False),
+        ("DEADLINE_EXCEEDED", None, None, False),
+        ("NOT_FOUND", CLOSED, None, False),
+        (None, CLOSED, None, False),
+    ],
+)
+def test_only_deadlines_are_seen_by_both_sides(
+    code: str | None, end: str | None, actual: Json, allowed: bool
+) -> None:
+    recorded = None if code is None else {"code": code}
+    assert may_end_at_deadline(recorded, end, actual) is allowed

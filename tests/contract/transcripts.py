@@ -14,6 +14,8 @@ RECORDINGS = Path(__file__).with_name("transcripts")
 
 Json = Any
 """The content of a JSON document; `transcripts/README.md` describes its structure."""
+LOG_FILES = "exec log files"
+"""The host step that looks at logs."""
 Step = Mapping[str, Json]
 Event = Mapping[str, Json]
 
@@ -25,6 +27,8 @@ class Transcript:
     daemon: str
     """The tag of the daemon's release, such as `v0.4.3`."""
     scenario: str
+    about: str
+    """What its recorder said about it, with settings of the daemon that are not the defaults."""
     steps: Sequence[Step]
     events: Mapping[str, Sequence[Event]]
     """The history of each sandbox at the end of the scenario; empty if it has no record."""
@@ -44,7 +48,11 @@ def load(path: Path) -> Transcript:
     """Read one transcript."""
     content = json.loads(path.read_text(encoding="utf-8"))
     return Transcript(
-        content["daemon"], content["scenario"], tuple(content["steps"]), content["events"]
+        content["daemon"],
+        content["scenario"],
+        content["about"],
+        tuple(content["steps"]),
+        content["events"],
     )
 
 
@@ -67,6 +75,12 @@ def request_of(step: Step) -> Json:
         return request
     # Only the readable copy contains the placeholders.
     return {**request, "config_yaml": base64.b64encode(text.encode()).decode()}
+
+
+def requests_of(transcript: Transcript) -> str:
+    """All that was requested, as text."""
+    keys = ("request", "config_yaml_text")
+    return json.dumps([[step.get(key) for key in keys] for step in transcript.steps])
 
 
 def describe(step: Step) -> str:

@@ -13,6 +13,7 @@ from ._faults.kinds import EventMatch, Fault
 from ._host.declared import ContainerBehavior, DockerHost
 from ._protocol.profile import RELEASES
 from ._protocol.wire_message import WireMessage
+from ._records.containers import ContainerRecord, NetworkRecord
 from ._records.records import ExecRecord, SandboxRecord
 from ._records.requests import CreateExecRequest, CreateSandboxRequest
 from ._records.specs import SandboxSpec
@@ -23,6 +24,7 @@ __all__ = [
     "RELEASES",
     "Chaos",
     "ContainerBehavior",
+    "ContainerRecord",
     "CreateExecRequest",
     "CreateSandboxRequest",
     "DockerHost",
@@ -35,6 +37,7 @@ __all__ = [
     "FakeDaemon",
     "Fault",
     "Faults",
+    "NetworkRecord",
     "Pause",
     "RecordedCall",
     "SandboxRecord",
@@ -45,6 +48,7 @@ __all__ = [
 for _public in (
     Chaos,
     ContainerBehavior,
+    ContainerRecord,
     CreateExecRequest,
     CreateSandboxRequest,
     DockerHost,
@@ -54,6 +58,7 @@ for _public in (
     FakeDaemon,
     Fault,
     Faults,
+    NetworkRecord,
     Pause,
     RecordedCall,
     SandboxRecord,

@@ -30,6 +30,7 @@ from ._host.folders import remove_tree
 from ._protocol.profile import RELEASES, profile_for
 from ._protocol.rpcs import check_method
 from ._protocol.wire_message import WireMessage, wire_bytes
+from ._records.containers import ContainerRecord, NetworkRecord
 from ._records.records import ExecRecord, SandboxRecord
 from ._sandboxes.sandbox import PRIMARY
 from ._server.engine import Engine
@@ -260,8 +261,8 @@ class FakeDaemon:
     def stop(self) -> None:
         """End all calls, streams and process groups and remove the daemon's files.
 
-        The daemon cannot be started again, but `calls`, `execs` and `sandboxes` can still be
-        read. Repeated calls do nothing.
+        The daemon cannot be started again, but `calls`, `execs`, `sandboxes`, `containers` and
+        `networks` can still be read. Repeated calls do nothing.
 
         Raises:
             BaseException: The first error that a function of `on_exec()` raised, or, with
@@ -448,6 +449,21 @@ class FakeDaemon:
     def sandboxes(self) -> tuple[SandboxRecord, ...]:
         """The sandboxes so far, oldest first, deleted ones included; purged ones are missing."""
         return tuple(snapshot.record() for snapshot in self._engine.sandboxes())
+
+    @property
+    def containers(self) -> tuple[ContainerRecord, ...]:
+        """The containers that Docker has now, those of one sandbox after the other.
+
+        Also those that the daemon has lost track of. Removed ones are missing, and so are those
+        of creates that failed. After `stop()`, they are those that the daemon left.
+        """
+        profile = self._settings.profile
+        return tuple(snapshot.record(profile) for snapshot in self._engine.containers())
+
+    @property
+    def networks(self) -> tuple[NetworkRecord, ...]:
+        """The networks that Docker has now, oldest first; see `containers`."""
+        return tuple(self._engine.networks())
 
     @property
     def open_streams(self) -> int:

@@ -26,6 +26,8 @@ class ContainerState(Enum):
 
     GONE = auto()
     """Not created yet, or removed."""
+    CREATED = auto()
+    """Created, and never started."""
     RUNNING = auto()
     RESTARTING = auto()
     """It exited by itself, and Docker keeps restarting it."""
@@ -68,7 +70,7 @@ class Container:
         """
         if self.behavior.error:
             raise DockerError(self.behavior.error)
-        self.state = ContainerState.EXITED
+        self.state = ContainerState.CREATED
         self.stopped = False
         self._down_since = None
 

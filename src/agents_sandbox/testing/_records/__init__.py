@@ -1,1 +1,1 @@
-"""What a test reads of its daemon, in the client's types: requests, execs and sandboxes."""
+"""What a test reads: requests, execs, sandboxes and containers, in the client's types."""

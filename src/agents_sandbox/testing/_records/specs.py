@@ -95,7 +95,7 @@ def shown_spec(spec: Spec) -> SandboxSpec:
         labels=FrozenMapping(spec.labels),
         envs=FrozenMapping(spec.envs),
         idle_ttl=None if spec.idle_ttl is None else decode_duration(spec.idle_ttl),
-        ports=tuple(map(_port, spec.ports)),
+        ports=tuple(map(shown_port, spec.ports)),
         command=tuple(spec.command) or None,
         cpu_limit=spec.cpu_limit or None,
         memory_limit=spec.memory_limit or None,
@@ -111,7 +111,8 @@ def _made(kind: type[T], **values: object) -> T:
     return model
 
 
-def _port(port: Port) -> PortMapping:
+def shown_port(port: Port) -> PortMapping:
+    """Convert the fake daemon's own type."""
     known = port.protocol in range(len(_PROTOCOLS))
     return _made(
         PortMapping,

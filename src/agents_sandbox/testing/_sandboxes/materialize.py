@@ -34,6 +34,11 @@ class Materializer:
         self._names = Names(settings.profile, settings.host.docker)
         self._sides = SideContainers(background, execs, watch, settings.profile, settings.host)
 
+    @property
+    def networks(self) -> dict[str, str]:
+        """The networks that exist: the id of the sandbox of each, by name."""
+        return self._names.networks
+
     async def create(self, sandbox: Sandbox) -> None:
         """Create and start all containers, and report the side containers.
 

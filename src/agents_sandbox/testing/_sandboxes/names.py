@@ -32,9 +32,14 @@ class Names:
     def clash(self, sandbox: Sandbox) -> DockerError:
         """Make Docker's error for a network name that already exists."""
         return DockerError(
-            "Error response from daemon: network with name "
-            f"agbox-net-{self.of(sandbox.id)} already exists"
+            f"Error response from daemon: network with name {_network(self.of(sandbox.id))} "
+            "already exists"
         )
+
+    @property
+    def networks(self) -> dict[str, str]:
+        """The networks that exist: the id of the sandbox of each, by name."""
+        return {_network(name): sandbox.id for name, sandbox in self._networks.items()}
 
     def take_network(self, sandbox: Sandbox) -> None:
         """Create the network of a sandbox."""
@@ -67,6 +72,10 @@ class Names:
         for port in _ports(sandbox.spec):
             if self._ports.get(port) is sandbox:
                 del self._ports[port]
+
+
+def _network(name: str) -> str:
+    return f"agbox-net-{name}"
 
 
 def _ports(spec: Spec) -> Iterator[tuple[int, int]]:

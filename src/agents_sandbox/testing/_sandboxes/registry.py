@@ -20,6 +20,8 @@ class Sandboxes:
         self._profile = profile
         self.ids = IdRegistry("sandbox_id", sandbox_id_already_exists)
         self._sandboxes: dict[str, Sandbox] = {}
+        self.left_behind: list[Sandbox] = []
+        """Purged sandboxes whose containers the daemon had lost track of, so that they exist."""
 
     def __iter__(self) -> Iterator[Sandbox]:
         return iter(self._sandboxes.values())
@@ -56,5 +58,7 @@ class Sandboxes:
     def purge(self, sandbox: Sandbox) -> None:
         """Drop a record and end the streams that follow it; the id stays taken."""
         del self._sandboxes[sandbox.id]
+        if sandbox.has_containers:
+            self.left_behind.append(sandbox)
         clean = self._profile.purge_ends_streams_cleanly
         sandbox.log.end_streams(None if clean else sandbox_not_found(sandbox.id))

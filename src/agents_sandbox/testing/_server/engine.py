@@ -18,6 +18,7 @@ from .._commands.command import Runner
 from .._faults.kinds import Call
 from .._faults.stack import FaultStack
 from .._protocol.refusals import StatusError
+from .._records.containers import ContainerSnapshot, NetworkRecord
 from .._records.records import ExecSnapshot, SandboxSnapshot
 from .._sandboxes.sandbox import Sandbox
 from .._settings import Settings
@@ -263,6 +264,14 @@ class Engine:
     def sandboxes(self) -> list[SandboxSnapshot]:
         """Read all sandboxes that are not purged, oldest first."""
         return self._thread.call(lambda: list(map(SandboxSnapshot.of, self._service.sandboxes)))
+
+    def containers(self) -> list[ContainerSnapshot]:
+        """Read all containers that exist."""
+        return self._thread.call(lambda: self._service.containers)
+
+    def networks(self) -> list[NetworkRecord]:
+        """Read all networks that exist."""
+        return self._thread.call(lambda: self._service.networks)
 
     def leaks(self, *, sandboxes: bool, execs: bool, processes: bool) -> list[str]:
         """List the sandboxes, running execs and processes that are left behind."""

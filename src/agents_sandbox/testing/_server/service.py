@@ -8,6 +8,7 @@ from typing import Any
 from ..._wire import v02_pb2 as pb
 from .._commands.command import Runner
 from .._protocol.refusals import StatusError, invalid_argument, sandbox_not_found
+from .._records.containers import ContainerSnapshot, NetworkRecord
 from .._sandboxes.events import EventStream
 from .._sandboxes.execs import Execs
 from .._sandboxes.lifecycle import Lifecycle
@@ -46,7 +47,9 @@ class Service:
         self.sandboxes = Sandboxes(background.clock, profile)
         self.execs = Execs(background, self._runner, settings.log_root)
         self.watch = Watch(background, self.execs, profile)
-        materializer = Materializer(background, self.execs, self.watch, settings)
+        self._materializer = materializer = Materializer(
+            background, self.execs, self.watch, settings
+        )
         self.lifecycle = Lifecycle(background, self.execs, self.watch, materializer, settings)
         self._recovery = Recovery(self.execs, self.watch, materializer, profile)
         self.retention = Retention(background, self.sandboxes, self.execs, self.lifecycle, settings)
@@ -72,6 +75,17 @@ class Service:
         for sandbox in self.sandboxes:
             await self._runner.remove(sandbox.id)
         self._begin()
+
+    @property
+    def containers(self) -> list[ContainerSnapshot]:
+        """All containers of Docker, also those that the daemon has lost track of."""
+        sandboxes = (*self.sandboxes.left_behind, *self.sandboxes)
+        return [item for sandbox in sandboxes for item in ContainerSnapshot.all_of(sandbox)]
+
+    @property
+    def networks(self) -> list[NetworkRecord]:
+        """All networks of Docker."""
+        return [NetworkRecord(name, of) for name, of in self._materializer.networks.items()]
 
     def burn_id(self, method: str, request: Any) -> bool:
         """Reserve the id of a create without creating anything.
