@@ -28,6 +28,7 @@ SECRET = Path(sys.argv[1])
 UP = "/".join([".."] * 30)
 BOX = Path("/tmp/escapes")  # the sandbox's own
 PLACE = BOX / "place"
+DEVICES = [f"/dev/{name}" for name in ("full", "null", "random", "tty", "urandom", "zero")]
 PROC = ("/proc/sys/kernel/core_pattern", "/proc/sys/vm/drop_caches", "/proc/sysrq-trigger")
 
 
@@ -227,13 +228,14 @@ def pivot() -> bytes:
     return read(f"{PLACE}{SECRET}")
 
 
-def become_root_of_the_sandbox() -> None:
-    """Enter namespaces of its own, in which every power is there."""
+def become_root_of_the_sandbox() -> bool:
+    """Enter namespaces of its own, in which every power is there, also over control groups."""
     uid, gid = os.getuid(), os.getgid()
     check(LIBC.unshare(CLONE_NEWUSER | CLONE_NEWNS))
     Path("/proc/self/setgroups").write_text("deny")
     Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
     Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
+    return True
 
 
 def attempts() -> Iterator[Attempt]:
@@ -241,10 +243,10 @@ def attempts() -> Iterator[Attempt]:
     for kind in (reading, writing, devices, powers):
         yield from kind()
     yield from mounting("here", places)
-    become_root_of_the_sandbox()
-    yield from mounting("as root", places)
-    yield "as root: read", partial(read, str(SECRET))
-    yield "as root: chroot", partial(in_child, leave_chroot)
+    for path in DEVICES:
+        for change_it in (os.utime, chmod):
+            yield f"{change_it.__name__} {path}", partial(change_it, path)
+    yield "namespaces of its own", partial(in_child, become_root_of_the_sandbox)
 
 
 def main() -> None:

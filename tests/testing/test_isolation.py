@@ -588,7 +588,63 @@ def test_delete_during_a_resume_does_not_make_it_fail(
         raw.get()  # a turn of the daemon's loop, or some
     processes[0].send_signal(number)
     raw.wait_for(pb.SANDBOX_DELETED)
-    assert raw.get().error_code == ""
+    while runner._containers or runner._ending:
+        raw.get()
+    assert raw.history()[-3:] == [
+        "SANDBOX_ACCEPTED:PENDING",
+        "SANDBOX_DELETE_REQUESTED:DELETING",
+        "SANDBOX_DELETED:DELETED",
+    ]
+
+
+def test_many_deletes_during_a_resume_leave_nothing(raw: Raw) -> None:
+    for number in range(10):
+        box = f"loop-{number}"
+        raw.ready(box)
+        raw(methods.STOP_SANDBOX, sandbox_id=box)
+        raw.wait_for(pb.SANDBOX_STOPPED, box)
+        raw(methods.RESUME_SANDBOX, sandbox_id=box)
+        raw(methods.DELETE_SANDBOX, sandbox_id=box)
+        raw.wait_for(pb.SANDBOX_DELETED, box)
+        assert raw.get(box).state == pb.SANDBOX_STATE_DELETED
+    runner: Any = raw.daemon._runner._fallback
+    while runner._ending:
+        raw.get()
+    assert [*runner._containers] == ["box-1"]
+    folder = Path(raw.daemon.socket_path).parent / "sandboxes"
+    assert [path.name for path in folder.iterdir()] == ["box-1"]
+
+
+def test_link_in_place_of_a_folder_is_not_followed_to_the_host(raw: Raw, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("file\n")
+    outside = tmp_path / "outside"
+    (outside / "passwd.d").mkdir(parents=True)
+    (outside / "hosts").touch()
+    raw.ready("linked", mounts=[mount(tmp_path / "file", "/etc/agents/file")])
+    run(raw, "sh", "-c", f"mv /etc /etc.old; ln -s {outside} /etc", sandbox_id="linked")
+    raw(methods.STOP_SANDBOX, sandbox_id="linked")
+    raw.wait_for(pb.SANDBOX_STOPPED, "linked")
+    raw(methods.RESUME_SANDBOX, sandbox_id="linked")
+    raw._follow("linked", lambda event: event.sequence > 6)
+    assert sorted(path.name for path in outside.iterdir()) == ["hosts", "passwd.d"]
+
+
+def test_mounts_and_copies_in_folders_that_are_links_leave_the_rest(
+    raw: Raw, tmp_path: Path
+) -> None:
+    (tmp_path / "tool").write_text("#!/bin/sh\necho tool\n")
+    (tmp_path / "tool").chmod(0o755)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "copied").write_text("copied\n")
+    raw.ready(
+        "tools",
+        mounts=[mount(tmp_path / "tool", "/bin/tool"), mount(tmp_path / "bin", "/lib/own")],
+        copies=[pb.CopySpec(source=str(tmp_path / "bin"), target="/bin")],
+    )
+    assert output(raw, "tool", sandbox_id="tools") == "tool\n"
+    assert output(raw, "cat", "/bin/copied", "/lib/own/copied", sandbox_id="tools") == (
+        "copied\n" * 2
+    )
 
 
 def test_folders_of_the_image_are_there() -> None:

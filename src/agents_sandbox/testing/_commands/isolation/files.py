@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
@@ -59,12 +60,18 @@ class Root(FileSystem):
             place = self._place(path)
             make_folders(place)
             place.chmod(0o1777 if path in _FOR_ALL else 0o755)
+        # As on the host, before mounts and copies make folders of them: /bin, /lib and such.
+        for folder in host_folders(_OWN):
+            if folder.is_symlink() and not folder.readlink().is_absolute():
+                make_folders(self._place(str(folder.parent)))
+                self._place(str(folder)).symlink_to(folder.readlink())
         super().build(copies)
 
     def _create_mount(self, mount: pb.MountSpec) -> None:
         place = self._place(mount.target)
         self._check_inside(place.parent, mount.target)
         source = self._source(mount.source)
+        make_folders(Path(os.path.realpath(place.parent)))  # /lib may lead to no folder yet
         _make_place(place, folder=source is None or source.is_dir())
 
     def _protect(self) -> None:
@@ -90,8 +97,10 @@ class Root(FileSystem):
 
     def _show(self, source: Path, place: Path) -> Iterator[Mount]:
         """Show something of the host where the sandbox has nothing itself."""
+        if place.is_symlink():
+            return  # it is the sandbox's own, and may lead anywhere
         if source.is_symlink():
-            if not place.is_symlink() and not place.exists():
+            if not place.exists():
                 place.symlink_to(source.readlink())
         elif _is_empty(place):
             _make_place(place, folder=source.is_dir())

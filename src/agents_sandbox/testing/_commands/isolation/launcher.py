@@ -95,6 +95,8 @@ def isolate(root: str, mounts: Sequence[tuple[str, str, bool]]) -> int:
     _write("/proc/self/setgroups", "deny")  # else no gid_map is accepted
     _write("/proc/self/uid_map", f"{uid} {uid} 1")
     _write("/proc/self/gid_map", f"{gid} {gid} 1")
+    # In a user namespace of its own, a command would have all capabilities again.
+    _write("/proc/sys/user/max_user_namespaces", "0")
     _mount("none", "/", flags=_MS_REC | _MS_PRIVATE)
     _mount(root, root, flags=_MS_BIND | _MS_REC)
     _make_devices(f"{root}/dev")
@@ -142,7 +144,8 @@ def _make_devices(folder: str) -> None:
     _mount("tmpfs", folder, "tmpfs", _MS_NOSUID, "mode=755")
     for name in _DEVICES:
         _write(f"{folder}/{name}", "")
-        _mount(f"/dev/{name}", f"{folder}/{name}", flags=_MS_BIND)
+        # Read-only: what is written to a device is no change, but a new mode or owner of it is.
+        _bind(f"/dev/{name}", f"{folder}/{name}", writable=False)
     for name, target in _DEVICE_LINKS.items():
         os.symlink(target, f"{folder}/{name}")
     for name in ("pts", "shm"):
@@ -337,7 +340,7 @@ def main() -> None:
     try:
         send(requests, "ready")
         server.serve()
-    except BrokenPipeError:
+    except ConnectionError:
         pass  # the other end was closed
     finally:
         server.end()
