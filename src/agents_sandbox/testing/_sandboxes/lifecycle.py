@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from ..._wire import v02_pb2 as pb
-from .._host.containers import DockerError, no_such_container
+from .._host.containers import ContainerState, DockerError, no_such_container
 from .._protocol.refusals import sandbox_invalid_state
 from .._settings import Settings
 from .._time.background import Background
@@ -17,6 +17,7 @@ from .watch import Watch
 
 STOP_REQUESTED = "stop_requested"
 DELETE_REQUESTED = "delete_requested"
+_GONE = (pb.SANDBOX_STATE_DELETING, pb.SANDBOX_STATE_DELETED)
 
 _BEGINS_AFTER = 0.01
 """Seconds from the acceptance of a create until it begins, so that a delete can prevent it.
@@ -133,18 +134,22 @@ class Lifecycle:
         if sandbox.state == pb.SANDBOX_STATE_DELETED:
             return
         sandbox.primary_down.clear()
+        failure: DockerError | None = None
         try:
             await self._materializer.resume(sandbox)
         except DockerError as error:
-            await self._background.pass_gate()
-            sandbox.fail("SANDBOX_RESUME_FAILED", str(error))
+            failure = error
+        await self._background.pass_gate()
+        if sandbox.state in _GONE and sandbox.primary.state is ContainerState.GONE:
+            return  # a delete has removed it meanwhile
+        if failure:
+            sandbox.fail("SANDBOX_RESUME_FAILED", str(failure))
         else:
-            await self._background.pass_gate()
             sandbox.record(pb.SANDBOX_READY, pb.SANDBOX_STATE_READY)
 
     def delete(self, sandbox: Sandbox, reason: str = DELETE_REQUESTED) -> bool:
         """Accept a delete; return False if one is in progress or complete."""
-        if sandbox.state in (pb.SANDBOX_STATE_DELETING, pb.SANDBOX_STATE_DELETED):
+        if sandbox.state in _GONE:
             return False
         phase = pb.SandboxPhaseDetails(reason=reason)
         sandbox.record(pb.SANDBOX_DELETE_REQUESTED, pb.SANDBOX_STATE_DELETING, phase=phase)

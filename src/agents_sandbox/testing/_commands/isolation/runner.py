@@ -46,6 +46,7 @@ class IsolatedRunner(RealRunner):
         self._containers: dict[str, Container] = {}
         self._ending: dict[str, Container] = {}
         """Those that were told to end, until they have; their sandboxes have no other."""
+        self._removing: set[str] = set()
 
     async def _build(self, sandbox_id: str, spec: Spec, copies: Sequence[PlannedCopy]) -> None:
         files = self._files(sandbox_id, spec)
@@ -96,6 +97,8 @@ class IsolatedRunner(RealRunner):
         container = self._containers.get(sandbox_id)
         if container is None or container.ended.done():
             files = self._files(sandbox_id, spec)
+            if sandbox_id in self._removing or not files.folder.exists():
+                raise CannotPrepareError("the sandbox was deleted")
             container = self._make_container(files, files.mounts())
             self._containers[sandbox_id] = container
         return container
@@ -112,6 +115,14 @@ class IsolatedRunner(RealRunner):
         self._ending[sandbox_id] = container
         container.ended.add_done_callback(lambda _: self._ending.pop(sandbox_id))
         container.end()
+
+    async def remove(self, sandbox_id: str) -> None:
+        """Kill what still runs, wait for it to end, and remove the files."""
+        self._removing.add(sandbox_id)  # a resume or a command may wait for that, too
+        try:
+            await super().remove(sandbox_id)
+        finally:
+            self._removing.discard(sandbox_id)
 
     async def aclose(self) -> None:
         """Remove every sandbox."""
