@@ -149,6 +149,14 @@ def test_earlier_scripts_apply_once_all_answers_are_used_up() -> None:
     assert exit_codes(scripts, 4) == [1, 2, 9, 9]
 
 
+def test_an_answer_that_was_used_before_another_one_followed_is_over() -> None:
+    scripts = Scripts()
+    script = scripts.on_exec(["make"], "here").exit(1)
+    assert exit_codes(scripts, 2) == [1, 1]
+    script.then().exit(0)
+    assert exit_codes(scripts, 2) == [0, 0]
+
+
 def test_answers_have_their_own_steps() -> None:
     scripts = Scripts()
     first = scripts.on_exec(["make"], "here").stdout("a")

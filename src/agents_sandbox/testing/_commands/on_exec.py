@@ -86,7 +86,11 @@ class Rule:
 
     def next_answer(self) -> Answer | None:
         """Return the answer for the next command that matches; None: all are used up."""
-        return next((item for item in self.answers if item.used != self._times(item)), None)
+        return next((item for item in self.answers if self._has_more(item)), None)
+
+    def _has_more(self, answer: Answer) -> bool:
+        times = self._times(answer)
+        return times is None or answer.used < times
 
     def _times(self, answer: Answer) -> int | None:
         return 1 if answer.times is None and answer is not self.answers[-1] else answer.times
