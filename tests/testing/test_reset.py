@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -148,3 +151,35 @@ def test_only_a_daemon_that_was_started_can_be_reset() -> None:
     daemon.stop()
     with pytest.raises(RuntimeError, match="was stopped"):
         daemon.reset()
+
+
+def test_a_reset_forgets_every_error_and_raises_the_first() -> None:
+    with FakeDaemon(unscripted="fail") as daemon, connected(daemon) as raw:
+        raw.ready()
+        raw.start("make")
+        raw.finished()
+        daemon.paused()
+        with pytest.raises(AssertionError, match="unscripted command"):
+            daemon.reset()
+        daemon.reset()
+
+
+def test_a_reset_bears_calls_that_arrive_during_it() -> None:
+    with FakeDaemon() as daemon, connected(daemon) as raw:
+        stop = threading.Event()
+
+        def create() -> None:
+            for number in count():
+                if stop.is_set():
+                    return
+                with suppress(grpc.RpcError):
+                    raw.create(f"box-{number}")
+
+        creating = threading.Thread(target=create)
+        creating.start()
+        try:
+            for _ in range(10):
+                daemon.reset()
+        finally:
+            stop.set()
+            creating.join()

@@ -9,7 +9,7 @@ import os
 import threading
 import weakref
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn
 
@@ -272,9 +272,14 @@ class FakeDaemon:
             RuntimeError: `down()`, `paused()` or a fault was called without `with`.
         """
         self._shut_down()
-        self._scripts.raise_error()
-        self._engine.raise_error()
-        self._blocks.raise_error()
+        self._raise_errors()
+
+    def _raise_errors(self) -> None:
+        """Raise the first error that was kept, and forget all."""
+        with ExitStack() as stack:
+            # The first one comes last, and its error is the one that is raised.
+            for source in (self._scripts, self._engine, self._blocks):
+                stack.callback(source.raise_error)
 
     def _shut_down(self) -> None:
         with self._changing():
@@ -305,9 +310,7 @@ class FakeDaemon:
             if self._logs_are_private:
                 remove_tree(self.exec_log_root)
             self._engine.call(self._scripts.clear)
-        self._scripts.raise_error()
-        self._engine.raise_error()
-        self._blocks.raise_error()
+        self._raise_errors()
 
     @contextmanager
     def _changing(self) -> Iterator[None]:

@@ -68,11 +68,11 @@ class Service:
 
     async def reset(self) -> None:
         """Forget all sandboxes, as if they had never been; their processes and files end, too."""
-        for sandbox in self.sandboxes:
+        for sandbox in tuple(self.sandboxes):  # calls may arrive meanwhile
             sandbox.log.end_streams(sandbox_not_found(sandbox.id))
         await self._background.aclose()
         self.watch.stop()
-        for sandbox in self.sandboxes:
+        for sandbox in tuple(self.sandboxes):
             await self._runner.remove(sandbox.id)
         self._begin()
 
