@@ -92,6 +92,11 @@ def shared_daemon(
         request: That of the fixture.
         defaults: Keywords of the marker that the fixture sets.
     """
+    if "versions" in defaults:
+        fail(
+            f"the fixture {request.fixturename} sets versions=: set it with {MARK} for the whole "
+            "scope, or with --agents-sandbox-versions"
+        )
     setup = DaemonSetup.of(request.node, defaults)
     own = setup.options.get("version", version.name)
     if version.is_one_of_many and own != version.name:

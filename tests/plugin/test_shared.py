@@ -257,6 +257,18 @@ def test_a_release_of_its_own_excludes_several(run_pytest: RunPytest) -> None:
     ) in result.stdout.str()
 
 
+def test_the_factory_takes_no_releases(run_pytest: RunPytest) -> None:
+    result = run_pytest(
+        shared(keywords="versions=['0.2.1', '0.4.3']")
+        + """
+    def test_it(agents_sandbox_daemon):
+        pass
+"""
+    )
+    result.assert_outcomes(errors=1)
+    assert "\nthe fixture agents_sandbox_daemon sets versions=: set it with " in result.stdout.str()
+
+
 def test_wrong_keywords_are_reported_without_a_traceback(run_pytest: RunPytest) -> None:
     result = run_pytest(
         shared(keywords="exec_node=1")
