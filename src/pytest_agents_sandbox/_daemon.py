@@ -59,12 +59,15 @@ def make_daemon(
         defaults["unscripted"] = unscripted(node.config)
     try:
         return FakeDaemon(**{**defaults, **setup.options})
+    except RuntimeError as error:  # commands cannot be isolated here
+        refuse(node, f"cannot be satisfied: {error}")
     except (TypeError, ValueError) as error:
-        refuse(
-            node,
+        others = (
             "or what sets the version, --agents-sandbox-version(s) or the ini option "
-            f"agents_sandbox_version, is wrong: {error}",
+            "agents_sandbox_version, "
         )
+        default = "version" in str(error) and "version" not in setup.options
+        refuse(node, f"{others if default else ''}is wrong: {error}")
 
 
 def check_test(

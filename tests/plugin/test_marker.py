@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from agents_sandbox.testing._commands import modes
+
 from .conftest import RunPytest
 
 
@@ -221,3 +223,31 @@ def test_a_fault_that_would_do_nothing_is_an_error(run_pytest: RunPytest, functi
     )
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*a function in faults= of *one block that lasts for the test*"])
+
+
+def test_a_mode_that_is_wrong_or_impossible_is_reported_by_itself(
+    run_pytest: RunPytest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(modes, "obstacle_to_isolation", lambda: "no namespaces")
+    result = run_pytest(
+        """
+        import pytest
+
+        @pytest.mark.agents_sandbox(exec_mode="isolate")
+        def test_wrong(agents_sandbox_daemon):
+            pass
+
+        @pytest.mark.agents_sandbox(exec_mode="isolated")
+        def test_impossible(agents_sandbox_daemon):
+            pass
+        """
+    )
+    result.assert_outcomes(errors=2)
+    marker = "*@pytest.mark.agents_sandbox"
+    result.stdout.fnmatch_lines(
+        [
+            f"{marker} is wrong: exec_mode must be *",
+            f"{marker} cannot be satisfied: exec_mode='isolated': no namespaces",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*Traceback*")

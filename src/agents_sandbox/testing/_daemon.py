@@ -478,7 +478,7 @@ class FakeDaemon:
 
         Args:
             method: The RPC's name, such as `CreateSandbox`.
-            count: How many calls, counted from the daemon's creation.
+            count: How many calls, counted from the daemon's creation or its last reset.
             timeout: Seconds to wait at most.
 
         Raises:
