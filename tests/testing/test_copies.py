@@ -105,8 +105,11 @@ def no_folder(target: str) -> str:
         *("/bin", "/var/run", "/var/spool/mail", "/opt/../srv", "/run/app", "/var/run/app/data"),
     ],
 )
-def test_folders_of_the_image_are_targets(raw: Raw, source: Path, target: str) -> None:
+def test_folders_of_the_image_are_targets(raw: Raw, source: Path, target: str, mode: Mode) -> None:
     assert end(raw, copies=[copy(source, target), copy(source / "a.txt", f"{target}/sub")]) == ""
+    if mode == "isolated":
+        raw.start("cat", f"{target}/a.txt", f"{target}/sub/a.txt")
+        assert raw.finished().exit_code == 0
 
 
 @pytest.mark.parametrize(

@@ -650,8 +650,9 @@ def test_mounts_and_copies_in_folders_that_are_links_leave_the_rest(
 
 def test_folders_of_the_image_are_there() -> None:
     with (
-        FakeDaemon(exec_mode="isolated", image_folders=["/srv/app/data"]) as daemon,
+        FakeDaemon(exec_mode="isolated", image_folders=["/srv/app/data", "/lib/app"]) as daemon,
         connected(daemon) as raw,
     ):
         raw.ready()
         assert output(raw, "pwd", cwd="/srv/app/data") == "/srv/app/data\n"
+        assert output(raw, "ls", "-A", "/lib/app") == ""

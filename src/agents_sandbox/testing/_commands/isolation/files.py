@@ -17,10 +17,13 @@ from .launching import Mount
 
 _FOR_ALL = ("/tmp", "/var/tmp")  # noqa: S108 - in the sandbox
 _OWN = (
-    *("/", "/dev", "/home", "/media", "/mnt", "/opt", "/proc", "/root", "/run", "/srv"),
-    *("/var", "/var/cache", "/var/lib", "/var/log", HOME, WORKSPACE, *_FOR_ALL),
+    *("/", "/boot", "/dev", "/home", "/media", "/mnt", "/opt", "/proc", "/root", "/run"),
+    *("/run/lock", "/srv", "/var", "/var/backups", "/var/cache", "/var/lib", "/var/lib/misc"),
+    *("/var/local", "/var/log", "/var/mail", "/var/opt", "/var/spool", HOME, WORKSPACE, *_FOR_ALL),
 )
 """Folders that every sandbox has for itself, as in a Debian image."""
+_LINKS = {"/var/lock": "../run/lock", "/var/run": "../run", "/var/spool/mail": "../mail"}
+"""Symlinks of such an image; relative, so that they stay in the sandbox's folder."""
 
 
 class Root(FileSystem):
@@ -56,22 +59,29 @@ class Root(FileSystem):
             CannotPrepareError: A target is in a mount or behind a symlink.
             OSError: A file cannot be read or written.
         """
-        for path in (*_OWN, *self._image_folders):
-            place = self._place(path)
-            make_folders(place)
-            place.chmod(0o1777 if path in _FOR_ALL else 0o755)
+        for path in _OWN:
+            self._make_folder(path, 0o1777 if path in _FOR_ALL else 0o755)
+        for link, target in _LINKS.items():
+            self._place(link).symlink_to(target)
         # As on the host, before mounts and copies make folders of them: /bin, /lib and such.
         for folder in host_folders(_OWN):
             if folder.is_symlink() and not folder.readlink().is_absolute():
                 make_folders(self._place(str(folder.parent)))
                 self._place(str(folder)).symlink_to(folder.readlink())
+        for path in self._image_folders:
+            self._make_folder(path, 0o755)
         super().build(copies)
+
+    def _make_folder(self, path: str, mode: int) -> None:
+        place = Path(os.path.realpath(self._place(path)))  # /lib may lead to no folder yet
+        make_folders(place)
+        place.chmod(mode)
 
     def _create_mount(self, mount: pb.MountSpec) -> None:
         place = self._place(mount.target)
         self._check_inside(place.parent, mount.target)
         source = self._source(mount.source)
-        make_folders(Path(os.path.realpath(place.parent)))  # /lib may lead to no folder yet
+        make_folders(Path(os.path.realpath(place.parent)))
         _make_place(place, folder=source is None or source.is_dir())
 
     def _protect(self) -> None:
