@@ -96,8 +96,8 @@ async def test_a_task_that_is_cancelled_together_with_its_stream_is_cancelled(
     call: Any = Answerless(error)
     stream = _aio.Stream(channel, call)
     reader = asyncio.ensure_future(stream.read())
-    await asyncio.sleep(0)  # until it reads
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # until it has begun
+    await asyncio.sleep(0)  # until it reads, which may be in a task of its own
     stream.cancel()
     reader.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -110,8 +110,8 @@ async def test_a_stream_that_is_cancelled_does_not_cancel_its_reader() -> None:
     call: Any = Answerless()
     stream = _aio.Stream(channel, call)
     reader = asyncio.ensure_future(stream.read())
-    await asyncio.sleep(0)  # until it reads
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # until it has begun
+    await asyncio.sleep(0)  # until it reads, which may be in a task of its own
     stream.cancel()
     assert await reader is None
 
@@ -137,8 +137,8 @@ async def test_a_read_that_failed_keeps_nothing_alive() -> None:
 # `pytest.raises` would keep the error.
 async def fail_to_read(stream: _aio.Stream) -> bool:
     reader = asyncio.ensure_future(stream.read())
-    await asyncio.sleep(0)  # until it reads
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # until it has begun
+    await asyncio.sleep(0)  # until it reads, which may be in a task of its own
     stream.cancel()
     try:
         await reader
