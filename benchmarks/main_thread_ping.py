@@ -22,7 +22,7 @@ from typing import Any
 import grpc
 
 from agents_sandbox import SyncAgentsSandboxClient
-from agents_sandbox._rpc import CHANNEL_OPTIONS
+from agents_sandbox._connection.rpc import CHANNEL_OPTIONS
 from agents_sandbox._wire.methods import PING
 from agents_sandbox.testing import FakeDaemon
 

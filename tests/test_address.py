@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents_sandbox import DaemonUnavailableError, InvalidArgumentError, _address
-from agents_sandbox._address import MAX_PATH_BYTES, DaemonAddress
+from agents_sandbox import DaemonUnavailableError, InvalidArgumentError
+from agents_sandbox._connection import address
+from agents_sandbox._connection.address import MAX_PATH_BYTES, DaemonAddress
 from agents_sandbox.testing._server.socket_file import checked_path
 
 
@@ -194,7 +195,7 @@ def test_the_longest_path_of_each_platform(
     monkeypatch: pytest.MonkeyPatch, platform: str, limit: int
 ) -> None:
     monkeypatch.setattr("sys.platform", platform)
-    spec = importlib.util.spec_from_file_location("agents_sandbox._afresh", _address.__file__)
+    spec = importlib.util.spec_from_file_location("agents_sandbox._afresh", address.__file__)
     assert spec is not None
     assert spec.loader is not None
     afresh = importlib.util.module_from_spec(spec)

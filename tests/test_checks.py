@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents_sandbox import InvalidArgumentError, MountSpec, ServiceSpec, _checks
-from agents_sandbox._durations import to_timedelta
+from agents_sandbox import InvalidArgumentError, MountSpec, ServiceSpec
+from agents_sandbox._arguments import checks
+from agents_sandbox._arguments.durations import to_timedelta
 
 SURROGATE = "a\ud800b"
 MOUNT = MountSpec("/a", "/b")
@@ -26,53 +27,53 @@ class BytesPath:
 
 
 def integer(name: str, value: object) -> int:
-    return _checks.integer(name, value, maximum=10)
+    return checks.integer(name, value, maximum=10)
 
 
 def from_one(name: str, value: object) -> int:
-    return _checks.integer(name, value, minimum=1, maximum=10)
+    return checks.integer(name, value, minimum=1, maximum=10)
 
 
 def mounts(name: str, values: object) -> tuple[MountSpec, ...]:
-    return _checks.items(name, values, MountSpec)
+    return checks.items(name, values, MountSpec)
 
 
 @pytest.mark.parametrize(
     ("check", "value", "expected"),
     [
-        (_checks.text, "", ""),
-        (_checks.text, "h\u00e9\U0001f600\0", "h\u00e9\U0001f600\0"),
-        (_checks.path, "/a b", "/a b"),
-        (_checks.path, Path("/a b"), "/a b"),
-        (_checks.path, PurePosixPath("a"), "a"),
-        (_checks.mount_path, "/a b", "/a b"),
-        (_checks.mount_path, Path("/a"), "/a"),
-        (_checks.mount_path, "~", "~"),
-        (_checks.mount_path, "~/a", "~/a"),
-        (_checks.working_folder, "", ""),
-        (_checks.working_folder, "/a", "/a"),
-        (_checks.boolean, True, True),
-        (_checks.boolean, False, False),
-        (_checks.texts, (), ()),
-        (_checks.texts, ["a", ""], ("a", "")),
-        (_checks.texts, (letter for letter in "ab"), ("a", "b")),
-        (_checks.text_mapping, {}, {}),
-        (_checks.text_mapping, UserDict({"": "b"}), {"": "b"}),
+        (checks.text, "", ""),
+        (checks.text, "h\u00e9\U0001f600\0", "h\u00e9\U0001f600\0"),
+        (checks.path, "/a b", "/a b"),
+        (checks.path, Path("/a b"), "/a b"),
+        (checks.path, PurePosixPath("a"), "a"),
+        (checks.mount_path, "/a b", "/a b"),
+        (checks.mount_path, Path("/a"), "/a"),
+        (checks.mount_path, "~", "~"),
+        (checks.mount_path, "~/a", "~/a"),
+        (checks.working_folder, "", ""),
+        (checks.working_folder, "/a", "/a"),
+        (checks.boolean, True, True),
+        (checks.boolean, False, False),
+        (checks.texts, (), ()),
+        (checks.texts, ["a", ""], ("a", "")),
+        (checks.texts, (letter for letter in "ab"), ("a", "b")),
+        (checks.text_mapping, {}, {}),
+        (checks.text_mapping, UserDict({"": "b"}), {"": "b"}),
         (mounts, [MOUNT], (MOUNT,)),
         (mounts, iter([MOUNT, MOUNT]), (MOUNT, MOUNT)),
         (mounts, (), ()),
-        (_checks.lookup_id, "x", "x"),
-        (_checks.lookup_id, "any/text \u0665", "any/text \u0665"),
-        (_checks.new_id, "a__9", "a__9"),
-        (_checks.new_id, "A-b_" * 49 + "A-b9", "A-b_" * 49 + "A-b9"),
+        (checks.lookup_id, "x", "x"),
+        (checks.lookup_id, "any/text \u0665", "any/text \u0665"),
+        (checks.new_id, "a__9", "a__9"),
+        (checks.new_id, "A-b_" * 49 + "A-b9", "A-b_" * 49 + "A-b9"),
         (integer, 0, 0),
         (integer, 10, 10),
         (from_one, 1, 1),
-        (_checks.port, 1, 1),
-        (_checks.port, 65535, 65535),
-        (_checks.optional_text, None, None),
-        (_checks.optional_text, "", None),
-        (_checks.optional_text, "0.5", "0.5"),
+        (checks.port, 1, 1),
+        (checks.port, 65535, 65535),
+        (checks.optional_text, None, None),
+        (checks.optional_text, "", None),
+        (checks.optional_text, "0.5", "0.5"),
     ],
 )
 def test_accepted(check: Callable[[str, object], object], value: object, expected: object) -> None:
@@ -82,20 +83,20 @@ def test_accepted(check: Callable[[str, object], object], value: object, expecte
 
 
 REFUSALS: dict[Callable[[str, Any], object], list[tuple[object, str]]] = {
-    _checks.text: [
+    checks.text: [
         (None, "must be a str, not NoneType"),
         (b"a", "must be a str, not bytes"),
         (1, "must be a str, not int"),
         (SURROGATE, "not valid Unicode text"),
     ],
-    _checks.path: [
+    checks.path: [
         (None, "must be a str, not NoneType"),
         (BytesPath(), "must be a str, not bytes"),
         (Path(SURROGATE), "not valid Unicode text"),
         ("/a\0b", "must not contain NUL: '/a\\x00b'"),
         (Path("/a\0b"), "must not contain NUL: '/a\\x00b'"),
     ],
-    _checks.mount_path: [
+    checks.mount_path: [
         ("", "must be an absolute path, or begin with ~/ (since daemon 0.3.2), not ''"),
         ("a", "must be an absolute path, or begin with ~/ (since daemon 0.3.2), not 'a'"),
         ("./a", "must be an absolute path"),
@@ -104,17 +105,17 @@ REFUSALS: dict[Callable[[str, Any], object], list[tuple[object, str]]] = {
         ("/a\0b", "must not contain NUL"),
         (None, "must be a str, not NoneType"),
     ],
-    _checks.working_folder: [
+    checks.working_folder: [
         ("a", "must be an absolute path in the sandbox, not 'a'"),
         ("~/a", "must be an absolute path in the sandbox, not '~/a'"),
         (Path(), "must be an absolute path in the sandbox, not '.'"),
         (1, "must be a str, not int"),
     ],
-    _checks.boolean: [
+    checks.boolean: [
         (refused, f"must be True or False, not {refused!r}")
         for refused in ("no", "", 0, 1, None, ())
     ],
-    _checks.texts: [
+    checks.texts: [
         ("ls -l", "must be a sequence of str, e.g. ('a', 'b'), not str"),
         (b"ls", "must be a sequence of str, e.g. ('a', 'b'), not bytes"),
         (None, "must be a sequence of str, e.g. ('a', 'b'), not NoneType"),
@@ -125,7 +126,7 @@ REFUSALS: dict[Callable[[str, Any], object], list[tuple[object, str]]] = {
         (["a", 1], "[1] must be a str, not int"),
         (["a", "b", SURROGATE], "[2] is not valid Unicode text"),
     ],
-    _checks.text_mapping: [
+    checks.text_mapping: [
         (None, "must be a mapping of str to str, not NoneType"),
         ([("a", "b")], "must be a mapping of str to str, not list"),
         ({1: "b"}, " key must be a str, not int"),
@@ -139,12 +140,12 @@ REFUSALS: dict[Callable[[str, Any], object], list[tuple[object, str]]] = {
         ([MOUNT, "/a"], "must be a sequence of MountSpec"),
         ("ab", "must be a sequence of MountSpec"),
     ],
-    _checks.lookup_id: [
+    checks.lookup_id: [
         ("", "must not be empty"),
         (None, "must be a str, not NoneType"),
         (SURROGATE, "not valid Unicode text"),
     ],
-    _checks.new_id: [
+    checks.new_id: [
         (None, "must be a str, not NoneType"),
         *(
             (refused, "must be 4 to 200 characters")
@@ -159,11 +160,11 @@ REFUSALS: dict[Callable[[str, Any], object], list[tuple[object, str]]] = {
         for refused in (-1, 11, 2**64, True, False, 1.0, "1", None)
     ],
     from_one: [(refused, "must be an int from 1 to 10") for refused in (0, -1, 11, True)],
-    _checks.port: [
+    checks.port: [
         (refused, "must be an int from 1 to 65535")
         for refused in (0, -1, 65536, True, False, 80.0, "80", None)
     ],
-    _checks.optional_text: [
+    checks.optional_text: [
         (b"1", "must be a str, not bytes"),
         (0, "must be a str, not int"),
         (False, "must be a str, not bool"),
@@ -186,7 +187,7 @@ def test_refused(check: Callable[[str, object], object], value: object, message:
 @pytest.mark.slow
 @given(st.from_regex(r"[a-zA-Z0-9][a-zA-Z0-9_-]{2,198}[a-zA-Z0-9]", fullmatch=True))
 def test_every_id_of_the_daemons_pattern_is_accepted(value: str) -> None:
-    assert _checks.new_id("sandbox_id", value) == value
+    assert checks.new_id("sandbox_id", value) == value
 
 
 @given(st.text(max_size=300))
@@ -194,7 +195,7 @@ def test_every_other_id_is_refused(value: str) -> None:
     ascii_alphanumeric = value.isascii() and value.replace("-", "").replace("_", "").isalnum()
     acceptable = ascii_alphanumeric and 4 <= len(value) <= 200 and (value[0] + value[-1]).isalnum()
     try:
-        assert _checks.new_id("sandbox_id", value) == value
+        assert checks.new_id("sandbox_id", value) == value
         assert acceptable
     except InvalidArgumentError:
         assert not acceptable
@@ -202,7 +203,7 @@ def test_every_other_id_is_refused(value: str) -> None:
 
 def test_a_mapping_is_copied() -> None:
     given_labels = {"team": "core"}
-    checked = _checks.text_mapping("labels", given_labels)
+    checked = checks.text_mapping("labels", given_labels)
     given_labels["team"] = "other"
     assert checked == {"team": "core"}
 
@@ -216,20 +217,20 @@ def test_a_number_too_long_for_its_own_repr_is_refused(value: int) -> None:
 
 def test_an_absurd_number_is_no_flag() -> None:
     with pytest.raises(InvalidArgumentError, match=r"^the_parameter must be "):
-        _checks.boolean("the_parameter", 10**5000)
+        checks.boolean("the_parameter", 10**5000)
 
 
 @pytest.mark.parametrize(
     ("check", "wrong_type", "wrong_value"),
     [
-        (_checks.text, 1, SURROGATE),
-        (_checks.path, b"/a", "/a\0b"),
-        (_checks.boolean, 1, None),
-        (_checks.texts, "a", [SURROGATE]),
-        (_checks.text_mapping, [("a", "b")], {"a": SURROGATE}),
+        (checks.text, 1, SURROGATE),
+        (checks.path, b"/a", "/a\0b"),
+        (checks.boolean, 1, None),
+        (checks.texts, "a", [SURROGATE]),
+        (checks.text_mapping, [("a", "b")], {"a": SURROGATE}),
         (mounts, ["/a"], None),
-        (_checks.lookup_id, 1, ""),
-        (_checks.new_id, 1, "a"),
+        (checks.lookup_id, 1, ""),
+        (checks.new_id, 1, "a"),
         (integer, "1", 11),
         (integer, True, -1),
         (to_timedelta, [1], "1"),

@@ -18,7 +18,7 @@ from agents_sandbox import (
     PingInfo,
     _aio,
 )
-from agents_sandbox._grpc_loop import GrpcLoop
+from agents_sandbox._surroundings.grpc_loop import GrpcLoop
 from agents_sandbox.testing import FakeDaemon
 
 from .releases import any_release

@@ -33,13 +33,13 @@ from agents_sandbox import (
     ServiceEventDetails,
     ServiceSpec,
 )
-from agents_sandbox._creates import NewSandbox
-from agents_sandbox._releases import NEWEST, OLDEST
+from agents_sandbox._arguments.creates import NewSandbox
 from agents_sandbox._wire import codec
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox._wire import v04_pb2 as v04
 from agents_sandbox._wire.creates import as_companion
 from agents_sandbox._wire.dialects import dialect_of
+from agents_sandbox._wire.releases import NEWEST, OLDEST
 from agents_sandbox.testing._protocol.dialect import DIALECT_02, DIALECT_04, FIELDS_SINCE_04
 
 MessageT = TypeVar("MessageT", bound=Message)

@@ -20,12 +20,12 @@ from agents_sandbox import (
     ServiceSpec,
     UnsupportedByDaemonError,
 )
-from agents_sandbox._creates import NewSandbox
-from agents_sandbox._releases import NEWEST, OLDEST, Release
+from agents_sandbox._arguments.creates import NewSandbox
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox._wire import v04_pb2 as v04
 from agents_sandbox._wire.creates import as_companion
 from agents_sandbox._wire.dialects import dialect_of
+from agents_sandbox._wire.releases import NEWEST, OLDEST, Release
 
 ID = "box-1"
 LAST_02, FIRST_04 = Release(0, 2, 1), Release(0, 3, 0)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from agents_sandbox import DaemonUnavailableError
-from agents_sandbox._address import DaemonAddress
+from agents_sandbox._connection.address import DaemonAddress
 
 
 @pytest.fixture

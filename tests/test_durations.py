@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents_sandbox import DurationLike, InvalidArgumentError
-from agents_sandbox._durations import parse_duration, to_seconds, to_timedelta
+from agents_sandbox._arguments.durations import parse_duration, to_seconds, to_timedelta
 
 MICROSECOND = timedelta(microseconds=1)
 NANOSECONDS = {

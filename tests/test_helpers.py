@@ -26,10 +26,10 @@ from agents_sandbox import (
     InvalidArgumentError,
     SandboxState,
     SyncAgentsSandboxClient,
-    _forks,
 )
 from agents_sandbox._blocking import Channel, calls, helpers
-from agents_sandbox._forks import MUTEX
+from agents_sandbox._surroundings import forks
+from agents_sandbox._surroundings.forks import MUTEX
 from agents_sandbox._wire.methods import SUBSCRIBE_SANDBOX_EVENTS
 from agents_sandbox.testing import FakeDaemon
 
@@ -349,7 +349,7 @@ def test_without_helpers_the_main_thread_does_all_itself(
 def test_without_helpers_a_call_can_be_interrupted(
     client: SyncAgentsSandboxClient, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = len(_forks._kept)
+    kept = len(forks._kept)
     stop_background(monkeypatch)
     box = client.create_sandbox(image=IMAGE).sandbox_id
     with (
@@ -364,7 +364,7 @@ def test_without_helpers_a_call_can_be_interrupted(
         client.run(box, ("true",))
         assert [*seen, next(events).sequence] == [1, 2, 3, 4]
     daemon.wait_for_streams(0)
-    del _forks._kept[kept:]  # gRPC complains about streams that are finalized with its module
+    del forks._kept[kept:]  # gRPC complains about streams that are finalized with its module
 
 
 @pytest.fixture
@@ -455,7 +455,7 @@ def test_an_error_of_an_interceptor_comes_out_and_leaves_nothing_behind(
         def append(self, span: str) -> None:
             raise LookupError("no span")
 
-    channel, kept = grpc.insecure_channel, len(_forks._kept)
+    channel, kept = grpc.insecure_channel, len(forks._kept)
     with SyncAgentsSandboxClient(daemon.socket_path) as client:
         with monkeypatch.context() as patch:
             patch.setattr(
@@ -464,7 +464,7 @@ def test_an_error_of_an_interceptor_comes_out_and_leaves_nothing_behind(
             with pytest.raises(LookupError):
                 client.ping()
         client.ping()
-        assert len(_forks._kept) == kept
+        assert len(forks._kept) == kept
 
 
 def test_a_call_that_begins_while_the_client_is_closed(

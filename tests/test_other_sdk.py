@@ -116,7 +116,7 @@ def test_what_an_uninstall_of_the_other_sdk_has_removed_is_said(
 
 
 def test_the_check_is_made_whenever_the_module_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    check = str(PACKAGE / "_other_sdk.py")
+    check = str(PACKAGE / "_surroundings" / "other_sdk.py")
     runpy.run_path(check)
     monkeypatch.setattr("os.path.exists", lambda path: path == str(PACKAGE / "client.py"))
     with pytest.raises(ImportError, match=MIXED):

@@ -20,7 +20,7 @@ from agents_sandbox import (
     _aio,
     _blocking,
 )
-from agents_sandbox._releases import (
+from agents_sandbox._wire.releases import (
     NEWEST,
     OLDEST,
     PROBES,

@@ -11,7 +11,7 @@ import pytest
 from google.protobuf.message import Message
 
 from agents_sandbox import InvalidArgumentError
-from agents_sandbox._creates import NewExec
+from agents_sandbox._arguments.creates import NewExec
 from agents_sandbox._sequence import EventSequence
 from agents_sandbox._wire import requests
 from agents_sandbox._wire import v02_pb2 as pb

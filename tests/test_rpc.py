@@ -32,9 +32,9 @@ from agents_sandbox import (
     SandboxNotReadyError,
     SandboxSequenceExpiredError,
 )
-from agents_sandbox._address import DaemonAddress
+from agents_sandbox._connection.address import DaemonAddress
+from agents_sandbox._connection.rpc import CHANNEL_OPTIONS, rpc_errors
 from agents_sandbox._deadline import Deadline
-from agents_sandbox._rpc import CHANNEL_OPTIONS, rpc_errors
 from agents_sandbox._wire import methods, status_pb2
 from agents_sandbox._wire import v02_pb2 as pb
 

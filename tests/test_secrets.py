@@ -19,7 +19,7 @@ from agents_sandbox import (
     ServiceSpec,
     SyncAgentsSandboxClient,
 )
-from agents_sandbox._creates import NewExec, NewSandbox
+from agents_sandbox._arguments.creates import NewExec, NewSandbox
 from agents_sandbox.testing import FakeDaemon
 from agents_sandbox.testing._commands.command import Command
 from agents_sandbox.testing._faults.kinds import Call

@@ -24,13 +24,13 @@ from agents_sandbox import (
     SandboxPhaseDetails,
     SandboxState,
     ServiceEventDetails,
-    _checks,
-    _releases,
 )
-from agents_sandbox._address import DaemonAddress
-from agents_sandbox._creates import NewExec, NewSandbox
+from agents_sandbox._arguments import checks
+from agents_sandbox._arguments.creates import NewExec, NewSandbox
+from agents_sandbox._arguments.durations import to_timedelta
+from agents_sandbox._connection.address import DaemonAddress
+from agents_sandbox._connection.rpc import rpc_errors
 from agents_sandbox._deadline import Deadline
-from agents_sandbox._durations import to_timedelta
 from agents_sandbox._goals import (
     BECOME_READY,
     BecomeDeleted,
@@ -38,10 +38,9 @@ from agents_sandbox._goals import (
     ExecEnd,
     ReadyWithCompanions,
 )
-from agents_sandbox._rpc import rpc_errors
 from agents_sandbox._sequence import EventSequence
-from agents_sandbox._shown import shortened, shown, shown_id
-from agents_sandbox._wire import methods
+from agents_sandbox._shared.shown import shortened, shown, shown_id
+from agents_sandbox._wire import methods, releases
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import ContainerBehavior, DockerHost, FakeDaemon
 
@@ -205,8 +204,8 @@ def call_fails(code: grpc.StatusCode, socket_path: str = "/nowhere") -> None:
 
 
 def too_old(**arguments: Any) -> None:
-    release = _releases.Release(0, 3, 0, reported=LONG)
-    _releases.require(NewSandbox(image="a:1", **arguments).newer_fields(), release)
+    release = releases.Release(0, 3, 0, reported=LONG)
+    releases.require(NewSandbox(image="a:1", **arguments).newer_fields(), release)
 
 
 def long_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,14 +216,14 @@ def long_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 REFUSED: dict[str, Callable[[], object]] = {
-    "id": lambda: _checks.new_id("sandbox_id", LONG),
-    "text": lambda: _checks.text("image", f"{LONG}\udc80"),
-    "path": lambda: _checks.path("cwd", f"/{LONG}\0"),
-    "value of a mapping": lambda: _checks.text_mapping("labels", {"a": f"{LONG}\udc80"}),
-    "key of a mapping": lambda: _checks.text_mapping("labels", {LONG: 5}),
-    "integer": lambda: _checks.integer("retries", LONG, maximum=5),
+    "id": lambda: checks.new_id("sandbox_id", LONG),
+    "text": lambda: checks.text("image", f"{LONG}\udc80"),
+    "path": lambda: checks.path("cwd", f"/{LONG}\0"),
+    "value of a mapping": lambda: checks.text_mapping("labels", {"a": f"{LONG}\udc80"}),
+    "key of a mapping": lambda: checks.text_mapping("labels", {LONG: 5}),
+    "integer": lambda: checks.integer("retries", LONG, maximum=5),
     "socket": lambda: DaemonAddress(f"/{LONG}"),
-    "release": lambda: _releases.chosen_release(LONG),
+    "release": lambda: releases.chosen_release(LONG),
     "protocol": lambda: PortMapping(1, 1, LONG),
     "mount": lambda: MountSpec(f"/{LONG}\0", "/x"),
     "duration": lambda: to_timedelta("idle_ttl", LONG),
@@ -235,7 +234,7 @@ REFUSED: dict[str, Callable[[], object]] = {
     "field of a companion": lambda: too_old(
         companion_containers=(CompanionContainerSpec(LONG, "a:1", cpu_limit="1"),)
     ),
-    "unsupported release": lambda: raise_(_releases.unsupported(LONG)),
+    "unsupported release": lambda: raise_(releases.unsupported(LONG)),
     "gap": event_gap,
     "foreign event": foreign_event,
     "not ready": lambda: raise_(BECOME_READY.timeout_error(LONG, None, 5)),

@@ -4,14 +4,9 @@
 all models, enums and errors.
 """
 
-from . import (
-    _other_sdk,  # noqa: F401 - first: it refuses a mixed package
-    _platform,  # noqa: F401 - then: what follows needs Unix
-)
-from ._async import AgentsSandboxClient, AsyncSandboxEventStream
-from ._durations import DurationLike
-from ._enums import ExecState, SandboxEventType, SandboxState
-from ._specs import (
+from . import _surroundings  # noqa: F401 - first: it refuses a mixed package
+from ._arguments.durations import DurationLike
+from ._arguments.specs import (
     CompanionContainerSpec,
     CopySpec,
     HealthcheckConfig,
@@ -19,6 +14,8 @@ from ._specs import (
     PortMapping,
     ServiceSpec,
 )
+from ._async import AgentsSandboxClient, AsyncSandboxEventStream
+from ._enums import ExecState, SandboxEventType, SandboxState
 from ._sync_generated import SyncAgentsSandboxClient, SyncSandboxEventStream
 from ._version import __version__
 from .errors import (

@@ -20,10 +20,10 @@ from weakref import WeakKeyDictionary, WeakSet
 
 import grpc.aio
 
-from . import _gevent
-from ._forks import keep_unfinalized, lose_poller, obstacle_to_asyncio
-from ._grpc_loop import GrpcLoop
-from ._rpc import CHANNEL_OPTIONS
+from ._connection.rpc import CHANNEL_OPTIONS
+from ._surroundings import gevent
+from ._surroundings.forks import keep_unfinalized, lose_poller, obstacle_to_asyncio
+from ._surroundings.grpc_loop import GrpcLoop
 from ._tracebacks import trimmed
 from .errors import ClientClosedError, ClientLoopError, SandboxClientError
 
@@ -456,5 +456,5 @@ os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
 def _refuse_where_grpc_hangs() -> None:
     if obstacle := obstacle_to_asyncio():
         raise ClientLoopError(f"{obstacle}, or use the blocking client in the child")
-    if obstacle := _gevent.obstacle_to_asyncio():
+    if obstacle := gevent.obstacle_to_asyncio():
         raise ClientLoopError(f"{obstacle}: use the blocking client, SyncAgentsSandboxClient")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
-from . import _clock
-from ._clock import GrpcTimeout
+from ._surroundings import clock
+from ._surroundings.clock import GrpcTimeout
 
 # gRPC counts nanoseconds since 1970 in 64 bits: a deadline about 240 years ahead overflows and has
 # already passed. More than ten years therefore count as no bound.
@@ -60,7 +60,7 @@ class Deadline:
 
     def __init__(self, seconds: float) -> None:
         self.bound: float | None = seconds if seconds <= _LONGEST else None
-        self._at = _clock.monotonic() + seconds
+        self._at = clock.monotonic() + seconds
 
     def timeout(self) -> float | None:
         """Return the time left, as gRPC expects it."""
@@ -71,7 +71,7 @@ class Deadline:
         """Seconds left, never below zero; None without a bound."""
         if self.bound is None:
             return None
-        return max(0.0, self._at - _clock.monotonic())
+        return max(0.0, self._at - clock.monotonic())
 
     def expired(self) -> bool:
         """Whether no time is left."""

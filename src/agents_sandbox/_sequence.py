@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from . import _checks
-from ._shown import shown, shown_id
+from ._arguments import checks
+from ._shared.shown import shown, shown_id
 from .errors import ProtocolError, SandboxSequenceExpiredError
 from .models import SandboxEvent
 
@@ -37,9 +37,9 @@ class EventSequence:
     def __init__(
         self, sandbox_id: str, from_sequence: int, include_current_snapshot: bool = False
     ) -> None:
-        self.sandbox_id: str = _checks.lookup_id("sandbox_id", sandbox_id)
-        self.position: int = _checks.integer("from_sequence", from_sequence, maximum=_UINT64_MAX)
-        self.wants_snapshot: bool = _checks.boolean(
+        self.sandbox_id: str = checks.lookup_id("sandbox_id", sandbox_id)
+        self.position: int = checks.integer("from_sequence", from_sequence, maximum=_UINT64_MAX)
+        self.wants_snapshot: bool = checks.boolean(
             "include_current_snapshot", include_current_snapshot
         )
         self._delivered = self.position

@@ -31,9 +31,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from ._facts import Reason
 from ._frozen import FrozenMapping
-from ._shown import shown_id
+from ._shared.facts import Reason
+from ._shared.shown import shown_id
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
 from datetime import datetime
 
+from ._arguments.specs import CompanionContainerSpec, ServiceSpec, fill
 from ._enums import ExecState, SandboxEventType, SandboxState
 from ._frozen import FrozenMapping
-from ._shown import OneLineRepr
-from ._specs import CompanionContainerSpec, ServiceSpec, fill
+from ._shared.shown import OneLineRepr
 
 __all__ = [
     "CompanionContainerEventDetails",

@@ -50,6 +50,6 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         return 0.0
 
     monkeypatch.setattr(Backoff, "pause", record)
-    monkeypatch.setattr("agents_sandbox._deadline._clock", clock)
+    monkeypatch.setattr("agents_sandbox._deadline.clock", clock)
     monkeypatch.setattr("agents_sandbox._deadline.random.uniform", lambda _, longest: longest)
     return made

@@ -24,7 +24,7 @@ from agents_sandbox import (
     SandboxState,
     ServiceSpec,
 )
-from agents_sandbox._creates import NewSandbox
+from agents_sandbox._arguments.creates import NewSandbox
 from agents_sandbox.testing import ContainerBehavior, FakeDaemon
 
 from .._aio import Background, off_loop

@@ -18,7 +18,7 @@ from agents_sandbox import (
     SandboxState,
     _deadline,
 )
-from agents_sandbox._address import DaemonAddress
+from agents_sandbox._connection.address import DaemonAddress
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import FakeDaemon
 

@@ -22,7 +22,7 @@ import grpc
 import pytest
 
 import agents_sandbox.testing
-from agents_sandbox._address import MAX_PATH_BYTES
+from agents_sandbox._connection.address import MAX_PATH_BYTES
 from agents_sandbox._wire import methods
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import RELEASES, ContainerBehavior, FakeDaemon

@@ -19,7 +19,7 @@ import grpc
 import pytest
 
 from agents_sandbox import DaemonUnavailableError, SyncAgentsSandboxClient
-from agents_sandbox._address import MAX_PATH_BYTES
+from agents_sandbox._connection.address import MAX_PATH_BYTES
 from agents_sandbox._wire import methods
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import ContainerBehavior, DockerHost, FakeDaemon, Faults

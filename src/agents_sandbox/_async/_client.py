@@ -8,19 +8,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn
 
-from .. import _checks, _copies
-from .._address import DaemonAddress
+from .. import _copies
 from .._aio import public
-from .._creates import NewExec, NewSandbox
+from .._arguments import checks
+from .._arguments.creates import NewExec, NewSandbox
+from .._arguments.durations import DurationLike, to_seconds
+from .._arguments.specs import CompanionContainerSpec, CopySpec, MountSpec, PortMapping, ServiceSpec
+from .._connection.address import DaemonAddress
+from .._connection.rpc import concerning
 from .._deadline import Budget, Deadline
-from .._durations import DurationLike, to_seconds
 from .._goals import BECOME_READY, become_ready
 from .._notes import noting_remains
-from .._releases import chosen_release
-from .._rpc import concerning
 from .._sequence import EventSequence
-from .._specs import CompanionContainerSpec, CopySpec, MountSpec, PortMapping, ServiceSpec
 from .._tracebacks import ends_at_caller
+from .._wire.releases import chosen_release
 from ..errors import SandboxClientError
 from ..models import DeleteSandboxesResult, ExecHandle, PingInfo, SandboxHandle
 from ._daemon import Daemon
@@ -218,7 +219,7 @@ class AgentsSandboxClient:
             OperationTimeoutError: It was not READY in time; the daemon continues.
             DaemonUnavailableError: No daemon answers at the socket.
         """
-        _checks.boolean("wait", wait)
+        checks.boolean("wait", wait)
         new = NewSandbox(
             image=image,
             sandbox_id=sandbox_id,
@@ -321,7 +322,7 @@ class AgentsSandboxClient:
             OperationTimeoutError: It was not READY in time; the daemon continues.
             DaemonUnavailableError: No daemon answers at the socket.
         """
-        _checks.boolean("wait", wait)
+        checks.boolean("wait", wait)
         budget = self._budget(timeout_seconds)
         await self._daemon.resume_sandbox(sandbox_id, budget.rpc())
         if not wait:
@@ -353,7 +354,7 @@ class AgentsSandboxClient:
             OperationTimeoutError: It was not STOPPED in time; the daemon continues.
             DaemonUnavailableError: No daemon answers at the socket.
         """
-        _checks.boolean("wait", wait)
+        checks.boolean("wait", wait)
         budget = self._budget(timeout_seconds)
         if wait:
             return await StopWait(self._daemon, self._feeds, sandbox_id, budget).stop()
@@ -386,7 +387,7 @@ class AgentsSandboxClient:
                 daemon continues.
             DaemonUnavailableError: No daemon answers at the socket.
         """
-        _checks.boolean("wait", wait)
+        checks.boolean("wait", wait)
         budget = self._budget(timeout_seconds)
         if wait:
             return await DeleteWait(self._daemon, self._feeds, sandbox_id, budget).delete()
@@ -421,9 +422,9 @@ class AgentsSandboxClient:
                 continues.
             DaemonUnavailableError: No daemon answers at the socket.
         """
-        _checks.boolean("wait", wait)
+        checks.boolean("wait", wait)
         budget = self._budget(timeout_seconds)
-        selector = _checks.label_selector(label_selector)  # before the list, which takes any
+        selector = checks.label_selector(label_selector)  # before the list, which takes any
         before = await self._before_delete(selector, budget) if wait else {}
         socket_at_request = self._daemon.socket_identity()
         result = await self._daemon.delete_sandboxes(selector, budget.rpc())
@@ -488,7 +489,7 @@ class AgentsSandboxClient:
             OperationTimeoutError: The command did not end in time; it continues.
             DaemonUnavailableError: No daemon answers at the socket.
         """
-        _checks.boolean("wait", wait)
+        checks.boolean("wait", wait)
         new = NewExec(sandbox_id, command, exec_id=exec_id, cwd=cwd, env_overrides=env_overrides)
         budget = self._budget(timeout_seconds)
         with noting_remains() as remains:
@@ -564,8 +565,8 @@ class AgentsSandboxClient:
             OperationTimeoutError: It did not end in time.
             DaemonUnavailableError: No daemon answers at the socket.
         """
-        _checks.boolean("wait", wait)
-        _checks.lookup_id("exec_id", exec_id)  # before it becomes a fact of errors
+        checks.boolean("wait", wait)
+        checks.lookup_id("exec_id", exec_id)  # before it becomes a fact of errors
         budget = self._budget(timeout_seconds)
         with concerning(exec_id=exec_id):
             await self._daemon.cancel_exec(exec_id, budget.rpc())
@@ -655,7 +656,7 @@ class AgentsSandboxClient:
         Raises:
             InvalidArgumentError: An argument is not acceptable.
         """
-        resuming = _checks.boolean("resume", resume)
+        resuming = checks.boolean("resume", resume)
         events = Subscription(
             self._daemon,
             EventSequence(sandbox_id, from_sequence, include_current_snapshot),

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from .._address import DaemonAddress
 from .._aio import Call
-from .._creates import NO_LOGS, LogPaths, NewExec, NewSandbox
+from .._arguments.creates import NO_LOGS, LogPaths, NewExec, NewSandbox
+from .._connection.address import DaemonAddress
+from .._connection.rpc import concerning
 from .._deadline import Backoff, Deadline
 from .._enums import ExecState
 from .._notes import Remains
-from .._releases import Release
-from .._rpc import concerning
 from .._sequence import EventSequence
-from .._shown import shown
+from .._shared.shown import shown
 from .._wire import methods, requests
 from .._wire.codec import (
     decode_deleted,
@@ -24,6 +23,7 @@ from .._wire.codec import (
     decode_ping,
 )
 from .._wire.dialects import Dialect, dialect_of
+from .._wire.releases import Release
 from ..errors import (
     DaemonUnavailableError,
     ExecAlreadyTerminalError,

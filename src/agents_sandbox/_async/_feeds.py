@@ -10,8 +10,8 @@ from copy import copy
 from .. import _deadline
 from .._aio import Mailbox, Reader
 from .._deadline import Deadline
-from .._forks import MUTEX
 from .._sequence import EventSequence
+from .._surroundings.forks import MUTEX
 from ..errors import DaemonUnavailableError, SandboxClientError
 from ..models import SandboxEvent
 from ._daemon import Daemon

@@ -8,7 +8,7 @@ from weakref import ref
 from .. import _deadline
 from .._aio import Reader
 from .._deadline import Deadline
-from .._forks import MUTEX
+from .._surroundings.forks import MUTEX
 from .._wire import requests
 from .._wire.methods import PING
 from ..errors import DaemonUnavailableError, SandboxClientError

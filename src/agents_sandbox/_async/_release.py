@@ -6,13 +6,12 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
-from .. import _releases
 from .._aio import TimedLock
 from .._deadline import Deadline
-from .._releases import NEWEST, OLD_PROBE, OLDEST, PROBES, Release
-from .._shown import shown, shown_id
-from .._wire import requests
+from .._shared.shown import shown, shown_id
+from .._wire import releases, requests
 from .._wire.methods import CREATE_SANDBOX, PING
+from .._wire.releases import NEWEST, OLD_PROBE, OLDEST, PROBES, Release
 from ..errors import DaemonError, InvalidArgumentError, OperationTimeoutError, ProtocolError
 from ._transport import Transport
 
@@ -89,9 +88,9 @@ class DaemonRelease:
 
     async def _ask(self, deadline: Deadline) -> Release:
         version = await self._ping(deadline)
-        base = _releases.base_release(version)
+        base = releases.base_release(version)
         if base is not None:
-            _releases.check_supported(base, version)
+            releases.check_supported(base, version)
             if base > NEWEST and version not in self._warned_of:
                 self._warned_of.add(version)
                 _log.warning(
@@ -99,7 +98,7 @@ class DaemonRelease:
                     shown_id(version),
                     NEWEST,
                 )
-        return _releases.parse_release(version) or await self._probe(version, deadline)
+        return releases.parse_release(version) or await self._probe(version, deadline)
 
     async def _ping(self, deadline: Deadline) -> str:
         try:
@@ -125,7 +124,7 @@ class DaemonRelease:
         # A daemon that does not know the newer keys is not always an old one: a future release may
         # have dropped them.
         if found is OLDEST and not await self._knows(OLD_PROBE, deadline):
-            raise _releases.unsupported(version)
+            raise releases.unsupported(version)
         return replace(found, reported=version)
 
     async def _knows(self, config_yaml: str, deadline: Deadline) -> bool:

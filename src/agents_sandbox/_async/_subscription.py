@@ -5,8 +5,8 @@ from __future__ import annotations
 from enum import Enum
 
 from .. import _deadline
+from .._connection.rpc import concerning
 from .._deadline import Deadline, Patience
-from .._rpc import concerning
 from .._sequence import EventSequence
 from ..errors import (
     DaemonUnavailableError,

@@ -10,10 +10,10 @@ from typing import Any, Generic, TypeVar
 from google.protobuf.message import Message
 
 from .. import _deadline
-from .._address import DaemonAddress
 from .._aio import Call, Channel, Stream
+from .._connection.address import DaemonAddress
+from .._connection.rpc import rpc_errors, stream_timeout
 from .._deadline import Backoff, Deadline
-from .._rpc import rpc_errors, stream_timeout
 from .._wire.methods import Method, RequestT, ResponseT
 from ..errors import (
     DaemonUnavailableError,

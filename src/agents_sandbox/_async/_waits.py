@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import Generic
 
-from .._creates import NO_LOGS, LogPaths
+from .._arguments.creates import NO_LOGS, LogPaths
 from .._deadline import Backoff, Budget
 from .._enums import SandboxState
 from .._goals import BecomeDeleted, BecomeStopped, ExecEnd, Goal, HandleT, PersistentGoal

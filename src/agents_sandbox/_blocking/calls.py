@@ -22,8 +22,8 @@ from weakref import ref
 import grpc
 import grpc.experimental
 
-from .._forks import keep_unfinalized
-from .._rpc import CHANNEL_OPTIONS, CallError
+from .._connection.rpc import CHANNEL_OPTIONS, CallError
+from .._surroundings.forks import keep_unfinalized
 from ..errors import ClientClosedError
 from .helpers import Helpers
 from .locks import in_main_thread

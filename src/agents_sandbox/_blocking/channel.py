@@ -9,9 +9,9 @@ from typing import TypeVar
 
 import grpc
 
-from .._forks import MUTEX
-from .._gevent import obstacle_to_grpc
-from .._rpc import CallError
+from .._connection.rpc import CallError
+from .._surroundings.forks import MUTEX
+from .._surroundings.gevent import obstacle_to_grpc
 from ..errors import ClientClosedError, ClientLoopError
 from .calls import Connection, StreamCall, UnaryCall
 from .waiting import Latch

@@ -19,7 +19,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Generic, Protocol, TypeVar
 
-from .._gevent import thread_queue
+from .._surroundings.gevent import thread_queue
 from ..errors import ClientClosedError
 from .locks import acquire, closed_gate, in_main_thread, pass_through
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from .. import _deadline
 from .._deadline import Deadline
 from .._enums import SandboxEventType, SandboxState
-from .._shown import shown_id
+from .._shared.shown import shown_id
 from ..errors import SandboxClientError, SandboxFailedError
 from ..models import SandboxEvent, SandboxHandle, SandboxPhaseDetails
 from .goal import last_seen, sandbox_failed, too_late, within

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from .. import _deadline
 from .._deadline import Deadline
 from .._enums import SandboxState
-from .._shown import shown_id
+from .._shared.shown import shown_id
 from ..errors import SandboxClientError, SandboxNotReadyError
 from ..models import ExecHandle, SandboxEvent, SandboxPhaseDetails
 from .goal import sandbox_failed, too_late, within

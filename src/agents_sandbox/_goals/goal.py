@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol, TypeVar
 
 from .._deadline import Deadline
-from .._shown import shortened, shown_id
+from .._shared.shown import shortened, shown_id
 from ..errors import (
     DaemonUnavailableError,
     OperationTimeoutError,

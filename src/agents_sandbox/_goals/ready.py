@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from .._arguments.specs import ServiceSpec
 from .._deadline import Deadline
 from .._enums import SandboxEventType, SandboxState
-from .._shown import shortened, shown_id
-from .._specs import ServiceSpec
+from .._shared.shown import shortened, shown_id
 from ..errors import SandboxClientError, SandboxFailedError
 from ..models import CompanionContainerEventDetails, SandboxEvent, SandboxHandle
 from .goal import failure_text, too_late, within

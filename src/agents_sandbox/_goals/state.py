@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from .._deadline import Deadline
 from .._enums import SandboxState
-from .._shown import shown_id
+from .._shared.shown import shown_id
 from ..errors import SandboxClientError, SandboxInvalidStateError, SandboxNotReadyError
 from ..models import SandboxEvent, SandboxHandle, SandboxPhaseDetails
 from .goal import last_seen, sandbox_failed, too_late, within

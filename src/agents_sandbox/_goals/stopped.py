@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from .. import _deadline
 from .._deadline import Deadline
 from .._enums import SandboxEventType, SandboxState
-from .._shown import shown_id
+from .._shared.shown import shown_id
 from ..errors import SandboxClientError, SandboxInvalidStateError
 from ..models import SandboxEvent, SandboxHandle
 from .goal import sandbox_failed

@@ -12,9 +12,8 @@ from datetime import datetime, timedelta, timezone
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from .._creates import NO_LOGS, LogPaths
-from .._enums import ExecState, SandboxEventType, SandboxState
-from .._specs import (
+from .._arguments.creates import NO_LOGS, LogPaths
+from .._arguments.specs import (
     CompanionContainerSpec,
     CopySpec,
     HealthcheckConfig,
@@ -22,6 +21,7 @@ from .._specs import (
     PortMapping,
     ServiceSpec,
 )
+from .._enums import ExecState, SandboxEventType, SandboxState
 from ..models import (
     DeleteSandboxesResult,
     ExecEventDetails,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from .._creates import NewSandbox
-from .._releases import Release, require
-from .._specs import CompanionContainerSpec, ServiceSpec
+from .._arguments.creates import NewSandbox
+from .._arguments.specs import CompanionContainerSpec, ServiceSpec
 from . import v02_pb2 as pb
 from . import v04_pb2 as v04
 from .codec import (
@@ -15,6 +14,7 @@ from .codec import (
     encode_port,
     encode_service,
 )
+from .releases import Release, require
 
 
 def encode_v02(new: NewSandbox, release: Release) -> pb.CreateSandboxRequest:

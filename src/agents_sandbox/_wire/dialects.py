@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .._creates import NewSandbox
-from .._releases import Release
+from .._arguments.creates import NewSandbox
 from ..models import SandboxHandle
 from . import methods
 from .codec import decode_sandbox_v02, decode_sandbox_v04
 from .creates import encode_v02, encode_v04
+from .releases import Release
 
 
 @dataclass(frozen=True)

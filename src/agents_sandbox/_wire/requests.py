@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .. import _checks
-from .._creates import NewExec
+from .._arguments import checks
+from .._arguments.creates import NewExec
 from . import v02_pb2 as pb
 
 
@@ -21,7 +21,7 @@ def probe(config_yaml: str) -> pb.CreateSandboxRequest:
 
 def get_sandbox(sandbox_id: str) -> pb.GetSandboxRequest:
     """Encode `GetSandbox`."""
-    return pb.GetSandboxRequest(sandbox_id=_checks.lookup_id("sandbox_id", sandbox_id))
+    return pb.GetSandboxRequest(sandbox_id=checks.lookup_id("sandbox_id", sandbox_id))
 
 
 def list_sandboxes(
@@ -29,29 +29,29 @@ def list_sandboxes(
 ) -> pb.ListSandboxesRequest:
     """Encode `ListSandboxes`."""
     return pb.ListSandboxesRequest(
-        include_deleted=_checks.boolean("include_deleted", include_deleted),
-        label_selector=_checks.optional_mapping("label_selector", label_selector),
+        include_deleted=checks.boolean("include_deleted", include_deleted),
+        label_selector=checks.optional_mapping("label_selector", label_selector),
     )
 
 
 def resume_sandbox(sandbox_id: str) -> pb.ResumeSandboxRequest:
     """Encode `ResumeSandbox`."""
-    return pb.ResumeSandboxRequest(sandbox_id=_checks.lookup_id("sandbox_id", sandbox_id))
+    return pb.ResumeSandboxRequest(sandbox_id=checks.lookup_id("sandbox_id", sandbox_id))
 
 
 def stop_sandbox(sandbox_id: str) -> pb.StopSandboxRequest:
     """Encode `StopSandbox`."""
-    return pb.StopSandboxRequest(sandbox_id=_checks.lookup_id("sandbox_id", sandbox_id))
+    return pb.StopSandboxRequest(sandbox_id=checks.lookup_id("sandbox_id", sandbox_id))
 
 
 def delete_sandbox(sandbox_id: str) -> pb.DeleteSandboxRequest:
     """Encode `DeleteSandbox`."""
-    return pb.DeleteSandboxRequest(sandbox_id=_checks.lookup_id("sandbox_id", sandbox_id))
+    return pb.DeleteSandboxRequest(sandbox_id=checks.lookup_id("sandbox_id", sandbox_id))
 
 
 def delete_sandboxes(label_selector: Mapping[str, str]) -> pb.DeleteSandboxesRequest:
     """Encode `DeleteSandboxes`."""
-    return pb.DeleteSandboxesRequest(label_selector=_checks.label_selector(label_selector))
+    return pb.DeleteSandboxesRequest(label_selector=checks.label_selector(label_selector))
 
 
 def subscribe_sandbox_events(
@@ -78,16 +78,16 @@ def create_exec(new: NewExec) -> pb.CreateExecRequest:
 
 def cancel_exec(exec_id: str) -> pb.CancelExecRequest:
     """Encode `CancelExec`."""
-    return pb.CancelExecRequest(exec_id=_checks.lookup_id("exec_id", exec_id))
+    return pb.CancelExecRequest(exec_id=checks.lookup_id("exec_id", exec_id))
 
 
 def get_exec(exec_id: str) -> pb.GetExecRequest:
     """Encode `GetExec`."""
-    return pb.GetExecRequest(exec_id=_checks.lookup_id("exec_id", exec_id))
+    return pb.GetExecRequest(exec_id=checks.lookup_id("exec_id", exec_id))
 
 
 def list_active_execs(sandbox_id: str | None) -> pb.ListActiveExecsRequest:
     """Encode `ListActiveExecs`; None lists the execs of all sandboxes."""
     if sandbox_id is None:
         return pb.ListActiveExecsRequest()
-    return pb.ListActiveExecsRequest(sandbox_id=_checks.lookup_id("sandbox_id", sandbox_id))
+    return pb.ListActiveExecsRequest(sandbox_id=checks.lookup_id("sandbox_id", sandbox_id))

@@ -1,9 +1,9 @@
 """`AgentsSandboxClient` under the module name that the daemon project's own SDK has for it.
 
-A package instead of a module, see `_other_sdk`.
+A package instead of a module, see `_surroundings/other_sdk.py`.
 """
 
-from .. import _other_sdk  # noqa: F401 - first: it refuses a mixed package
 from .._async._client import AgentsSandboxClient
+from .._surroundings import other_sdk  # noqa: F401 - first: it refuses a mixed package
 
 __all__ = ["AgentsSandboxClient"]

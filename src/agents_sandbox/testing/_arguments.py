@@ -9,9 +9,9 @@ import shlex
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from .._facts import MAX_PORT
-from .._go_durations import parse_nanoseconds
-from .._shown import shown
+from .._shared.facts import MAX_PORT
+from .._shared.go_durations import parse_nanoseconds
+from .._shared.shown import shown
 from ._commands.handlers import checked_exit_code
 from ._commands.modes import EXEC_MODES
 from ._host.declared import ContainerBehavior, DockerHost

@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection
 from typing import TypeVar
 
-from .._shown import shown
+from .._shared.shown import shown
 
 T = TypeVar("T")
 

@@ -13,10 +13,10 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn
 
-from .. import _gevent
 from .._copies import refuse_copy
-from .._forks import obstacle_to_asyncio
-from .._shown import shown, shown_id
+from .._shared.shown import shown, shown_id
+from .._surroundings import gevent
+from .._surroundings.forks import obstacle_to_asyncio
 from .._wire import v02_pb2 as pb
 from ._commands.matching import ExecMatch
 from ._commands.modes import make_real_runner, possible_mode
@@ -239,7 +239,7 @@ class FakeDaemon:
         """
         if obstacle := obstacle_to_asyncio():
             raise RuntimeError(f"{obstacle}, or use the socket of a fake daemon in the parent")
-        if obstacle := _gevent.obstacle_to_asyncio():
+        if obstacle := gevent.obstacle_to_asyncio():
             raise RuntimeError(
                 f"{obstacle}: start it in another process, python -m agents_sandbox.testing"
             )

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .._shown import shown
+from .._shared.shown import shown
 from ._checks import check_flag, check_number, check_seconds, check_type, checked_set
 from ._host.declared import ContainerBehavior, DockerHost, Host
 from ._protocol.profile import Profile

@@ -1,10 +1,9 @@
 """The models under the module name that the daemon project's own SDK has for them.
 
-A package instead of a module, see `_other_sdk`.
+A package instead of a module, see `_surroundings/other_sdk.py`.
 """
 
-from .. import _other_sdk  # noqa: F401 - first: it refuses a mixed package
-from .._specs import (
+from .._arguments.specs import (
     CompanionContainerSpec,
     CopySpec,
     HealthcheckConfig,
@@ -12,6 +11,7 @@ from .._specs import (
     PortMapping,
     ServiceSpec,
 )
+from .._surroundings import other_sdk  # noqa: F401 - first: it refuses a mixed package
 from ..models import (
     CompanionContainerEventDetails,
     DeleteSandboxesResult,

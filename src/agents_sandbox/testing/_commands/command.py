@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..._shown import OneLineRepr, shown
+from ..._shared.shown import OneLineRepr, shown
 from .._protocol.spec import Spec
 from .copy_plan import PlannedCopy
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from functools import cached_property
 from pathlib import Path
 
-from ..._shown import shown
+from ..._shared.shown import shown
 from ..._wire import v02_pb2 as pb
 from .._host.folders import make_folders
 from .._protocol.spec import HOME, WORKSPACE, Spec

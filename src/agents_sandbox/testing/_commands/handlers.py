@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Literal, TypeAlias
 
-from ..._shown import shown
+from ..._shared.shown import shown
 from .._checks import check_type
 from .._protocol.spec import WORKSPACE
 from .._time.clock import Sleep

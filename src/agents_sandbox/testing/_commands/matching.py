@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from ..._shown import shown, shown_id
+from ..._shared.shown import shown, shown_id
 from .._checks import check_type
 from .._protocol.spec import WORKSPACE
 from .command import ARGV_LIMIT, Command

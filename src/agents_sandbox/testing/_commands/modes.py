@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
-from ..._shown import shown
+from ..._shared.shown import shown
 from .._host.declared import Host
 from .._time.clock import Clock
 from .command import Runner

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from ..._shown import shown
+from ..._shared.shown import shown
 from .._checks import check_count, check_seconds, check_type
 from .._expectations import place_of_caller
 from .command import Command

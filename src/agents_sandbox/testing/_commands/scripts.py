@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from ..._shown import shown
+from ..._shared.shown import shown
 from .command import Command
 from .matching import ExecMatch, checked_match
 from .on_exec import ExecScript, Plan, Rule

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from random import Random
 from weakref import WeakKeyDictionary
 
-from ..._shown import shown
+from ..._shared.shown import shown
 from ..._wire import v02_pb2 as pb
 from .._time.clock import Sleep
 from .kinds import BURNERS, Answer, Call, Fault, MakeFailure, Proceed, Send, end_at_deadline

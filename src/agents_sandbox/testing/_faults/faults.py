@@ -10,7 +10,7 @@ from typing import Literal, TypeVar
 
 import grpc
 
-from ..._shown import shown
+from ..._shared.shown import shown
 from ..._wire.status import DOMAIN
 from .._expectations import Blocks, place_of_caller
 from .._protocol.refusals import StatusError

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from google.protobuf.message import Message
 
-from ..._shown import OneLineRepr, shown
+from ..._shared.shown import OneLineRepr, shown
 from ..._wire import v02_pb2 as pb
 from .._checks import check_count, check_seconds
 from .._protocol.refusals import StatusError

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import grpc
 
-from ..._shown import shown
+from ..._shared.shown import shown
 from .._checks import check_count
 from .._protocol.refusals import StatusError, status_details
 from .._protocol.rpcs import STREAMS, check_method

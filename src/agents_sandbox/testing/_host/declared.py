@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from ..._facts import MAX_PORT
-from ..._shown import OneLineRepr, shown
+from ..._shared.facts import MAX_PORT
+from ..._shared.shown import OneLineRepr, shown
 from .._checks import check_flag, check_seconds, check_type, checked_set
 
 

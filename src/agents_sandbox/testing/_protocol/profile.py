@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from ..._shown import shown
+from ..._shared.shown import shown
 from .._checks import check_type
 from .dialect import DIALECT_02, DIALECT_04, Dialect
 from .spec import LIMITS

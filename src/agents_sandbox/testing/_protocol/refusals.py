@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
 
-from ..._facts import Reason
+from ..._shared.facts import Reason
 from ..._wire.status import DOMAIN, ERROR_INFO_TYPE
 from ..._wire.status_pb2 import ErrorInfo, Status
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..._shown import shown
+from ..._shared.shown import shown
 from ..._wire.methods import METHODS_V02
 
 STREAMS = {method.name: method.streams for method in METHODS_V02}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from google.protobuf.duration_pb2 import Duration
 
-from ..._shown import OneLineRepr
+from ..._shared.shown import OneLineRepr
 from ..._wire import v02_pb2 as pb
 
 WORKSPACE = "/workspace"

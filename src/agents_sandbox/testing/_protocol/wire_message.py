@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol, TypeAlias
 
-from ..._shown import shown
+from ..._shared.shown import shown
 
 
 class Serializable(Protocol):

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ..._arguments.specs import PortMapping
 from ..._frozen import FrozenMapping
-from ..._shown import OneLineRepr
-from ..._specs import PortMapping
+from ..._shared.shown import OneLineRepr
 from .._host.containers import ContainerState
 from .._protocol.profile import Profile
 from .._protocol.spec import SideContainer, Spec

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..._frozen import FrozenMapping
-from ..._shown import OneLineRepr
+from ..._shared.shown import OneLineRepr
 from ..._wire import v02_pb2 as pb
 from ..._wire.codec import decode_event, decode_exec
 from ...models import ExecState, SandboxEvent, SandboxState

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..._frozen import FrozenMapping
-from ..._shown import OneLineRepr
+from ..._shared.shown import OneLineRepr
 from ..._wire import v02_pb2 as pb
 from ..._wire import v04_pb2 as v04
 from .._protocol.dialect import DIALECT_02, DIALECT_04, FIELDS_SINCE_04

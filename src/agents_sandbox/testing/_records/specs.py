@@ -7,9 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TypeVar
 
-from ..._frozen import FrozenMapping
-from ..._shown import OneLineRepr
-from ..._specs import (
+from ..._arguments.specs import (
     CompanionContainerSpec,
     CopySpec,
     HealthcheckConfig,
@@ -18,6 +16,8 @@ from ..._specs import (
     ServiceSpec,
     fill,
 )
+from ..._frozen import FrozenMapping
+from ..._shared.shown import OneLineRepr
 from ..._wire.codec import decode_duration, decode_healthcheck
 from .._protocol.spec import Port, SideContainer, Spec
 

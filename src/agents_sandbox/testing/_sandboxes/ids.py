@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 
-from ..._facts import ID
+from ..._shared.facts import ID
 from .._protocol.refusals import StatusError, invalid_argument
 
 _MIN_BYTES = 4

@@ -9,7 +9,7 @@ from typing import Any
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from ..._shown import shown
+from ..._shared.shown import shown
 from ..._wire import v02_pb2 as pb
 from .._host.containers import Container, ContainerState
 from .._protocol.profile import Profile

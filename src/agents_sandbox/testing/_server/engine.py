@@ -11,8 +11,8 @@ from typing import TypeVar
 import grpc
 import grpc.aio
 
-from ..._grpc_loop import GrpcLoop
-from ..._shown import shortened, shown_id
+from ..._shared.shown import shortened, shown_id
+from ..._surroundings.grpc_loop import GrpcLoop
 from ..._wire import v02_pb2 as pb
 from .._commands.command import Runner
 from .._faults.kinds import Call

@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from ..._address import MAX_PATH_BYTES
+from ..._connection.address import MAX_PATH_BYTES
 from .._commands.strays import kill_strays
 from .._host.folders import opened_folder, remove_tree
 from .._host.locks import is_at

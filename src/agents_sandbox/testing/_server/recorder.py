@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..._shown import OneLineRepr, one_line
+from ..._shared.shown import OneLineRepr, one_line
 from .._checks import check_count
 from .._records.requests import shown_request
 

@@ -14,9 +14,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
-from ..._address import MAX_PATH_BYTES
-from ..._shown import shown
-from ..._socket_path import plain_path
+from ..._connection.address import MAX_PATH_BYTES
+from ..._shared.shown import shown
+from ..._shared.socket_path import plain_path
 from .._checks import check_type
 from .._host.folders import make_folders
 from .._host.locks import is_at, locked

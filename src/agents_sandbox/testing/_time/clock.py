@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from ..._clock import monotonic, real_time
+from ..._surroundings.clock import monotonic, real_time
 
 T = TypeVar("T")
 Sleep: TypeAlias = Callable[[float], Awaitable[None]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from google.protobuf.duration_pb2 import Duration
 
-from ..._go_durations import parse_nanoseconds
+from ..._shared.go_durations import parse_nanoseconds
 
 _MAX = (1 << 63) - 1
 

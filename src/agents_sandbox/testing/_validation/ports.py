@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..._facts import MAX_PORT
+from ..._shared.facts import MAX_PORT
 from .._protocol.refusals import invalid_argument
 from .._protocol.spec import Port
 from .strconv import quoted

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import TypeVar
 
-from ._facts import ID, MAX_PORT
-from ._frozen import FrozenMapping
-from ._shown import shown
-from .errors import InvalidArgumentError, InvalidArgumentTypeError
+from .._frozen import FrozenMapping
+from .._shared.facts import ID, MAX_PORT
+from .._shared.shown import shown
+from ..errors import InvalidArgumentError, InvalidArgumentTypeError
 
 ItemT = TypeVar("ItemT")
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ._shown import shown, shown_id
-from .errors import InvalidArgumentError, UnsupportedByDaemonError, UnsupportedDaemonError
+from .._shared.shown import shown, shown_id
+from ..errors import InvalidArgumentError, UnsupportedByDaemonError, UnsupportedDaemonError
 
 _VERSION = re.compile(r"([0-9]{1,9})\.([0-9]{1,9})\.([0-9]{1,9})")
 

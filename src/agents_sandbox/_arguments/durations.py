@@ -7,9 +7,9 @@ import sys
 from datetime import timedelta
 from typing import TypeAlias
 
-from ._go_durations import parse_nanoseconds
-from ._shown import shown
-from .errors import InvalidArgumentError, InvalidArgumentTypeError
+from .._shared.go_durations import parse_nanoseconds
+from .._shared.shown import shown
+from ..errors import InvalidArgumentError, InvalidArgumentTypeError
 
 DurationLike: TypeAlias = timedelta | float | str
 """A `timedelta`, a number of seconds, or a Go duration string such as `"1m30s"`."""

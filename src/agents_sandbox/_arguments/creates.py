@@ -10,10 +10,11 @@ from datetime import timedelta
 from os import PathLike
 from typing import TypeVar
 
-from . import _checks
-from ._durations import DurationLike, check_range, to_timedelta
-from ._shown import OneLineRepr, shown_id
-from ._specs import (
+from .._shared.shown import OneLineRepr, shown_id
+from ..errors import InvalidArgumentError, InvalidArgumentTypeError
+from . import checks
+from .durations import DurationLike, check_range, to_timedelta
+from .specs import (
     CompanionContainerSpec,
     CopySpec,
     HealthcheckConfig,
@@ -23,7 +24,6 @@ from ._specs import (
     fill,
     optional_command,
 )
-from .errors import InvalidArgumentError, InvalidArgumentTypeError
 
 _NewT = TypeVar("_NewT")
 
@@ -84,7 +84,7 @@ class NewSandbox(OneLineRepr):
         fill(
             self,
             config_yaml=_yaml(config_yaml),
-            image=_checks.optional_text("image", image) or "",
+            image=checks.optional_text("image", image) or "",
         )
         if not self.image and not self.config_yaml:
             raise InvalidArgumentError(
@@ -95,23 +95,23 @@ class NewSandbox(OneLineRepr):
             self,
             sandbox_id=_new_id("sandbox_id", sandbox_id),
             id_is_ours=sandbox_id is None,
-            mounts=_checks.items("mounts", mounts, MountSpec),
-            copies=_checks.items("copies", copies, CopySpec),
-            builtin_tools=_checks.texts("builtin_tools", builtin_tools),
-            required_services=_checks.items("required_services", required_services, ServiceSpec),
-            optional_services=_checks.items("optional_services", optional_services, ServiceSpec),
-            companion_containers=_checks.items(
+            mounts=checks.items("mounts", mounts, MountSpec),
+            copies=checks.items("copies", copies, CopySpec),
+            builtin_tools=checks.texts("builtin_tools", builtin_tools),
+            required_services=checks.items("required_services", required_services, ServiceSpec),
+            optional_services=checks.items("optional_services", optional_services, ServiceSpec),
+            companion_containers=checks.items(
                 "companion_containers", companion_containers, CompanionContainerSpec
             ),
-            labels=_checks.optional_mapping("labels", labels),
-            envs=_checks.optional_mapping("envs", envs),
+            labels=checks.optional_mapping("labels", labels),
+            envs=checks.optional_mapping("envs", envs),
             idle_ttl=None if idle_ttl is None else to_timedelta("idle_ttl", idle_ttl),
-            ports=_checks.items("ports", ports, PortMapping),
+            ports=checks.items("ports", ports, PortMapping),
             command=optional_command("command", command) or (),
-            cpu_limit=_checks.optional_text("cpu_limit", cpu_limit),
-            memory_limit=_checks.optional_text("memory_limit", memory_limit),
-            disk_limit=_checks.optional_text("disk_limit", disk_limit),
-            gpus=_checks.optional_text("gpus", gpus),
+            cpu_limit=checks.optional_text("cpu_limit", cpu_limit),
+            memory_limit=checks.optional_text("memory_limit", memory_limit),
+            disk_limit=checks.optional_text("disk_limit", disk_limit),
+            gpus=checks.optional_text("gpus", gpus),
         )
         self._check_contents()
 
@@ -164,11 +164,11 @@ def _yaml(config_yaml: str | bytes | None) -> bytes:
         raise InvalidArgumentTypeError(
             f"config_yaml must be str or bytes, not {type(config_yaml).__name__}"
         )
-    return _checks.text("config_yaml", config_yaml).encode()
+    return checks.text("config_yaml", config_yaml).encode()
 
 
 def _new_id(name: str, value: str | None) -> str:
-    return str(uuid.uuid4()) if value is None else _checks.new_id(name, value)
+    return str(uuid.uuid4()) if value is None else checks.new_id(name, value)
 
 
 def _renewed(new: _NewT, name: str) -> _NewT:
@@ -201,17 +201,17 @@ class NewExec(OneLineRepr):
         cwd: str | PathLike[str] | None = "",
         env_overrides: Mapping[str, str] | None = None,
     ) -> None:
-        argv = _checks.texts("command", command)
+        argv = checks.texts("command", command)
         if not argv:
             raise InvalidArgumentError("command must not be empty: pass an argv, e.g. ('ls', '-l')")
         fill(
             self,
-            sandbox_id=_checks.lookup_id("sandbox_id", sandbox_id),
+            sandbox_id=checks.lookup_id("sandbox_id", sandbox_id),
             exec_id=_new_id("exec_id", exec_id),
             id_is_ours=exec_id is None,
             command=argv,
-            cwd="" if cwd is None else _checks.working_folder("cwd", cwd),
-            env_overrides=_checks.optional_mapping("env_overrides", env_overrides),
+            cwd="" if cwd is None else checks.working_folder("cwd", cwd),
+            env_overrides=checks.optional_mapping("env_overrides", env_overrides),
         )
 
     def with_fresh_id(self) -> NewExec:

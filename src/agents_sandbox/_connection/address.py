@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from . import _checks
-from ._shown import shortened, shown
-from ._socket_path import plain_path
-from .errors import DaemonUnavailableError, InvalidArgumentError
+from .._arguments import checks
+from .._shared.shown import shortened, shown
+from .._shared.socket_path import plain_path
+from ..errors import DaemonUnavailableError, InvalidArgumentError
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from .errors import _Facts
+    from ..errors import _Facts
 
 # Source: sun_path of struct sockaddr_un, less its closing NUL: 108 bytes on
 # Linux, 104 on macOS. Longer paths fail in gRPC with an obscure message.
@@ -106,12 +106,12 @@ class DaemonAddress:
 
 
 def _checked(socket_path: str | os.PathLike[str]) -> str:
-    written = _checks.lookup_id("socket_path", _checks.path("socket_path", socket_path))
+    written = checks.lookup_id("socket_path", checks.path("socket_path", socket_path))
     try:
         path = plain_path(written)
     except ValueError as error:
         raise InvalidArgumentError(f"socket_path {error}") from None
-    return _checks.path("socket_path", path)  # a URL can contain anything
+    return checks.path("socket_path", path)  # a URL can contain anything
 
 
 def _absolute(path: str) -> str:

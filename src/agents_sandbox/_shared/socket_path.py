@@ -6,7 +6,7 @@ import os
 import re
 from urllib.parse import unquote
 
-from ._shown import shown
+from .shown import shown
 
 # At the beginning, as in `$XDG_RUNTIME_DIR/agbox/agboxd.sock`. Elsewhere a `$` stands for itself:
 # every absolute path means what it says.

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from . import _checks
-from ._durations import DurationLike, to_timedelta
-from ._frozen import FrozenMapping
-from ._shown import OneLineRepr, shown
-from ._tracebacks import ends_at_caller
-from .errors import InvalidArgumentError, InvalidArgumentTypeError
+from .._frozen import FrozenMapping
+from .._shared.shown import OneLineRepr, shown
+from .._tracebacks import ends_at_caller
+from ..errors import InvalidArgumentError, InvalidArgumentTypeError
+from . import checks
+from .durations import DurationLike, to_timedelta
 
 _UINT32_MAX = 2**32 - 1
 
@@ -58,9 +58,9 @@ class MountSpec(OneLineRepr):
     def __post_init__(self) -> None:
         fill(
             self,
-            source=_checks.mount_path("MountSpec.source", self.source),
-            target=_checks.mount_path("MountSpec.target", self.target),
-            writable=_checks.boolean("MountSpec.writable", self.writable),
+            source=checks.mount_path("MountSpec.source", self.source),
+            target=checks.mount_path("MountSpec.target", self.target),
+            writable=checks.boolean("MountSpec.writable", self.writable),
         )
 
 
@@ -96,9 +96,9 @@ class CopySpec(OneLineRepr):
     def __post_init__(self) -> None:
         fill(
             self,
-            source=_checks.mount_path("CopySpec.source", self.source),
-            target=_checks.mount_path("CopySpec.target", self.target),
-            exclude_patterns=_checks.texts("CopySpec.exclude_patterns", self.exclude_patterns),
+            source=checks.mount_path("CopySpec.source", self.source),
+            target=checks.mount_path("CopySpec.target", self.target),
+            exclude_patterns=checks.texts("CopySpec.exclude_patterns", self.exclude_patterns),
         )
 
 
@@ -150,8 +150,8 @@ class HealthcheckConfig(OneLineRepr):
     def __post_init__(self) -> None:
         where = "HealthcheckConfig"
         if self.retries is not None:
-            _checks.integer(f"{where}.retries", self.retries, maximum=_UINT32_MAX)
-        fill(self, test=_checks.texts(f"{where}.test", self.test))
+            checks.integer(f"{where}.retries", self.retries, maximum=_UINT32_MAX)
+        fill(self, test=checks.texts(f"{where}.test", self.test))
         for name in ("interval", "timeout", "start_period", "start_interval"):
             value = getattr(self, name)
             if value is not None:
@@ -263,9 +263,9 @@ class CompanionContainerSpec(OneLineRepr):
         fill(
             self,
             command=optional_command(f"{where}.command", self.command),
-            cpu_limit=_checks.optional_text(f"{where}.cpu_limit", self.cpu_limit),
-            memory_limit=_checks.optional_text(f"{where}.memory_limit", self.memory_limit),
-            disk_limit=_checks.optional_text(f"{where}.disk_limit", self.disk_limit),
+            cpu_limit=checks.optional_text(f"{where}.cpu_limit", self.cpu_limit),
+            memory_limit=checks.optional_text(f"{where}.memory_limit", self.memory_limit),
+            disk_limit=checks.optional_text(f"{where}.disk_limit", self.disk_limit),
         )
 
 
@@ -273,12 +273,12 @@ def _check_container(spec: ServiceSpec | CompanionContainerSpec) -> None:
     where = type(spec).__name__
     if spec.healthcheck is not None and not isinstance(spec.healthcheck, HealthcheckConfig):
         raise InvalidArgumentTypeError(f"{where}.healthcheck must be a HealthcheckConfig")
-    commands = _checks.texts(f"{where}.post_start_on_primary", spec.post_start_on_primary)
+    commands = checks.texts(f"{where}.post_start_on_primary", spec.post_start_on_primary)
     fill(
         spec,
-        name=_checks.text(f"{where}.name", spec.name),
-        image=_checks.text(f"{where}.image", spec.image),
-        envs=_checks.text_mapping(f"{where}.envs", spec.envs),
+        name=checks.text(f"{where}.name", spec.name),
+        image=checks.text(f"{where}.image", spec.image),
+        envs=checks.text_mapping(f"{where}.envs", spec.envs),
         post_start_on_primary=commands,
     )
 
@@ -287,7 +287,7 @@ def optional_command(name: str, command: Iterable[str] | None) -> tuple[str, ...
     """Check a container's command. The wire cannot carry an empty one: it would be ignored."""
     if command is None:
         return None
-    argv = _checks.texts(name, command)
+    argv = checks.texts(name, command)
     if not argv:
         raise InvalidArgumentError(f"{name} must not be empty: omit it for the default command")
     return argv
@@ -324,7 +324,7 @@ class PortMapping(OneLineRepr):
             )
         fill(
             self,
-            container_port=_checks.port("PortMapping.container_port", self.container_port),
-            host_port=_checks.port("PortMapping.host_port", self.host_port),
+            container_port=checks.port("PortMapping.container_port", self.container_port),
+            host_port=checks.port("PortMapping.host_port", self.host_port),
             protocol=protocol,
         )

@@ -10,13 +10,12 @@ from typing import Any, cast
 import grpc
 from google.protobuf.message import DecodeError, Message
 
-from ._address import DaemonAddress
-from ._deadline import Deadline
-from ._facts import Reason
-from ._shown import shortened
-from ._wire.methods import Method
-from ._wire.status import TRAILER, ErrorInfo, decode_error_info
-from .errors import (
+from .._deadline import Deadline
+from .._shared.facts import Reason
+from .._shared.shown import shortened
+from .._wire.methods import Method
+from .._wire.status import TRAILER, ErrorInfo, decode_error_info
+from ..errors import (
     CODES,
     REASONS,
     DaemonError,
@@ -26,6 +25,7 @@ from .errors import (
     SandboxSequenceExpiredError,
     _Facts,
 )
+from .address import DaemonAddress
 
 # Neither of gRPC's own limits fits. The default of 4 MiB is too small for a list of some ten
 # thousand sandboxes, which takes 1.2 MB at least and 5.4 MB with ten labels of 40 bytes each.

@@ -1,0 +1,4 @@
+"""The arguments of calls: checks, specs, durations, creates.
+
+Everything here is pure.
+"""

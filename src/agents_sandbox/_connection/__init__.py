@@ -1,0 +1,1 @@
+"""The way to the daemon: its socket, and what the failure of a call means."""
