@@ -46,6 +46,8 @@ RENAMES = {
     "AgentsSandboxClient": "SyncAgentsSandboxClient",
     # Also public. Every name in `Async...` needs a row; see LEFTOVER.
     "AsyncSandboxEventStream": "SyncSandboxEventStream",
+    # These come in pairs, too; their names in the blocking flavour begin like those of the others.
+    "Sandbox": "SyncSandbox",
     # The `a` of `aclose` marks an awaitable method; blocking objects have `close`.
     "aclose": "close",
     # The primitive pair: these two modules contain everything that differs by flavour.

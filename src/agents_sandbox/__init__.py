@@ -4,6 +4,9 @@
 all models, enums and errors.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from . import _surroundings  # noqa: F401 - first: it refuses a mixed package
 from ._arguments.durations import DurationLike
 from ._arguments.specs import (
@@ -16,6 +19,7 @@ from ._arguments.specs import (
 )
 from ._async import AgentsSandboxClient, AsyncSandboxEventStream
 from ._enums import ExecState, SandboxEventType, SandboxState
+from ._output.result import ExecResult
 from ._sync_generated import SyncAgentsSandboxClient, SyncSandboxEventStream
 from ._version import __version__
 from .errors import (
@@ -25,11 +29,13 @@ from .errors import (
     DaemonUnavailableError,
     ExecAlreadyTerminalError,
     ExecConflictError,
+    ExecFailedError,
     ExecNotFoundError,
     ExecNotRunningError,
     InvalidArgumentError,
     InvalidArgumentTypeError,
     OperationTimeoutError,
+    OutputUnavailableError,
     ProtocolError,
     SandboxClientError,
     SandboxConflictError,
@@ -53,6 +59,10 @@ from .models import (
     ServiceEventDetails,
 )
 
+if TYPE_CHECKING:
+    from ._async._sandboxes.sandbox import Sandbox
+    from ._sync_generated._sandboxes.sandbox import SyncSandbox
+
 __all__ = [
     "AgentsSandboxClient",
     "AsyncSandboxEventStream",
@@ -68,18 +78,22 @@ __all__ = [
     "ExecAlreadyTerminalError",
     "ExecConflictError",
     "ExecEventDetails",
+    "ExecFailedError",
     "ExecHandle",
     "ExecNotFoundError",
     "ExecNotRunningError",
+    "ExecResult",
     "ExecState",
     "HealthcheckConfig",
     "InvalidArgumentError",
     "InvalidArgumentTypeError",
     "MountSpec",
     "OperationTimeoutError",
+    "OutputUnavailableError",
     "PingInfo",
     "PortMapping",
     "ProtocolError",
+    "Sandbox",
     "SandboxClientError",
     "SandboxConflictError",
     "SandboxEvent",
@@ -95,14 +109,35 @@ __all__ = [
     "ServiceEventDetails",
     "ServiceSpec",
     "SyncAgentsSandboxClient",
+    "SyncSandbox",
     "SyncSandboxEventStream",
     "UnsupportedByDaemonError",
     "UnsupportedDaemonError",
     "__version__",
 ]
 
+# What not every program needs loads on first use (PEP 562). Type checkers know these names from the
+# imports above.
+_ON_FIRST_USE = {
+    "Sandbox": "._async._sandboxes.sandbox",
+    "SyncSandbox": "._sync_generated._sandboxes.sandbox",
+}
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name):
+        if name not in _ON_FIRST_USE:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
+        value = getattr(import_module(_ON_FIRST_USE[name], __name__), name)
+        globals()[name] = value
+        return value
+
+    def __dir__():
+        return sorted({*globals(), *__all__})
+
+
 # Tracebacks, reprs and pickles show these classes under the package's name, not under the private
 # modules that define them.
-for _public in [globals()[_name] for _name in __all__]:
+for _public in [globals()[_name] for _name in __all__ if _name not in _ON_FIRST_USE]:
     if isinstance(_public, type):
         _public.__module__ = __name__

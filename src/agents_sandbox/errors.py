@@ -20,7 +20,9 @@
     │       └── ExecAlreadyTerminalError
     ├── SandboxFailedError
     ├── SandboxSequenceExpiredError
-    └── ExecNotFoundError
+    ├── ExecNotFoundError
+    ├── ExecFailedError
+    └── OutputUnavailableError
 
 The class of a daemon's refusal follows from the domain and reason in its structured
 details, or else from the status code, never from the text: see `REASONS` and `CODES`.
@@ -38,6 +40,7 @@ from ._shared.shown import shown_id
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from ._output.result import ExecResult
     from .models import ExecHandle, SandboxHandle
 
 
@@ -364,6 +367,52 @@ class ExecAlreadyTerminalError(ExecNotRunningError):
     """The exec has already ended."""
 
     _default = "exec{} has already ended"
+
+
+class ExecFailedError(_ExecError):
+    """A command failed, and the caller asked with `check=True` for an error.
+
+    Attributes:
+        result: How it ended, with its output; None only if the error was made without it.
+    """
+
+    _default = "exec{} failed"
+
+    def __init__(
+        self,
+        exec_id: str | None = None,
+        *,
+        message: str | None = None,
+        result: ExecResult | None = None,
+        **facts: Unpack[_ExecErrorFacts],
+    ) -> None:
+        super().__init__(exec_id, message=message, **facts)
+        self.result = result
+
+
+class OutputUnavailableError(_ExecError):
+    """The output of an exec cannot be read from here.
+
+    Attributes:
+        problem: Why. `"other_host"`: the log files are not on this host; `"permission"`: this
+            user may not read them; `"no_log_root"`: the daemon keeps no logs; `"missing"`: there
+            is no file, because no process was started or because it was removed; `"unsafe"`: a
+            link, a FIFO or the like is in its place; `"unreadable"`: reading failed;
+            `"not_captured"`: the result was made without output.
+    """
+
+    _default = "the output of exec{} is unavailable"
+
+    def __init__(
+        self,
+        exec_id: str | None = None,
+        *,
+        message: str | None = None,
+        problem: str | None = None,
+        **facts: Unpack[_ExecErrorFacts],
+    ) -> None:
+        super().__init__(exec_id, message=message, **facts)
+        self.problem = problem
 
 
 # Source: the daemon's table of ErrorInfo reasons. It has SANDBOX_CONFLICT and

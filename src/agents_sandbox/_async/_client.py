@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Literal, NoReturn, overload
 
 from .. import _copies
 from .._aio import public
@@ -19,6 +20,7 @@ from .._connection.rpc import concerning
 from .._deadline import Budget, Deadline
 from .._goals import BECOME_READY, become_ready
 from .._notes import noting_remains
+from .._output.result import MAX_OUTPUT_BYTES, ExecResult
 from .._sequence import EventSequence
 from .._tracebacks import ends_at_caller
 from .._wire.releases import chosen_release
@@ -32,6 +34,8 @@ from ._waits import DeleteWait, ExecWait, SandboxWait, StopWait
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from ._sandboxes.sandbox import Sandbox
 
 
 class AgentsSandboxClient:
@@ -447,6 +451,45 @@ class AgentsSandboxClient:
         listed = await self._daemon.list_sandboxes(False, label_selector, budget.rpc())
         return {handle.sandbox_id: handle for handle in listed}
 
+    @overload
+    async def create_exec(
+        self,
+        sandbox_id: str,
+        command: Sequence[str],
+        *,
+        exec_id: str | None = None,
+        cwd: str | os.PathLike[str] | None = "",
+        env_overrides: Mapping[str, str] | None = None,
+        wait: Literal[False] = False,
+        timeout_seconds: DurationLike | None = None,
+    ) -> ExecHandle: ...
+
+    @overload
+    async def create_exec(
+        self,
+        sandbox_id: str,
+        command: Sequence[str],
+        *,
+        exec_id: str | None = None,
+        cwd: str | os.PathLike[str] | None = "",
+        env_overrides: Mapping[str, str] | None = None,
+        wait: Literal[True],
+        timeout_seconds: DurationLike | None = None,
+    ) -> ExecResult: ...
+
+    @overload
+    async def create_exec(
+        self,
+        sandbox_id: str,
+        command: Sequence[str],
+        *,
+        exec_id: str | None = None,
+        cwd: str | os.PathLike[str] | None = "",
+        env_overrides: Mapping[str, str] | None = None,
+        wait: bool,
+        timeout_seconds: DurationLike | None = None,
+    ) -> ExecHandle: ...
+
     @public
     async def create_exec(
         self,
@@ -474,10 +517,9 @@ class AgentsSandboxClient:
                 None: the client's `operation_timeout_seconds`.
 
         Returns:
-            The exec; with `wait=False` a snapshot taken after the daemon
-            accepted the request, which may still be RUNNING. A command that
-            fails raises no error: check `state` and `exit_code`. If the answer
-            was lost and the exec read back, the log paths are None.
+            An `ExecResult` with the output; with `wait=False` a snapshot taken
+            after the daemon accepted the request, which may still be RUNNING. A
+            command that fails raises no error: check `state` and `exit_code`.
 
         Raises:
             InvalidArgumentError: The SDK or the daemon refuses an argument.
@@ -492,16 +534,23 @@ class AgentsSandboxClient:
         checks.boolean("wait", wait)
         new = NewExec(sandbox_id, command, exec_id=exec_id, cwd=cwd, env_overrides=env_overrides)
         budget = self._budget(timeout_seconds)
+        if wait:
+            return await self._run(new, budget, MAX_OUTPUT_BYTES)
         with noting_remains() as remains:
             created, logs = await self._daemon.create_exec(new, budget.rpc(), remains)
-            remains.note = f"exec {created} was started: check with get_exec"
+            remains.note = _started(created)
             with concerning(new.sandbox_id, created):
-                if not wait:
-                    return await self._daemon.get_exec(created, budget.rpc(), logs)
+                return await self._daemon.get_exec(created, budget.rpc(), logs)
+
+    async def _run(self, new: NewExec, budget: Budget, max_output_bytes: int) -> ExecResult:
+        with noting_remains() as remains:
+            created, logs = await self._daemon.create_exec(new, budget.rpc(), remains)
+            remains.note = _started(created)
+            with concerning(new.sandbox_id, created):
                 wait_for = ExecWait(
                     self._daemon, self._feeds, created, budget, new.sandbox_id, logs
                 )
-                return await wait_for.until_reached()
+                return ExecResult.read(await wait_for.until_reached(), max_output_bytes)
 
     @public
     async def run(
@@ -512,8 +561,10 @@ class AgentsSandboxClient:
         exec_id: str | None = None,
         cwd: str | os.PathLike[str] | None = "",
         env_overrides: Mapping[str, str] | None = None,
+        check: bool = False,
+        max_output_bytes: int = MAX_OUTPUT_BYTES,
         timeout_seconds: DurationLike | None = None,
-    ) -> ExecHandle:
+    ) -> ExecResult:
         """Run a command in a READY sandbox and wait until it ends.
 
         Args:
@@ -522,26 +573,24 @@ class AgentsSandboxClient:
             exec_id: As in `create_exec`.
             cwd: As in `create_exec`.
             env_overrides: As in `create_exec`.
+            check: Whether a command that does not exit with 0 raises an error.
+            max_output_bytes: How much of each stream to keep: the end of it, 16 MiB by default.
             timeout_seconds: Timeout of this call, in seconds; None: the client's
                 `operation_timeout_seconds`. The timeout does not end the
                 command.
 
         Returns:
-            The ended exec, with its `exit_code` and the paths of its logs. A
-            command that fails raises no error.
+            The ended exec, with its `exit_code` and its output.
 
         Raises:
+            ExecFailedError: With `check`, the command did not exit with 0; has the result.
             SandboxClientError: As in `create_exec`.
         """
-        return await self.create_exec(
-            sandbox_id,
-            command,
-            exec_id=exec_id,
-            cwd=cwd,
-            env_overrides=env_overrides,
-            wait=True,
-            timeout_seconds=timeout_seconds,
-        )
+        checks.boolean("check", check)
+        limit = checks.integer("max_output_bytes", max_output_bytes, maximum=sys.maxsize)
+        new = NewExec(sandbox_id, command, exec_id=exec_id, cwd=cwd, env_overrides=env_overrides)
+        result = await self._run(new, self._budget(timeout_seconds), limit)
+        return result.check() if check else result
 
     @public
     async def cancel_exec(
@@ -666,6 +715,20 @@ class AgentsSandboxClient:
         )
         return AsyncSandboxEventStream(events)
 
+    @ends_at_caller
+    def attach(self, sandbox_id: str) -> Sandbox:
+        """Return an object for a sandbox that exists. No I/O: nothing is checked.
+
+        Args:
+            sandbox_id: The sandbox.
+
+        Raises:
+            InvalidArgumentError: The id is not acceptable.
+        """
+        from ._sandboxes.sandbox import Sandbox
+
+        return Sandbox(self, sandbox_id)
+
     def _query(self, timeout_seconds: DurationLike | None) -> Deadline:
         return Deadline(self._explicit(timeout_seconds) or self._timeout)
 
@@ -674,3 +737,7 @@ class AgentsSandboxClient:
 
     def _explicit(self, timeout_seconds: DurationLike | None) -> float | None:
         return None if timeout_seconds is None else to_seconds("timeout_seconds", timeout_seconds)
+
+
+def _started(exec_id: str) -> str:
+    return f"exec {exec_id} was started: check with get_exec"
