@@ -26,7 +26,7 @@ class Clock:
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(_deadline, "_clock", clock)
+    monkeypatch.setattr(_deadline, "clock", clock)
     return clock
 
 

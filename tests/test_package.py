@@ -20,7 +20,9 @@ import agents_sandbox
 from agents_sandbox import (
     AgentsSandboxClient,
     AsyncSandboxEventStream,
+    Sandbox,
     SyncAgentsSandboxClient,
+    SyncSandbox,
     SyncSandboxEventStream,
     _aio,
     _blocking,
@@ -35,18 +37,20 @@ RENAMED = {
     "__anext__": "__next__",
     "AgentsSandboxClient": "SyncAgentsSandboxClient",
     "AsyncSandboxEventStream": "SyncSandboxEventStream",
+    "Sandbox": "SyncSandbox",
     "AsyncIterator": "Iterator",
 }
 NOT_AWAITED = {
     *("__init__", "__getattr__", "__reduce__", "__aiter__", "__repr__"),
-    "subscribe_sandbox_events",
+    *("attach", "events", "subscribe_sandbox_events"),
     *("stream", "usable", "cancel", "report_closing", "held"),
-    *("alive", "stop", "put"),
+    *("alive", "Reader.stop", "put"),
 }
 
 PAIRS: list[tuple[type[Any], type[Any]]] = [
     (AgentsSandboxClient, SyncAgentsSandboxClient),
     (AsyncSandboxEventStream, SyncSandboxEventStream),
+    (Sandbox, SyncSandbox),
 ]
 PRIMITIVES: list[tuple[type[Any], type[Any]]] = [
     (_aio.Channel, _blocking.Channel),
@@ -100,8 +104,9 @@ def test_all_is_sorted_and_complete() -> None:
     public = {
         name
         for name, value in vars(agents_sandbox).items()
-        if not name.startswith("_") and not inspect.ismodule(value)
+        if name != "TYPE_CHECKING" and not name.startswith("_") and not inspect.ismodule(value)
     }
+    public |= set(agents_sandbox._ON_FIRST_USE)
     assert public == set(exported) - {"__version__"}
 
 
@@ -201,7 +206,9 @@ def test_each_method_has_its_twin(
 @pytest.mark.parametrize(("kind", "twin"), [*PAIRS, *PRIMITIVES])
 def test_one_flavour_is_awaited_and_the_other_never(kind: type[Any], twin: type[Any]) -> None:
     for name, function in methods(kind).items():
-        assert inspect.iscoroutinefunction(function) is (name not in NOT_AWAITED), name
+        assert inspect.iscoroutinefunction(function) is not bool(
+            NOT_AWAITED & {name, f"{kind.__name__}.{name}"}
+        ), name
     assert not any(map(inspect.iscoroutinefunction, methods(twin).values()))
 
 

@@ -4,7 +4,7 @@
 all models, enums and errors.
 """
 
-from importlib import import_module
+from importlib import import_module as _import_module
 from typing import TYPE_CHECKING
 
 from . import _surroundings  # noqa: F401 - first: it refuses a mixed package
@@ -128,7 +128,7 @@ if not TYPE_CHECKING:
     def __getattr__(name):
         if name not in _ON_FIRST_USE:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
-        value = getattr(import_module(_ON_FIRST_USE[name], __name__), name)
+        value = getattr(_import_module(_ON_FIRST_USE[name], __name__), name)
         globals()[name] = value
         return value
 

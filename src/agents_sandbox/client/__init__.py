@@ -3,7 +3,7 @@
 A package instead of a module, see `_surroundings/other_sdk.py`.
 """
 
+from .. import _surroundings  # noqa: F401 - first: it refuses a mixed package
 from .._async._client import AgentsSandboxClient
-from .._surroundings import other_sdk  # noqa: F401 - first: it refuses a mixed package
 
 __all__ = ["AgentsSandboxClient"]

@@ -3,6 +3,7 @@
 A package instead of a module, see `_surroundings/other_sdk.py`.
 """
 
+from .. import _surroundings  # noqa: F401 - first: it refuses a mixed package
 from .._arguments.specs import (
     CompanionContainerSpec,
     CopySpec,
@@ -11,7 +12,7 @@ from .._arguments.specs import (
     PortMapping,
     ServiceSpec,
 )
-from .._surroundings import other_sdk  # noqa: F401 - first: it refuses a mixed package
+from .._output.result import ExecResult
 from ..models import (
     CompanionContainerEventDetails,
     DeleteSandboxesResult,
@@ -34,6 +35,7 @@ __all__ = [
     "DeleteSandboxesResult",
     "ExecEventDetails",
     "ExecHandle",
+    "ExecResult",
     "ExecState",
     "HealthcheckConfig",
     "MountSpec",
