@@ -144,6 +144,7 @@ class _Feed:
 
     def __init__(self, events: Subscription, forget: Callable[[_Feed], None]) -> None:
         self._events = events
+        events.on_loss = self._report_loss
         self._forget = forget
         self._position = self._begin = events.position
         self._recent: deque[SandboxEvent] = deque(maxlen=_REMEMBERED)
@@ -178,6 +179,8 @@ class _Feed:
         self._followers.add(follower)
         for event in self._recent:
             follower.put(event)
+        if self.trouble is not None:
+            follower.put(Break.LOST)
 
     def hand_over(self, to: _Feed) -> None:
         """Move all followers to another feed, which begins earlier; with the mutex held."""
@@ -230,6 +233,10 @@ class _Feed:
                 self._position = item.sequence
                 self._recent.append(item)
             self._broadcast(item)
+
+    def _report_loss(self) -> None:
+        with MUTEX:
+            self._broadcast(Break.LOST)
 
     def _end(self, end: Break | SandboxClientError) -> None:
         with MUTEX:
