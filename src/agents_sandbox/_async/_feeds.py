@@ -179,8 +179,6 @@ class _Feed:
         self._followers.add(follower)
         for event in self._recent:
             follower.put(event)
-        if self.trouble is not None:
-            follower.put(Break.LOST)
 
     def hand_over(self, to: _Feed) -> None:
         """Move all followers to another feed, which begins earlier; with the mutex held."""

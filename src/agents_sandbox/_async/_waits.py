@@ -131,13 +131,14 @@ class _Wait(ABC, Generic[HandleT]):
     async def _follow_until_snapshot_due(self, follower: Follower) -> None:
         while True:
             try:
+                if follower.trouble is not None:
+                    self._patience.begin_outage()
                 due = self._goal.snapshot_due(self._budget.operation)
                 item = await follower.next(self._patience.limit(due))
             except SandboxNotFoundError:
                 # The sandbox was purged. A snapshot shows what that means for the goal.
                 item = Break.END
             if item is Break.LOST:
-                self._patience.begin_outage()
                 continue
             if isinstance(item, SandboxEvent):
                 self._patience.reset()
