@@ -93,7 +93,7 @@ def test_within_counts_from_now(clock: Clock) -> None:
 
 
 def test_a_budget_bounds_each_rpc_and_the_whole(clock: Clock) -> None:
-    budget = Budget(None, rpc_seconds=5.0, operation_seconds=60.0)
+    budget = Budget(None, rpc_seconds=5.0, operation_seconds=60.0, outage_seconds=60.0)
     assert (budget.operation.bound, budget.rpc().bound) == (60.0, 5.0)
     clock.now += 58.0
     assert (budget.operation.remaining(), budget.rpc().remaining()) == (2.0, 2.0)
@@ -103,10 +103,17 @@ def test_a_budget_bounds_each_rpc_and_the_whole(clock: Clock) -> None:
 def test_what_the_caller_gives_bounds_the_rpcs_and_the_wait_together(
     clock: Clock, explicit: float
 ) -> None:
-    budget = Budget(explicit, rpc_seconds=5.0, operation_seconds=60.0)
+    budget = Budget(explicit, rpc_seconds=5.0, operation_seconds=60.0, outage_seconds=60.0)
     assert budget.operation.bound == budget.rpc().bound == explicit
+    assert budget.outage_seconds == math.inf
     clock.now += 0.5
     assert budget.operation.remaining() == budget.rpc().remaining() == explicit - 0.5
+
+
+@pytest.mark.parametrize("explicit", [None, math.inf])
+def test_without_a_bound_each_rpc_and_each_outage_have_one(explicit: float | None) -> None:
+    budget = Budget(explicit, rpc_seconds=5.0, operation_seconds=math.inf, outage_seconds=60.0)
+    assert (budget.operation.bound, budget.rpc().bound, budget.outage_seconds) == (None, 5.0, 60.0)
 
 
 def test_pauses_double_up_to_a_second(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -420,7 +420,12 @@ def test_a_sandbox_wait_that_times_out_says_what_continues() -> None:
     assert isinstance(error, OperationTimeoutError)
     assert (error.sandbox_id, error.exec_id) == ("box-1", None)
     assert (error.timeout_seconds, error.last_handle) == (2.5, last)
-    for told in ("box-1", "did not become READY within 2.5 s", "last seen PENDING", "get_sandbox"):
+    for told in (
+        "box-1",
+        "did not become READY within 2.5 s",
+        "last seen PENDING",
+        "wait_for_sandbox",
+    ):
         assert told in str(error)
     assert "increase timeout_seconds or operation_timeout_seconds" in str(error)
 
@@ -627,7 +632,7 @@ def test_an_exec_wait_that_times_out_says_what_continues() -> None:
     assert isinstance(error, OperationTimeoutError)
     assert (error.sandbox_id, error.exec_id) == ("box-1", "exec-1")
     assert (error.timeout_seconds, error.last_handle) == (30.0, last)
-    for told in ("exec-1", "did not end within 30 s", "get_exec", "cancel_exec"):
+    for told in ("exec-1", "did not end within 30 s", "wait_for_exec", "cancel_exec"):
         assert told in str(error)
 
 
@@ -645,7 +650,7 @@ def test_a_wait_without_a_bound_names_none() -> None:
     ):
         assert isinstance(error, OperationTimeoutError)
         assert error.timeout_seconds is None
-        assert " in time" in str(error)
+        assert " so far" in str(error)
 
 
 @pytest.mark.parametrize("retryable", [True, False])

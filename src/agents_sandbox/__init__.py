@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from . import _surroundings  # noqa: F401 - first: it refuses a mixed package
 from ._arguments.durations import DurationLike
+from ._arguments.ids import ExecIdLike, SandboxIdLike
 from ._arguments.specs import (
     CompanionContainerSpec,
     CopySpec,
@@ -80,6 +81,7 @@ __all__ = [
     "ExecEventDetails",
     "ExecFailedError",
     "ExecHandle",
+    "ExecIdLike",
     "ExecNotFoundError",
     "ExecNotRunningError",
     "ExecResult",
@@ -100,6 +102,7 @@ __all__ = [
     "SandboxEventType",
     "SandboxFailedError",
     "SandboxHandle",
+    "SandboxIdLike",
     "SandboxInvalidStateError",
     "SandboxNotFoundError",
     "SandboxNotReadyError",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 from ._surroundings import clock
@@ -98,16 +99,29 @@ class Budget:
         explicit: The timeout of this call, in seconds, which bounds the RPCs
             and the wait together. None: the client's defaults apply.
         rpc_seconds: The client's timeout for one RPC.
-        operation_seconds: The client's timeout for one operation.
+        operation_seconds: The client's timeout for one operation of this kind.
+        outage_seconds: The longest outage to tolerate if the operation has no bound, in seconds.
+
+    Attributes:
+        operation: The deadline of the operation.
+        outage_seconds: The longest outage to tolerate. A bound of the operation suffices; without
+            one, an operation would wait for a daemon that never returns.
     """
 
-    __slots__ = ("_rpc_seconds", "operation")
+    __slots__ = ("_rpc_seconds", "operation", "outage_seconds")
 
     def __init__(
-        self, explicit: float | None, rpc_seconds: float, operation_seconds: float
+        self,
+        explicit: float | None,
+        rpc_seconds: float,
+        operation_seconds: float,
+        outage_seconds: float,
     ) -> None:
         self.operation = Deadline(operation_seconds if explicit is None else explicit)
-        self._rpc_seconds = rpc_seconds if explicit is None else explicit
+        bounded = self.operation.bound is not None
+        # An RPC always has a bound: the daemon may never answer.
+        self._rpc_seconds = rpc_seconds if explicit is None or not bounded else explicit
+        self.outage_seconds = math.inf if bounded else outage_seconds
 
     def rpc(self) -> Deadline:
         """Return the deadline of an RPC that starts now."""
@@ -151,10 +165,27 @@ class Patience:
         self._backoff = Backoff()
         self._outage: Deadline | None = None
 
+    def begin_outage(self) -> None:
+        """Note that the daemon is unavailable. Safe to repeat."""
+        if self._outage is None:
+            self._outage = Deadline(self._seconds)
+
+    def end_outage(self) -> None:
+        """Note that the daemon answers; the pauses continue to grow."""
+        self._outage = None
+
     def reset(self) -> None:
-        """Note that the outage is over."""
+        """Note that the outage is over and all is well: the next pause is short."""
         self._outage = None
         self._backoff.reset()
+
+    def limit(self, deadline: Deadline) -> Deadline:
+        """Return the earlier of a deadline and the moment at which an outage is too long."""
+        return deadline if self._outage is None else deadline.earlier(self._outage)
+
+    def pause(self, deadline: Deadline) -> float:
+        """Return the next pause in seconds, at most up to the deadline; there is no outage."""
+        return self._backoff.pause(deadline)
 
     def next_pause(self, deadline: Deadline) -> float | None:
         """Return the pause before the next attempt, in seconds; None: the outage is too long.
@@ -162,8 +193,8 @@ class Patience:
         Args:
             deadline: No pause ends after it.
         """
-        if self._outage is None:
-            self._outage = Deadline(self._seconds)
-        if self._outage.expired():
+        self.begin_outage()
+        until = self.limit(deadline)
+        if until.expired() and not deadline.expired():
             return None
-        return self._backoff.pause(deadline.earlier(self._outage))
+        return self._backoff.pause(until)

@@ -108,9 +108,7 @@ async def test_a_wait_says_whether_the_daemon_answered_at_the_end(
     sandbox: SandboxHandle, daemon: FakeDaemon, times: int | None
 ) -> None:
     daemon.on_exec(("train",)).never()
-    hasty = AgentsSandboxClient(
-        daemon.socket_path, timeout_seconds=0.4, operation_timeout_seconds=1.2
-    )
+    hasty = AgentsSandboxClient(daemon.socket_path, timeout_seconds=0.4, exec_timeout_seconds=1.2)
     with daemon.faults.delaying(60, method="GetExec", times=times) as silent:
         async with hasty:
             with pytest.raises(OperationTimeoutError, match=r"did not end within 1\.2 s") as caught:

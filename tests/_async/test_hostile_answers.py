@@ -287,7 +287,11 @@ async def test_events_without_end_are_followed_until_the_deadline(tmp_path: Path
     "end", [streaming(), refusing("DEADLINE_EXCEEDED")], ids=["well", "too late"]
 )
 async def test_streams_that_end_immediately_are_given_up(tmp_path: Path, end: Answer) -> None:
-    short = {"timeout_seconds": 5, "operation_timeout_seconds": 0.1}
+    short = {
+        "timeout_seconds": 5,
+        "operation_timeout_seconds": 0.1,
+        "exec_timeout_seconds": 0.1,
+    }
     with lying(tmp_path, {EVENTS: end}) as path:
         error = await error_of(path, follow, **short)
         assert type(error) is ProtocolError

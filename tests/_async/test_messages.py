@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from agents_sandbox import (
     DaemonUnavailableError,
     DurationLike,
     ExecHandle,
+    ExecNotFoundError,
     ExecState,
     InvalidArgumentError,
     SandboxClientError,
@@ -58,11 +60,13 @@ OF_SANDBOXES: Mapping[str, Call] = {
     "delete_sandbox": lambda client, one: client.delete_sandbox(one),
     "create_exec": lambda client, one: client.create_exec(one, ("true",)),
     "run": lambda client, one: client.run(one, ("true",)),
+    "wait_for_sandbox": lambda client, one: client.wait_for_sandbox(one),
     "subscribe_sandbox_events": first_event,
 }
 OF_EXECS: Mapping[str, Call] = {
     "get_exec": lambda client, one: client.get_exec(one),
     "cancel_exec": lambda client, one: client.cancel_exec(one),
+    "wait_for_exec": lambda client, one: client.wait_for_exec(one),
 }
 
 
@@ -133,44 +137,69 @@ SANDBOX = SandboxHandle("demo-1", SandboxState.READY, 3, (), (), {}, None, "a:1"
 EXEC = ExecHandle("exec-1", "demo-1", ExecState.RUNNING, ("true",), "", {}, None, None, 4)
 TAKING_SANDBOXES: Mapping[str, Call] = {
     **OF_SANDBOXES,
-    "create_sandbox": lambda client, one: client.create_sandbox(image="a:1", sandbox_id=one),
     "list_active_execs": lambda client, one: client.list_active_execs(sandbox_id=one),
 }
-TAKING_EXECS: Mapping[str, Call] = {
-    **OF_EXECS,
-    "create_exec": lambda client, one: client.create_exec("demo-1", ("true",), exec_id=one),
+# The id of something new is text: nothing has it yet.
+NAMING: Mapping[str, Call] = {
+    "sandbox_id": lambda client, one: client.create_sandbox(image="a:1", sandbox_id=one),
+    "exec_id": lambda client, one: client.create_exec("demo-1", ("true",), exec_id=one),
 }
 
 
 @pytest.mark.parametrize(
-    ("call", "handle", "message"),
+    ("call", "given", "message"),
     [
         *product(
             TAKING_SANDBOXES.values(),
-            [SANDBOX],
-            ["sandbox_id must be a str, not SandboxHandle: pass its .sandbox_id"],
+            [EXEC],
+            [r"sandbox_id must be a str, .*, not ExecHandle: pass its \.sandbox_id"],
         ),
         *product(
             TAKING_SANDBOXES.values(),
-            [EXEC],
-            ["sandbox_id must be a str, not ExecHandle: pass its .sandbox_id"],
+            [SimpleNamespace(sandbox_id=7)],
+            ["sandbox_id must be a str, .*, not SimpleNamespace"],
         ),
         *product(
-            TAKING_EXECS.values(),
-            [EXEC],
-            ["exec_id must be a str, not ExecHandle: pass its .exec_id"],
+            OF_EXECS.values(),
+            [SANDBOX],
+            ["exec_id must be a str, an ExecHandle, not SandboxHandle"],
         ),
-        *product(TAKING_EXECS.values(), [SANDBOX], ["exec_id must be a str, not SandboxHandle"]),
+        (NAMING["sandbox_id"], SANDBOX, "sandbox_id must be a str, not SandboxHandle: pass its ."),
+        (NAMING["exec_id"], EXEC, "exec_id must be a str, not ExecHandle: pass its .exec_id"),
     ],
 )
-async def test_a_handle_is_no_id(
-    client: AgentsSandboxClient, daemon: FakeDaemon, call: Call, handle: object, message: str
+async def test_an_object_of_another_kind_is_no_id(
+    client: AgentsSandboxClient, daemon: FakeDaemon, call: Call, given: object, message: str
 ) -> None:
-    with pytest.raises(InvalidArgumentError) as caught:
-        await call(client, handle)
-    assert str(caught.value) == message
+    with pytest.raises(InvalidArgumentError, match=message) as caught:
+        await call(client, given)
     assert (caught.value.sandbox_id, caught.value.exec_id) == (None, None)
     assert daemon.calls == ()
+
+
+@pytest.mark.parametrize("method", TAKING_SANDBOXES)
+async def test_a_handle_or_a_sandbox_is_an_id(
+    client: AgentsSandboxClient, daemon: FakeDaemon, method: str
+) -> None:
+    outcomes = []
+    for one in ("demo-1", SANDBOX, client.attach(SANDBOX)):
+        try:
+            outcomes.append(repr(await TAKING_SANDBOXES[method](client, one)))
+        except SandboxClientError as error:
+            outcomes.append(f"{error}, {error.sandbox_id}")
+    assert len(set(outcomes)) == 1
+    sent = {call.request.sandbox_id for call in daemon.calls if call.method != "Ping"}
+    assert sent == {"demo-1"}
+
+
+@pytest.mark.parametrize("method", OF_EXECS)
+async def test_a_handle_of_an_exec_is_an_id(
+    client: AgentsSandboxClient, daemon: FakeDaemon, method: str
+) -> None:
+    with pytest.raises(ExecNotFoundError) as caught:
+        await OF_EXECS[method](client, EXEC)
+    assert caught.value.exec_id == "exec-1"
+    assert daemon.calls[0].request.exec_id == "exec-1"
 
 
 @pytest.mark.parametrize("method", ["create_exec", "run"])

@@ -14,6 +14,7 @@ from .._shared.shown import OneLineRepr, shown_id
 from ..errors import InvalidArgumentError, InvalidArgumentTypeError
 from . import checks
 from .durations import DurationLike, check_range, to_timedelta
+from .ids import SandboxIdLike, sandbox_id_of
 from .specs import (
     CompanionContainerSpec,
     CopySpec,
@@ -194,7 +195,7 @@ class NewExec(OneLineRepr):
 
     def __init__(
         self,
-        sandbox_id: str,
+        sandbox_id: SandboxIdLike,
         command: Sequence[str],
         *,
         exec_id: str | None = None,
@@ -206,7 +207,7 @@ class NewExec(OneLineRepr):
             raise InvalidArgumentError("command must not be empty: pass an argv, e.g. ('ls', '-l')")
         fill(
             self,
-            sandbox_id=checks.lookup_id("sandbox_id", sandbox_id),
+            sandbox_id=sandbox_id_of(sandbox_id),
             exec_id=_new_id("exec_id", exec_id),
             id_is_ours=exec_id is None,
             command=argv,

@@ -14,11 +14,13 @@ from .._aio import public
 from .._arguments import checks
 from .._arguments.creates import NewExec, NewSandbox
 from .._arguments.durations import DurationLike, to_seconds
+from .._arguments.ids import ExecIdLike, SandboxIdLike, exec_id_of, sandbox_id_of
 from .._arguments.specs import CompanionContainerSpec, CopySpec, MountSpec, PortMapping, ServiceSpec
 from .._connection.address import DaemonAddress
 from .._connection.rpc import concerning
 from .._deadline import Budget, Deadline
-from .._goals import BECOME_READY, become_ready
+from .._enums import SandboxState
+from .._goals import BECOME_READY, BecomeDeleted, become_ready, reach
 from .._notes import noting_remains
 from .._output.result import MAX_OUTPUT_BYTES, ExecResult
 from .._sequence import EventSequence
@@ -30,7 +32,7 @@ from ._daemon import Daemon
 from ._events import AsyncSandboxEventStream
 from ._feeds import Feeds
 from ._subscription import Subscription
-from ._waits import DeleteWait, ExecWait, SandboxWait, StopWait
+from ._waits import DeleteWait, DeletionWatch, ExecWait, SandboxWait, StopWait
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -52,8 +54,11 @@ class AgentsSandboxClient:
             `~/Library/Application Support/agbox`.
         timeout_seconds: How long one RPC may take, in seconds.
         operation_timeout_seconds: How long a slow operation may take with its
-            wait, and how long an event stream keeps reconnecting during one
-            outage, in seconds; `math.inf` for no bound.
+            wait, and how long an event stream or a wait without a bound keeps
+            reconnecting during one outage, in seconds; `math.inf` for no bound.
+        exec_timeout_seconds: How long `run`, `create_exec` with its wait and
+            `wait_for_exec` may take, in seconds; None: no bound, since only
+            the caller knows how long a command takes.
         stream_timeout_seconds: How long an event stream may last unless it has
             a timeout of its own, in seconds; None: no bound.
         daemon_version: The daemon's release, e.g. `"0.4.3"`, which determines
@@ -71,17 +76,15 @@ class AgentsSandboxClient:
         *,
         timeout_seconds: DurationLike = 5.0,
         operation_timeout_seconds: DurationLike = 60.0,
+        exec_timeout_seconds: DurationLike | None = None,
         stream_timeout_seconds: DurationLike | None = None,
         daemon_version: str | None = None,
     ) -> None:
         self._address = DaemonAddress(socket_path)
         self._timeout = to_seconds("timeout_seconds", timeout_seconds)
         self._operation_timeout = to_seconds("operation_timeout_seconds", operation_timeout_seconds)
-        self._stream_timeout = (
-            math.inf
-            if stream_timeout_seconds is None
-            else to_seconds("stream_timeout_seconds", stream_timeout_seconds)
-        )
+        self._exec_timeout = _optional("exec_timeout_seconds", exec_timeout_seconds)
+        self._stream_timeout = _optional("stream_timeout_seconds", stream_timeout_seconds)
         release = None if daemon_version is None else chosen_release(daemon_version)
         self._daemon = Daemon(self._address, release)
         self._feeds = Feeds(self._daemon, self._timeout)
@@ -258,12 +261,12 @@ class AgentsSandboxClient:
 
     @public
     async def get_sandbox(
-        self, sandbox_id: str, *, timeout_seconds: DurationLike | None = None
+        self, sandbox_id: SandboxIdLike, *, timeout_seconds: DurationLike | None = None
     ) -> SandboxHandle:
         """Read a sandbox. A deleted one can be read until the daemon purges it.
 
         Args:
-            sandbox_id: The sandbox.
+            sandbox_id: The sandbox: its id, or an object that has it, such as a handle.
             timeout_seconds: Timeout of this call, in seconds; None: the client's.
 
         Returns:
@@ -274,7 +277,9 @@ class AgentsSandboxClient:
             DaemonUnavailableError: No daemon answers at the socket.
             OperationTimeoutError: It did not answer in time.
         """
-        return await self._daemon.get_sandbox(sandbox_id, self._query(timeout_seconds))
+        return await self._daemon.get_sandbox(
+            sandbox_id_of(sandbox_id), self._query(timeout_seconds)
+        )
 
     @public
     async def list_sandboxes(
@@ -304,12 +309,16 @@ class AgentsSandboxClient:
 
     @public
     async def resume_sandbox(
-        self, sandbox_id: str, *, wait: bool = True, timeout_seconds: DurationLike | None = None
+        self,
+        sandbox_id: SandboxIdLike,
+        *,
+        wait: bool = True,
+        timeout_seconds: DurationLike | None = None,
     ) -> SandboxHandle:
         """Start a STOPPED sandbox again. Its files are unchanged.
 
         Args:
-            sandbox_id: The sandbox.
+            sandbox_id: The sandbox: its id, or an object that has it, such as a handle.
             wait: Whether to wait until it is READY.
             timeout_seconds: Timeout of this call with its wait, in seconds;
                 None: the client's `operation_timeout_seconds`.
@@ -327,6 +336,7 @@ class AgentsSandboxClient:
             DaemonUnavailableError: No daemon answers at the socket.
         """
         checks.boolean("wait", wait)
+        sandbox_id = sandbox_id_of(sandbox_id)
         budget = self._budget(timeout_seconds)
         await self._daemon.resume_sandbox(sandbox_id, budget.rpc())
         if not wait:
@@ -335,13 +345,57 @@ class AgentsSandboxClient:
         return await wait_for.until_reached()
 
     @public
+    async def wait_for_sandbox(
+        self,
+        sandbox_id: SandboxIdLike,
+        state: SandboxState = SandboxState.READY,
+        *,
+        timeout_seconds: DurationLike | None = None,
+    ) -> SandboxHandle:
+        """Wait until a sandbox is in a state, whoever brings it there.
+
+        It goes on where another wait has timed out, and waits for what `wait=False` began. If the
+        sandbox is in that state already, it returns at once.
+
+        Args:
+            sandbox_id: The sandbox: its id, or an object that has it, such as a handle.
+            state: READY, STOPPED, FAILED or DELETED. DELETED means for good, as in
+                `delete_sandbox`; a sandbox that is purged during the wait counts as DELETED.
+            timeout_seconds: Timeout of this call, in seconds; None: the client's
+                `operation_timeout_seconds`.
+
+        Returns:
+            The sandbox in that state.
+
+        Raises:
+            InvalidArgumentError: No call can wait for that state.
+            SandboxNotFoundError: It does not exist, or was purged before.
+            SandboxFailedError: It failed, and can only be deleted.
+            SandboxNotReadyError: It is STOPPED or deleted, and will not become READY by itself.
+            SandboxInvalidStateError: It is deleted, and will not become STOPPED or FAILED.
+            OperationTimeoutError: It was not in that state in time.
+            DaemonUnavailableError: No daemon answers at the socket.
+        """
+        sandbox_id = sandbox_id_of(sandbox_id)
+        goal = reach(state)
+        budget = self._budget(timeout_seconds)
+        if isinstance(goal, BecomeDeleted):
+            return await DeletionWatch(self._daemon, self._feeds, sandbox_id, budget).watch()
+        wait_for = SandboxWait(self._daemon, self._feeds, goal, sandbox_id, budget)
+        return await wait_for.until_reached()
+
+    @public
     async def stop_sandbox(
-        self, sandbox_id: str, *, wait: bool = True, timeout_seconds: DurationLike | None = None
+        self,
+        sandbox_id: SandboxIdLike,
+        *,
+        wait: bool = True,
+        timeout_seconds: DurationLike | None = None,
     ) -> SandboxHandle:
         """Stop a READY sandbox. Its files remain; its running execs fail.
 
         Args:
-            sandbox_id: The sandbox.
+            sandbox_id: The sandbox: its id, or an object that has it, such as a handle.
             wait: Whether to wait until it is STOPPED, usually about 5 s.
             timeout_seconds: Timeout of this call with its wait, in seconds;
                 None: the client's `operation_timeout_seconds`.
@@ -359,6 +413,7 @@ class AgentsSandboxClient:
             DaemonUnavailableError: No daemon answers at the socket.
         """
         checks.boolean("wait", wait)
+        sandbox_id = sandbox_id_of(sandbox_id)
         budget = self._budget(timeout_seconds)
         if wait:
             return await StopWait(self._daemon, self._feeds, sandbox_id, budget).stop()
@@ -367,7 +422,11 @@ class AgentsSandboxClient:
 
     @public
     async def delete_sandbox(
-        self, sandbox_id: str, *, wait: bool = True, timeout_seconds: DurationLike | None = None
+        self,
+        sandbox_id: SandboxIdLike,
+        *,
+        wait: bool = True,
+        timeout_seconds: DurationLike | None = None,
     ) -> SandboxHandle:
         """Delete a sandbox in any state. The call is idempotent.
 
@@ -375,7 +434,7 @@ class AgentsSandboxClient:
         it is then deleted again.
 
         Args:
-            sandbox_id: The sandbox.
+            sandbox_id: The sandbox: its id, or an object that has it, such as a handle.
             wait: Whether to wait until it is DELETED for good.
             timeout_seconds: Timeout of this call with its wait, in seconds;
                 None: the client's `operation_timeout_seconds`.
@@ -392,6 +451,7 @@ class AgentsSandboxClient:
             DaemonUnavailableError: No daemon answers at the socket.
         """
         checks.boolean("wait", wait)
+        sandbox_id = sandbox_id_of(sandbox_id)
         budget = self._budget(timeout_seconds)
         if wait:
             return await DeleteWait(self._daemon, self._feeds, sandbox_id, budget).delete()
@@ -454,7 +514,7 @@ class AgentsSandboxClient:
     @overload
     async def create_exec(
         self,
-        sandbox_id: str,
+        sandbox_id: SandboxIdLike,
         command: Sequence[str],
         *,
         exec_id: str | None = None,
@@ -467,7 +527,7 @@ class AgentsSandboxClient:
     @overload
     async def create_exec(
         self,
-        sandbox_id: str,
+        sandbox_id: SandboxIdLike,
         command: Sequence[str],
         *,
         exec_id: str | None = None,
@@ -480,7 +540,7 @@ class AgentsSandboxClient:
     @overload
     async def create_exec(
         self,
-        sandbox_id: str,
+        sandbox_id: SandboxIdLike,
         command: Sequence[str],
         *,
         exec_id: str | None = None,
@@ -493,7 +553,7 @@ class AgentsSandboxClient:
     @public
     async def create_exec(
         self,
-        sandbox_id: str,
+        sandbox_id: SandboxIdLike,
         command: Sequence[str],
         *,
         exec_id: str | None = None,
@@ -505,7 +565,7 @@ class AgentsSandboxClient:
         """Start a command in a READY sandbox.
 
         Args:
-            sandbox_id: The sandbox.
+            sandbox_id: The sandbox: its id, or an object that has it, such as a handle.
             command: The command as an argv; no shell is involved.
             exec_id: Like `sandbox_id` in `create_sandbox`, and unique over all
                 sandboxes. None: a new UUID.
@@ -514,7 +574,8 @@ class AgentsSandboxClient:
             env_overrides: Environment variables that override the sandbox's.
             wait: Whether to wait until the command ends.
             timeout_seconds: Timeout of this call with its wait, in seconds;
-                None: the client's `operation_timeout_seconds`.
+                None: the client's `exec_timeout_seconds`, by default no bound.
+                The timeout does not end the command.
 
         Returns:
             An `ExecResult` with the output; with `wait=False` a snapshot taken
@@ -529,13 +590,14 @@ class AgentsSandboxClient:
             SandboxFailedError: The same, after the sandbox failed.
             ExecConflictError: The exec id was used before.
             OperationTimeoutError: The command did not end in time; it continues.
-            DaemonUnavailableError: No daemon answers at the socket.
+            DaemonUnavailableError: No daemon answers at the socket; without a
+                bound, for `operation_timeout_seconds`.
         """
         checks.boolean("wait", wait)
         new = NewExec(sandbox_id, command, exec_id=exec_id, cwd=cwd, env_overrides=env_overrides)
-        budget = self._budget(timeout_seconds)
         if wait:
-            return await self._run(new, budget, MAX_OUTPUT_BYTES)
+            return await self._run(new, self._exec_budget(timeout_seconds), MAX_OUTPUT_BYTES)
+        budget = self._budget(timeout_seconds)
         with noting_remains() as remains:
             created, logs = await self._daemon.create_exec(new, budget.rpc(), remains)
             remains.note = _started(created)
@@ -555,7 +617,7 @@ class AgentsSandboxClient:
     @public
     async def run(
         self,
-        sandbox_id: str,
+        sandbox_id: SandboxIdLike,
         command: Sequence[str],
         *,
         exec_id: str | None = None,
@@ -568,7 +630,7 @@ class AgentsSandboxClient:
         """Run a command in a READY sandbox and wait until it ends.
 
         Args:
-            sandbox_id: The sandbox.
+            sandbox_id: The sandbox: its id, or an object that has it, such as a handle.
             command: The command as an argv; no shell is involved.
             exec_id: As in `create_exec`.
             cwd: As in `create_exec`.
@@ -576,8 +638,8 @@ class AgentsSandboxClient:
             check: Whether a command that does not exit with 0 raises an error.
             max_output_bytes: How much of each stream to keep: the end of it, 16 MiB by default.
             timeout_seconds: Timeout of this call, in seconds; None: the client's
-                `operation_timeout_seconds`. The timeout does not end the
-                command.
+                `exec_timeout_seconds`, by default no bound. The timeout does not
+                end the command: `wait_for_exec` goes on waiting.
 
         Returns:
             The ended exec, with its `exit_code` and its output.
@@ -589,17 +651,60 @@ class AgentsSandboxClient:
         checks.boolean("check", check)
         limit = checks.integer("max_output_bytes", max_output_bytes, maximum=sys.maxsize)
         new = NewExec(sandbox_id, command, exec_id=exec_id, cwd=cwd, env_overrides=env_overrides)
-        result = await self._run(new, self._budget(timeout_seconds), limit)
+        result = await self._run(new, self._exec_budget(timeout_seconds), limit)
         return result.check() if check else result
 
     @public
+    async def wait_for_exec(
+        self,
+        exec_id: ExecIdLike,
+        *,
+        max_output_bytes: int = MAX_OUTPUT_BYTES,
+        timeout_seconds: DurationLike | None = None,
+    ) -> ExecResult:
+        """Wait until an exec ends, whoever started it.
+
+        It goes on where another wait has timed out, and waits for what `create_exec` began. If the
+        exec has ended already, it returns at once.
+
+        Args:
+            exec_id: The exec: its id, or an object that has it, such as a handle.
+            max_output_bytes: How much of each stream to keep: the end of it, 16 MiB by default.
+            timeout_seconds: Timeout of this call, in seconds; None: the client's
+                `exec_timeout_seconds`, by default no bound.
+
+        Returns:
+            The ended exec, with its `exit_code` and its output.
+
+        Raises:
+            ExecNotFoundError: It does not exist.
+            SandboxNotReadyError: Its sandbox was stopped or deleted during the wait, and the
+                daemon never reported the exec's end.
+            SandboxFailedError: The same, after the sandbox failed.
+            OperationTimeoutError: It did not end in time; it continues.
+            DaemonUnavailableError: No daemon answers at the socket; without a bound, for
+                `operation_timeout_seconds`.
+        """
+        exec_id = exec_id_of(exec_id)
+        limit = checks.integer("max_output_bytes", max_output_bytes, maximum=sys.maxsize)
+        with concerning(exec_id=exec_id):
+            wait_for = ExecWait(
+                self._daemon, self._feeds, exec_id, self._exec_budget(timeout_seconds)
+            )
+            return ExecResult.read(await wait_for.until_reached(), limit)
+
+    @public
     async def cancel_exec(
-        self, exec_id: str, *, wait: bool = True, timeout_seconds: DurationLike | None = None
+        self,
+        exec_id: ExecIdLike,
+        *,
+        wait: bool = True,
+        timeout_seconds: DurationLike | None = None,
     ) -> ExecHandle:
         """Cancel a running exec. The daemon does not kill its process.
 
         Args:
-            exec_id: The exec.
+            exec_id: The exec: its id, or an object that has it, such as a handle.
             wait: Whether to wait until it is in a terminal state.
             timeout_seconds: Timeout of this call with its wait, in seconds;
                 None: the client's `operation_timeout_seconds`.
@@ -615,7 +720,7 @@ class AgentsSandboxClient:
             DaemonUnavailableError: No daemon answers at the socket.
         """
         checks.boolean("wait", wait)
-        checks.lookup_id("exec_id", exec_id)  # before it becomes a fact of errors
+        exec_id = exec_id_of(exec_id)
         budget = self._budget(timeout_seconds)
         with concerning(exec_id=exec_id):
             await self._daemon.cancel_exec(exec_id, budget.rpc())
@@ -625,12 +730,12 @@ class AgentsSandboxClient:
 
     @public
     async def get_exec(
-        self, exec_id: str, *, timeout_seconds: DurationLike | None = None
+        self, exec_id: ExecIdLike, *, timeout_seconds: DurationLike | None = None
     ) -> ExecHandle:
         """Read an exec. It can be read until its sandbox is purged.
 
         Args:
-            exec_id: The exec.
+            exec_id: The exec: its id, or an object that has it, such as a handle.
             timeout_seconds: Timeout of this call, in seconds; None: the client's.
 
         Returns:
@@ -642,11 +747,14 @@ class AgentsSandboxClient:
             DaemonUnavailableError: No daemon answers at the socket.
             OperationTimeoutError: It did not answer in time.
         """
-        return await self._daemon.get_exec(exec_id, self._query(timeout_seconds))
+        return await self._daemon.get_exec(exec_id_of(exec_id), self._query(timeout_seconds))
 
     @public
     async def list_active_execs(
-        self, *, sandbox_id: str | None = None, timeout_seconds: DurationLike | None = None
+        self,
+        *,
+        sandbox_id: SandboxIdLike | None = None,
+        timeout_seconds: DurationLike | None = None,
     ) -> list[ExecHandle]:
         """List running execs, by id.
 
@@ -662,12 +770,13 @@ class AgentsSandboxClient:
             DaemonUnavailableError: No daemon answers at the socket.
             OperationTimeoutError: It did not answer in time.
         """
-        return await self._daemon.list_active_execs(sandbox_id, self._query(timeout_seconds))
+        one = None if sandbox_id is None else sandbox_id_of(sandbox_id)
+        return await self._daemon.list_active_execs(one, self._query(timeout_seconds))
 
     @ends_at_caller
     def subscribe_sandbox_events(
         self,
-        sandbox_id: str,
+        sandbox_id: SandboxIdLike,
         *,
         from_sequence: int = 0,
         include_current_snapshot: bool = False,
@@ -680,7 +789,7 @@ class AgentsSandboxClient:
         you have seen what you need.
 
         Args:
-            sandbox_id: The sandbox.
+            sandbox_id: The sandbox: its id, or an object that has it, such as a handle.
             from_sequence: Deliver the events after this one; 0 for all. A
                 handle's `last_event_sequence` continues from that snapshot.
             include_current_snapshot: Whether to deliver the newest event and
@@ -708,7 +817,7 @@ class AgentsSandboxClient:
         resuming = checks.boolean("resume", resume)
         events = Subscription(
             self._daemon,
-            EventSequence(sandbox_id, from_sequence, include_current_snapshot),
+            EventSequence(sandbox_id_of(sandbox_id), from_sequence, include_current_snapshot),
             Deadline(self._explicit(timeout_seconds) or self._stream_timeout),
             rpc_seconds=self._timeout,
             patience_seconds=self._operation_timeout if resuming else None,
@@ -716,27 +825,44 @@ class AgentsSandboxClient:
         return AsyncSandboxEventStream(events)
 
     @ends_at_caller
-    def attach(self, sandbox_id: str) -> Sandbox:
+    def attach(self, sandbox_id: SandboxIdLike) -> Sandbox:
         """Return an object for a sandbox that exists. No I/O: nothing is checked.
 
         Args:
-            sandbox_id: The sandbox.
+            sandbox_id: The sandbox: its id, or an object that has it, such as a handle.
 
         Raises:
             InvalidArgumentError: The id is not acceptable.
         """
         from ._sandboxes.sandbox import Sandbox
 
-        return Sandbox(self, sandbox_id)
+        return Sandbox(self, sandbox_id_of(sandbox_id))
 
     def _query(self, timeout_seconds: DurationLike | None) -> Deadline:
         return Deadline(self._explicit(timeout_seconds) or self._timeout)
 
     def _budget(self, timeout_seconds: DurationLike | None) -> Budget:
-        return Budget(self._explicit(timeout_seconds), self._timeout, self._operation_timeout)
+        return Budget(
+            self._explicit(timeout_seconds),
+            self._timeout,
+            self._operation_timeout,
+            self._operation_timeout,
+        )
+
+    def _exec_budget(self, timeout_seconds: DurationLike | None) -> Budget:
+        return Budget(
+            self._explicit(timeout_seconds),
+            self._timeout,
+            self._exec_timeout,
+            self._operation_timeout,
+        )
 
     def _explicit(self, timeout_seconds: DurationLike | None) -> float | None:
         return None if timeout_seconds is None else to_seconds("timeout_seconds", timeout_seconds)
+
+
+def _optional(name: str, seconds: DurationLike | None) -> float:
+    return math.inf if seconds is None else to_seconds(name, seconds)
 
 
 def _started(exec_id: str) -> str:

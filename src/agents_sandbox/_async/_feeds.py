@@ -144,6 +144,7 @@ class _Feed:
 
     def __init__(self, events: Subscription, forget: Callable[[_Feed], None]) -> None:
         self._events = events
+        events.on_loss = self._report_loss
         self._forget = forget
         self._position = self._begin = events.position
         self._recent: deque[SandboxEvent] = deque(maxlen=_REMEMBERED)
@@ -230,6 +231,10 @@ class _Feed:
                 self._position = item.sequence
                 self._recent.append(item)
             self._broadcast(item)
+
+    def _report_loss(self) -> None:
+        with MUTEX:
+            self._broadcast(Break.LOST)
 
     def _end(self, end: Break | SandboxClientError) -> None:
         with MUTEX:

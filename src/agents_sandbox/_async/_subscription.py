@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 
 from .. import _deadline
@@ -22,8 +23,9 @@ _NO_EVENTS = "kept ending the stream without an event"
 
 
 class Break(Enum):
-    """What `Subscription.read` returns when there is no event."""
+    """What followers of a subscription get when there is no event; `read` never returns `LOST`."""
 
+    LOST = "the daemon is unavailable, and no events come until it is back"
     UNSURE = "events may be late, and the daemon may be another one: read a fresh snapshot"
     END = "no more events will come"
 
@@ -65,6 +67,8 @@ class Subscription:
         self._ended_by_daemon = False
         self.trouble: DaemonUnavailableError | None = None
         """Why no events come at present, if something is wrong."""
+        self.on_loss: Callable[[], None] = lambda: None
+        """Called when that begins."""
 
     @property
     def position(self) -> int:
@@ -212,6 +216,8 @@ class Subscription:
         if self._steady.expired():
             self._note_recovery()
         lost: DaemonUnavailableError | None = error
+        self.trouble = error
+        self.on_loss()
         while lost is not None:
             self.trouble = lost
             await self._wait_to_reconnect(lost)

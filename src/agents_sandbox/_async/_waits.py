@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Generic
 
 from .._arguments.creates import NO_LOGS, LogPaths
-from .._deadline import Backoff, Budget
+from .._deadline import Budget, Patience
 from .._enums import SandboxState
 from .._goals import BecomeDeleted, BecomeStopped, ExecEnd, Goal, HandleT, PersistentGoal
 from ..errors import (
@@ -45,7 +45,7 @@ class _Wait(ABC, Generic[HandleT]):
         self._goal = goal
         self._sandbox_id = sandbox_id
         self._budget = budget
-        self._backoff = Backoff()
+        self._patience = Patience(budget.outage_seconds)
         self._trouble: SandboxClientError | None = None
         self._follower = Follower(goal.concerns)
 
@@ -69,6 +69,7 @@ class _Wait(ABC, Generic[HandleT]):
                 try:
                     if stale or handle is None:
                         handle, self._trouble = await self._read(), None
+                        self._patience.end_outage()
                     stale = True
                     if await self._repeat_if_lost(handle):
                         continue
@@ -77,8 +78,13 @@ class _Wait(ABC, Generic[HandleT]):
                     self._follow(follower, handle, after)
                     await self._follow_until_snapshot_due(follower)
                 except (DaemonUnavailableError, OperationTimeoutError) as error:
+                    if handle is None and not self._may_recover(error):
+                        raise
                     self._trouble = error
-                    await self._pause()
+                    pause = self._patience.next_pause(self._budget.operation)
+                    if pause is None:
+                        break
+                    await self._daemon.pause(pause)
             bound, trouble = self._budget.operation.bound, self._last_trouble()
             raise self._goal.timeout_error(self._sandbox_id, handle, bound, trouble) from trouble
         finally:
@@ -98,6 +104,10 @@ class _Wait(ABC, Generic[HandleT]):
 
     def _last_trouble(self) -> SandboxClientError | None:
         trouble = self._trouble or self._follower.trouble
+        if self._budget.operation.bound is None and not isinstance(trouble, DaemonUnavailableError):
+            silent = self._daemon.unavailable("it does not answer")
+            silent.__cause__ = trouble
+            return silent
         if trouble is None and self._daemon.socket_identity() is None:
             # It has removed its socket and waits for the stream of this wait, which still works.
             return self._daemon.unavailable("it is shutting down")
@@ -121,21 +131,26 @@ class _Wait(ABC, Generic[HandleT]):
     async def _follow_until_snapshot_due(self, follower: Follower) -> None:
         while True:
             try:
-                item = await follower.next(self._goal.snapshot_due(self._budget.operation))
+                if follower.trouble is not None:
+                    self._patience.begin_outage()
+                due = self._goal.snapshot_due(self._budget.operation)
+                item = await follower.next(self._patience.limit(due))
             except SandboxNotFoundError:
                 # The sandbox was purged. A snapshot shows what that means for the goal.
                 item = Break.END
+            if item is Break.LOST:
+                continue
             if isinstance(item, SandboxEvent):
-                self._backoff.reset()
+                self._patience.reset()
             elif item is Break.END:
-                await self._pause()
+                await self._daemon.pause(self._patience.pause(self._budget.operation))
             if not isinstance(item, SandboxEvent) or self._goal.see(item):
                 return
             if self._may_be_another_daemon():
                 return
 
-    async def _pause(self) -> None:
-        await self._daemon.pause(self._backoff.pause(self._budget.operation))
+    def _may_recover(self, error: SandboxClientError) -> bool:
+        return not isinstance(error, DaemonUnavailableError) or self._daemon.may_recover(error)
 
 
 class SandboxWait(_Wait[SandboxHandle]):
@@ -176,15 +191,18 @@ class _PersistentWait(SandboxWait):
     async def _request(self) -> None:
         """Request the operation."""
 
-    async def _repeat_if_lost(self, handle: SandboxHandle) -> bool:
+    def _is_lost(self, handle: SandboxHandle) -> bool:
         self._socket_at_snapshot = identity = self._daemon.socket_identity()
         before = self._socket_at_request
         # None: there is no socket file, which says nothing about the daemon.
         restarted = None not in (identity, before) and identity != before
-        if not self._persistent.detect_loss(handle, restarted):
+        return self._persistent.detect_loss(handle, restarted)
+
+    async def _repeat_if_lost(self, handle: SandboxHandle) -> bool:
+        if not self._is_lost(handle):
             return False
         await self._request()
-        self._socket_at_request = identity
+        self._socket_at_request = self._socket_at_snapshot
         return True
 
     # Most restarts are noticed because they break the stream. A restart just before the stream is
@@ -265,6 +283,25 @@ class DeleteWait(_PersistentWait):
     def _note_purge(self) -> SandboxHandle:
         self._becoming.purged = True
         return replace(self._seen, state=SandboxState.DELETED)
+
+
+class DeletionWatch(DeleteWait):
+    """Waits until a sandbox is DELETED for good or purged, and leaves the delete to others."""
+
+    async def watch(self) -> SandboxHandle:
+        """Wait."""
+        return await self.follow_delete(None, self._daemon.socket_identity())
+
+    async def _read(self) -> SandboxHandle:
+        handle = await super()._read()
+        if self._becoming.purged and handle.last_event_sequence == 0:
+            # It was never seen. Nobody can tell a purged one from a mistake.
+            raise SandboxNotFoundError(self._id)
+        return handle
+
+    async def _repeat_if_lost(self, handle: SandboxHandle) -> bool:
+        self._is_lost(handle)  # the goal takes note of a restart
+        return False
 
 
 class ExecWait(_Wait[ExecHandle]):

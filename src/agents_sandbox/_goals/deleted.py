@@ -121,7 +121,7 @@ class BecomeDeleted:
             seen = "its create is still in progress and will bring it back: delete it again later"
         return too_late(
             f"sandbox {shown_id(sandbox_id)} was not deleted for good {within(seconds)}, {seen}",
-            "Check again with get_sandbox",
+            "Go on waiting with wait_for_sandbox",
             seconds,
             handle,
             trouble,

@@ -67,12 +67,14 @@ class ExecEnd:
             return self.lost_sandbox
         return too_late(
             f"exec {shown_id(self.exec_id)} did not end {within(seconds)}",
-            "The command is still running, and cancel_exec would not kill it: check with get_exec",
+            "The command is still running, and cancel_exec would not kill it: go on waiting with "
+            "wait_for_exec",
             seconds,
             handle,
             trouble,
             sandbox_id=handle.sandbox_id if handle else sandbox_id,
             exec_id=self.exec_id,
+            option="exec_timeout_seconds",
         )
 
 

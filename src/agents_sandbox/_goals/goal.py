@@ -77,6 +77,7 @@ def too_late(
     *,
     sandbox_id: str | None,
     exec_id: str | None = None,
+    option: str = "operation_timeout_seconds",
 ) -> SandboxClientError:
     """Make the error of a wait that took too long; a daemon that is unavailable decides its class.
 
@@ -88,6 +89,7 @@ def too_late(
         trouble: Why the daemon could not be asked at the end, or None.
         sandbox_id: The sandbox, if known.
         exec_id: The exec, or None.
+        option: The client's option that sets the timeout.
     """
     if isinstance(trouble, DaemonUnavailableError):
         return DaemonUnavailableError(
@@ -101,7 +103,7 @@ def too_late(
     if trouble is not None:
         fact = f"{fact}, and the daemon did not answer the last call"
     return OperationTimeoutError(
-        f"{fact}. {advice}, or increase timeout_seconds or operation_timeout_seconds",
+        f"{fact}. {advice}, or increase timeout_seconds or {option}",
         timeout_seconds=seconds,
         last_handle=handle,
         sandbox_id=sandbox_id,
@@ -110,8 +112,8 @@ def too_late(
 
 
 def within(seconds: float | None) -> str:
-    """Format a timeout for a message."""
-    return "in time" if seconds is None else f"within {seconds:g} s"
+    """Format a timeout for a message; None: an outage ended a wait without a bound."""
+    return "so far" if seconds is None else f"within {seconds:g} s"
 
 
 def last_seen(handle: SandboxHandle | None) -> str:

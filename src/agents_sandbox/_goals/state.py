@@ -57,7 +57,7 @@ class SandboxGoal:
         return too_late(
             f"sandbox {shown_id(sandbox_id)} did not become {self.target.name} {within(seconds)}, "
             f"{last_seen(handle)}",
-            "The daemon continues: check again with get_sandbox",
+            "The daemon continues: go on waiting with wait_for_sandbox",
             seconds,
             handle,
             trouble,
@@ -67,6 +67,8 @@ class SandboxGoal:
     def _judge(
         self, sandbox_id: str, state: SandboxState, code: str | None, message: str | None
     ) -> bool:
+        if state is self.target:
+            return True
         if state is SandboxState.FAILED and code not in self.passing:
             raise sandbox_failed(sandbox_id, code, message)
         if state in self.dead_ends:
@@ -80,4 +82,4 @@ class SandboxGoal:
                 f"{self.target.name}: another caller or its idle_ttl intervened",
                 sandbox_id=sandbox_id,
             )
-        return state is self.target
+        return False

@@ -98,3 +98,49 @@ class BecomeStopped:
     ) -> SandboxClientError:
         """Make the error of a wait that took too long."""
         return _STOPPED.timeout_error(sandbox_id, handle, seconds, trouble)
+
+
+@dataclass
+class SeeStopped:
+    """STOPPED, for a wait that requested nothing: another caller or the daemon stops the sandbox.
+
+    Attributes:
+        dying: How long the sandbox may stay FAILED before it is STOPPED.
+    """
+
+    dying: Deadline | None = field(default=None, init=False)
+
+    def concerns(self, event: SandboxEvent) -> bool:
+        """True for events that carry a state."""
+        return _STOPPED.concerns(event)
+
+    def see(self, event: SandboxEvent) -> bool:
+        """Judge an event; a failure calls for a snapshot, which begins `dying`."""
+        return _STOPPED.see(event) or event.sandbox_state is SandboxState.FAILED
+
+    def judge(self, handle: SandboxHandle) -> bool:
+        """Judge a snapshot."""
+        if _STOPPED.judge(handle):
+            return True
+        if handle.state is not SandboxState.FAILED:
+            self.dying = None
+            return False
+        if self.dying is None:
+            self.dying = Deadline(_deadline.DYING_SECONDS)
+        if self.dying.expired():
+            raise sandbox_failed(handle.sandbox_id, handle.error_code, handle.error_message)
+        return False
+
+    def snapshot_due(self, deadline: Deadline) -> Deadline:
+        """Wait only briefly for a failure to pass."""
+        return deadline if self.dying is None else deadline.earlier(self.dying)
+
+    def timeout_error(
+        self,
+        sandbox_id: str | None,
+        handle: SandboxHandle | None,
+        seconds: float | None,
+        trouble: SandboxClientError | None = None,
+    ) -> SandboxClientError:
+        """Make the error of a wait that took too long."""
+        return _STOPPED.timeout_error(sandbox_id, handle, seconds, trouble)
