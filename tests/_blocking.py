@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from agents_sandbox._blocking import helpers, waiting
+from agents_sandbox._blocking import clean_up, helpers, waiting
 
 T = TypeVar("T")
 
@@ -64,5 +64,5 @@ def unless_late(seconds: float, function: Callable[..., Any], *args: Any) -> Any
 
 def stop_background(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the client start no threads from now on, as at the exit of Python 3.12."""
-    for module in (helpers, waiting):
+    for module in (clean_up, helpers, waiting):
         monkeypatch.setattr(module, "start_thread", lambda function, name: False)

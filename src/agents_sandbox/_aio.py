@@ -21,6 +21,7 @@ from weakref import WeakKeyDictionary, WeakSet
 import grpc.aio
 
 from ._connection.rpc import CHANNEL_OPTIONS
+from ._notes import note_interruption
 from ._surroundings import gevent
 from ._surroundings.forks import keep_unfinalized, lose_poller, obstacle_to_asyncio
 from ._surroundings.grpc_loop import GrpcLoop
@@ -255,6 +256,92 @@ class Reader:
     async def ended(self) -> None:
         """Wait until the function has ended, after `stop()`."""
         await asyncio.wait((self._task,))
+
+
+class CleanUp:
+    """A function that runs to its end, once, however often its caller is interrupted.
+
+    Make it before the first thing that it cleans up, and call `finish` in two nested `finally`:
+    in the blocking flavour an interruption can come at any line.
+
+    Args:
+        function: The function. It ends in time by itself. It may be begun again where an
+            interruption ended it, so what it does is idempotent.
+    """
+
+    def __init__(self, function: Call[None]) -> None:
+        self._function = function
+        self._task: asyncio.Task[None] | None = None
+
+    async def finish(self, raising: BaseException | None = None) -> None:
+        """Begin the function unless it has begun, and wait for its end. Safe to repeat.
+
+        Args:
+            raising: What the caller raises anyway. An interruption is only noted on it.
+
+        Raises:
+            BaseException: The first interruption of this wait, or else the function's own error.
+        """
+        interruption: BaseException | None = None
+        while not (task := self._running_task()).done():
+            try:
+                await asyncio.wait((task,))
+            except GeneratorExit:
+                raise  # a closed coroutine must not wait; the task continues
+            except BaseException as error:  # noqa: BLE001 - it is raised below
+                interruption = interruption or error
+        try:
+            if interruption is None:
+                task.result()
+            elif raising is None:
+                raise interruption
+            else:
+                note_interruption(raising, interruption)
+                _deliver_later(interruption, raising)
+        finally:
+            del interruption, raising, task  # their tracebacks refer to this frame
+
+    def _running_task(self) -> asyncio.Task[None]:
+        if self._task is None or _was_interrupted(self._task):
+            loop = _loop_of_caller()
+            self._task = _UnstoppableTask(self._function(), loop=loop)
+            _unstoppable.add(self._task)
+            self._task.add_done_callback(_unstoppable.discard)
+            self._task.add_done_callback(_retrieve)
+        return self._task
+
+
+class _UnstoppableTask(asyncio.Task[None]):
+    """A task that ignores being cancelled, as `asyncio.run` does to all tasks at its end."""
+
+    def cancel(self, msg: Any | None = None) -> bool:  # noqa: ARG002 - the base has it
+        return False
+
+
+# asyncio refers to tasks only weakly.
+_unstoppable: set[asyncio.Task[None]] = set()
+
+
+# `asyncio.run` also cancels gRPC's own tasks, so that our calls end with CancelledError. Ctrl-C
+# raises in whichever task runs just then, unless the loop cancels its main task instead.
+def _was_interrupted(task: asyncio.Task[None]) -> bool:
+    return task.done() and (
+        task.cancelled() or isinstance(task.exception(), (KeyboardInterrupt, SystemExit))
+    )
+
+
+# As `asyncio.TaskGroup` does since Python 3.13. Before, a timeout of asyncio that has cancelled the
+# task does not take that back, and some later wait would be cancelled.
+_CANCELS_AGAIN = sys.version_info >= (3, 13)
+
+
+def _deliver_later(interruption: BaseException, raising: BaseException) -> None:
+    """Let the task's next wait raise a cancellation that is not raised now."""
+    if _CANCELS_AGAIN and isinstance(interruption, asyncio.CancelledError):
+        task: Any = asyncio.current_task()
+        if task.cancelling() and not isinstance(raising, asyncio.CancelledError):
+            task.uncancel()
+            task.cancel()
 
 
 class Mailbox(Generic[_ItemT]):

@@ -21,17 +21,25 @@ class Remains:
 
 @contextmanager
 def noting_remains() -> Iterator[Remains]:
-    """Say on an interruption what it may leave behind; the SDK's own errors have attributes.
-
-    Python shows the note below the traceback (PEP 678, since 3.11).
-    """
+    """Say on an interruption what it may leave behind; the SDK's own errors have attributes."""
     remains = Remains()
     try:
         yield remains
     except SandboxClientError:
         raise
     except BaseException as interruption:
-        add_note = getattr(interruption, "add_note", None)
-        if add_note is not None and remains.note is not None:
-            add_note(remains.note)
+        if remains.note is not None:
+            add_note(interruption, remains.note)
         raise
+
+
+def add_note(error: BaseException, note: str) -> None:
+    """Add a note, which Python shows below the traceback (PEP 678, since 3.11)."""
+    add = getattr(error, "add_note", None)
+    if add is not None:
+        add(note)
+
+
+def note_interruption(error: BaseException, interruption: BaseException) -> None:
+    """Say on the first error what came after it and is not raised."""
+    add_note(error, f"{type(interruption).__name__} interrupted the clean-up, which was finished")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .._tracebacks import ends_at_caller as public
 from .channel import Channel, Stream
+from .clean_up import CleanUp
 from .waiting import Call, Mailbox, Reader, TimedLock
 
-__all__ = ["Call", "Channel", "Mailbox", "Reader", "Stream", "TimedLock", "public"]
+__all__ = ["Call", "Channel", "CleanUp", "Mailbox", "Reader", "Stream", "TimedLock", "public"]

@@ -1,0 +1,274 @@
+"""A clean-up runs to its end, once, whatever interrupts those who wait for it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import sys
+import threading
+from functools import partial
+
+import pytest
+
+from agents_sandbox import ClientLoopError, _aio, _blocking
+
+from ._blocking import Background, stop_background
+from .interrupting import Lines
+
+notes_exist = pytest.mark.skipif(
+    sys.version_info < (3, 11), reason="exceptions have no notes before"
+)
+
+
+def notes(error: BaseException) -> list[str]:
+    return getattr(error, "__notes__", [])
+
+
+class Work:
+    """Counts how often it began and ended; waits in between until it may end."""
+
+    def __init__(self) -> None:
+        self.begun = self.ended = 0
+        self.may_end = asyncio.Event()
+
+    async def __call__(self) -> None:
+        self.begun += 1
+        await self.may_end.wait()
+        await asyncio.sleep(0)
+        self.ended += 1
+
+
+async def turns(count: int = 5) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def test_a_cancelled_caller_waits_for_the_end() -> None:
+    work = Work()
+    caller = asyncio.ensure_future(_aio.CleanUp(work).finish())
+    for _ in range(3):
+        await turns()
+        caller.cancel()
+    await turns()
+    assert (work.begun, work.ended, caller.done()) == (1, 0, False)
+    work.may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert (work.begun, work.ended) == (1, 1)
+
+
+async def test_several_wait_for_the_same_end() -> None:
+    work = Work()
+    clean_up = _aio.CleanUp(work)
+    callers = [asyncio.ensure_future(clean_up.finish()) for _ in range(3)]
+    await turns()
+    callers[0].cancel()
+    work.may_end.set()
+    ended = await asyncio.gather(*callers, return_exceptions=True)
+    assert [type(end) for end in ended] == [asyncio.CancelledError, type(None), type(None)]
+    await clean_up.finish()
+    assert (work.begun, work.ended) == (1, 1)
+
+
+@notes_exist
+async def test_a_cancellation_does_not_replace_what_the_caller_raises() -> None:
+    async def call() -> None:
+        try:
+            int("one")
+        except ValueError as error:
+            await _aio.CleanUp(work).finish(error)
+            raise
+
+    work = Work()
+    caller = asyncio.ensure_future(call())
+    await turns()
+    caller.cancel()
+    work.may_end.set()
+    with pytest.raises(ValueError) as caught:
+        await caller
+    assert notes(caught.value) == ["CancelledError interrupted the clean-up, which was finished"]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="tasks do not count cancellations before")
+@pytest.mark.parametrize("raised", [ValueError, asyncio.CancelledError])
+async def test_a_cancellation_that_was_not_raised_comes_with_the_next_wait(
+    monkeypatch: pytest.MonkeyPatch, raised: type[BaseException]
+) -> None:
+    async def call() -> str:
+        await _aio.CleanUp(work).finish(raised())
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            return "cancelled"
+        return "went on"
+
+    monkeypatch.setattr(_aio, "_CANCELS_AGAIN", True)
+    work = Work()
+    caller = asyncio.ensure_future(call())
+    await turns()
+    caller.cancel()
+    work.may_end.set()
+    assert await caller == ("cancelled" if raised is ValueError else "went on")
+
+
+async def test_an_error_of_the_function_comes_out_unless_something_else_does() -> None:
+    async def fail() -> None:
+        raise OSError
+
+    clean_up = _aio.CleanUp(fail)
+    for _ in range(2):
+        with pytest.raises(OSError):
+            await clean_up.finish()
+    caller = asyncio.ensure_future(_aio.CleanUp(fail).finish())
+    await asyncio.sleep(0)
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+
+
+def test_the_end_of_a_loop_waits_for_it() -> None:
+    """`asyncio.run` cancels all tasks, also those that the function waits for."""
+    work, inner = Work(), list[asyncio.Task[None]]()
+
+    async def function() -> None:
+        inner.append(asyncio.ensure_future(work()))
+        await inner[-1]
+
+    async def main() -> None:
+        callers.append(asyncio.ensure_future(_aio.CleanUp(function).finish()))
+        await turns()
+        asyncio.get_running_loop().call_later(0.01, work.may_end.set)
+
+    callers: list[asyncio.Future[None]] = []
+    asyncio.run(main())
+    assert callers[0].cancelled()
+    assert [task.cancelled() for task in inner] == [True, False]
+    assert (work.begun, work.ended) == (2, 1)
+
+
+def test_ctrl_c_in_its_task_begins_it_again() -> None:
+    begun: list[None] = []
+
+    async def function() -> None:
+        begun.append(None)
+        await asyncio.sleep(0)
+        if len(begun) == 1:
+            raise KeyboardInterrupt
+
+    async def main() -> None:
+        caller.append(asyncio.ensure_future(_aio.CleanUp(function).finish()))
+        await caller[0]
+
+    caller: list[asyncio.Future[None]] = []
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(main())
+    assert len(begun) == 2
+    assert caller[0].cancelled()
+
+
+def test_without_a_loop_it_does_not_begin() -> None:
+    with pytest.raises(ClientLoopError):
+        _aio.CleanUp(Work()).finish().send(None)
+
+
+async def test_a_closed_coroutine_leaves_it_to_the_loop() -> None:
+    work = Work()
+    coroutine = _aio.CleanUp(work).finish()
+    coroutine.send(None)
+    coroutine.close()
+    work.may_end.set()
+    gc.collect()
+    await turns(10)
+    assert work.ended == 1
+
+
+def twice(clean_up: _blocking.CleanUp) -> None:
+    """Finish it as callers do."""
+    try:
+        clean_up.finish()
+    finally:
+        clean_up.finish()
+
+
+def test_ctrl_c_at_any_line_waits_for_the_end() -> None:
+    lines, k = Lines(1), 0
+    while not k or lines.reached:
+        k += 1
+        ended: list[None] = []
+        clean_up = _blocking.CleanUp(partial(ended.append, None))
+        lines = Lines(k)
+        lines.run(partial(twice, clean_up))
+        assert ended == [None], lines.place
+    assert k > 20
+
+
+def test_ctrl_c_again_and_again_waits_for_the_end() -> None:
+    pressed: list[int] = []
+    ended: list[None] = []
+
+    def handle(*_: object) -> None:
+        pressed.append(len(pressed))
+        raise KeyboardInterrupt(pressed[-1])
+
+    def work() -> None:
+        for presses in range(1, 4):
+            os.kill(os.getpid(), signal.SIGINT)
+            while len(pressed) < presses:
+                os.sched_yield()
+        ended.append(None)
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        with pytest.raises(KeyboardInterrupt) as caught:
+            _blocking.CleanUp(work).finish()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert caught.value.args == (0,), "the first one comes out"
+    assert ended == [None]
+
+
+@pytest.mark.parametrize("threads", [True, False])
+def test_a_blocking_error_comes_out(monkeypatch: pytest.MonkeyPatch, threads: bool) -> None:
+    def fail() -> None:
+        raise OSError
+
+    if not threads:
+        stop_background(monkeypatch)
+    clean_up = _blocking.CleanUp(fail)
+    for _ in range(2):
+        with pytest.raises(OSError):
+            clean_up.finish()
+
+
+def test_threads_wait_for_the_same_end() -> None:
+    begun, may_end = list[None](), threading.Event()
+
+    def work() -> None:
+        begun.append(None)
+        may_end.wait()
+
+    clean_up = _blocking.CleanUp(work)
+    waiting = [Background(clean_up.finish) for _ in range(3)]
+    may_end.set()
+    for thread in waiting:
+        thread.result()
+    clean_up.finish()
+    assert begun == [None]
+
+
+@notes_exist
+def test_ctrl_c_without_threads_begins_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[None] = []
+
+    def work() -> None:
+        begun.append(None)
+        if len(begun) == 1:
+            raise KeyboardInterrupt
+
+    stop_background(monkeypatch)
+    error = ValueError()
+    _blocking.CleanUp(work).finish(error)
+    assert len(begun) == 2
+    assert notes(error) == ["KeyboardInterrupt interrupted the clean-up, which was finished"]
