@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from .._arguments.creates import LogPaths
@@ -54,6 +54,7 @@ class _Stream:
         return str(memoryview(data)[begin:], "utf-8", "replace")
 
 
+@dataclass(frozen=True, init=False, repr=False, eq=False)
 class ExecResult(ExecHandle):
     """An exec that has ended, with its output.
 
@@ -71,8 +72,9 @@ class ExecResult(ExecHandle):
     __slots__ = ("_stderr", "_stdout")
     __module__ = "agents_sandbox"
 
-    _stdout: _Stream
-    _stderr: _Stream
+    if TYPE_CHECKING:  # or they would be fields
+        _stdout: _Stream = field(init=False)
+        _stderr: _Stream = field(init=False)
 
     def __init__(
         self,
@@ -108,6 +110,11 @@ class ExecResult(ExecHandle):
         )
         self._set(_given(self, stdout, stdout_truncated), _given(self, stderr, stderr_truncated))
 
+    # Libraries that read JSON call this in place of the constructor.
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._set(_given(self, None, False), _given(self, None, False))
+
     def _set(self, stdout: _Stream, stderr: _Stream) -> None:
         object.__setattr__(self, "_stdout", stdout)
         object.__setattr__(self, "_stderr", stderr)
@@ -122,11 +129,11 @@ class ExecResult(ExecHandle):
     __hash__ = ExecHandle.__hash__
 
     def __getstate__(self) -> list[Any]:
-        return [tuple(getattr(self, field.name) for field in fields(self)), *self._streams()]
+        return [tuple(getattr(self, item.name) for item in fields(self)), *self._streams()]
 
     def __setstate__(self, state: list[Any]) -> None:
-        for field, value in zip(fields(self), state[0], strict=True):
-            object.__setattr__(self, field.name, value)
+        for item, value in zip(fields(self), state[0], strict=True):
+            object.__setattr__(self, item.name, value)
         self._set(*state[1:])
 
     def _streams(self) -> tuple[_Stream, _Stream]:
@@ -209,7 +216,7 @@ def read_result(
         logs: Where its logs are, or why nobody can know.
         limit: How many bytes of each stream to keep, those at its end.
     """
-    result = ExecResult(**{field.name: getattr(handle, field.name) for field in fields(handle)})
+    result = ExecResult(**{item.name: getattr(handle, item.name) for item in fields(handle)})
     streams = []
     for name in ("stdout", "stderr"):
         try:
