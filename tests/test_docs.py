@@ -53,7 +53,7 @@ TYPES = [code for kind, code in USAGE if kind == "types"]
 
 def test_the_documentation_has_its_examples() -> None:
     kinds = (ASYNC, BLOCKING, ASYNC_NEWEST, TYPES, PROGRAMS, TEST_FILES)
-    assert [len(examples) for examples in kinds] == [5, 4, 1, 2, 8, 8]
+    assert [len(examples) for examples in kinds] == [7, 6, 1, 2, 8, 8]
     assert len(TESTING) == len(PROGRAMS) + len(TEST_FILES)
 
 
@@ -108,7 +108,11 @@ def check(code: str, names: dict[str, Any]) -> None:
     """Check what an example leaves behind."""
     if "subscribe_sandbox_events" in code:
         assert names["printed"] == ["SANDBOX_ACCEPTED 1", "SANDBOX_PREPARING 2", "SANDBOX_READY 3"]
-    if "result" in names:
+    if "check=True" in code:
+        assert names["printed"] == ["3 42\n careful\n", "4"]
+    if "wait_for_exec" in code:
+        assert (names["ended"].exit_code, names["stopped"].state.name) == (0, "STOPPED")
+    if "stdout_log_path" in code:
         assert names["printed"] == [names["result"].stdout_log_path]
         assert Path(names["result"].stdout_log_path).read_text() == "hello\n"
     if "killed" in names:

@@ -37,6 +37,7 @@ from agents_sandbox._goals import (
     ExecEnd,
     ReadyWithCompanions,
     SandboxGoal,
+    SeeStopped,
     become_ready,
 )
 
@@ -412,6 +413,29 @@ def test_a_failure_that_a_restart_made_final_is_raised(monkeypatch: pytest.Monke
 def test_a_stop_that_times_out_says_what_continues() -> None:
     error = BecomeStopped().timeout_error("box-1", sandbox(S.READY), 2.5)
     assert "did not become STOPPED within 2.5 s, last seen READY" in str(error)
+
+
+def test_a_wait_for_the_stop_of_others_lets_a_failure_pass(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    unbound = Deadline(math.inf)
+    dying = sandbox(S.FAILED, "CONTAINER_DIED", "primary container die")
+    goal = SeeStopped()
+    assert not goal.judge(sandbox(S.READY))
+    assert goal.snapshot_due(unbound) is unbound
+    assert goal.see(event(S.FAILED, sandbox_phase=SandboxPhaseDetails(error_code="CONTAINER_DIED")))
+    assert not goal.judge(dying)
+    assert goal.snapshot_due(unbound).bound == 5.0
+    assert not goal.judge(dying)
+    assert not goal.judge(sandbox(S.READY))  # daemons since 0.4.0 start the container again
+    assert goal.snapshot_due(unbound) is unbound
+    assert not goal.see(event(S.READY))
+    assert goal.see(event(S.STOPPED))
+    assert goal.judge(sandbox(S.STOPPED))
+    monkeypatch.setattr(goal, "dying", Deadline(0.0))
+    with pytest.raises(SandboxFailedError) as caught:
+        goal.judge(dying)
+    assert caught.value.error_code == "CONTAINER_DIED"
 
 
 def test_a_sandbox_wait_that_times_out_says_what_continues() -> None:

@@ -227,6 +227,11 @@ class Stream:
         self.cancel()
 
 
+async def give_way() -> None:
+    """Let other tasks of the loop run, during work that takes long."""
+    await asyncio.sleep(0)
+
+
 class Reader:
     """Runs a function in the background until it returns.
 

@@ -422,10 +422,11 @@ class OutputUnavailableError(_ExecError):
 
     Attributes:
         problem: Why. `"other_host"`: the log files are not on this host; `"permission"`: this
-            user may not read them; `"no_log_root"`: the daemon keeps no logs; `"missing"`: there
-            is no file, because no process was started or because it was removed; `"unsafe"`: a
-            link, a FIFO or the like is in its place; `"unreadable"`: reading failed;
-            `"not_captured"`: the result was made without output.
+            user may not read them; `"no_log_root"`: the daemon keeps no logs; `"unknown_path"`:
+            this client does not know where they are; `"missing"`: there is no file, because no
+            process was started or because it was removed; `"unsafe"`: a link, a FIFO or the like
+            is in its place; `"unreadable"`: reading failed; `"not_captured"`: the result was made
+            without output.
     """
 
     _default = "the output of exec{} is unavailable"

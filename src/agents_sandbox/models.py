@@ -85,8 +85,9 @@ class ExecHandle(OneLineRepr):
         error: Why it failed, in the daemon's words; None otherwise.
         last_event_sequence: The **sandbox's** newest event at the time of this
             snapshot: subscribe from here to see what happens to the exec next.
-        stdout_log_path: The file on the daemon's host that collects the standard output. None on
-            handles that were read later: only `create_exec` and `run` return the paths.
+        stdout_log_path: The file on the daemon's host that collects the standard output. Of an exec
+            that another client created, only if it can be derived and the file is there; None: it
+            is unknown, or the daemon keeps no logs.
         stderr_log_path: The same for standard error.
     """
 

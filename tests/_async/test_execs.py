@@ -72,13 +72,15 @@ async def test_create_exec_does_not_wait_by_default(
     assert methods(daemon) == ["CreateExec", "GetExec"]
 
 
-async def test_an_exec_is_read_without_log_paths(
+async def test_an_exec_that_is_read_has_the_log_paths_of_its_create(
     client: AgentsSandboxClient, sandbox: SandboxHandle
 ) -> None:
     created = await client.create_exec(sandbox.sandbox_id, ("true",), wait=True)
     read = await client.get_exec(created.exec_id)
     assert (read.state, read.exit_code) == (ExecState.FINISHED, 0)
-    assert (read.stdout_log_path, read.stderr_log_path) == (None, None)
+    assert created.stdout_log_path is not None
+    assert read.stdout_log_path == created.stdout_log_path
+    assert read.stderr_log_path == created.stderr_log_path
 
 
 async def test_a_waiting_exec_follows_from_its_own_sequence(

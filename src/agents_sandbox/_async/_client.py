@@ -30,6 +30,7 @@ from ..errors import OperationTimeoutError, SandboxClientError
 from ..models import DeleteSandboxesResult, ExecHandle, PingInfo, SandboxHandle
 from ._daemon import Daemon
 from ._events import AsyncSandboxEventStream
+from ._execs.results import result_of
 from ._feeds import Feeds
 from ._subscription import Subscription
 from ._waits import DeleteWait, DeletionWatch, ExecWait, SandboxWait, StopWait
@@ -612,7 +613,8 @@ class AgentsSandboxClient:
                 wait_for = ExecWait(
                     self._daemon, self._feeds, created, budget, new.sandbox_id, logs
                 )
-                return ExecResult.read(await wait_for.until_reached(), max_output_bytes)
+                ended = await wait_for.until_reached()
+                return await result_of(self._daemon, ended, max_output_bytes)
 
     @public
     async def run(
@@ -707,7 +709,7 @@ class AgentsSandboxClient:
             wait_for = ExecWait(
                 self._daemon, self._feeds, exec_id, self._exec_budget(timeout_seconds)
             )
-            return ExecResult.read(await wait_for.until_reached(), limit)
+            return await result_of(self._daemon, await wait_for.until_reached(), limit)
 
     @public
     async def cancel_exec(
@@ -767,8 +769,7 @@ class AgentsSandboxClient:
             timeout_seconds: Timeout of this call, in seconds; None: the client's.
 
         Returns:
-            The latest authoritative snapshot; without log paths, which only
-            `create_exec` returns.
+            The latest authoritative snapshot.
 
         Raises:
             ExecNotFoundError: It does not exist.

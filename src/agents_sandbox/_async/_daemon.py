@@ -12,9 +12,11 @@ from .._connection.rpc import concerning
 from .._deadline import Backoff, Deadline
 from .._enums import ExecState
 from .._notes import Remains
+from .._output.log_book import LogBook
 from .._sequence import EventSequence
 from .._shared.shown import shown
 from .._wire import methods, requests
+from .._wire import v02_pb2 as pb
 from .._wire.codec import (
     decode_deleted,
     decode_event,
@@ -62,6 +64,7 @@ class Daemon:
         self._transport = Transport(address)
         self._release = DaemonRelease(self._transport, release)
         self._lookout = Lookout(self._transport)
+        self._log_book = LogBook()
 
     async def ping(self, deadline: Deadline) -> PingInfo:
         """Ask the daemon for its version and name."""
@@ -203,8 +206,9 @@ class Daemon:
             remains: Is told what an interruption may leave behind.
 
         Returns:
-            Its id, and its log paths: `NO_LOGS` if the answer was lost and the exec was read back.
-            An id of ours that a crash of the daemon has burnt is replaced by another one.
+            Its id, and its log paths: if the answer was lost and the exec was read back, those
+            that follow from other execs. An id of ours that a crash of the daemon has burnt is
+            replaced by another one.
         """
 
         async def create() -> tuple[str, LogPaths]:
@@ -213,12 +217,13 @@ class Daemon:
                 request = requests.create_exec(new)
                 answer = await self._transport.unary(methods.CREATE_EXEC, request, deadline)
                 _check_id(methods.CREATE_EXEC, new.exec_id, answer.exec_id)
-                return new.exec_id, decode_log_paths(answer)
+                logs = decode_log_paths(answer)
+                return new.exec_id, self._log_book.note(new.sandbox_id, new.exec_id, logs)
 
         async def read_back() -> tuple[str, LogPaths]:
             with concerning(new.sandbox_id, new.exec_id):
                 await self.get_exec(new.exec_id, deadline)
-                return new.exec_id, NO_LOGS
+                return new.exec_id, self._log_book.note_lost(new.sandbox_id, new.exec_id)
 
         def renew() -> None:
             nonlocal new
@@ -248,13 +253,16 @@ class Daemon:
         logs: LogPaths = NO_LOGS,
         on_loss: Callable[[], None] = lambda: None,
     ) -> ExecHandle:
-        """Read an exec, as `get_sandbox` reads; its snapshot does not contain the log paths."""
+        """Read an exec, as `get_sandbox` reads.
+
+        The answer does not contain its log paths: they are `logs` or what the client knows.
+        """
         request = requests.get_exec(exec_id)
 
         async def get() -> ExecHandle:
             answer = await self._transport.unary(methods.GET_EXEC, request, deadline)
             _check_id(methods.GET_EXEC, exec_id, answer.exec.exec_id)
-            return decode_exec(answer.exec, logs)
+            return self._decode_exec(answer.exec, logs)
 
         with concerning(exec_id=exec_id):
             return await self._transport.retrying(get, deadline, on_loss)
@@ -267,9 +275,25 @@ class Daemon:
 
         async def list_all() -> list[ExecHandle]:
             answer = await self._transport.unary(methods.LIST_ACTIVE_EXECS, request, deadline)
-            return [decode_exec(status) for status in answer.execs]
+            return [self._decode_exec(status) for status in answer.execs]
 
         return await self._transport.retrying(list_all, deadline)
+
+    def where_logs_are(self, handle: ExecHandle) -> LogPaths:
+        """Return the paths at which the logs of an exec are, or would be if there were any.
+
+        Raises:
+            OutputUnavailableError: The daemon keeps none, or they are unknown.
+        """
+        given = LogPaths(handle.stdout_log_path, handle.stderr_log_path)
+        return (
+            self._log_book.where(handle.sandbox_id, handle.exec_id) if given == NO_LOGS else given
+        )
+
+    def _decode_exec(self, status: pb.ExecStatus, logs: LogPaths = NO_LOGS) -> ExecHandle:
+        if logs == NO_LOGS:
+            logs = self._log_book.find(status.sandbox_id, status.exec_id)
+        return decode_exec(status, logs)
 
     def may_recover(self, error: DaemonUnavailableError) -> bool:
         """Whether a retry could find the daemon."""

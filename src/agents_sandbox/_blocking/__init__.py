@@ -9,6 +9,16 @@ from __future__ import annotations
 from .._tracebacks import ends_at_caller as public
 from .channel import Channel, Stream
 from .clean_up import CleanUp
-from .waiting import Call, Mailbox, Reader, TimedLock
+from .waiting import Call, Mailbox, Reader, TimedLock, give_way
 
-__all__ = ["Call", "Channel", "CleanUp", "Mailbox", "Reader", "Stream", "TimedLock", "public"]
+__all__ = [
+    "Call",
+    "Channel",
+    "CleanUp",
+    "Mailbox",
+    "Reader",
+    "Stream",
+    "TimedLock",
+    "give_way",
+    "public",
+]

@@ -26,6 +26,7 @@ __all__ = [
     "PersistentGoal",
     "ReadyWithCompanions",
     "SandboxGoal",
+    "SeeStopped",
     "become_ready",
     "reach",
 ]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
+from collections.abc import Generator
 from typing import TYPE_CHECKING, NoReturn
 
 from .._shared.shown import shown
@@ -18,7 +20,7 @@ _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 _PIECE_BYTES = 1 << 20
-"""How much to read at once."""
+"""How much to read at once: from memory that takes well under a millisecond."""
 
 
 class LogFile:
@@ -38,20 +40,24 @@ class LogFile:
     def __init__(self, path: str | None) -> None:
         self._file = -1
         if path is None:
-            raise OutputUnavailableError(
-                message="the daemon keeps no logs: it has no log root configured",
-                problem="no_log_root",
-            )
+            raise no_log_root()
         self._path = path
+        if "\0" in path or not path.startswith("/"):
+            self._refuse("unreadable", "has no absolute path")
         folder_path, name = os.path.split(path)
-        folder = self._opened(folder_path, _FOLDER_FLAGS, None)
+        folder = -1
         try:
-            self._file = self._opened(name, _FILE_FLAGS, folder)
-        finally:
-            os.close(folder)
-        if not stat.S_ISREG(os.fstat(self._file).st_mode):
+            folder = self._open(folder_path, _FOLDER_FLAGS, None)
+            # Looked at first: the open of a FIFO or a device can have effects.
+            self._require_regular(self._look(name, folder))
+            self._file = self._open(name, _FILE_FLAGS, folder)
+            self._require_regular(os.fstat(self._file))
+        except BaseException:
             self.close()
-            self._refuse("unsafe", "is not a regular file: a command in the sandbox replaced it")
+            raise
+        finally:
+            if folder >= 0:
+                os.close(folder)
 
     def __enter__(self) -> Self:
         return self
@@ -69,28 +75,69 @@ class LogFile:
             os.close(file)
 
     def size(self) -> int:
-        """Return its size in bytes at this moment."""
-        return os.fstat(self._file).st_size
+        """Return its size in bytes at this moment.
+
+        Raises:
+            OutputUnavailableError: It cannot be read any more.
+        """
+        try:
+            return os.fstat(self._file).st_size
+        except OSError as error:
+            self._refuse_for(error)
 
     def read(self, offset: int, limit: int) -> bytes:
-        """Read up to `limit` bytes from an offset; empty at the end of the file."""
-        return os.pread(self._file, min(limit, _PIECE_BYTES), offset)
+        """Read up to `limit` bytes from an offset; empty at the end of the file.
 
-    def _opened(self, path: str, flags: int, folder: int | None) -> int:
+        Raises:
+            OutputUnavailableError: It cannot be read any more.
+        """
+        try:
+            return os.pread(self._file, min(limit, _PIECE_BYTES), offset)
+        except OSError as error:
+            self._refuse_for(error)
+
+    def replaced(self) -> bool:
+        """Whether another file is in its place now; False if it was only removed."""
+        try:
+            found, mine = os.lstat(self._path), os.fstat(self._file)
+        except OSError:
+            return False
+        return (found.st_dev, found.st_ino) != (mine.st_dev, mine.st_ino)
+
+    def _open(self, path: str, flags: int, folder: int | None) -> int:
         try:
             return os.open(path, flags, dir_fd=folder)
         except OSError as error:
-            if error.errno in (errno.ELOOP, errno.ENXIO) or (
-                error.errno == errno.ENOTDIR and os.path.lexists(path)
-            ):
-                self._refuse("unsafe", "has a link or a special file in its place")
-            if isinstance(error, PermissionError):
-                self._refuse("permission", "cannot be read by this user")
-            if isinstance(error, (FileNotFoundError, NotADirectoryError)):
-                if folder is None:
-                    self._refuse("other_host", "is not on this host: the daemon runs elsewhere")
-                self._refuse("missing", "does not exist")
-            self._refuse("unreadable", f"cannot be read: {os.strerror(error.errno or 0)}")
+            if folder is None:
+                self._refuse_folder(path, error)
+            self._refuse_for(error)
+
+    def _look(self, name: str, folder: int) -> os.stat_result:
+        try:
+            return os.stat(name, dir_fd=folder, follow_symlinks=False)
+        except OSError as error:
+            self._refuse_for(error)
+
+    def _require_regular(self, found: os.stat_result) -> None:
+        if not stat.S_ISREG(found.st_mode):
+            self._refuse("unsafe", "is not a regular file: a command in the sandbox replaced it")
+
+    # Only the folder of the sandbox is in its reach; those above it are the daemon's.
+    def _refuse_folder(self, path: str, error: OSError) -> None:
+        if os.path.islink(path):  # noqa: PTH114 - Path's raises
+            self._refuse("unsafe", "is in a folder that was replaced by a link")
+        absent = isinstance(error, (FileNotFoundError, NotADirectoryError))
+        if absent and not os.path.isdir(os.path.dirname(path)):  # noqa: PTH112, PTH120 - the same
+            self._refuse("other_host", "is not on this host: the daemon's log root is elsewhere")
+
+    def _refuse_for(self, error: OSError) -> NoReturn:
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # put there since the look
+            self._refuse("unsafe", "is not a regular file: a command in the sandbox replaced it")
+        if isinstance(error, PermissionError):
+            self._refuse("permission", "cannot be read by this user")
+        if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+            self._refuse("missing", "does not exist: no process was started, or it was removed")
+        self._refuse("unreadable", f"cannot be read: {os.strerror(error.errno or 0)}")
 
     def _refuse(self, problem: str, fact: str) -> NoReturn:
         raise OutputUnavailableError(
@@ -98,11 +145,19 @@ class LogFile:
         ) from None
 
 
-def read_end(path: str | None, limit: int) -> tuple[bytes, bool]:
-    """Read the last `limit` bytes of a log file.
+def no_log_root() -> OutputUnavailableError:
+    """Make the error of a daemon that keeps no logs."""
+    return OutputUnavailableError(
+        message="the daemon keeps no logs: it has no log root configured", problem="no_log_root"
+    )
+
+
+def read_end(path: str | None, limit: int) -> Generator[None, None, tuple[bytes, bool]]:
+    """Read the last `limit` bytes of a log file; yield between pieces, so that others have a turn.
 
     Returns:
-        The bytes, and whether there was more before them.
+        The bytes, and whether some are missing: before them, or because a command truncated the
+        file meanwhile.
 
     Raises:
         OutputUnavailableError: It cannot be read.
@@ -110,8 +165,11 @@ def read_end(path: str | None, limit: int) -> tuple[bytes, bool]:
     with LogFile(path) as log:
         end = log.size()
         position = begin = max(0, end - limit)
-        pieces = []
+        # Its value is its buffer: a join of pieces would need the memory twice.
+        data = io.BytesIO()
         while position < end and (piece := log.read(position, end - position)):
-            pieces.append(piece)
+            data.write(piece)
             position += len(piece)
-        return b"".join(pieces), begin > 0
+            if position < end:
+                yield
+        return data.getvalue(), begin > 0 or position < end

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
+from .._arguments.creates import LogPaths
 from .._enums import ExecState
-from .._shared.shown import shown_id
+from .._shared.shown import shortened, shown_id
 from ..errors import ExecFailedError, OutputUnavailableError
 from ..models import ExecHandle
 from .log_file import read_end
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
 MAX_OUTPUT_BYTES = 16 * 2**20
 """The default of `max_output_bytes`: 16 MiB of each stream."""
 
+# Why a daemon reports no exit code of a process that may have run. Recorded; every other such error
+# says why none was started.
+_LOST = ("exec was running when daemon restarted", "No such container")
+
+_CONTINUES = range(0x80, 0xC0)
+"""The bytes of a character in UTF-8 after its first."""
+
 
 @dataclass(frozen=True)
 class _Stream:
@@ -28,13 +36,25 @@ class _Stream:
     truncated: bool = False
     trouble: OutputUnavailableError | None = None
 
-    def bytes(self) -> bytes:
+    def read(self) -> bytes:
         if self.trouble is not None:
             # A copy: a raised error refers to the frames that it went through.
             raise copy.copy(self.trouble)
         return self.data
 
+    def same(self, other: _Stream) -> bool:
+        known = [(s.data, s.truncated, s.trouble and s.trouble.problem) for s in (self, other)]
+        return known[0] == known[1]
 
+    def text(self) -> str:
+        data, begin = self.read(), 0
+        if self.truncated:  # perhaps in the middle of a character, which has up to 4 bytes
+            while begin < 3 and begin < len(data) and data[begin] in _CONTINUES:
+                begin += 1
+        return str(memoryview(data)[begin:], "utf-8", "replace")
+
+
+@dataclass(frozen=True, init=False, repr=False, eq=False)
 class ExecResult(ExecHandle):
     """An exec that has ended, with its output.
 
@@ -52,8 +72,9 @@ class ExecResult(ExecHandle):
     __slots__ = ("_stderr", "_stdout")
     __module__ = "agents_sandbox"
 
-    _stdout: _Stream
-    _stderr: _Stream
+    if TYPE_CHECKING:  # or they would be fields
+        _stdout: _Stream = field(init=False)
+        _stderr: _Stream = field(init=False)
 
     def __init__(
         self,
@@ -87,30 +108,32 @@ class ExecResult(ExecHandle):
             stdout_log_path,
             stderr_log_path,
         )
-        self._set(
-            _given(exec_id, stdout, stdout_truncated), _given(exec_id, stderr, stderr_truncated)
-        )
+        self._set(_given(self, stdout, stdout_truncated), _given(self, stderr, stderr_truncated))
 
-    @classmethod
-    def read(cls, handle: ExecHandle, limit: int) -> Self:
-        """Make the result of an exec that has ended: read up to `limit` bytes of each log."""
-        result = cls(**{field.name: getattr(handle, field.name) for field in fields(handle)})
-        result._set(
-            _read(handle, handle.stdout_log_path, limit),
-            _read(handle, handle.stderr_log_path, limit),
-        )
-        return result
+    # Libraries that read JSON call this in place of the constructor.
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._set(_given(self, None, False), _given(self, None, False))
 
     def _set(self, stdout: _Stream, stderr: _Stream) -> None:
         object.__setattr__(self, "_stdout", stdout)
         object.__setattr__(self, "_stderr", stderr)
 
+    # Also by the output; the hash, of the attributes of a handle, suffices.
+    def __eq__(self, other: object) -> bool:
+        if other.__class__ is not self.__class__ or not isinstance(other, ExecResult):
+            return NotImplemented
+        mine, theirs = self._streams(), other._streams()
+        return super().__eq__(other) and all(a.same(b) for a, b in zip(mine, theirs, strict=True))
+
+    __hash__ = ExecHandle.__hash__
+
     def __getstate__(self) -> list[Any]:
-        return [tuple(getattr(self, field.name) for field in fields(self)), *self._streams()]
+        return [tuple(getattr(self, item.name) for item in fields(self)), *self._streams()]
 
     def __setstate__(self, state: list[Any]) -> None:
-        for field, value in zip(fields(self), state[0], strict=True):
-            object.__setattr__(self, field.name, value)
+        for item, value in zip(fields(self), state[0], strict=True):
+            object.__setattr__(self, item.name, value)
         self._set(*state[1:])
 
     def _streams(self) -> tuple[_Stream, _Stream]:
@@ -120,25 +143,27 @@ class ExecResult(ExecHandle):
     def stdout(self) -> str:
         """The standard output as text; bytes that are not UTF-8 are replaced by U+FFFD.
 
+        It is decoded at each access.
+
         Raises:
             OutputUnavailableError: It cannot be read from here; `problem` says why.
         """
-        return self._stdout.bytes().decode("utf-8", "replace")
+        return self._stdout.text()
 
     @property
     def stderr(self) -> str:
         """The standard error, likewise."""
-        return self._stderr.bytes().decode("utf-8", "replace")
+        return self._stderr.text()
 
     @property
     def stdout_bytes(self) -> bytes:
         """The standard output, byte for byte; raises as `stdout` does."""
-        return self._stdout.bytes()
+        return self._stdout.read()
 
     @property
     def stderr_bytes(self) -> bytes:
         """The standard error, byte for byte; raises as `stdout` does."""
-        return self._stderr.bytes()
+        return self._stderr.read()
 
     @property
     def stdout_truncated(self) -> bool:
@@ -159,7 +184,7 @@ class ExecResult(ExecHandle):
         if self.state is ExecState.FINISHED:
             return self
         end = self.state.name if self.exit_code is None else f"exit code {self.exit_code}"
-        reason = f": {self.error}" if self.error and self.exit_code is None else ""
+        reason = f": {shortened(self.error)}" if self.error and self.exit_code is None else ""
         raise ExecFailedError(
             self.exec_id,
             message=f"exec {shown_id(self.exec_id)} ended with {end}{reason}. Its output is in "
@@ -169,23 +194,51 @@ class ExecResult(ExecHandle):
         )
 
 
-def _given(exec_id: str, data: str | bytes | None, truncated: bool) -> _Stream:
+def _given(handle: ExecHandle, data: str | bytes | None, truncated: bool) -> _Stream:
     if data is None:
         trouble = OutputUnavailableError(
-            exec_id,
-            message=f"this result of exec {shown_id(exec_id)} was made without its output",
+            handle.exec_id,
+            message=f"this result of exec {shown_id(handle.exec_id)} was made without its output",
             problem="not_captured",
+            sandbox_id=handle.sandbox_id,
         )
         return _Stream(trouble=trouble)
     return _Stream(data.encode() if isinstance(data, str) else data, truncated)
 
 
-def _read(handle: ExecHandle, path: str | None, limit: int) -> _Stream:
-    try:
-        return _Stream(*read_end(path, limit))
-    except OutputUnavailableError as trouble:
-        if trouble.problem == "missing" and handle.exit_code is None:
-            return _Stream()  # no process was started: `error` says why
-        trouble.exec_id, trouble.sandbox_id = handle.exec_id, handle.sandbox_id
-        trouble.__traceback__ = None
-        return _Stream(trouble=trouble)
+def read_result(
+    handle: ExecHandle, logs: LogPaths | OutputUnavailableError, limit: int
+) -> Generator[None, None, ExecResult]:
+    """Read the output of an exec that has ended; yield between pieces, so that others have a turn.
+
+    Args:
+        handle: Its final snapshot.
+        logs: Where its logs are, or why nobody can know.
+        limit: How many bytes of each stream to keep, those at its end.
+    """
+    result = ExecResult(**{item.name: getattr(handle, item.name) for item in fields(handle)})
+    streams = []
+    for name in ("stdout", "stderr"):
+        try:
+            if isinstance(logs, OutputUnavailableError):
+                raise copy.copy(logs)
+            stream = _Stream(*(yield from read_end(getattr(logs, name), limit)))
+        except OutputUnavailableError as trouble:
+            stream = _unread(handle, trouble)
+        streams.append(stream)
+    result._set(*streams)  # noqa: SLF001 - it is ours, and nobody has it yet
+    return result
+
+
+def _unread(handle: ExecHandle, trouble: OutputUnavailableError) -> _Stream:
+    if trouble.problem in ("missing", "no_log_root", "unknown_path") and _never_started(handle):
+        return _Stream()
+    trouble.exec_id, trouble.sandbox_id = handle.exec_id, handle.sandbox_id
+    trouble.__traceback__ = trouble.__context__ = None  # they would keep frames alive
+    return _Stream(trouble=trouble)
+
+
+def _never_started(handle: ExecHandle) -> bool:
+    if handle.state is not ExecState.FAILED or handle.exit_code is not None or not handle.error:
+        return False
+    return not any(text in handle.error for text in _LOST)

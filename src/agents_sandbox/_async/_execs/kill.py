@@ -8,7 +8,6 @@ from ..._deadline import Backoff, Budget, Deadline
 from ..._enums import ExecState
 from ..._goals.goal import too_late, within
 from ..._notes import Remains, noting_remains
-from ..._output.result import ExecResult
 from ..._scripts.kill import kill_command
 from ..._shared.facts import KillExit
 from ..._shared.shown import shortened, shown_id
@@ -25,6 +24,7 @@ from ...models import ExecHandle
 from .._daemon import Daemon
 from .._feeds import Feeds
 from .._waits import ExecWait
+from .results import result_of
 
 _PROBLEMS = {
     KillExit.NOT_FOUND: (
@@ -187,7 +187,7 @@ async def kill_after(
                 outcome = "and was killed"
             except ExecAlreadyTerminalError:
                 outcome = "and ended before it could be killed"
-            seen = ExecResult.read(await killer.until_ended(logs), max_output_bytes)
+            seen = await result_of(daemon, await killer.until_ended(logs), max_output_bytes)
         except ExecNotFoundError:
             return timeout  # it was never started
         except SandboxClientError as error:
