@@ -40,10 +40,17 @@ from .errors import (
     SandboxClientError,
     SandboxConflictError,
     SandboxFailedError,
+    SandboxFileError,
+    SandboxFileExistsError,
+    SandboxFileNotFoundError,
+    SandboxFilePermissionError,
     SandboxInvalidStateError,
+    SandboxIsADirectoryError,
+    SandboxNotADirectoryError,
     SandboxNotFoundError,
     SandboxNotReadyError,
     SandboxSequenceExpiredError,
+    SandboxToolMissingError,
     UnsupportedByDaemonError,
     UnsupportedDaemonError,
 )
@@ -54,13 +61,16 @@ from .models import (
     ExecHandle,
     PingInfo,
     SandboxEvent,
+    SandboxFileInfo,
     SandboxHandle,
     SandboxPhaseDetails,
     ServiceEventDetails,
 )
 
 if TYPE_CHECKING:
+    from ._async._sandboxes.files import SandboxFiles
     from ._async._sandboxes.sandbox import Sandbox
+    from ._sync_generated._sandboxes.files import SyncSandboxFiles
     from ._sync_generated._sandboxes.sandbox import SyncSandbox
 
 __all__ = [
@@ -99,18 +109,28 @@ __all__ = [
     "SandboxEvent",
     "SandboxEventType",
     "SandboxFailedError",
+    "SandboxFileError",
+    "SandboxFileExistsError",
+    "SandboxFileInfo",
+    "SandboxFileNotFoundError",
+    "SandboxFilePermissionError",
+    "SandboxFiles",
     "SandboxHandle",
     "SandboxInvalidStateError",
+    "SandboxIsADirectoryError",
+    "SandboxNotADirectoryError",
     "SandboxNotFoundError",
     "SandboxNotReadyError",
     "SandboxPhaseDetails",
     "SandboxSequenceExpiredError",
     "SandboxState",
+    "SandboxToolMissingError",
     "ServiceEventDetails",
     "ServiceSpec",
     "SyncAgentsSandboxClient",
     "SyncSandbox",
     "SyncSandboxEventStream",
+    "SyncSandboxFiles",
     "UnsupportedByDaemonError",
     "UnsupportedDaemonError",
     "__version__",
@@ -120,7 +140,9 @@ __all__ = [
 # imports above.
 _ON_FIRST_USE = {
     "Sandbox": "._async._sandboxes.sandbox",
+    "SandboxFiles": "._async._sandboxes.files",
     "SyncSandbox": "._sync_generated._sandboxes.sandbox",
+    "SyncSandboxFiles": "._sync_generated._sandboxes.files",
 }
 
 if not TYPE_CHECKING:

@@ -57,6 +57,11 @@ def public(method: _MethodT) -> _MethodT:
     return cast("_MethodT", call)
 
 
+async def give_way() -> None:
+    """Let other tasks run, in the middle of work that does not wait."""
+    await asyncio.sleep(0)
+
+
 class Channel:
     """One gRPC channel, opened by the first call and bound to its event loop.
 

@@ -552,6 +552,19 @@ class AgentsSandboxClient:
                 )
                 return ExecResult.read(await wait_for.until_reached(), max_output_bytes)
 
+    async def _run_with_input(
+        self, new: NewExec, data: bytes, budget: Budget, max_output_bytes: int
+    ) -> ExecResult:
+        from ._sandboxes.file_commands import Input
+
+        given = Input(self, new, data)
+        try:
+            await given.bring(budget.operation)
+            return given.check(await self._run(given.new, budget, max_output_bytes))
+        except BaseException:
+            await given.drop()
+            raise
+
     @public
     async def run(
         self,
@@ -561,6 +574,7 @@ class AgentsSandboxClient:
         exec_id: str | None = None,
         cwd: str | os.PathLike[str] | None = "",
         env_overrides: Mapping[str, str] | None = None,
+        input: str | bytes | None = None,  # noqa: A002 - as in `subprocess.run`
         check: bool = False,
         max_output_bytes: int = MAX_OUTPUT_BYTES,
         timeout_seconds: DurationLike | None = None,
@@ -573,6 +587,8 @@ class AgentsSandboxClient:
             exec_id: As in `create_exec`.
             cwd: As in `create_exec`.
             env_overrides: As in `create_exec`.
+            input: What the command reads from its standard input, up to 8 MiB; text is encoded as
+                UTF-8. None: its standard input is not connected.
             check: Whether a command that does not exit with 0 raises an error.
             max_output_bytes: How much of each stream to keep: the end of it, 16 MiB by default.
             timeout_seconds: Timeout of this call, in seconds; None: the client's
@@ -584,12 +600,17 @@ class AgentsSandboxClient:
 
         Raises:
             ExecFailedError: With `check`, the command did not exit with 0; has the result.
+            SandboxFileError: The image lacks what `input` needs: `sh`, `base64`, `rm`, `/tmp`.
             SandboxClientError: As in `create_exec`.
         """
         checks.boolean("check", check)
         limit = checks.integer("max_output_bytes", max_output_bytes, maximum=sys.maxsize)
         new = NewExec(sandbox_id, command, exec_id=exec_id, cwd=cwd, env_overrides=env_overrides)
-        result = await self._run(new, self._budget(timeout_seconds), limit)
+        budget = self._budget(timeout_seconds)
+        if input is None:
+            result = await self._run(new, budget, limit)
+        else:
+            result = await self._run_with_input(new, checks.data("input", input), budget, limit)
         return result.check() if check else result
 
     @public

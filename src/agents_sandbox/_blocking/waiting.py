@@ -18,6 +18,10 @@ Call: TypeAlias = Callable[[], _ItemT]
 """A call that has not been made yet, of a method or function of this flavour."""
 
 
+def give_way() -> None:
+    """Do nothing: other threads run anyway."""
+
+
 class Reader:
     """Runs a function in the background until it returns.
 

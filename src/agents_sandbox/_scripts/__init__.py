@@ -1,0 +1,1 @@
+"""Shell scripts that run in sandboxes, for every `sh` from dash to busybox; pure."""
