@@ -68,6 +68,7 @@ from .models import (
 )
 
 if TYPE_CHECKING:
+    from ._arguments.sandbox_paths import SandboxPathLike
     from ._async._sandboxes.files import SandboxFiles
     from ._async._sandboxes.sandbox import Sandbox
     from ._sync_generated._sandboxes.files import SyncSandboxFiles
@@ -121,6 +122,7 @@ __all__ = [
     "SandboxNotADirectoryError",
     "SandboxNotFoundError",
     "SandboxNotReadyError",
+    "SandboxPathLike",
     "SandboxPhaseDetails",
     "SandboxSequenceExpiredError",
     "SandboxState",
@@ -141,6 +143,7 @@ __all__ = [
 _ON_FIRST_USE = {
     "Sandbox": "._async._sandboxes.sandbox",
     "SandboxFiles": "._async._sandboxes.files",
+    "SandboxPathLike": "._arguments.sandbox_paths",
     "SyncSandbox": "._sync_generated._sandboxes.sandbox",
     "SyncSandboxFiles": "._sync_generated._sandboxes.files",
 }

@@ -58,7 +58,7 @@ def public(method: _MethodT) -> _MethodT:
 
 
 async def give_way() -> None:
-    """Let other tasks run, in the middle of work that does not wait."""
+    """Let other tasks of the loop run, during work that takes long."""
     await asyncio.sleep(0)
 
 

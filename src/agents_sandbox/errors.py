@@ -436,8 +436,8 @@ class SandboxFileError(_SandboxError, OSError):
 
     _default = "an operation on a file in sandbox{} failed"
     # Attributes of `OSError` are no part of an object's dictionary, which pickles have.
-    errno: int = codes.EIO
-    filename: str | bytes | None = None
+    errno = codes.EIO
+    filename = None
 
     def __init__(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+from typing import TypeAlias
 
 from .._shared.shown import shown
 from ..errors import InvalidArgumentError, InvalidArgumentTypeError
@@ -11,6 +12,10 @@ from ..errors import InvalidArgumentError, InvalidArgumentTypeError
 _WORKSPACE = b"/workspace"
 _LONGEST = 4095
 """Bytes; Linux's PATH_MAX without the NUL at the end."""
+
+
+SandboxPathLike: TypeAlias = "str | bytes | os.PathLike[str] | os.PathLike[bytes]"
+"""A path in a sandbox: absolute, or relative to `/workspace`."""
 
 
 class SandboxPath:
@@ -27,7 +32,7 @@ class SandboxPath:
         InvalidArgumentError: It is not acceptable.
     """
 
-    def __init__(self, path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> None:
+    def __init__(self, path: SandboxPathLike) -> None:
         if not isinstance(path, (str, bytes, os.PathLike)):
             raise InvalidArgumentTypeError(
                 f"path must be a str, bytes or os.PathLike, not {type(path).__name__}"

@@ -1,1 +1,4 @@
-"""Shell scripts that run in sandboxes, for every `sh` from dash to busybox; pure."""
+"""Scripts of the SDK that run in sandboxes, each in a module that loads on first use; pure.
+
+They run with every `sh`: dash, bash or the one of busybox.
+"""

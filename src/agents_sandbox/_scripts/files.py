@@ -16,7 +16,7 @@ import secrets
 from collections.abc import Iterator
 from enum import IntEnum
 
-from .._shared.helpers import FILES, STDIN, TEMPORARY, encoded_path, stdin_file
+from .._shared.helpers import FILES, IN_FILE, STDIN, TEMPORARY, encoded_path, stdin_file
 
 
 class Failure(IntEnum):
@@ -243,7 +243,7 @@ def input_commands(mark: str, temporary: str, data: bytes) -> Iterator[list[str]
 
 def command_with_input(command: tuple[str, ...], temporary: str, data: bytes) -> tuple[str, ...]:
     """Return a command that has the data as its input."""
-    content = "-" if needs_file(data) else _base64(data)
+    content = IN_FILE if needs_file(data) else _base64(data)
     return ("sh", "-c", INPUT, STDIN, stdin_file(temporary), content, *command)
 
 

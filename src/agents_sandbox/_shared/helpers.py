@@ -16,6 +16,9 @@ from typing import NamedTuple
 FILES = "agents-sandbox-files"
 STDIN = "agents-sandbox-stdin"
 
+IN_FILE = "-"
+"""In place of the input: a file has it."""
+
 PATH_INDEX = 6
 """Where the path is in a command for files."""
 
@@ -33,6 +36,11 @@ class Stdin(NamedTuple):
     """Its path, if it has the input."""
     content: str
     command: tuple[str, ...]
+
+    @property
+    def is_in_file(self) -> bool:
+        """Whether the file has the input."""
+        return self.content == IN_FILE
 
 
 def stdin_file(name: str) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import builtins
 import math
 import os
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from ..._aio import give_way, public
 from ..._arguments import checks
 from ..._arguments.durations import DurationLike, to_seconds
-from ..._arguments.sandbox_paths import SandboxPath
+from ..._arguments.sandbox_paths import SandboxPath, SandboxPathLike
 from ..._deadline import Deadline
 from ..._output.host_files import HostFile, read_host_file
 from ..._scripts import files as scripts
@@ -24,11 +25,6 @@ from .file_commands import FileCommands, check_size
 
 if TYPE_CHECKING:
     from .._client import AgentsSandboxClient
-
-SandboxPathLike: TypeAlias = "str | bytes | os.PathLike[str] | os.PathLike[bytes]"
-
-# In the class, `list` is the method.
-_Entries: TypeAlias = "list[SandboxFileInfo]"
 
 
 class SandboxFiles:
@@ -186,7 +182,7 @@ class SandboxFiles:
     @public
     async def list(
         self, path: SandboxPathLike = "/workspace", *, timeout_seconds: DurationLike | None = None
-    ) -> _Entries:
+    ) -> builtins.list[SandboxFileInfo]:  # in this class, `list` is the method
         """List what is in a folder, hidden files included.
 
         Args:
