@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import builtins
 import copy
+import errno
 import inspect
+import os
 import pickle
 import re
 import typing
@@ -26,6 +28,7 @@ from agents_sandbox import (
     OperationTimeoutError,
     SandboxClientError,
     SandboxConflictError,
+    SandboxFileError,
     SandboxNotFoundError,
     SandboxNotReadyError,
     SandboxSequenceExpiredError,
@@ -64,11 +67,15 @@ ALL: list[type[SandboxClientError]] = [
     and issubclass(value, SandboxClientError)
     and not value.__name__.startswith("_")
 ]
+FILE_ERRORS: list[type[SandboxFileError]] = [
+    kind for kind in ALL if issubclass(kind, SandboxFileError)
+]
 ABOUT_SANDBOXES = [
     SandboxNotFoundError,
     SandboxConflictError,
     SandboxNotReadyError,
     SandboxSequenceExpiredError,
+    *FILE_ERRORS,
 ]
 ABOUT_EXECS = [
     ExecConflictError,
@@ -96,8 +103,10 @@ def drawn_tree() -> dict[str, tuple[str, ...]]:
 
 def public_bases(kind: type[Any]) -> tuple[str, ...]:
     """The bases of a class, as users see them: private ones only share a constructor."""
-    bases = [base for base in kind.__bases__ if not base.__name__.startswith("_")]
-    return tuple(base.__name__ for base in bases) or public_bases(kind.__bases__[0])
+    public = tuple(base for base in kind.__bases__ if not base.__name__.startswith("_"))
+    ours = any(issubclass(base, SandboxClientError) for base in public)
+    hidden = () if ours or public == kind.__bases__ else public_bases(kind.__bases__[0])
+    return (*hidden, *(base.__name__ for base in public))
 
 
 def test_the_drawn_tree_is_the_real_one() -> None:
@@ -116,6 +125,12 @@ def test_what_is_mixed_in_comes_from_python() -> None:
         "InvalidArgumentTypeError": "TypeError",
         "DaemonUnavailableError": "ConnectionError",
         "OperationTimeoutError": "TimeoutError",
+        "SandboxFileError": "OSError",
+        "SandboxFileNotFoundError": "FileNotFoundError",
+        "SandboxFileExistsError": "FileExistsError",
+        "SandboxFilePermissionError": "PermissionError",
+        "SandboxIsADirectoryError": "IsADirectoryError",
+        "SandboxNotADirectoryError": "NotADirectoryError",
     }
     for name, builtin in mixed_in.items():
         assert issubclass(getattr(errors, name), getattr(builtins, builtin))
@@ -258,6 +273,20 @@ def test_an_oserror_mixed_in_shows_the_message_only(kind: type[SandboxClientErro
     assert issubclass(kind, OSError)
     assert str(kind("message", code="UNAVAILABLE")) == "message"
     assert kind("message").args == ("message",)
+
+
+@pytest.mark.parametrize("kind", FILE_ERRORS)
+def test_an_error_of_a_file_is_an_oserror_that_survives(kind: type[SandboxFileError]) -> None:
+    error = kind("box-1", filename="/workspace/a", errno=errno.ENOSPC)
+    for clone in (error, copy.copy(error), pickle.loads(pickle.dumps(error))):
+        assert isinstance(clone, OSError)
+        assert (clone.errno, clone.strerror) == (errno.ENOSPC, os.strerror(errno.ENOSPC))
+        assert (clone.filename, str(clone)) == (
+            "/workspace/a",
+            "an operation on a file in sandbox box-1 failed",
+        )
+    builtin = next(base for base in kind.__mro__ if base.__module__ == "builtins")
+    assert type(OSError(kind().errno, "")) is builtin or kind.__bases__[-1] is not builtin
 
 
 def test_every_reason_has_a_class_and_no_two_mean_the_same() -> None:

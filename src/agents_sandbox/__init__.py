@@ -42,10 +42,17 @@ from .errors import (
     SandboxClientError,
     SandboxConflictError,
     SandboxFailedError,
+    SandboxFileError,
+    SandboxFileExistsError,
+    SandboxFileNotFoundError,
+    SandboxFilePermissionError,
     SandboxInvalidStateError,
+    SandboxIsADirectoryError,
+    SandboxNotADirectoryError,
     SandboxNotFoundError,
     SandboxNotReadyError,
     SandboxSequenceExpiredError,
+    SandboxToolMissingError,
     UnsupportedByDaemonError,
     UnsupportedDaemonError,
 )
@@ -56,13 +63,17 @@ from .models import (
     ExecHandle,
     PingInfo,
     SandboxEvent,
+    SandboxFileInfo,
     SandboxHandle,
     SandboxPhaseDetails,
     ServiceEventDetails,
 )
 
 if TYPE_CHECKING:
+    from ._arguments.sandbox_paths import SandboxPathLike
+    from ._async._sandboxes.files import SandboxFiles
     from ._async._sandboxes.sandbox import Sandbox
+    from ._sync_generated._sandboxes.files import SyncSandboxFiles
     from ._sync_generated._sandboxes.sandbox import SyncSandbox
 
 __all__ = [
@@ -103,19 +114,30 @@ __all__ = [
     "SandboxEvent",
     "SandboxEventType",
     "SandboxFailedError",
+    "SandboxFileError",
+    "SandboxFileExistsError",
+    "SandboxFileInfo",
+    "SandboxFileNotFoundError",
+    "SandboxFilePermissionError",
+    "SandboxFiles",
     "SandboxHandle",
     "SandboxIdLike",
     "SandboxInvalidStateError",
+    "SandboxIsADirectoryError",
+    "SandboxNotADirectoryError",
     "SandboxNotFoundError",
     "SandboxNotReadyError",
+    "SandboxPathLike",
     "SandboxPhaseDetails",
     "SandboxSequenceExpiredError",
     "SandboxState",
+    "SandboxToolMissingError",
     "ServiceEventDetails",
     "ServiceSpec",
     "SyncAgentsSandboxClient",
     "SyncSandbox",
     "SyncSandboxEventStream",
+    "SyncSandboxFiles",
     "UnsupportedByDaemonError",
     "UnsupportedDaemonError",
     "__version__",
@@ -125,7 +147,10 @@ __all__ = [
 # imports above.
 _ON_FIRST_USE = {
     "Sandbox": "._async._sandboxes.sandbox",
+    "SandboxFiles": "._async._sandboxes.files",
+    "SandboxPathLike": "._arguments.sandbox_paths",
     "SyncSandbox": "._sync_generated._sandboxes.sandbox",
+    "SyncSandboxFiles": "._sync_generated._sandboxes.files",
 }
 
 if not TYPE_CHECKING:

@@ -58,6 +58,11 @@ def public(method: _MethodT) -> _MethodT:
     return cast("_MethodT", call)
 
 
+async def give_way() -> None:
+    """Let other tasks of the loop run, during work that takes long."""
+    await asyncio.sleep(0)
+
+
 class Channel:
     """One gRPC channel, opened by the first call and bound to its event loop.
 
@@ -225,11 +230,6 @@ class Stream:
     # gRPC's own tasks refer to the call, so it would continue until the next garbage collection.
     def __del__(self) -> None:
         self.cancel()
-
-
-async def give_way() -> None:
-    """Let other tasks of the loop run, during work that takes long."""
-    await asyncio.sleep(0)
 
 
 class Reader:

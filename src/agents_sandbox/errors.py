@@ -23,7 +23,14 @@
     ├── ExecNotFoundError
     ├── ExecFailedError
     ├── ExecNotKilledError
-    └── OutputUnavailableError
+    ├── OutputUnavailableError
+    └── SandboxFileError               (OSError)
+        ├── SandboxFileNotFoundError   (FileNotFoundError)
+        ├── SandboxFileExistsError     (FileExistsError)
+        ├── SandboxFilePermissionError (PermissionError)
+        ├── SandboxIsADirectoryError   (IsADirectoryError)
+        ├── SandboxNotADirectoryError  (NotADirectoryError)
+        └── SandboxToolMissingError
 
 The class of a daemon's refusal follows from the domain and reason in its structured
 details, or else from the status code, never from the text: see `REASONS` and `CODES`.
@@ -31,6 +38,8 @@ details, or else from the status code, never from the text: see `REASONS` and `C
 
 from __future__ import annotations
 
+import errno as codes
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -441,6 +450,98 @@ class OutputUnavailableError(_ExecError):
     ) -> None:
         super().__init__(exec_id, message=message, **facts)
         self.problem = problem
+
+
+class SandboxFileError(_SandboxError, OSError):
+    """An operation on a file in a sandbox failed.
+
+    Attributes:
+        errno: What failed, as in `OSError`: `errno.ENOSPC` for a full disk, `errno.ENOTEMPTY` for a
+            folder that is not empty, `errno.EIO` if nothing more is known.
+        strerror: The same in words.
+        filename: The path in the sandbox, as it was passed.
+    """
+
+    _default = "an operation on a file in sandbox{} failed"
+    # Attributes of `OSError` are no part of an object's dictionary, which pickles have.
+    errno = codes.EIO
+    filename = None
+
+    def __init__(
+        self,
+        sandbox_id: str | None = None,
+        *,
+        message: str | None = None,
+        errno: int | None = None,
+        filename: str | bytes | None = None,
+        **facts: Unpack[_SandboxErrorFacts],
+    ) -> None:
+        super().__init__(sandbox_id, message=message, **facts)
+        self.filename = filename
+        if errno is not None:
+            self.errno = errno
+
+    # That of an OSError begins with the number.
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+    @property
+    def strerror(self) -> str:  # type: ignore[override]  # nobody sets it
+        """What failed, in words."""
+        return os.strerror(self.errno)
+
+
+class SandboxFileNotFoundError(SandboxFileError, FileNotFoundError):
+    """A file or folder does not exist in the sandbox."""
+
+    errno = codes.ENOENT
+
+
+class SandboxFileExistsError(SandboxFileError, FileExistsError):
+    """Something is already at the path."""
+
+    errno = codes.EEXIST
+
+
+class SandboxFilePermissionError(SandboxFileError, PermissionError):
+    """The user in the sandbox may not do this with the file."""
+
+    errno = codes.EACCES
+
+
+class SandboxIsADirectoryError(SandboxFileError, IsADirectoryError):
+    """There is a folder where a file is needed."""
+
+    errno = codes.EISDIR
+
+
+class SandboxNotADirectoryError(SandboxFileError, NotADirectoryError):
+    """There is a file where a folder is needed."""
+
+    errno = codes.ENOTDIR
+
+
+class SandboxToolMissingError(SandboxFileError):
+    """The image has no `sh` that works, or lacks a program that the operation needs.
+
+    Attributes:
+        tool: The program, such as `"base64"`.
+    """
+
+    errno = codes.ENOSYS
+
+    def __init__(
+        self,
+        sandbox_id: str | None = None,
+        *,
+        message: str | None = None,
+        tool: str | None = None,
+        errno: int | None = None,
+        filename: str | bytes | None = None,
+        **facts: Unpack[_SandboxErrorFacts],
+    ) -> None:
+        super().__init__(sandbox_id, message=message, errno=errno, filename=filename, **facts)
+        self.tool = tool
 
 
 # Source: the daemon's table of ErrorInfo reasons. It has SANDBOX_CONFLICT and

@@ -7,6 +7,7 @@ aware datetimes in UTC.
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
 from datetime import datetime
+from typing import Literal
 
 from ._arguments.specs import CompanionContainerSpec, ServiceSpec, fill
 from ._enums import ExecState, SandboxEventType, SandboxState
@@ -105,6 +106,22 @@ class ExecHandle(OneLineRepr):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "env_overrides", FrozenMapping(self.env_overrides))
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class SandboxFileInfo(OneLineRepr):
+    """One entry of a folder in a sandbox.
+
+    Attributes:
+        name: Its name. Bytes that are not UTF-8 are lone surrogates, as in `os.listdir`;
+            `os.fsencode` returns them.
+        kind: What it is: `"file"`, `"directory"`, `"symlink"` or `"other"`. Links are not followed.
+        size: Its size in bytes.
+    """
+
+    name: str
+    kind: Literal["file", "directory", "symlink", "other"]
+    size: int
 
 
 @dataclass(frozen=True, slots=True, repr=False)

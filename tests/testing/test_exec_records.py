@@ -13,6 +13,7 @@ import pytest
 
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing._commands.command import CannotStartError, Command, CommandError
+from agents_sandbox.testing._commands.files import FilesRunner
 from agents_sandbox.testing._commands.passthrough import PassThroughRunner
 from agents_sandbox.testing._commands.scripted import ScriptedRunner, UnscriptedRunner
 from agents_sandbox.testing._commands.scripts import Scripts
@@ -34,7 +35,10 @@ class Bench:
         self.scripts = Scripts()
         self.host = PassThroughRunner(folder / "sandboxes", HostClock())
         self.logs = folder / "logs"
-        self.scripted = self.execs_of(ScriptedRunner(self.scripts, UnscriptedRunner(self.scripts)))
+        files = FilesRunner(folder / "files", HostClock())
+        self.scripted = self.execs_of(
+            ScriptedRunner(self.scripts, UnscriptedRunner(self.scripts, files))
+        )
         self.real = self.execs_of(self.host)
 
     def execs_of(self, runner: ScriptedRunner | PassThroughRunner) -> Execs:

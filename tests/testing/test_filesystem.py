@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from agents_sandbox._shared.trees import remove_tree
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing._commands.command import CannotPrepareError
 from agents_sandbox.testing._commands.container_files import plan_copies
@@ -20,7 +21,6 @@ from agents_sandbox.testing._commands.copy_plan import PlannedCopy
 from agents_sandbox.testing._commands.filesystem import FileSystem
 from agents_sandbox.testing._commands.passthrough import PassThroughRunner
 from agents_sandbox.testing._host.declared import Host as DeclaredHost
-from agents_sandbox.testing._host.folders import remove_tree
 from agents_sandbox.testing._protocol.spec import Spec
 from agents_sandbox.testing._time.clock import HostClock
 

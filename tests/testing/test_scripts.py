@@ -14,11 +14,17 @@ from agents_sandbox._wire import methods
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import FakeDaemon
 from agents_sandbox.testing._commands.command import CannotStartError, Command
+from agents_sandbox.testing._commands.files import FilesRunner
 from agents_sandbox.testing._commands.scripted import ScriptedRunner, UnscriptedRunner
 from agents_sandbox.testing._commands.scripts import Scripts
 from agents_sandbox.testing._protocol.spec import Spec
+from agents_sandbox.testing._time.clock import HostClock
 
 from .raw import Raw, connected
+
+
+def unscripted(scripts: Scripts, folder: Path) -> UnscriptedRunner:
+    return UnscriptedRunner(scripts, FilesRunner(folder / "sandboxes", HostClock()))
 
 
 class Stage:
@@ -26,7 +32,7 @@ class Stage:
 
     def __init__(self, folder: Path) -> None:
         self.scripts = Scripts()
-        self.runner = ScriptedRunner(self.scripts, UnscriptedRunner(self.scripts), self.sleep)
+        self.runner = ScriptedRunner(self.scripts, unscripted(self.scripts, folder), self.sleep)
         self.seen: list[tuple[float, str, str]] = []
         self._stdout, self._stderr = folder / "stdout", folder / "stderr"
 
@@ -92,7 +98,7 @@ async def test_command_that_cannot_start_has_no_logs(stage: Stage, tmp_path: Pat
         waited.append(seconds)
 
     stage.scripts.on_exec(["make"], "here").after(1).exit(3).fail("no such user").after(2)
-    runner = ScriptedRunner(stage.scripts, UnscriptedRunner(stage.scripts), sleep)
+    runner = ScriptedRunner(stage.scripts, unscripted(stage.scripts, tmp_path), sleep)
     with pytest.raises(CannotStartError, match=r"^no such user$"):
         await runner.process_for(stage.command("make")).run()
     assert sum(waited) == 3

@@ -42,6 +42,15 @@ def _surrogate(value: str) -> int | None:
     return None
 
 
+def data(name: str, value: object) -> bytes:
+    """Check bytes, or text, which is encoded as UTF-8."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    if not isinstance(value, str):
+        raise InvalidArgumentTypeError(f"{name} must be str or bytes, not {type(value).__name__}")
+    return text(name, value).encode()
+
+
 def optional_text(name: str, value: object) -> str | None:
     """Check an optional string; None and the empty string count as unset."""
     return None if value is None else text(name, value) or None

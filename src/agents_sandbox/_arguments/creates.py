@@ -219,6 +219,12 @@ class NewExec(OneLineRepr):
         """Return the same with another new id."""
         return _renewed(self, "exec_id")
 
+    def with_command(self, command: Sequence[str]) -> NewExec:
+        """Return the same with another command, which was checked."""
+        changed = copy(self)
+        fill(changed, command=tuple(command))
+        return changed
+
 
 @dataclass(frozen=True, repr=False)
 class LogPaths(OneLineRepr):

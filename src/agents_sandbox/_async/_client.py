@@ -616,6 +616,19 @@ class AgentsSandboxClient:
                 ended = await wait_for.until_reached()
                 return await result_of(self._daemon, ended, max_output_bytes)
 
+    async def _run_with_input(
+        self, new: NewExec, data: bytes, budget: Budget, max_output_bytes: int
+    ) -> ExecResult:
+        from ._sandboxes.file_commands import Input
+
+        given = Input(self, new, data)
+        try:
+            await given.bring(budget.operation)
+            return given.check(await self._run(given.new, budget, max_output_bytes))
+        except BaseException:
+            await given.drop()
+            raise
+
     @public
     async def run(
         self,
@@ -625,6 +638,7 @@ class AgentsSandboxClient:
         exec_id: str | None = None,
         cwd: str | os.PathLike[str] | None = "",
         env_overrides: Mapping[str, str] | None = None,
+        input: str | bytes | None = None,  # noqa: A002 - as in `subprocess.run`
         check: bool = False,
         max_output_bytes: int = MAX_OUTPUT_BYTES,
         kill_on_timeout: bool = False,
@@ -638,6 +652,8 @@ class AgentsSandboxClient:
             exec_id: As in `create_exec`.
             cwd: As in `create_exec`.
             env_overrides: As in `create_exec`.
+            input: What the command reads from its standard input, up to 8 MiB; text is encoded as
+                UTF-8. None: its standard input is not connected.
             check: Whether a command that does not exit with 0 raises an error.
             max_output_bytes: How much of each stream to keep: the end of it, 16 MiB by default.
             kill_on_timeout: Whether the timeout kills the command, as
@@ -655,14 +671,20 @@ class AgentsSandboxClient:
 
         Raises:
             ExecFailedError: With `check`, the command did not exit with 0; has the result.
+            SandboxFileError: The image lacks what `input` needs: `sh`, `base64`, `rm`, `/tmp`.
             SandboxClientError: As in `create_exec`.
         """
         checks.boolean("check", check)
         checks.boolean("kill_on_timeout", kill_on_timeout)
         limit = checks.integer("max_output_bytes", max_output_bytes, maximum=sys.maxsize)
         new = NewExec(sandbox_id, command, exec_id=exec_id, cwd=cwd, env_overrides=env_overrides)
+        data = None if input is None else checks.data("input", input)
         try:
-            result = await self._run(new, self._exec_budget(timeout_seconds), limit)
+            budget = self._exec_budget(timeout_seconds)
+            if data is None:
+                result = await self._run(new, budget, limit)
+            else:
+                result = await self._run_with_input(new, data, budget, limit)
         except OperationTimeoutError as timeout:
             if not kill_on_timeout:
                 raise

@@ -1,4 +1,4 @@
-"""What the client and the fake daemon share: facts of the protocol and texts for people.
+"""What the client and the fake daemon share: facts, texts for people, the removal of folders.
 
-Everything here is pure, and contains no judgement.
+Everything else here is pure, and nothing contains judgement.
 """

@@ -22,6 +22,7 @@ from .._arguments.specs import (
     ServiceSpec,
 )
 from .._enums import ExecState, SandboxEventType, SandboxState
+from .._shared.helpers import without_stdin
 from ..models import (
     DeleteSandboxesResult,
     ExecEventDetails,
@@ -212,7 +213,7 @@ def decode_exec(message: pb.ExecStatus, logs: LogPaths = NO_LOGS) -> ExecHandle:
         exec_id=message.exec_id,
         sandbox_id=message.sandbox_id,
         state=ExecState(message.state),
-        command=tuple(message.command),
+        command=without_stdin(message.command),
         cwd=message.cwd,
         env_overrides=message.env_overrides,
         exit_code=_exit_code(message.state, message.exit_code),

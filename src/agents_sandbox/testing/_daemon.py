@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 
 from .._copies import refuse_copy
 from .._shared.shown import shown, shown_id
+from .._shared.trees import remove_tree
 from .._surroundings import gevent
 from .._surroundings.forks import obstacle_to_asyncio
 from .._wire import v02_pb2 as pb
+from ._commands.files import FilesRunner
 from ._commands.matching import ExecMatch
 from ._commands.modes import make_real_runner, possible_mode
 from ._commands.on_exec import ExecScript
@@ -26,7 +28,6 @@ from ._commands.scripts import Scripts
 from ._expectations import Blocks, assert_all_used, place_of_caller
 from ._faults.faults import Faults
 from ._host.declared import ContainerBehavior, DockerHost
-from ._host.folders import remove_tree
 from ._protocol.profile import RELEASES, profile_for
 from ._protocol.rpcs import check_method
 from ._protocol.wire_message import WireMessage, wire_bytes
@@ -174,7 +175,11 @@ class FakeDaemon:
         self._unscripted: Literal["succeed", "fail"] = unscripted
         self._scripts = Scripts()
         fallback = (
-            UnscriptedRunner(self._scripts, fail=unscripted == "fail")
+            UnscriptedRunner(
+                self._scripts,
+                FilesRunner(folder.sandboxes, background.clock, host.paths, host.image_folders),
+                fail=unscripted == "fail",
+            )
             if mode == "scripted"
             else make_real_runner(
                 mode, folder.sandboxes, background.clock, host, self._settings.log_root

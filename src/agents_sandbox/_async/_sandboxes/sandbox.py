@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..._aio import public
@@ -17,6 +18,7 @@ from .._events import AsyncSandboxEventStream
 
 if TYPE_CHECKING:
     from .._client import AgentsSandboxClient
+    from .files import SandboxFiles
 
 
 class Sandbox:
@@ -28,16 +30,24 @@ class Sandbox:
         client: The client.
         sandbox_id: The sandbox.
         handle: A snapshot of it, if there is one.
+        workspace: The folder of this host that is its `/workspace`, if there is one.
     """
 
     __module__ = "agents_sandbox"
 
     def __init__(
-        self, client: AgentsSandboxClient, sandbox_id: str, handle: SandboxHandle | None = None
+        self,
+        client: AgentsSandboxClient,
+        sandbox_id: str,
+        handle: SandboxHandle | None = None,
+        *,
+        workspace: Path | None = None,
     ) -> None:
         self._client = client
         self._id = checks.lookup_id("sandbox_id", sandbox_id)
         self._handle = handle
+        self._workspace = workspace
+        self._files: SandboxFiles | None = None
 
     def __repr__(self) -> str:
         state = "" if self._handle is None else f" {self._handle.state.name}"
@@ -58,6 +68,20 @@ class Sandbox:
         """The newest snapshot that this object has seen; None before the first. No I/O."""
         return self._handle
 
+    @property
+    def files(self) -> SandboxFiles:
+        """Its files."""
+        if self._files is None:
+            from .files import SandboxFiles
+
+            self._files = SandboxFiles(self._client, self._id)
+        return self._files
+
+    @property
+    def workspace(self) -> Path | None:
+        """The folder of this host that is its `/workspace`; None: it has none."""
+        return self._workspace
+
     @public
     async def refresh(self, *, timeout_seconds: DurationLike | None = None) -> SandboxHandle:
         """Read a fresh snapshot; arguments and errors as in `get_sandbox`."""
@@ -72,6 +96,7 @@ class Sandbox:
         exec_id: str | None = None,
         cwd: str | os.PathLike[str] | None = "",
         env_overrides: Mapping[str, str] | None = None,
+        input: str | bytes | None = None,  # noqa: A002 - as in `subprocess.run`
         check: bool = False,
         max_output_bytes: int = MAX_OUTPUT_BYTES,
         kill_on_timeout: bool = False,
@@ -84,6 +109,7 @@ class Sandbox:
             exec_id=exec_id,
             cwd=cwd,
             env_overrides=env_overrides,
+            input=input,
             check=check,
             max_output_bytes=max_output_bytes,
             kill_on_timeout=kill_on_timeout,

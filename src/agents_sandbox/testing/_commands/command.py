@@ -6,8 +6,10 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
+from ..._shared.helpers import Stdin, stdin_of
 from ..._shared.shown import OneLineRepr, shown
 from .._protocol.spec import Spec
 from .copy_plan import PlannedCopy
@@ -41,7 +43,8 @@ class Command(OneLineRepr):
     sandbox_id: str
     spec: Spec
     """What the sandbox was created with."""
-    argv: tuple[str, ...]
+    request: tuple[str, ...]
+    """The argv that the daemon was given."""
     cwd: str = ""
     """The requested directory; empty: the container's default."""
     env: Mapping[str, str] = field(default_factory=dict)
@@ -57,6 +60,16 @@ class Command(OneLineRepr):
     It returns whether that was still running. None for all other commands.
     """
 
+    @cached_property
+    def stdin(self) -> Stdin | None:
+        """How the client gives it its input; None: it has none."""
+        return stdin_of(self.request)
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """The argv of the user: without what gives it its input."""
+        return self.request if self.stdin is None else self.stdin.command
+
     @property
     def full_env(self) -> dict[str, str]:
         """The sandbox's environment, overridden key by key.
@@ -70,7 +83,7 @@ class Command(OneLineRepr):
     @property
     def too_long(self) -> bool:
         """Whether the system starts no process with these arguments."""
-        return any(len(os.fsencode(argument)) > _LONGEST_ARGUMENT for argument in self.argv)
+        return any(len(os.fsencode(argument)) > _LONGEST_ARGUMENT for argument in self.request)
 
     def __str__(self) -> str:
         return describe_command(self.sandbox_id, self.exec_id, self.argv)
@@ -127,6 +140,14 @@ class Runner(ABC):
     @abstractmethod
     def process_for(self, command: Command) -> Process:
         """Make the process of a command that was just accepted."""
+
+    @abstractmethod
+    def take_file(self, command: Command, path: str) -> bytes:
+        """Read and remove a file of a command's sandbox.
+
+        Raises:
+            OSError: It cannot be read.
+        """
 
     @abstractmethod
     def kill(self, sandbox_id: str) -> None:

@@ -30,7 +30,7 @@ _FOLDERS = {
     "/var/lib": "misc",
 }
 _FILES = {"/etc": "group hostname hosts passwd profile resolv.conf shadow"}
-_LINKS = {
+LINKS = {
     "/bin": "usr/bin",
     "/lib": "usr/lib",
     "/sbin": "usr/sbin",
@@ -39,6 +39,7 @@ _LINKS = {
     "/var/run": "/run",
     "/var/spool/mail": "../mail",
 }
+"""Its links to folders."""
 _MOST_LINKS = 40
 """How many symlinks a path may lead through, as on Linux."""
 
@@ -60,10 +61,15 @@ def _paths(names: Mapping[str, str]) -> Iterator[str]:
         yield from (posixpath.join(folder, name) for name in inner.split())
 
 
+FOLDERS = ("/", WORKSPACE, HOME, *_paths(_FOLDERS))
+"""The folders of a Debian image, outer ones first."""
+FILES = tuple(_paths(_FILES))
+"""Some of its files."""
+
 _DEBIAN = {
-    **dict.fromkeys(("/", WORKSPACE, HOME, *_paths(_FOLDERS)), _FOLDER),
-    **dict.fromkeys(_paths(_FILES), _FILE),
-    **{path: _Found(stat.S_IFLNK, text) for path, text in _LINKS.items()},
+    **dict.fromkeys(FOLDERS, _FOLDER),
+    **dict.fromkeys(FILES, _FILE),
+    **{path: _Found(stat.S_IFLNK, text) for path, text in LINKS.items()},
 }
 
 

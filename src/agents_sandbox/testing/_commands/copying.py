@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..._shared.trees import remove_tree
 from ..._wire import v02_pb2 as pb
-from .._host.folders import remove_tree
 from .command import CannotPrepareError
 from .copy_plan import Entry
 from .path_match import path_match

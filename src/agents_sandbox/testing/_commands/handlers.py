@@ -61,14 +61,16 @@ class ExecContext:
         argv: The command.
         cwd: The working directory, absolute.
         env: The environment of the sandbox, overridden key by key by the exec's.
+        stdin: What the client passed as `input`; empty without it.
     """
 
-    def __init__(self, command: Command, output: Output, sleep: Sleep) -> None:
+    def __init__(self, command: Command, output: Output, sleep: Sleep, stdin: bytes = b"") -> None:
         self.sandbox_id: str = command.sandbox_id
         self.exec_id: str = command.exec_id
         self.argv: tuple[str, ...] = command.argv
         self.cwd: str = command.cwd or WORKSPACE
         self.env: Mapping[str, str] = command.full_env
+        self.stdin: bytes = stdin
         self._output = output
         self._sleep = sleep
 

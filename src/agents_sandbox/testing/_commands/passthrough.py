@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..._shared.helpers import PATH_INDEX, decoded_path, encoded_path, is_for_files
 from .._protocol.spec import WORKSPACE, Spec
 from .child import Child, kill_group
 from .command import CannotStartError, Command, bad_cwd
@@ -38,7 +39,7 @@ class PassThroughRunner(RealRunner):
         files = self._files(command.sandbox_id, command.spec)
         wanted = command.cwd or WORKSPACE
         cwd = files.host_path(wanted)
-        argv = [files.rewritten(argument) for argument in command.argv]
+        argv = self._argv(command, files)
         own = {name: files.rewritten(value) for name, value in command.full_env.items()}
         if "TMPDIR" in os.environ:
             own.setdefault("TMPDIR", os.environ["TMPDIR"])
@@ -51,6 +52,16 @@ class PassThroughRunner(RealRunner):
             raise bad_cwd(wanted, os.strerror(error.errno or 0).lower()) from error
         self._watch(child)
         return child
+
+    def _argv(self, command: Command, files: FileSystem) -> list[str]:
+        """Return the argv with paths of the host."""
+        request = list(command.request)
+        if is_for_files(request):  # its script and its data contain no paths
+            path = os.fsdecode(decoded_path(request[PATH_INDEX]))
+            request[PATH_INDEX] = encoded_path(os.fsencode(files.rewritten(path)))
+            return request
+        own = len(request) - len(command.argv)
+        return request[:own] + [files.rewritten(argument) for argument in command.argv]
 
     def _kill(self, sandbox_id: str | None) -> Collection[asyncio.Future[Any]]:
         """Kill the process groups, and on Linux also processes that left them."""

@@ -10,12 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .._host.folders import remove_tree
+from ..._shared.trees import remove_tree
 from .._protocol.spec import Spec
 from .._time.clock import Clock
 from .child import Child
 from .command import CannotPrepareError, CannotStartError, Command, Process, Runner
 from .copy_plan import PlannedCopy
+from .filesystem import FileSystem
 from .strays import MARK, find_strays
 from .threads import in_thread
 
@@ -70,6 +71,10 @@ class RealRunner(Runner):
         """
 
     @abstractmethod
+    def _files(self, sandbox_id: str, spec: Spec) -> FileSystem:
+        """Return the files of a sandbox."""
+
+    @abstractmethod
     def _kill(self, sandbox_id: str | None) -> Collection[asyncio.Future[Any]]:
         """Kill the processes of a sandbox, None: of all; return what is set when they ended."""
 
@@ -89,6 +94,14 @@ class RealRunner(Runner):
     def process_for(self, command: Command) -> Process:
         """Make the process of a command, without starting it."""
         return RealProcess(command, self)
+
+    def take_file(self, command: Command, path: str) -> bytes:
+        """Read and remove a file of a command's sandbox."""
+        place = self._files(command.sandbox_id, command.spec).host_path(path)
+        try:
+            return place.read_bytes()
+        finally:
+            place.unlink(missing_ok=True)
 
     def _environment(self, command: Command, home: str, own: Mapping[str, str]) -> dict[str, str]:
         """Add the sandbox's own variables to those that every command has."""

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from ..._shared.facts import KillExit, killed_exec
+from ..._shared.helpers import is_for_files
 from .._protocol.spec import Spec
 from .._time.clock import Sleep
 from .command import CannotStartError, Command, Process, Runner
 from .copy_plan import PlannedCopy
+from .files import FilesRunner
 from .handlers import ExecContext, ExecHandler, HandlerError, Output, run_handler
 from .on_exec import Plan, StartFailure, Wait
 from .scripts import Scripts
@@ -18,29 +22,35 @@ from .scripts import Scripts
 class UnscriptedRunner(Runner):
     """Runs commands without a script: they print nothing and exit with 0, or fail.
 
-    A sandbox has no files.
+    The client's own commands for files really work on the files of the sandbox.
 
     Args:
         scripts: Is told about each command.
-        fail: Whether the commands cannot be started, and are errors of the test.
+        files: Runs the commands for files.
+        fail: Whether the other commands cannot be started, and are errors of the test.
     """
 
-    def __init__(self, scripts: Scripts, *, fail: bool = False) -> None:
+    def __init__(self, scripts: Scripts, files: FilesRunner, *, fail: bool = False) -> None:
         self._scripts = scripts
+        self._files = files
         self._fail = fail
 
     async def prepare(
         self, sandbox_id: str, spec: Spec, copies: Sequence[PlannedCopy] = ()
     ) -> None:
-        """Do nothing: there are no files."""
+        """Remember what the copies bring."""
+        await self._files.prepare(sandbox_id, spec, copies)
 
     async def resume(self, sandbox_id: str, spec: Spec) -> None:
         """Do nothing: there are no processes."""
 
     def process_for(self, command: Command) -> Process:
-        """Make a process that does nothing, or cannot be started."""
+        """Make a process that does nothing, or cannot be started, unless it is the client's own."""
         if killed_exec(command.argv) is not None:
             return _KillProcess(command, lambda: False)
+        if is_for_files(command.request):
+            return self._files.process_for(command)
+        _stdin_of(command, self)  # nobody reads it
         noted = self._scripts.note_unscripted(command)
         if not self._fail:
             return _SilentProcess(command)
@@ -48,18 +58,37 @@ class UnscriptedRunner(Runner):
         why = "unscripted command: no on_exec() matches it"
         return _RefusedProcess("; close: ".join((why, *noted.close)))
 
+    def take_file(self, command: Command, path: str) -> bytes:
+        """Read and remove a file of a command's sandbox."""
+        return self._files.take_file(command, path)
+
     def kill(self, sandbox_id: str) -> None:
-        """Do nothing: there is no process."""
+        """Kill the commands for files."""
+        self._files.kill(sandbox_id)
 
     async def remove(self, sandbox_id: str) -> None:
-        """Do nothing: there are no files but the logs."""
+        """Remove the files of a deleted sandbox."""
+        await self._files.remove(sandbox_id)
 
     def running(self) -> list[str]:
-        """Return nothing: every command ends immediately."""
-        return []
+        """The commands for files; every other one ends immediately."""
+        return self._files.running()
 
     async def aclose(self) -> None:
-        """Do nothing: there is nothing to close."""
+        """Remove every sandbox."""
+        await self._files.aclose()
+
+
+def _stdin_of(command: Command, runner: Runner) -> bytes:
+    """Read the input of a command that does not really run, and remove its file."""
+    stdin = command.stdin
+    if stdin is None:
+        return b""
+    if not stdin.is_in_file:
+        return base64.b64decode(stdin.content)
+    with suppress(OSError):  # an interrupted client has removed it
+        return runner.take_file(command, stdin.file)
+    return b""
 
 
 class _SilentProcess(Process):
@@ -117,12 +146,18 @@ class ScriptedRunner(Runner):
 
     def process_for(self, command: Command) -> Process:
         """Make a process that runs the script that matches, or one of the other runner."""
-        plan = self._scripts.plan_for(command)
+        # No script is for the client's own work on files: a test knows its agent's commands.
+        plan = None if is_for_files(command.request) else self._scripts.plan_for(command)
         if plan is not None:
-            return ScriptedProcess(command, plan, self._scripts, self._sleep)
+            stdin = _stdin_of(command, self)
+            return ScriptedProcess(command, plan, self._scripts, self._sleep, stdin)
         if command.kills is not None:
             return _KillProcess(command, command.kills)
         return self._fallback.process_for(command)
+
+    def take_file(self, command: Command, path: str) -> bytes:
+        """Read and remove a file of a command's sandbox."""
+        return self._fallback.take_file(command, path)
 
     def kill(self, sandbox_id: str) -> None:
         """Kill the processes of the host; scripts end with their tasks."""
@@ -150,7 +185,9 @@ class ScriptedProcess(Process):
         plan: Plan,
         scripts: Scripts,
         sleep: Sleep,
+        stdin: bytes = b"",
     ) -> None:
+        self._stdin = stdin
         self._command = command
         self._plan = plan
         self._scripts = scripts
@@ -180,7 +217,8 @@ class ScriptedProcess(Process):
             forever: asyncio.Future[int] = asyncio.get_running_loop().create_future()
             return await forever
         try:
-            return await run_handler(end, ExecContext(self._command, output, self._sleep))
+            context = ExecContext(self._command, output, self._sleep, self._stdin)
+            return await run_handler(end, context)
         except HandlerError as error:
             self._scripts.keep_error(error.__cause__ or error)
             raise

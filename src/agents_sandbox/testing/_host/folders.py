@@ -1,11 +1,10 @@
-"""Create and remove folders that are private to the user."""
+"""Folders that are private to the user."""
 
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -25,18 +24,3 @@ def opened_folder(path: Path) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
-
-
-def remove_tree(path: Path) -> None:
-    """Remove a folder with all contents, even write-protected ones; symlinks are not followed."""
-    _make_writable(path)
-    shutil.rmtree(path, ignore_errors=True)
-
-
-def _make_writable(folder: str | os.PathLike[str]) -> None:
-    with suppress(OSError):  # removed, or of another user
-        os.chmod(folder, 0o700)  # noqa: PTH101 - takes what scandir() returns
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    _make_writable(entry)

@@ -68,7 +68,7 @@ class Exec:
             exec_id=self.id,
             sandbox_id=command.sandbox_id,
             state=outcome.state if outcome else pb.EXEC_STATE_RUNNING,
-            command=command.argv,
+            command=command.request,
             cwd=command.cwd,
             env_overrides=command.env,
             exit_code=outcome.exit_code if outcome else 0,

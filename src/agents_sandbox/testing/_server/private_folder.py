@@ -11,8 +11,9 @@ from functools import cache
 from pathlib import Path
 
 from ..._connection.address import MAX_PATH_BYTES
+from ..._shared.trees import remove_tree
 from .._commands.strays import kill_strays
-from .._host.folders import opened_folder, remove_tree
+from .._host.folders import opened_folder
 from .._host.locks import is_at
 
 _PREFIX = "agboxd-"

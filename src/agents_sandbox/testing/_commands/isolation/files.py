@@ -77,6 +77,10 @@ class Root(FileSystem):
             self._make_folder(path, 0o755)
         super().build(copies)
 
+    def host_path(self, path: str) -> Path:
+        """Map an absolute path of the sandbox to one of the host."""
+        return self._place(path)
+
     def _make_folder(self, path: str, mode: int) -> None:
         place = Path(os.path.realpath(self._place(path)))  # /lib may lead to no folder yet
         make_folders(place)

@@ -98,7 +98,7 @@ class IsolatedRunner(RealRunner):
             raise CannotStartError(str(error)) from error
         env = self._environment(command, HOME, command.full_env)
         return await container.start(
-            command, as_in_docker(command.argv), command.cwd or WORKSPACE, env
+            command, as_in_docker(command.request), command.cwd or WORKSPACE, env
         )
 
     async def _container(self, sandbox_id: str, spec: Spec) -> Container:

@@ -1,0 +1,63 @@
+"""Paths of files in a sandbox, which may have any bytes but NUL; pure."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from typing import TypeAlias
+
+from .._shared.shown import shown
+from ..errors import InvalidArgumentError, InvalidArgumentTypeError
+
+_WORKSPACE = b"/workspace"
+_LONGEST = 4095
+"""Bytes; Linux's PATH_MAX without the NUL at the end."""
+
+
+SandboxPathLike: TypeAlias = "str | bytes | os.PathLike[str] | os.PathLike[bytes]"
+"""A path in a sandbox: absolute, or relative to `/workspace`."""
+
+
+class SandboxPath:
+    """A path in a sandbox; a relative one is in `/workspace`.
+
+    Args:
+        path: The path, as a caller passed it.
+
+    Attributes:
+        given: The same, as text or bytes.
+        absolute: The absolute path, without slashes at its end.
+
+    Raises:
+        InvalidArgumentError: It is not acceptable.
+    """
+
+    def __init__(self, path: SandboxPathLike) -> None:
+        if not isinstance(path, (str, bytes, os.PathLike)):
+            raise InvalidArgumentTypeError(
+                f"path must be a str, bytes or os.PathLike, not {type(path).__name__}"
+            )
+        self.given: str | bytes = os.fspath(path)
+        # Not `os.fsencode`: in a sandbox, names are UTF-8 whatever the locale of this process.
+        given = self.given
+        if isinstance(given, str):
+            try:
+                given = given.encode("utf-8", "surrogateescape")
+            except UnicodeEncodeError as error:
+                raise InvalidArgumentError(
+                    f"path is not valid Unicode text: it has a lone surrogate at index "
+                    f"{error.start}"
+                ) from None
+        if not given:
+            raise InvalidArgumentError("path must not be empty")
+        if b"\0" in given:
+            raise InvalidArgumentError(f"path must not contain NUL: {self}")
+        self.absolute = posixpath.join(_WORKSPACE, given).rstrip(b"/") or b"/"
+        if len(self.absolute) > _LONGEST:
+            raise InvalidArgumentError(
+                f"path must not be longer than {_LONGEST} bytes, with /workspace before a relative "
+                f"one: {self}"
+            )
+
+    def __str__(self) -> str:
+        return shown(self.given, 300)

@@ -1,0 +1,183 @@
+"""The commands that work on the files of a sandbox, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from ..._arguments.creates import NewExec
+from ..._arguments.sandbox_paths import SandboxPath
+from ..._deadline import Deadline
+from ..._output.file_answers import FileAnswer, check_input
+from ..._output.result import ExecResult
+from ..._scripts import files as scripts
+from ..._shared.helpers import stdin_file
+from ...errors import InvalidArgumentError, SandboxClientError, SandboxFileError
+
+if TYPE_CHECKING:
+    from .._client import AgentsSandboxClient
+
+_CLEANUP_SECONDS = 5.0
+"""How long an interrupted write may take to remove its temporary file."""
+
+_SHORTEST_SECONDS = 0.001
+
+# A shell of an image could otherwise count characters, not bytes.
+_ENVIRONMENT = {"LC_ALL": "C"}
+
+
+class FileCommands:
+    """Runs the commands.
+
+    Args:
+        client: The client.
+        sandbox_id: The sandbox.
+    """
+
+    def __init__(self, client: AgentsSandboxClient, sandbox_id: str) -> None:
+        self._client = client
+        self._id = sandbox_id
+
+    async def ask(
+        self,
+        action: str,
+        script: str,
+        path: SandboxPath,
+        deadline: Deadline,
+        *args: str,
+    ) -> FileAnswer:
+        """Run the script of one operation and return its answer, which the caller closes."""
+        mark = scripts.new_mark()
+        command = scripts.file_command(action, script, mark, path.absolute, *args)
+        return await self._answer(action, path, command, mark, deadline)
+
+    async def do(
+        self,
+        action: str,
+        script: str,
+        path: SandboxPath,
+        deadline: Deadline,
+        *args: str,
+    ) -> None:
+        """Run the script of one operation that reports nothing."""
+        answer = await self.ask(action, script, path, deadline, *args)
+        answer.close()
+
+    async def write(self, action: str, path: SandboxPath, data: bytes, deadline: Deadline) -> None:
+        """Write a file; the data is not too long."""
+        mark, temporary = scripts.new_mark(), scripts.new_temporary()
+        commands = list(scripts.write_commands(mark, path.absolute, temporary, data))
+        try:
+            await self._run_all(action, path, commands, mark, deadline)
+        except BaseException as error:
+            # A single command cleans up itself, and one that failed has done it.
+            if len(commands) > 1 and not isinstance(error, SandboxFileError):
+                await self.drop(path, temporary)
+            raise
+
+    async def bring_input(
+        self, path: SandboxPath, temporary: str, data: bytes, deadline: Deadline
+    ) -> None:
+        """Write the file for an input that is too long for one argument."""
+        mark = scripts.new_mark()
+        commands = scripts.input_commands(mark, temporary, data)
+        await self._run_all("input", path, commands, mark, deadline)
+
+    async def drop(self, path: SandboxPath, temporary: str) -> None:
+        """Remove a temporary file, as far as that is possible, after the commands that write it."""
+        deadline = Deadline(_CLEANUP_SECONDS)
+        mark = scripts.new_mark()
+        command = scripts.drop_command(mark, path.absolute, temporary)
+        with suppress(SandboxClientError):
+            writing = True
+            while writing and not deadline.expired():
+                active = await self._client.list_active_execs(
+                    sandbox_id=self._id, timeout_seconds=_left(deadline)
+                )
+                writing = any(temporary in handle.command for handle in active)
+                answer = await self._answer("drop", path, command, mark, deadline)
+                answer.close()
+
+    async def _run_all(
+        self,
+        action: str,
+        path: SandboxPath,
+        commands: Iterable[Sequence[str]],
+        mark: str,
+        deadline: Deadline,
+    ) -> None:
+        for command in commands:
+            answer = await self._answer(action, path, command, mark, deadline)
+            answer.close()
+
+    async def _answer(
+        self,
+        action: str,
+        path: SandboxPath,
+        command: Sequence[str],
+        mark: str,
+        deadline: Deadline,
+    ) -> FileAnswer:
+        result = await self._client.run(
+            self._id,
+            command,
+            cwd="/",  # the default may not exist
+            env_overrides=_ENVIRONMENT,
+            max_output_bytes=0,
+            timeout_seconds=_left(deadline),
+        )
+        return FileAnswer(action, path, result, mark)
+
+
+class Input:
+    """The input of one command.
+
+    Args:
+        client: The client.
+        new: The command.
+        data: Its input.
+
+    Attributes:
+        new: The command that has the input.
+    """
+
+    def __init__(self, client: AgentsSandboxClient, new: NewExec, data: bytes) -> None:
+        check_size("input", data)
+        self._commands = FileCommands(client, new.sandbox_id)
+        self._data = data
+        self._temporary = scripts.new_temporary()
+        self._path = SandboxPath(stdin_file(self._temporary))
+        self.new = new.with_command(scripts.command_with_input(new.command, self._temporary, data))
+
+    async def bring(self, deadline: Deadline) -> None:
+        """Bring it to the sandbox, as far as the command itself does not."""
+        await self._commands.bring_input(self._path, self._temporary, self._data, deadline)
+
+    async def drop(self) -> None:
+        """Remove it from the sandbox, after an interruption."""
+        if scripts.needs_file(self._data):
+            await self._commands.drop(self._path, self._temporary)
+
+    def check(self, result: ExecResult) -> ExecResult:
+        """Return the result of the command.
+
+        Raises:
+            SandboxFileError: The command was not started, because it would not have had its input.
+        """
+        check_input(result, self._path)
+        return result
+
+
+def check_size(name: str, data: bytes) -> None:
+    """Refuse what is too long to go through commands."""
+    if len(data) > scripts.LARGEST:
+        raise InvalidArgumentError(
+            f"{name} must not be longer than {scripts.LARGEST >> 20} MiB, and this has {len(data)} "
+            "bytes: create the sandbox with a mount, a copy or workspace="
+        )
+
+
+def _left(deadline: Deadline) -> float | None:
+    left = deadline.remaining()
+    return None if left is None else max(left, _SHORTEST_SECONDS)

@@ -1,0 +1,80 @@
+"""Files of this host, as ends of downloads and uploads."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from .._shared.helpers import TEMPORARY
+from .._shared.shown import shown
+from ..errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class HostFile:
+    """A file to write: it has a temporary name until it is complete. Use it as a context manager.
+
+    Args:
+        path: Its path. A link is followed; an existing file is replaced and keeps its mode.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = os.path.realpath(path)
+        if os.path.isdir(self._path):  # noqa: PTH112 - a path as text, like all here
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+        folder = os.path.dirname(self._path)  # noqa: PTH120
+        self._temporary = os.path.join(folder, TEMPORARY + secrets.token_hex(16))  # noqa: PTH118
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        self._file = -1
+        self._file = os.open(self._temporary, flags, 0o666)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def write(self, data: bytes) -> None:
+        """Append to it."""
+        left = memoryview(data)
+        while left:
+            left = left[os.write(self._file, left) :]
+
+    def complete(self) -> None:
+        """Give it its name."""
+        with suppress(FileNotFoundError):  # it is new
+            os.fchmod(self._file, stat.S_IMODE(os.stat(self._path).st_mode))  # noqa: PTH116
+        os.replace(self._temporary, self._path)  # noqa: PTH105
+
+    def close(self) -> None:
+        """Close it, and remove it unless it is complete."""
+        file, self._file = self._file, -1
+        if file >= 0:
+            os.close(file)
+        with suppress(FileNotFoundError):
+            os.unlink(self._temporary)  # noqa: PTH108
+
+
+def read_host_file(path: str, limit: int) -> bytes:
+    """Read up to `limit` bytes of a file.
+
+    Raises:
+        InvalidArgumentError: It is a device, a FIFO or the like, which may have no end.
+        OSError: It cannot be read.
+    """
+    # Without O_NONBLOCK, the open of a FIFO would wait for a writer.
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
+        if stat.S_ISDIR(mode := os.fstat(file.fileno()).st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+        if not stat.S_ISREG(mode):
+            raise InvalidArgumentError(f"host_path must be a file: {shown(path, 300)} is none")
+        return file.read(limit)
