@@ -51,6 +51,13 @@ async def stopped(client: AgentsSandboxClient) -> SandboxHandle:
     return await client.stop_sandbox((await ready(client)).sandbox_id)
 
 
+async def brief_exec(client: AgentsSandboxClient) -> SandboxHandle:
+    """Make a sandbox and an exec with the same id; the exec ends after a moment."""
+    handle = await ready(client)
+    await client.create_exec(handle.sandbox_id, ("brief",), exec_id=handle.sandbox_id)
+    return handle
+
+
 async def running(client: AgentsSandboxClient) -> SandboxHandle:
     """Make a sandbox and an exec with the same id; the exec does not end by itself."""
     handle = await ready(client)
@@ -72,6 +79,7 @@ CALLS: dict[str, tuple[Make, Use]] = {
     "create_sandbox, no wait": (ready, lambda c, s: c.create_sandbox(image=IMAGE, wait=False)),
     "get_sandbox": (ready, lambda c, s: c.get_sandbox(s.sandbox_id)),
     "list_sandboxes": (ready, lambda c, s: c.list_sandboxes()),
+    "wait_for_sandbox": (ready, lambda c, s: c.wait_for_sandbox(s)),
     "resume_sandbox": (stopped, lambda c, s: c.resume_sandbox(s.sandbox_id)),
     "resume_sandbox, no wait": (stopped, lambda c, s: c.resume_sandbox(s.sandbox_id, wait=False)),
     "stop_sandbox": (ready, lambda c, s: c.stop_sandbox(s.sandbox_id)),
@@ -83,6 +91,7 @@ CALLS: dict[str, tuple[Make, Use]] = {
     "create_exec": (ready, lambda c, s: c.create_exec(s.sandbox_id, ("true",))),
     "create_exec, wait": (ready, lambda c, s: c.create_exec(s.sandbox_id, ("brief",), wait=True)),
     "run": (ready, lambda c, s: c.run(s.sandbox_id, ("brief",))),
+    "wait_for_exec": (brief_exec, lambda c, s: c.wait_for_exec(s.sandbox_id)),
     "cancel_exec": (running, lambda c, s: c.cancel_exec(s.sandbox_id)),
     "cancel_exec, no wait": (running, lambda c, s: c.cancel_exec(s.sandbox_id, wait=False)),
     "get_exec": (running, lambda c, s: c.get_exec(s.sandbox_id)),
@@ -105,6 +114,7 @@ every_shared_call = pytest.mark.parametrize(
         "delete_sandboxes",
         "create_exec, wait",
         "run",
+        "wait_for_exec",
         "cancel_exec",
         "subscribe_sandbox_events",
     ],
@@ -118,7 +128,7 @@ def test_no_method_is_forgotten(daemon: FakeDaemon) -> None:
         for name, _ in inspect.getmembers(AgentsSandboxClient, inspect.isfunction)
         if not name.startswith("_")
     }
-    assert methods == {name.partition(",")[0] for name in CALLS} | {"aclose"}
+    assert methods == {name.partition(",")[0] for name in CALLS} | {"aclose", "attach"}
 
 
 @pytest.fixture

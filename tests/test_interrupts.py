@@ -201,6 +201,7 @@ CALLS: dict[str, Use] = {
     "stop_sandbox": lambda c, s: c.stop_sandbox(s.sandbox_id),
     "delete_sandbox": lambda c, s: c.delete_sandbox(s.sandbox_id),
     "run": lambda c, s: c.run(s.sandbox_id, ("brief",)),
+    "wait_for_sandbox": lambda c, s: c.wait_for_sandbox(s),
     "subscribe_sandbox_events": three_steps,
     "abandon_a_stream": abandon_a_stream,
 }

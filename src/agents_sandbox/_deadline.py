@@ -186,8 +186,7 @@ class Patience:
 
     def begin_outage(self) -> None:
         """Note that the daemon is unavailable. Safe to repeat."""
-        if self._outage is None:
-            self._outage = Deadline(self._seconds)
+        self._begin()
 
     def end_outage(self) -> None:
         """Note that the daemon answers; the pauses continue to grow."""
@@ -212,8 +211,9 @@ class Patience:
         Args:
             deadline: No pause ends after it.
         """
-        self.begin_outage()
-        until = self.limit(deadline)
-        if until.expired() and not deadline.expired():
-            return None
-        return self._backoff.pause(until)
+        outage = self._begin()
+        return None if outage.expired() else self._backoff.pause(deadline.earlier(outage))
+
+    def _begin(self) -> Deadline:
+        self._outage = self._outage or Deadline(self._seconds)
+        return self._outage

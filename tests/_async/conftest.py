@@ -20,7 +20,9 @@ IMAGE = "ghcr.io/agents-sandbox/coding-runtime:latest"
 @pytest.fixture
 async def client(daemon: FakeDaemon) -> AsyncIterator[AgentsSandboxClient]:
     """A client of the test's daemon; its waits are short enough for a test."""
-    async with AgentsSandboxClient(daemon.socket_path, operation_timeout_seconds=20) as opened:
+    async with AgentsSandboxClient(
+        daemon.socket_path, operation_timeout_seconds=20, exec_timeout_seconds=20
+    ) as opened:
         yield opened
 
 

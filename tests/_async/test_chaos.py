@@ -50,7 +50,10 @@ async def test_chaos(chaos_seed: int, chaos_accounts: dict[str, Account]) -> Non
 async def live(plan: Plan, daemon: FakeDaemon) -> tuple[Life, Truth]:
     """Run a plan under its faults, then read the truth without them."""
     async with AgentsSandboxClient(
-        daemon.socket_path, timeout_seconds=CALL_SECONDS, operation_timeout_seconds=CALL_SECONDS
+        daemon.socket_path,
+        timeout_seconds=CALL_SECONDS,
+        operation_timeout_seconds=CALL_SECONDS,
+        exec_timeout_seconds=CALL_SECONDS,
     ) as client:
         # A daemon that is restarting before the first contact counts as not started.
         await client.ping()

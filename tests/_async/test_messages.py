@@ -162,7 +162,7 @@ NAMING: Mapping[str, Call] = {
         *product(
             OF_EXECS.values(),
             [SANDBOX],
-            ["exec_id must be a str, an ExecHandle, not SandboxHandle"],
+            ["exec_id must be a str, an ExecHandle or .*, not SandboxHandle"],
         ),
         (NAMING["sandbox_id"], SANDBOX, "sandbox_id must be a str, not SandboxHandle: pass its ."),
         (NAMING["exec_id"], EXEC, "exec_id must be a str, not ExecHandle: pass its .exec_id"),

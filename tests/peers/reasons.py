@@ -18,6 +18,14 @@ REASONS: Mapping[str, tuple[str, ...]] = {
         "AgentsSandboxClient(*timeout_seconds) type: float* -> DurationLike*",
         "AgentsSandboxClient.*(idle_ttl) type: timedelta | None -> DurationLike | None",
     ),
+    "It takes an object that has the id, too, such as a handle.": (
+        "AgentsSandboxClient.*(sandbox_id) type: str -> SandboxIdLike",
+        "AgentsSandboxClient.*(sandbox_id) type: str | None -> SandboxIdLike | None",
+        "AgentsSandboxClient.*(exec_id) type: str -> ExecIdLike",
+    ),
+    "A result is a handle that has the output, too.": (
+        "AgentsSandboxClient.run() returns: async ExecHandle -> async ExecResult",
+    ),
     "The default means the same: the daemon's own folder, /workspace.": (
         "AgentsSandboxClient.*(cwd) default: '/workspace' -> ''",
     ),

@@ -39,7 +39,7 @@ def rows(theirs: Mapping[str, str], ours: Mapping[str, str]) -> Iterator[Row]:
         kind, is_a, base = fact.partition(" is a ")
         if is_a and {kind, base} <= classes:  # `except` clauses depend on it
             yield Row(fact, "no", value)
-        elif value == "required":
+        elif value == "required" and fact.partition("(")[0] in {*theirs, *classes}:
             yield Row(fact, MISSING, value)
 
 

@@ -30,7 +30,7 @@ SandboxIdLike: TypeAlias = str | HasSandboxId
 """A sandbox that exists: its id, a `SandboxHandle`, a `Sandbox` or a `SyncSandbox`."""
 
 ExecIdLike: TypeAlias = str | HasExecId
-"""An exec that exists: its id, or an object that has its `exec_id`, such as an `ExecHandle`."""
+"""An exec that exists: its id, an `ExecHandle`, or another object that has its `exec_id`."""
 
 
 def sandbox_id_of(value: object) -> str:
@@ -60,7 +60,7 @@ def exec_id_of(value: object) -> str:
     """
     given = value if isinstance(value, str) else getattr(value, "exec_id", None)
     if not isinstance(given, str):
-        raise _no_id("exec_id", "an ExecHandle", value)
+        raise _no_id("exec_id", "an ExecHandle or an ExecProcess", value)
     return checks.lookup_id("exec_id", given)
 
 
