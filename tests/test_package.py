@@ -20,8 +20,12 @@ import agents_sandbox
 from agents_sandbox import (
     AgentsSandboxClient,
     AsyncSandboxEventStream,
+    Sandbox,
+    SandboxScope,
     SyncAgentsSandboxClient,
+    SyncSandbox,
     SyncSandboxEventStream,
+    SyncSandboxScope,
     _aio,
     _blocking,
 )
@@ -36,17 +40,23 @@ RENAMED = {
     "AgentsSandboxClient": "SyncAgentsSandboxClient",
     "AsyncSandboxEventStream": "SyncSandboxEventStream",
     "AsyncIterator": "Iterator",
+    "Sandbox": "SyncSandbox",
+    "SandboxScope": "SyncSandboxScope",
+    "_async": "_sync_generated",
 }
 NOT_AWAITED = {
     *("__init__", "__getattr__", "__reduce__", "__aiter__", "__repr__"),
     "subscribe_sandbox_events",
+    *("attach", "sandbox", "scope", "events"),
     *("stream", "usable", "cancel", "report_closing", "held"),
-    *("alive", "stop", "put"),
+    *("alive", "Reader.stop", "put"),
 }
 
 PAIRS: list[tuple[type[Any], type[Any]]] = [
     (AgentsSandboxClient, SyncAgentsSandboxClient),
     (AsyncSandboxEventStream, SyncSandboxEventStream),
+    (Sandbox, SyncSandbox),
+    (SandboxScope, SyncSandboxScope),
 ]
 PRIMITIVES: list[tuple[type[Any], type[Any]]] = [
     (_aio.Channel, _blocking.Channel),
@@ -54,6 +64,7 @@ PRIMITIVES: list[tuple[type[Any], type[Any]]] = [
     (_aio.TimedLock, _blocking.TimedLock),
     (_aio.Reader, _blocking.Reader),
     (_aio.Mailbox, _blocking.Mailbox),
+    (_aio.CleanUp, _blocking.CleanUp),
 ]
 
 
@@ -201,7 +212,8 @@ def test_each_method_has_its_twin(
 @pytest.mark.parametrize(("kind", "twin"), [*PAIRS, *PRIMITIVES])
 def test_one_flavour_is_awaited_and_the_other_never(kind: type[Any], twin: type[Any]) -> None:
     for name, function in methods(kind).items():
-        assert inspect.iscoroutinefunction(function) is (name not in NOT_AWAITED), name
+        plain = {name, f"{kind.__name__}.{name}"} & NOT_AWAITED
+        assert inspect.iscoroutinefunction(function) is not bool(plain), name
     assert not any(map(inspect.iscoroutinefunction, methods(twin).values()))
 
 
@@ -211,7 +223,7 @@ def test_both_primitives_have_the_same_names() -> None:
         for name, value in vars(_aio).items()
         if getattr(value, "__module__", None) == _aio.__name__ and not name.startswith("_")
     }
-    names = {"Channel", "Mailbox", "Reader", "Stream", "TimedLock", "public"}
+    names = {"Channel", "CleanUp", "Mailbox", "Reader", "Stream", "TimedLock", "public"}
     assert ours == {*_blocking.__all__} - {"Call"} == names
 
 

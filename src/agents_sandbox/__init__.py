@@ -41,9 +41,11 @@ from .errors import (
     SandboxConflictError,
     SandboxFailedError,
     SandboxInvalidStateError,
+    SandboxLeftoverWarning,
     SandboxNotFoundError,
     SandboxNotReadyError,
     SandboxSequenceExpiredError,
+    ScopeClosedError,
     UnsupportedByDaemonError,
     UnsupportedDaemonError,
 )
@@ -61,7 +63,9 @@ from .models import (
 
 if TYPE_CHECKING:
     from ._async._sandboxes.sandbox import Sandbox
+    from ._async._sandboxes.scope import SandboxScope
     from ._sync_generated._sandboxes.sandbox import SyncSandbox
+    from ._sync_generated._sandboxes.scope import SyncSandboxScope
 
 __all__ = [
     "AgentsSandboxClient",
@@ -101,16 +105,20 @@ __all__ = [
     "SandboxFailedError",
     "SandboxHandle",
     "SandboxInvalidStateError",
+    "SandboxLeftoverWarning",
     "SandboxNotFoundError",
     "SandboxNotReadyError",
     "SandboxPhaseDetails",
+    "SandboxScope",
     "SandboxSequenceExpiredError",
     "SandboxState",
+    "ScopeClosedError",
     "ServiceEventDetails",
     "ServiceSpec",
     "SyncAgentsSandboxClient",
     "SyncSandbox",
     "SyncSandboxEventStream",
+    "SyncSandboxScope",
     "UnsupportedByDaemonError",
     "UnsupportedDaemonError",
     "__version__",
@@ -120,7 +128,9 @@ __all__ = [
 # imports above.
 _ON_FIRST_USE = {
     "Sandbox": "._async._sandboxes.sandbox",
+    "SandboxScope": "._async._sandboxes.scope",
     "SyncSandbox": "._sync_generated._sandboxes.sandbox",
+    "SyncSandboxScope": "._sync_generated._sandboxes.scope",
 }
 
 if not TYPE_CHECKING:

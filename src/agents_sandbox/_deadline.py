@@ -30,6 +30,13 @@ IN_TOUCH_SECONDS = 5.0
 LOOK_SECONDS = 1.0
 """How often to check, while public event streams are open, whether the daemon is still in touch."""
 
+CLEANUP_SECONDS = 30.0
+"""How long the end of a block tries to delete its sandboxes.
+
+Longer than a restart of the daemon or the rest of an ordinary create takes, which are seconds. Not
+longer than necessary, because Ctrl-C has to wait for it.
+"""
+
 STEADY_SECONDS = 1.0
 """A stream that lasted this long was connected: losing it begins a new outage."""
 
@@ -99,19 +106,23 @@ class Budget:
             and the wait together. None: the client's defaults apply.
         rpc_seconds: The client's timeout for one RPC.
         operation_seconds: The client's timeout for one operation.
+
+    Attributes:
+        operation: When everything must be done.
+        rpc_seconds: How long one RPC may take.
     """
 
-    __slots__ = ("_rpc_seconds", "operation")
+    __slots__ = ("operation", "rpc_seconds")
 
     def __init__(
         self, explicit: float | None, rpc_seconds: float, operation_seconds: float
     ) -> None:
         self.operation = Deadline(operation_seconds if explicit is None else explicit)
-        self._rpc_seconds = rpc_seconds if explicit is None else explicit
+        self.rpc_seconds = rpc_seconds if explicit is None else explicit
 
     def rpc(self) -> Deadline:
         """Return the deadline of an RPC that starts now."""
-        return self.operation.within(self._rpc_seconds)
+        return self.operation.within(self.rpc_seconds)
 
 
 class Backoff:
