@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from unittest.mock import patch
 
 from agents_sandbox import _deadline
-from agents_sandbox.testing import FakeDaemon
+from agents_sandbox.testing import ContainerBehavior, FakeDaemon
 
 _MOMENT = 0.003
 
@@ -16,11 +16,18 @@ _MOMENT = 0.003
 def brief_daemon(release: str) -> Iterator[FakeDaemon]:
     """Run the daemon; the command `brief` ends after a moment, `sleep` never ends.
 
+    The image `broken` does not exist.
+
     The lookouts of clients, too, end a moment after the last stream.
     """
     with (
         patch.object(_deadline, "LOOK_SECONDS", _MOMENT),
-        FakeDaemon(version=release, ready_delay=_MOMENT, stop_delay=_MOMENT) as daemon,
+        FakeDaemon(
+            version=release,
+            ready_delay=_MOMENT,
+            stop_delay=_MOMENT,
+            containers={"broken": ContainerBehavior(error="No such image: broken")},
+        ) as daemon,
     ):
         daemon.on_exec(("sleep",)).never()
         daemon.on_exec(("brief",)).after(_MOMENT).exit(0)

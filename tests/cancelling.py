@@ -7,8 +7,11 @@ from collections.abc import Callable, Coroutine, Generator
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import agents_sandbox
+from agents_sandbox import _aio
+from agents_sandbox._aio import _UnstoppableTask
 
 _PACKAGE = f"{Path(agents_sandbox.__file__).parent}/"
 _FAKE = f"{_PACKAGE}testing/"
@@ -21,11 +24,13 @@ class Suspensions:
         cancel_at: The suspension at which the call's task is cancelled, from 1.
         late: Cancel it not when it suspends, but when it is about to continue with what it waited
             for: the client must not lose that.
+        again_after: Cancel it a second time, after so many more suspensions.
     """
 
-    def __init__(self, cancel_at: int, *, late: bool = False) -> None:
+    def __init__(self, cancel_at: int, *, late: bool = False, again_after: int = 0) -> None:
         self._left = cancel_at
         self._late = late
+        self._again_after = again_after
         self._task: asyncio.Task[Any] | None = None
         self.cancelled = False
         """Whether the task was cancelled before it ended."""
@@ -33,7 +38,7 @@ class Suspensions:
     @property
     def reached(self) -> bool:
         """Whether there were that many suspensions."""
-        return self._left <= 0
+        return self._left <= 0 and not self._again_after
 
     def cancel_after(self, suspensions: int) -> None:
         """Cancel after that many more suspensions."""
@@ -46,8 +51,9 @@ class Suspensions:
         # Only code of the SDK counts: gRPC's own tasks end with their calls.
         loop.set_task_factory(self._new_task)
         try:
-            self._task = asyncio.Task(self._watched(call), loop=loop)
-            await asyncio.wait((self._task,))
+            with patch.object(_aio, "_UnstoppableTask", self._new_unstoppable_task):
+                self._task = asyncio.Task(self._watched(call), loop=loop)
+                await asyncio.wait((self._task,))
         finally:
             loop.set_task_factory(before)
         if self.cancelled:
@@ -64,6 +70,12 @@ class Suspensions:
             coroutine = self._watched(coroutine)
         return asyncio.Task(coroutine, loop=loop, **kwargs)
 
+    def _new_unstoppable_task(
+        self, coroutine: Coroutine[Any, Any, Any], *, loop: asyncio.AbstractEventLoop
+    ) -> asyncio.Task[None]:
+        watched: Any = self._watched(coroutine)
+        return _UnstoppableTask(watched, loop=loop)
+
     async def _watched(self, call: Coroutine[Any, Any, object]) -> object:
         return await _Watched(call, self._suspended)
 
@@ -79,7 +91,8 @@ class Suspensions:
 
     def _cancel(self, _: object) -> None:
         assert self._task is not None
-        self.cancelled = self._task.cancel()
+        self.cancelled = self._task.cancel() or self.cancelled
+        self._left, self._again_after = self._again_after, 0
 
 
 class _Watched:

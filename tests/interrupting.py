@@ -95,14 +95,21 @@ class Lines:
 
     def run(self, call: Callable[[], object]) -> None:
         """Make the call; if it was interrupted, it must raise KeyboardInterrupt."""
-        before = sys.gettrace()
-        sys.settrace(self._enter)
         try:
-            call()
+            with self.counted():
+                call()
         except KeyboardInterrupt:
             assert self.reached
         else:
             assert not self.reached, f"swallowed: {self.place}"
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Count the lines of the calls in the block."""
+        before = sys.gettrace()
+        sys.settrace(self._enter)
+        try:
+            yield
         finally:
             sys.settrace(before)
             self._seen.clear()

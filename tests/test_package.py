@@ -21,9 +21,11 @@ from agents_sandbox import (
     AgentsSandboxClient,
     AsyncSandboxEventStream,
     Sandbox,
+    SandboxScope,
     SyncAgentsSandboxClient,
     SyncSandbox,
     SyncSandboxEventStream,
+    SyncSandboxScope,
     _aio,
     _blocking,
 )
@@ -39,10 +41,12 @@ RENAMED = {
     "AsyncSandboxEventStream": "SyncSandboxEventStream",
     "Sandbox": "SyncSandbox",
     "AsyncIterator": "Iterator",
+    "SandboxScope": "SyncSandboxScope",
+    "_async": "_sync_generated",
 }
 NOT_AWAITED = {
     *("__init__", "__getattr__", "__reduce__", "__aiter__", "__repr__"),
-    *("attach", "events", "subscribe_sandbox_events"),
+    *("attach", "events", "sandbox", "scope", "subscribe_sandbox_events"),
     *("stream", "usable", "cancel", "report_closing", "held"),
     *("alive", "Reader.stop", "put"),
 }
@@ -51,6 +55,7 @@ PAIRS: list[tuple[type[Any], type[Any]]] = [
     (AgentsSandboxClient, SyncAgentsSandboxClient),
     (AsyncSandboxEventStream, SyncSandboxEventStream),
     (Sandbox, SyncSandbox),
+    (SandboxScope, SyncSandboxScope),
 ]
 PRIMITIVES: list[tuple[type[Any], type[Any]]] = [
     (_aio.Channel, _blocking.Channel),
@@ -58,6 +63,7 @@ PRIMITIVES: list[tuple[type[Any], type[Any]]] = [
     (_aio.TimedLock, _blocking.TimedLock),
     (_aio.Reader, _blocking.Reader),
     (_aio.Mailbox, _blocking.Mailbox),
+    (_aio.CleanUp, _blocking.CleanUp),
 ]
 
 
@@ -206,9 +212,8 @@ def test_each_method_has_its_twin(
 @pytest.mark.parametrize(("kind", "twin"), [*PAIRS, *PRIMITIVES])
 def test_one_flavour_is_awaited_and_the_other_never(kind: type[Any], twin: type[Any]) -> None:
     for name, function in methods(kind).items():
-        assert inspect.iscoroutinefunction(function) is not bool(
-            NOT_AWAITED & {name, f"{kind.__name__}.{name}"}
-        ), name
+        plain = {name, f"{kind.__name__}.{name}"} & NOT_AWAITED
+        assert inspect.iscoroutinefunction(function) is not bool(plain), name
     assert not any(map(inspect.iscoroutinefunction, methods(twin).values()))
 
 
@@ -218,7 +223,8 @@ def test_both_primitives_have_the_same_names() -> None:
         for name, value in vars(_aio).items()
         if getattr(value, "__module__", None) == _aio.__name__ and not name.startswith("_")
     }
-    names = {"Channel", "Mailbox", "Reader", "Stream", "TimedLock", "give_way", "public"}
+    classes = {"Channel", "CleanUp", "Mailbox", "Reader", "Stream", "TimedLock"}
+    names = classes | {"give_way", "public"}
     assert ours == {*_blocking.__all__} - {"Call"} == names
 
 

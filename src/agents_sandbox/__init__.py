@@ -48,11 +48,13 @@ from .errors import (
     SandboxFilePermissionError,
     SandboxInvalidStateError,
     SandboxIsADirectoryError,
+    SandboxLeftoverWarning,
     SandboxNotADirectoryError,
     SandboxNotFoundError,
     SandboxNotReadyError,
     SandboxSequenceExpiredError,
     SandboxToolMissingError,
+    ScopeClosedError,
     UnsupportedByDaemonError,
     UnsupportedDaemonError,
 )
@@ -73,8 +75,10 @@ if TYPE_CHECKING:
     from ._arguments.sandbox_paths import SandboxPathLike
     from ._async._sandboxes.files import SandboxFiles
     from ._async._sandboxes.sandbox import Sandbox
+    from ._async._sandboxes.scope import SandboxScope
     from ._sync_generated._sandboxes.files import SyncSandboxFiles
     from ._sync_generated._sandboxes.sandbox import SyncSandbox
+    from ._sync_generated._sandboxes.scope import SyncSandboxScope
 
 __all__ = [
     "AgentsSandboxClient",
@@ -124,20 +128,24 @@ __all__ = [
     "SandboxIdLike",
     "SandboxInvalidStateError",
     "SandboxIsADirectoryError",
+    "SandboxLeftoverWarning",
     "SandboxNotADirectoryError",
     "SandboxNotFoundError",
     "SandboxNotReadyError",
     "SandboxPathLike",
     "SandboxPhaseDetails",
+    "SandboxScope",
     "SandboxSequenceExpiredError",
     "SandboxState",
     "SandboxToolMissingError",
+    "ScopeClosedError",
     "ServiceEventDetails",
     "ServiceSpec",
     "SyncAgentsSandboxClient",
     "SyncSandbox",
     "SyncSandboxEventStream",
     "SyncSandboxFiles",
+    "SyncSandboxScope",
     "UnsupportedByDaemonError",
     "UnsupportedDaemonError",
     "__version__",
@@ -149,8 +157,10 @@ _ON_FIRST_USE = {
     "Sandbox": "._async._sandboxes.sandbox",
     "SandboxFiles": "._async._sandboxes.files",
     "SandboxPathLike": "._arguments.sandbox_paths",
+    "SandboxScope": "._async._sandboxes.scope",
     "SyncSandbox": "._sync_generated._sandboxes.sandbox",
     "SyncSandboxFiles": "._sync_generated._sandboxes.files",
+    "SyncSandboxScope": "._sync_generated._sandboxes.scope",
 }
 
 if not TYPE_CHECKING:

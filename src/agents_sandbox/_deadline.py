@@ -32,6 +32,13 @@ IN_TOUCH_SECONDS = 5.0
 LOOK_SECONDS = 1.0
 """How often to check, while public event streams are open, whether the daemon is still in touch."""
 
+CLEANUP_SECONDS = 30.0
+"""How long the end of a block tries to delete its sandboxes.
+
+Longer than a restart of the daemon or the rest of an ordinary create takes, which are seconds. Not
+longer than necessary, because Ctrl-C has to wait for it.
+"""
+
 STEADY_SECONDS = 1.0
 """A stream that lasted this long was connected: losing it begins a new outage."""
 
@@ -117,11 +124,12 @@ class Budget:
 
     Attributes:
         operation: The deadline of the operation.
+        rpc_seconds: How long one RPC may take.
         outage_seconds: The longest outage to tolerate. A bound of the operation suffices; without
             one, an operation would wait for a daemon that never returns.
     """
 
-    __slots__ = ("_rpc_seconds", "operation", "outage_seconds")
+    __slots__ = ("operation", "outage_seconds", "rpc_seconds")
 
     def __init__(
         self,
@@ -133,7 +141,7 @@ class Budget:
         self.operation = Deadline(operation_seconds if explicit is None else explicit)
         bounded = self.operation.bound is not None
         # An RPC always has a bound: the daemon may never answer.
-        self._rpc_seconds = rpc_seconds if explicit is None or not bounded else explicit
+        self.rpc_seconds = rpc_seconds if explicit is None or not bounded else explicit
         self.outage_seconds = math.inf if bounded else outage_seconds
 
     def within(self, seconds: float) -> Budget:
@@ -144,7 +152,7 @@ class Budget:
 
     def rpc(self) -> Deadline:
         """Return the deadline of an RPC that starts now."""
-        return self.operation.within(self._rpc_seconds)
+        return self.operation.within(self.rpc_seconds)
 
 
 class Backoff:

@@ -13,10 +13,24 @@ class Remains:
 
     Attributes:
         note: One sentence about it; None: nothing.
+        sandbox_ids: The sandboxes that may exist, also under ids that were replaced since.
+        accepted: Whether the daemon has accepted the last of them.
     """
 
     def __init__(self) -> None:
         self.note: str | None = None
+        self.sandbox_ids: set[str] = set()
+        self.accepted = False
+
+    def before_create(self, sandbox_id: str) -> None:
+        """Take note of a request that is about to be sent."""
+        self.sandbox_ids.add(sandbox_id)
+        self.note = f"sandbox {sandbox_id} may exist: delete it with delete_sandbox"
+
+    def after_create(self, sandbox_id: str) -> None:
+        """Take note of its acceptance."""
+        self.accepted = True
+        self.note = f"sandbox {sandbox_id} exists: delete it with delete_sandbox"
 
 
 @contextmanager

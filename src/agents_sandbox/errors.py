@@ -3,6 +3,7 @@
     SandboxClientError                 (RuntimeError)
     ├── ClientClosedError
     ├── ClientLoopError
+    ├── ScopeClosedError
     ├── InvalidArgumentError           (ValueError)
     │   ├── InvalidArgumentTypeError   (TypeError)
     │   └── UnsupportedByDaemonError
@@ -31,6 +32,8 @@
         ├── SandboxIsADirectoryError   (IsADirectoryError)
         ├── SandboxNotADirectoryError  (NotADirectoryError)
         └── SandboxToolMissingError
+
+    SandboxLeftoverWarning             (RuntimeWarning)
 
 The class of a daemon's refusal follows from the domain and reason in its structured
 details, or else from the status code, never from the text: see `REASONS` and `CODES`.
@@ -178,6 +181,10 @@ class ClientLoopError(SandboxClientError):
     running, or this process was forked while an async client was open. Or gevent has patched the
     threads of this process, and gRPC was not prepared for that.
     """
+
+
+class ScopeClosedError(SandboxClientError):
+    """A scope of sandboxes ends or has ended, so that it makes no new ones."""
 
 
 class InvalidArgumentError(SandboxClientError, ValueError):
@@ -565,3 +572,7 @@ CODES: Mapping[str, type[SandboxClientError]] = {
     "INVALID_ARGUMENT": InvalidArgumentError,
     "DEADLINE_EXCEEDED": OperationTimeoutError,
 }
+
+
+class SandboxLeftoverWarning(RuntimeWarning):
+    """The end of a block could not delete a sandbox, and something else is raised already."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from random import Random
 from threading import Lock
@@ -13,6 +14,7 @@ from agents_sandbox import (
     DaemonUnavailableError,
     SandboxEvent,
     SandboxHandle,
+    SandboxScope,
 )
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import FakeDaemon
@@ -65,6 +67,41 @@ class Life:
             record.error = error
         record.end()
         return record.result
+
+    async def block(self, body: Callable[[str], Any], **arguments: Any) -> None:
+        """Run a body in a block with a sandbox."""
+        record = CallRecord("sandbox", arguments)
+        self.calls.append(record)
+        try:
+            async with self._client.sandbox(**arguments) as sandbox:
+                record.result = sandbox.handle
+                await body(sandbox.id)
+        except Exception as error:  # noqa: BLE001 - the judge looks at it
+            record.error = error
+        record.end()
+
+    async def scope(self, body: Callable[[str], Any], *sandboxes: dict[str, Any]) -> None:
+        """Run a body in each sandbox of a scope, all at the same time."""
+        records = [CallRecord("sandbox", arguments) for arguments in sandboxes]
+        self.calls += records
+        async with self._client.scope() as scope:
+            going = [Background(self._in_scope, body, scope, record) for record in records]
+            for member in going[: self.dice.randint(0, len(going))]:
+                await member.result()
+        for record, member in zip(records, going, strict=True):
+            await member.result()
+            record.end()
+
+    async def _in_scope(
+        self, body: Callable[[str], Any], scope: SandboxScope, record: CallRecord
+    ) -> None:
+        try:
+            sandbox = await scope.create_sandbox(**record.arguments)
+        except Exception as error:  # noqa: BLE001 - the judge looks at it
+            record.error = error
+        else:
+            record.result = sandbox.handle
+            await body(sandbox.id)
 
     def begin(self, method: str, **arguments: Any) -> Background:
         """Start a call and do not wait for it."""

@@ -201,6 +201,41 @@ async def one_id_twice(life: Life) -> None:
     await life.call("delete_sandbox", sandbox_id=own_id)
 
 
+def _new(life: Life) -> dict[str, Any]:
+    own_id, labels = life.new_id("sandbox"), {"call": life.token()}
+    return {"sandbox_id": own_id, "image": IMAGE, "labels": labels}
+
+
+async def blocks(life: Life) -> None:
+    """Blocks with a sandbox each, one after the other or at the same time."""
+
+    async def body(sandbox_id: str) -> None:
+        life.follow(sandbox_id)
+        await _run(life, sandbox_id)
+        end = life.dice.choice((None, None, "stop_sandbox", "delete_sandbox"))
+        if end is not None:
+            await life.call(end, sandbox_id=sandbox_id, wait=life.dice.choice((True, False)))
+
+    going = []
+    for _ in range(life.dice.randint(1, 4)):
+        going.append(Background(life.block, body, **_new(life)))
+        if life.dice.random() < 0.5:
+            await _finish(going)
+            going.clear()
+        await life.disturb()
+    await _finish(going)
+
+
+async def scopes(life: Life) -> None:
+    """A scope that ends while some of its sandboxes are being created or used."""
+
+    async def body(sandbox_id: str) -> None:
+        life.follow(sandbox_id)
+        await _run(life, sandbox_id)
+
+    await life.scope(body, *(_new(life) for _ in range(life.dice.randint(1, 5))))
+
+
 async def anything(life: Life) -> None:
     """Any calls in any order, some of them at the same time."""
     sandbox_id = await _ready(life)
@@ -236,6 +271,8 @@ PROGRAMS = {
         cancels,
         by_label,
         one_id_twice,
+        blocks,
+        scopes,
         anything,
     )
 }

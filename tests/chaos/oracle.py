@@ -16,6 +16,7 @@ from agents_sandbox import (
     SandboxNotFoundError,
     SandboxNotReadyError,
     SandboxState,
+    ScopeClosedError,
 )
 
 from .exec_oracle import judge_cancel, judge_exec
@@ -81,6 +82,23 @@ def _create(call: CallRecord, case: Case) -> Complaints:
     else:
         yield from unavailable(call, may_be=own_id is not None)
         yield from _lifted(call, case)
+
+
+def _block(call: CallRecord, case: Case) -> Complaints:
+    """Judge a create whose sandbox is deleted at the end, whatever happened."""
+    if call.result is not None:
+        if call.error is not None:
+            yield "the end of a block with a daemon always succeeds"
+        if not call.arguments["labels"].items() <= dict(call.result.labels).items():
+            yield "the labels are not the requested ones"
+        yield from _done(call, case, SandboxState.READY, SandboxEventType.SANDBOX_READY)
+    elif not isinstance(call.error, ScopeClosedError):
+        yield from unavailable(call, may_be=call.arguments["sandbox_id"] is not None)
+        yield from _lifted(call, case)
+    for sandbox_id, history in case.truth.histories.items():
+        ours = history.handle.labels["call"] == call.arguments["labels"]["call"]
+        if ours and history.handle.state is not SandboxState.DELETED:
+            yield f"{sandbox_id} was left behind"
 
 
 def _carried_out_by_another(call: CallRecord, case: Case) -> Complaints:
@@ -271,6 +289,7 @@ def _refused(call: CallRecord, case: Case, *, needs: SandboxState) -> Complaints
 
 _JUDGES: dict[str, Callable[[CallRecord, Any], Complaints]] = {
     "create_sandbox": _create,
+    "sandbox": _block,
     "resume_sandbox": _resume,
     "stop_sandbox": _stop,
     "delete_sandbox": _delete,

@@ -18,6 +18,7 @@ _SENT_ONCE = {
 _LOSSES = ("restart", "unavailable", "lose_answer", "burn")
 _SENT_ONCE_WITH_OWN_ID = {
     "create_sandbox": ("CreateSandbox", "sandbox_id"),
+    "sandbox": ("CreateSandbox", "sandbox_id"),
     "create_exec": ("CreateExec", "exec_id"),
     "run": ("CreateExec", "exec_id"),
 }
@@ -30,7 +31,7 @@ def sandboxes_made(calls: list[CallRecord], truth: Truth) -> Iterator[str]:
         if made.count(token) > 1:
             yield f"create {token} has made {made.count(token)} sandboxes"
     for call in calls:
-        succeeded = call.method == "create_sandbox" and call.error is None
+        succeeded = call.method in ("create_sandbox", "sandbox") and call.result is not None
         if succeeded and call.arguments["labels"]["call"] not in made:
             yield f"another call made the sandbox: {call}"
 

@@ -8,8 +8,9 @@ from copy import copy
 from dataclasses import dataclass
 from datetime import timedelta
 from os import PathLike
-from typing import TypeVar
+from typing import TypedDict, TypeVar
 
+from .._frozen import FrozenMapping
 from .._shared.shown import OneLineRepr, shown_id
 from ..errors import InvalidArgumentError, InvalidArgumentTypeError
 from . import checks
@@ -30,6 +31,29 @@ _NewT = TypeVar("_NewT")
 
 _LIMITS = ("cpu_limit", "memory_limit", "disk_limit")
 _HEALTHCHECK_DURATIONS = ("interval", "timeout", "start_period", "start_interval")
+
+
+class SandboxArguments(TypedDict, total=False):
+    """What to create: the arguments of `create_sandbox` but those of the call."""
+
+    image: str | None
+    sandbox_id: str | None
+    config_yaml: str | bytes | None
+    mounts: Iterable[MountSpec]
+    copies: Iterable[CopySpec]
+    builtin_tools: Iterable[str]
+    required_services: Iterable[ServiceSpec]
+    optional_services: Iterable[ServiceSpec]
+    companion_containers: Iterable[CompanionContainerSpec]
+    labels: Mapping[str, str] | None
+    envs: Mapping[str, str] | None
+    idle_ttl: DurationLike | None
+    ports: Iterable[PortMapping]
+    command: Sequence[str] | None
+    cpu_limit: str | None
+    memory_limit: str | None
+    disk_limit: str | None
+    gpus: str | None
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -119,6 +143,14 @@ class NewSandbox(OneLineRepr):
     def with_fresh_id(self) -> NewSandbox:
         """Return the same with another new id."""
         return _renewed(self, "sandbox_id")
+
+    def with_labels(
+        self, labels: Mapping[str, str], *, default: Mapping[str, str] = FrozenMapping()
+    ) -> NewSandbox:
+        """Return the same with more labels: some that override its own, and some that do not."""
+        other = copy(self)
+        fill(other, labels=FrozenMapping({**default, **self.labels, **labels}))
+        return other
 
     def newer_fields(self) -> Iterator[tuple[str, str]]:
         """Yield the fields that not every release knows: the name for messages and for `SINCE`."""

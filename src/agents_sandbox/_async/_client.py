@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, NoReturn, overload
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, overload
 
 from .. import _copies
 from .._aio import public
@@ -18,9 +18,9 @@ from .._arguments.ids import ExecIdLike, SandboxIdLike, exec_id_of, sandbox_id_o
 from .._arguments.specs import CompanionContainerSpec, CopySpec, MountSpec, PortMapping, ServiceSpec
 from .._connection.address import DaemonAddress
 from .._connection.rpc import concerning
-from .._deadline import Budget, Deadline
+from .._deadline import CLEANUP_SECONDS, Budget, Deadline
 from .._enums import SandboxState
-from .._goals import BECOME_READY, BecomeDeleted, become_ready, reach
+from .._goals import BECOME_READY, BecomeDeleted, reach
 from .._notes import noting_remains
 from .._output.result import MAX_OUTPUT_BYTES, ExecResult
 from .._sequence import EventSequence
@@ -33,12 +33,14 @@ from ._events import AsyncSandboxEventStream
 from ._execs.results import result_of
 from ._feeds import Feeds
 from ._subscription import Subscription
-from ._waits import DeleteWait, DeletionWatch, ExecWait, SandboxWait, StopWait
+from ._waits import DeleteWait, DeletionWatch, ExecWait, SandboxWait, StopWait, create_sandbox
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from ._sandboxes.lifetime import SandboxLifetime
     from ._sandboxes.sandbox import Sandbox
+    from ._sandboxes.scope import SandboxScope
 
 
 class AgentsSandboxClient:
@@ -250,15 +252,7 @@ class AgentsSandboxClient:
         )
         budget = self._budget(timeout_seconds)
         with noting_remains() as remains:
-            accepted = await self._daemon.create_sandbox(new, budget.rpc(), remains)
-            created = accepted.sandbox_id
-            remains.note = f"sandbox {created} exists: delete it with delete_sandbox"
-            if not wait:
-                return await self._daemon.get_sandbox(created, budget.rpc())
-            goal = become_ready(accepted, new.required_services)
-            wait_for = SandboxWait(self._daemon, self._feeds, goal, created, budget)
-            # From event 1: if the answer was lost, `accepted` is a later snapshot.
-            return await wait_for.until_reached(accepted, after=1)
+            return await create_sandbox(self._daemon, self._feeds, new, budget, remains, wait=wait)
 
     @public
     async def get_sandbox(
@@ -876,6 +870,158 @@ class AgentsSandboxClient:
         return AsyncSandboxEventStream(events)
 
     @ends_at_caller
+    def sandbox(
+        self,
+        *,
+        image: str | None = None,
+        sandbox_id: str | None = None,
+        config_yaml: str | bytes | None = None,
+        mounts: Iterable[MountSpec] = (),
+        copies: Iterable[CopySpec] = (),
+        builtin_tools: Iterable[str] = (),
+        required_services: Iterable[ServiceSpec] = (),
+        optional_services: Iterable[ServiceSpec] = (),
+        companion_containers: Iterable[CompanionContainerSpec] = (),
+        labels: Mapping[str, str] | None = None,
+        envs: Mapping[str, str] | None = None,
+        idle_ttl: DurationLike | None = None,
+        ports: Iterable[PortMapping] = (),
+        command: Sequence[str] | None = None,
+        cpu_limit: str | None = None,
+        memory_limit: str | None = None,
+        disk_limit: str | None = None,
+        gpus: str | None = None,
+        keep: bool = False,
+        timeout_seconds: DurationLike | None = None,
+        cleanup_timeout_seconds: DurationLike = CLEANUP_SECONDS,
+    ) -> SandboxLifetime:
+        """Return a context manager: a READY sandbox, which is deleted at the end of the block.
+
+        It is deleted whatever happens: an error, a timeout, a cancelled task, Ctrl-C, at any
+        moment and again and again. Cancellations and Ctrl-C during the clean-up are raised when
+        that has ended. The clean-up ends when the daemon has accepted the delete; if the create
+        did not finish, when the sandbox is DELETED for good. What the block raises is never
+        replaced: if the delete fails, the exception gets a note, and there is a
+        `SandboxLeftoverWarning`. If the block raised nothing, the delete's error is raised.
+
+        With a `sandbox_id`, the sandbox also has the label `agents-sandbox.owner` with a unique
+        value, so that no sandbox of somebody else is ever deleted.
+
+        Args:
+            image: As in `create_sandbox`.
+            sandbox_id: As in `create_sandbox`.
+            config_yaml: As in `create_sandbox`.
+            mounts: As in `create_sandbox`.
+            copies: As in `create_sandbox`.
+            builtin_tools: As in `create_sandbox`.
+            required_services: As in `create_sandbox`.
+            optional_services: As in `create_sandbox`.
+            companion_containers: As in `create_sandbox`.
+            labels: As in `create_sandbox`.
+            envs: As in `create_sandbox`.
+            idle_ttl: As in `create_sandbox`.
+            ports: As in `create_sandbox`.
+            command: As in `create_sandbox`.
+            cpu_limit: As in `create_sandbox`.
+            memory_limit: As in `create_sandbox`.
+            disk_limit: As in `create_sandbox`.
+            gpus: As in `create_sandbox`.
+            keep: Whether to leave the sandbox at the end of the block, also if the block raises.
+                One that does not become READY is deleted all the same.
+            timeout_seconds: Timeout of the create with its wait, in seconds; None: the client's
+                `operation_timeout_seconds`.
+            cleanup_timeout_seconds: How long to try to delete it, in seconds. The default
+                outlasts a restart of the daemon.
+
+        Returns:
+            A context manager that can be entered once and gives the sandbox. Entering it raises
+            the errors of `create_sandbox`.
+
+        Raises:
+            InvalidArgumentError: An argument is not acceptable.
+        """
+        new = NewSandbox(
+            image=image,
+            sandbox_id=sandbox_id,
+            config_yaml=config_yaml,
+            mounts=mounts,
+            copies=copies,
+            builtin_tools=builtin_tools,
+            required_services=required_services,
+            optional_services=optional_services,
+            companion_containers=companion_containers,
+            labels=labels,
+            envs=envs,
+            idle_ttl=idle_ttl,
+            ports=ports,
+            command=command,
+            cpu_limit=cpu_limit,
+            memory_limit=memory_limit,
+            disk_limit=disk_limit,
+            gpus=gpus,
+        )
+        return self._lifetime(
+            new,
+            timeout_seconds,
+            self._time_to_delete(cleanup_timeout_seconds),
+            keep=checks.boolean("keep", keep),
+        )
+
+    def _lifetime(
+        self,
+        new: NewSandbox,
+        timeout_seconds: DurationLike | None,
+        time_to_delete: Callable[[], Budget],
+        **more: Any,
+    ) -> SandboxLifetime:
+        from ._sandboxes.lifetime import SandboxLifetime
+
+        explicit = self._explicit(timeout_seconds)
+        return SandboxLifetime(
+            self,
+            self._daemon,
+            self._feeds,
+            new,
+            time_to_create=lambda: self._budget(explicit),
+            time_to_delete=time_to_delete,
+            **more,
+        )
+
+    @ends_at_caller
+    def scope(
+        self,
+        labels: Mapping[str, str] | None = None,
+        *,
+        cleanup_timeout_seconds: DurationLike = CLEANUP_SECONDS,
+    ) -> SandboxScope:
+        """Return a context manager for many sandboxes, which are deleted at the end of the block.
+
+        Make them with its methods `sandbox` and `create_sandbox`, in any number of tasks or
+        threads. The end of the block deletes all of them at once, whatever happens, also those
+        that are still being created. Calls that wait for one of them elsewhere end then. Errors
+        and interruptions are treated as those of `client.sandbox`.
+
+        Args:
+            labels: Labels of all its sandboxes. They also have the label `agents-sandbox.scope`,
+                with a unique value.
+            cleanup_timeout_seconds: How long to try to delete them, in seconds.
+
+        Returns:
+            The scope.
+
+        Raises:
+            InvalidArgumentError: An argument is not acceptable.
+        """
+        from ._sandboxes.scope import SandboxScope
+
+        return SandboxScope(
+            self._lifetime,
+            self._daemon,
+            checks.optional_mapping("labels", labels),
+            self._time_to_delete(cleanup_timeout_seconds),
+        )
+
+    @ends_at_caller
     def attach(self, sandbox_id: SandboxIdLike) -> Sandbox:
         """Return an object for a sandbox that exists. No I/O: nothing is checked.
 
@@ -907,6 +1053,11 @@ class AgentsSandboxClient:
             self._exec_timeout,
             self._operation_timeout,
         )
+
+    def _time_to_delete(self, cleanup_timeout_seconds: DurationLike) -> Callable[[], Budget]:
+        """Return what makes the budget of a clean-up when that begins."""
+        seconds = to_seconds("cleanup_timeout_seconds", cleanup_timeout_seconds)
+        return lambda: Budget(None, self._timeout, seconds, self._operation_timeout)
 
     def _explicit(self, timeout_seconds: DurationLike | None) -> float | None:
         return None if timeout_seconds is None else to_seconds("timeout_seconds", timeout_seconds)

@@ -45,7 +45,7 @@ from ._transport import ResponseStream, Transport
 AnswerT = TypeVar("AnswerT")
 
 # Between the reservation of an id and its record. Recorded: within 12 ms of the request.
-_READ_BACK_PAUSE = 0.1
+READ_BACK_PAUSE = 0.1
 
 
 class Daemon:
@@ -58,10 +58,15 @@ class Daemon:
     Args:
         address: The daemon's socket.
         release: Its release, if the caller gave it; None to ask the daemon.
+        met: Whether it has answered before, over another connection.
     """
 
-    def __init__(self, address: DaemonAddress, release: Release | None) -> None:
-        self._transport = Transport(address)
+    def __init__(
+        self, address: DaemonAddress, release: Release | None, *, met: bool = False
+    ) -> None:
+        self._address = address
+        self._chosen = release
+        self._transport = Transport(address, met=met)
         self._release = DaemonRelease(self._transport, release)
         self._lookout = Lookout(self._transport)
         self._log_book = LogBook()
@@ -93,12 +98,17 @@ class Daemon:
         """
 
         async def create() -> SandboxHandle:
-            remains.note = f"sandbox {new.sandbox_id} may exist: delete it with delete_sandbox"
             with concerning(new.sandbox_id):
                 release = await self._release.get(deadline)
                 dialect = dialect_of(release)
                 request = dialect.encode_create(new, release)
-                answer = await self._transport.unary(dialect.create_sandbox, request, deadline)
+                remains.before_create(new.sandbox_id)
+                try:
+                    answer = await self._transport.unary(dialect.create_sandbox, request, deadline)
+                except SandboxConflictError:
+                    if not new.id_is_ours:  # then it was never requested before
+                        remains.sandbox_ids.clear()
+                    raise
                 _check_id(dialect.create_sandbox, new.sandbox_id, answer.sandbox.sandbox_id)
                 return dialect.decode_sandbox(answer.sandbox)
 
@@ -112,6 +122,10 @@ class Daemon:
         if not new.id_is_ours:
             return await create()
         return await self._retrying_or_read_back(create, read_back, deadline, renew)
+
+    def reopened(self) -> Daemon:
+        """Return the same daemon with a connection of its own, after this one was closed."""
+        return Daemon(self._address, self._chosen, met=self._transport.met)
 
     async def get_sandbox(
         self, sandbox_id: str, deadline: Deadline, on_loss: Callable[[], None] = lambda: None
@@ -401,7 +415,7 @@ class Daemon:
                 if not missing:
                     raise
                 return None
-            await self.pause(_READ_BACK_PAUSE if patience is None else patience.pause(deadline))
+            await self.pause(READ_BACK_PAUSE if patience is None else patience.pause(deadline))
 
 
 def _check_id(method: methods.Method[Any, Any], requested: str, answered: str) -> None:

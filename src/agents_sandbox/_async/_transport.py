@@ -31,13 +31,17 @@ class Transport:
 
     Args:
         address: The daemon's socket.
+        met: Whether the daemon has answered before, over another connection.
+
+    Attributes:
+        met: Whether it has ever answered.
     """
 
-    def __init__(self, address: DaemonAddress) -> None:
+    def __init__(self, address: DaemonAddress, *, met: bool = False) -> None:
         self._address = address
         self._channel = Channel(address.target)
         self._contact: Deadline | None = None
-        self._met = False
+        self.met = met
         self._losses = 0
 
     async def unary(
@@ -51,7 +55,7 @@ class Transport:
             message = method.response_type.FromString(answer)
         self._note_gap()
         self._contact = Deadline(_deadline.IN_TOUCH_SECONDS)
-        self._met = True
+        self.met = True
         return message
 
     def stream(
@@ -65,7 +69,7 @@ class Transport:
 
         def parse(answer: bytes) -> ItemT:
             message = method.response_type.FromString(answer)
-            self._met = True
+            self.met = True
             return decode(message)
 
         with self._errors(method, request, deadline):
@@ -136,7 +140,7 @@ class Transport:
         If the client never met the daemon and its socket accepts no connections, the daemon was
         probably not started. The caller should get that error immediately.
         """
-        return error.retryable and (self._met or self._address.accepts_connections())
+        return error.retryable and (self.met or self._address.accepts_connections())
 
     def unavailable(self, detail: str) -> DaemonUnavailableError:
         """Make the error of an unavailable daemon for a reason that gRPC does not know."""
@@ -198,7 +202,7 @@ class Transport:
             self._contact = None
             raise
         except SandboxClientError as error:
-            self._met = self._met or error.reason is not None
+            self.met = self.met or error.reason is not None
             raise
 
 

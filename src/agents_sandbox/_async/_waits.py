@@ -6,10 +6,19 @@ from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import Generic
 
-from .._arguments.creates import NO_LOGS, LogPaths
+from .._arguments.creates import NO_LOGS, LogPaths, NewSandbox
 from .._deadline import Budget, Patience
 from .._enums import SandboxState
-from .._goals import BecomeDeleted, BecomeStopped, ExecEnd, Goal, HandleT, PersistentGoal
+from .._goals import (
+    BecomeDeleted,
+    BecomeStopped,
+    ExecEnd,
+    Goal,
+    HandleT,
+    PersistentGoal,
+    become_ready,
+)
+from .._notes import Remains
 from ..errors import (
     DaemonUnavailableError,
     OperationTimeoutError,
@@ -169,6 +178,29 @@ class SandboxWait(_Wait[SandboxHandle]):
 
     async def _read(self) -> SandboxHandle:
         return await self._daemon.get_sandbox(self._id, self._budget.rpc(), self._let_go)
+
+
+async def create_sandbox(
+    daemon: Daemon, feeds: Feeds, new: NewSandbox, budget: Budget, remains: Remains, *, wait: bool
+) -> SandboxHandle:
+    """Create a sandbox, and wait until it is READY if `wait` is set.
+
+    Args:
+        daemon: The daemon.
+        feeds: The event streams to share.
+        new: What to create.
+        budget: How long it may take.
+        remains: Is told what an interruption may leave behind.
+        wait: Whether to wait.
+    """
+    accepted = await daemon.create_sandbox(new, budget.rpc(), remains)
+    created = accepted.sandbox_id
+    remains.after_create(created)
+    if not wait:
+        return await daemon.get_sandbox(created, budget.rpc())
+    goal = become_ready(accepted, new.required_services)
+    # From event 1: if the answer was lost, `accepted` is a later snapshot.
+    return await SandboxWait(daemon, feeds, goal, created, budget).until_reached(accepted, after=1)
 
 
 class _PersistentWait(SandboxWait):

@@ -85,8 +85,8 @@ class Sandbox:
     @public
     async def refresh(self, *, timeout_seconds: DurationLike | None = None) -> SandboxHandle:
         """Read a fresh snapshot; arguments and errors as in `get_sandbox`."""
-        self._handle = await self._client.get_sandbox(self._id, timeout_seconds=timeout_seconds)
-        return self._handle
+        fresh = await self._client.get_sandbox(self._id, timeout_seconds=timeout_seconds)
+        return self._note(fresh)
 
     @public
     async def run(
@@ -139,27 +139,34 @@ class Sandbox:
         self, *, wait: bool = True, timeout_seconds: DurationLike | None = None
     ) -> SandboxHandle:
         """Stop it; arguments and errors as in `stop_sandbox`."""
-        self._handle = await self._client.stop_sandbox(
+        fresh = await self._client.stop_sandbox(
             self._id, wait=wait, timeout_seconds=timeout_seconds
         )
-        return self._handle
+        return self._note(fresh)
 
     @public
     async def resume(
         self, *, wait: bool = True, timeout_seconds: DurationLike | None = None
     ) -> SandboxHandle:
         """Start it again; arguments and errors as in `resume_sandbox`."""
-        self._handle = await self._client.resume_sandbox(
+        fresh = await self._client.resume_sandbox(
             self._id, wait=wait, timeout_seconds=timeout_seconds
         )
-        return self._handle
+        return self._note(fresh)
 
     @public
     async def delete(
         self, *, wait: bool = True, timeout_seconds: DurationLike | None = None
     ) -> SandboxHandle:
         """Delete it; arguments and errors as in `delete_sandbox`."""
-        self._handle = await self._client.delete_sandbox(
+        fresh = await self._client.delete_sandbox(
             self._id, wait=wait, timeout_seconds=timeout_seconds
         )
-        return self._handle
+        return self._note(fresh)
+
+    # Calls of several tasks or threads can end in another order than the daemon has answered.
+    def _note(self, fresh: SandboxHandle) -> SandboxHandle:
+        known = self._handle
+        if known is None or fresh.last_event_sequence >= known.last_event_sequence:
+            self._handle = fresh
+        return fresh

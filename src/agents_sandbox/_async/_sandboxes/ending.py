@@ -1,0 +1,113 @@
+"""The end of a block: what was made is deleted, whatever happens."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+
+from ..._aio import CleanUp
+from ..._deadline import Budget
+from ..._notes import add_note, note_interruption
+from ..._tracebacks import trimmed
+from ...errors import ClientClosedError, SandboxClientError, SandboxLeftoverWarning
+from .._daemon import Daemon
+
+_log = logging.getLogger("agents_sandbox")
+
+
+class Ending(ABC):
+    """A context manager for what is deleted once, at the end of its block.
+
+    In the blocking flavour an interruption can come at any line, also at the first one of a
+    handler of exceptions. So whoever calls `_end` calls it again if it raises.
+
+    Args:
+        daemon: The daemon.
+        time_to_delete: Makes the budget of the deletion when it begins.
+    """
+
+    def __init__(self, daemon: Daemon, time_to_delete: Callable[[], Budget]) -> None:
+        self._daemon = daemon
+        self._time_to_delete = time_to_delete
+        self._budget: Budget | None = None
+        self._process = os.getpid()
+        self._clean_up = CleanUp(self._delete_whatever_happens)
+        self._failures: list[SandboxClientError] = []
+
+    @abstractmethod
+    async def _delete(self, daemon: Daemon, budget: Budget) -> None:
+        """Delete everything. It may be begun again."""
+
+    @abstractmethod
+    def _left(self) -> str:
+        """Say what is left behind if that fails."""
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            await self._end(exc)
+        except BaseException as error:
+            await self._end(exc or error)
+            if exc is None:
+                raise
+            note_interruption(exc, error)
+
+    async def _end(self, raising: BaseException | None) -> None:
+        """Delete everything, once, and report what failed.
+
+        Args:
+            raising: What the caller raises.
+
+        Raises:
+            BaseException: The first interruption, or else the error of the delete, unless the
+                caller raises something.
+        """
+        if self._process != os.getpid():
+            return  # it belongs to the parent of this process
+        try:
+            await self._clean_up.finish(raising)
+        except BaseException as interruption:
+            await self._clean_up.finish(raising or interruption)
+            self._report(raising or interruption)
+            raise
+        self._report(raising)
+
+    def _report(self, raising: BaseException | None) -> None:
+        failures, self._failures = self._failures, []
+        for failure in failures:
+            if raising is None:
+                add_note(failure, self._left())
+                raise trimmed(failure, None)
+            text = f"{self._left()}: {failure}"
+            add_note(raising, text)
+            _log.warning("%s", text)
+            with suppress(SandboxLeftoverWarning):  # where warnings are errors
+                warnings.warn(text, SandboxLeftoverWarning, stacklevel=4)
+
+    async def _delete_whatever_happens(self) -> None:
+        # It has the same deadline when it is begun again.
+        budget = self._budget = self._budget or self._time_to_delete()
+        self._failures.clear()
+        try:
+            try:
+                await self._delete(self._daemon, budget)
+            except ClientClosedError:  # in the block, or by one that should have been around it
+                await self._delete_over_another_connection(budget)
+        except SandboxClientError as error:
+            self._failures.append(error)
+
+    async def _delete_over_another_connection(self, budget: Budget) -> None:
+        daemon = self._daemon.reopened()
+        try:
+            await self._delete(daemon, budget)
+        finally:
+            await daemon.aclose()
