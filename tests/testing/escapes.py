@@ -87,9 +87,9 @@ def in_child(attempt: Callable[[], object]) -> bool:
 
 
 def mounts() -> list[str]:
-    """All places where something of the host is mounted, but for devices like /dev/null."""
+    """All places where something of the host is mounted, but for devices and the own logs."""
     places = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
-    own = ("/dev", "/sys/", str(BOX))
+    own = ("/dev", "/sys/", "/var/log/agents-sandbox", str(BOX))
     return [place for place in places if place not in ("/", "/proc") and not place.startswith(own)]
 
 

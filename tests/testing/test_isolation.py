@@ -562,7 +562,7 @@ def test_no_descriptor_and_no_process_is_left(tmp_path: Path) -> None:
 
 
 async def test_sandbox_that_was_deleted_gets_no_processes(tmp_path: Path) -> None:
-    runner = IsolatedRunner(tmp_path, HostClock())
+    runner = IsolatedRunner(tmp_path, HostClock(), tmp_path / "logs")
     ending: Any = SimpleNamespace(ended=asyncio.get_running_loop().create_future())
     runner._ending["box-1"] = ending
     resuming = asyncio.ensure_future(runner.resume("box-1", Spec()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -64,6 +65,16 @@ def test_linked_folder_is_refused(
     with pytest.raises(NotADirectoryError):
         use(tmp_path / "box-1" / NAME)
     assert contents(victim) == PRECIOUS
+
+
+@pytest.mark.parametrize("reader", [True, False])
+def test_fifo_in_place_of_a_log_is_refused_at_once(tmp_path: Path, reader: bool) -> None:
+    os.mkfifo(tmp_path / NAME)
+    descriptor = os.open(tmp_path / NAME, os.O_RDONLY | os.O_NONBLOCK) if reader else None
+    with pytest.raises(OSError, match=NAME):
+        logs.open_log(tmp_path / NAME)
+    if descriptor is not None:
+        os.close(descriptor)
 
 
 def test_linked_root_is_the_users_own_choice(tmp_path: Path) -> None:

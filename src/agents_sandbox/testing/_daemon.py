@@ -176,7 +176,9 @@ class FakeDaemon:
         fallback = (
             UnscriptedRunner(self._scripts, fail=unscripted == "fail")
             if mode == "scripted"
-            else make_real_runner(mode, folder.sandboxes, background.clock, host)
+            else make_real_runner(
+                mode, folder.sandboxes, background.clock, host, self._settings.log_root
+            )
         )
         self._runner = ScriptedRunner(self._scripts, fallback, background.clock.sleep)
         self._engine = Engine(

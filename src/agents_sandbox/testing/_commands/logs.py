@@ -6,6 +6,7 @@ there: what it points to must not change.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import suppress
@@ -14,7 +15,8 @@ from typing import BinaryIO
 
 from .._host.folders import make_folders, opened_folder
 
-_FLAGS = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+# Of a FIFO, the open must not block.
+_FLAGS = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def log_folder(root: Path, sandbox_id: str) -> Path:
@@ -86,4 +88,10 @@ def read_log(path: Path | None, limit: int) -> tuple[bytes, int]:
 
 def _open(path: Path, flags: int) -> BinaryIO:
     with opened_folder(path.parent) as folder:
-        return os.fdopen(os.open(path.name, _FLAGS | flags, 0o644, dir_fd=folder), "wb")
+        opened = os.open(path.name, _FLAGS | flags, 0o644, dir_fd=folder)
+    log = os.fdopen(opened, "wb")
+    if not stat.S_ISREG(os.fstat(opened).st_mode):
+        log.close()
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    os.set_blocking(opened, True)
+    return log

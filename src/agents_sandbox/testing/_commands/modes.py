@@ -48,7 +48,7 @@ def _warn(obstacle: str) -> None:
 
 
 def make_real_runner(
-    mode: Literal["passthrough", "isolated"], root: Path, clock: Clock, host: Host
+    mode: Literal["passthrough", "isolated"], root: Path, clock: Clock, host: Host, log_root: Path
 ) -> Runner:
     """Make the runner of a mode in which commands really run.
 
@@ -57,7 +57,8 @@ def make_real_runner(
         root: A folder for the files of all sandboxes.
         clock: The daemon's clock.
         host: Declares the folders of images, and those that count as existing on the host.
+        log_root: The folder of all logs.
     """
     if mode == "passthrough":
         return PassThroughRunner(root, clock, host.paths)
-    return IsolatedRunner(root, clock, host.paths, host.image_folders)
+    return IsolatedRunner(root, clock, log_root, host.paths, host.image_folders)

@@ -24,6 +24,8 @@ _OWN = (
 """Folders that every sandbox has for itself, as in a Debian image."""
 _LINKS = {"/var/lock": "../run/lock", "/var/run": "../run", "/var/spool/mail": "../mail"}
 """Symlinks of such an image; relative, so that they stay in the sandbox's folder."""
+_LOGS = "/var/log/agents-sandbox"
+"""Where the logs are. The path in a real sandbox is not recorded."""
 
 
 class Root(FileSystem):
@@ -37,6 +39,7 @@ class Root(FileSystem):
         spec: What the sandbox was created with.
         host_paths: Sources that count as empty folders if they do not exist.
         image_folders: Folders that the image has besides those of a Debian image.
+        logs: The folder of the sandbox's logs, which commands can write to; None: there is none.
     """
 
     def __init__(
@@ -45,9 +48,11 @@ class Root(FileSystem):
         spec: Spec,
         host_paths: Collection[str] = (),
         image_folders: Collection[str] = (),
+        logs: Path | None = None,
     ) -> None:
         super().__init__(folder, spec, host_paths)
         self._image_folders = image_folders
+        self._logs = logs
 
     def build(self, copies: Iterable[PlannedCopy] = ()) -> None:
         """Make the folders and copies, and places for the mounts.
@@ -99,6 +104,11 @@ class Root(FileSystem):
             place = self._place(str(path))
             self._check_inside(place.parent, str(path))
             found += self._show(path, place)
+        if self._logs is not None and self._logs.is_dir():
+            place = self._place(_LOGS)
+            self._check_inside(place.parent, _LOGS)
+            _make_place(place, folder=True)
+            found.append(Mount(str(self._logs), _LOGS, writable=True))
         places = [(self._place(mount.target), mount) for mount in self._spec.mounts]
         for place, mount in sorted(places, key=lambda item: len(item[0].parts)):
             source = self._source(mount.source) or place

@@ -13,6 +13,7 @@ from ..._time.clock import Clock
 from ..child import Child
 from ..command import CannotPrepareError, CannotStartError, Command
 from ..copy_plan import PlannedCopy
+from ..logs import log_folder
 from ..real import FILES, RealRunner, as_in_docker
 from ..threads import in_thread
 from .container import Container
@@ -29,6 +30,7 @@ class IsolatedRunner(RealRunner):
     Args:
         root: A folder for the files of all sandboxes.
         clock: The daemon's clock; it is frozen while a hook runs.
+        log_root: The folder of all logs.
         host_paths: Sources of mounts and copies that count as empty folders if they do not
             exist.
         image_folders: Folders that every image has besides those of a Debian image.
@@ -38,10 +40,12 @@ class IsolatedRunner(RealRunner):
         self,
         root: Path,
         clock: Clock,
+        log_root: Path,
         host_paths: Collection[str] = (),
         image_folders: Collection[str] = (),
     ) -> None:
         super().__init__(root, clock, host_paths)
+        self._log_root = log_root
         self._image_folders = image_folders
         self._containers: dict[str, Container] = {}
         self._ending: dict[str, Container] = {}
@@ -63,7 +67,13 @@ class IsolatedRunner(RealRunner):
         self._containers[sandbox_id] = container
 
     def _files(self, sandbox_id: str, spec: Spec) -> Root:
-        return Root(self._root / sandbox_id, spec, self._host_paths, self._image_folders)
+        return Root(
+            self._root / sandbox_id,
+            spec,
+            self._host_paths,
+            self._image_folders,
+            log_folder(self._log_root, sandbox_id),
+        )
 
     def _make_container(self, files: Root, mounts: list[Mount]) -> Container:
         return Container(files.folder, mounts, self._watch)
