@@ -20,6 +20,7 @@ from agents_sandbox import (
     ExecConflictError,
     ExecHandle,
     ExecNotFoundError,
+    ExecNotKilledError,
     ExecNotRunningError,
     ExecState,
     OperationTimeoutError,
@@ -72,6 +73,7 @@ ABOUT_SANDBOXES = [
 ABOUT_EXECS = [
     ExecConflictError,
     ExecNotFoundError,
+    ExecNotKilledError,
     ExecNotRunningError,
     ExecAlreadyTerminalError,
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 
 from ._surroundings import clock
@@ -51,6 +52,18 @@ DYING_SECONDS = 5.0
 
 Recorded: 2.3 s, with services.
 """
+
+KILL_SECONDS = 10.0
+"""How long the exec that kills another one may take, even if the operation has no bound.
+
+Recorded: an exec starts within 0.1 s. The kill itself takes less.
+"""
+
+APPEARING_SECONDS = 2.0
+"""How long to look for the processes of an exec. Recorded: they start tens of ms after it."""
+
+KILL_AFTER_SECONDS = 15.0
+"""How long a kill after a timeout may take: `KILL_SECONDS`, and the report of the exec's end."""
 
 
 class Deadline:
@@ -119,6 +132,12 @@ class Budget:
     ) -> None:
         self.operation = Deadline(operation_seconds if explicit is None else explicit)
         self.rpc_seconds = rpc_seconds if explicit is None else explicit
+
+    def within(self, seconds: float) -> Budget:
+        """Return the budget of a part of the operation that takes `seconds` at most."""
+        part = copy.copy(self)
+        part.operation = self.operation.within(seconds)
+        return part
 
     def rpc(self) -> Deadline:
         """Return the deadline of an RPC that starts now."""

@@ -23,6 +23,7 @@
     ├── SandboxSequenceExpiredError
     ├── ExecNotFoundError
     ├── ExecFailedError
+    ├── ExecNotKilledError
     └── OutputUnavailableError
 
     SandboxLeftoverWarning             (RuntimeWarning)
@@ -395,6 +396,32 @@ class ExecFailedError(_ExecError):
     ) -> None:
         super().__init__(exec_id, message=message, **facts)
         self.result = result
+
+
+class ExecNotKilledError(_ExecError):
+    """An exec could not be killed, or not all its processes; nothing else was done.
+
+    Attributes:
+        problem: Why. `"no_proc"`: the sandbox has no `/proc`, which only Linux has; `"no_shell"`:
+            it has no `sh`; `"not_found"`: none of its processes can be recognised as the exec's,
+            because the command has redirected its output and changed its argv; `"ambiguous"`:
+            it has redirected its output, and several execs have its argv; `"not_permitted"`:
+            some of its processes belong to another user; `"timeout"`: the kill itself did not end
+            in time; `"failed"`: it could not be started, or failed.
+    """
+
+    _default = "exec{} could not be killed"
+
+    def __init__(
+        self,
+        exec_id: str | None = None,
+        *,
+        message: str | None = None,
+        problem: str | None = None,
+        **facts: Unpack[_ExecErrorFacts],
+    ) -> None:
+        super().__init__(exec_id, message=message, **facts)
+        self.problem = problem
 
 
 class OutputUnavailableError(_ExecError):

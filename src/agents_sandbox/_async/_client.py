@@ -24,7 +24,7 @@ from .._output.result import MAX_OUTPUT_BYTES, ExecResult
 from .._sequence import EventSequence
 from .._tracebacks import ends_at_caller
 from .._wire.releases import chosen_release
-from ..errors import SandboxClientError
+from ..errors import OperationTimeoutError, SandboxClientError
 from ..models import DeleteSandboxesResult, ExecHandle, PingInfo, SandboxHandle
 from ._daemon import Daemon
 from ._events import AsyncSandboxEventStream
@@ -557,6 +557,7 @@ class AgentsSandboxClient:
         env_overrides: Mapping[str, str] | None = None,
         check: bool = False,
         max_output_bytes: int = MAX_OUTPUT_BYTES,
+        kill_on_timeout: bool = False,
         timeout_seconds: DurationLike | None = None,
     ) -> ExecResult:
         """Run a command in a READY sandbox and wait until it ends.
@@ -569,9 +570,14 @@ class AgentsSandboxClient:
             env_overrides: As in `create_exec`.
             check: Whether a command that does not exit with 0 raises an error.
             max_output_bytes: How much of each stream to keep: the end of it, 16 MiB by default.
+            kill_on_timeout: Whether the timeout kills the command, as
+                `cancel_exec` does with `kill`. Then the call may take up to
+                15 s longer, and the error's `last_handle` is the result: FAILED
+                with exit code 137, and with the output so far. An interruption
+                of the call does not kill.
             timeout_seconds: Timeout of this call, in seconds; None: the client's
-                `operation_timeout_seconds`. The timeout does not end the
-                command.
+                `operation_timeout_seconds`. By default, the timeout does not end
+                the command.
 
         Returns:
             The ended exec, with its `exit_code` and its output.
@@ -581,19 +587,37 @@ class AgentsSandboxClient:
             SandboxClientError: As in `create_exec`.
         """
         checks.boolean("check", check)
+        checks.boolean("kill_on_timeout", kill_on_timeout)
         limit = checks.integer("max_output_bytes", max_output_bytes, maximum=sys.maxsize)
         new = NewExec(sandbox_id, command, exec_id=exec_id, cwd=cwd, env_overrides=env_overrides)
-        result = await self._run(new, self._budget(timeout_seconds), limit)
+        try:
+            result = await self._run(new, self._budget(timeout_seconds), limit)
+        except OperationTimeoutError as timeout:
+            if not kill_on_timeout:
+                raise
+            from ._execs.kill import kill_after
+
+            late = await kill_after(self._daemon, self._feeds, timeout, limit)
+            raise late from late.__cause__
         return result.check() if check else result
 
     @public
     async def cancel_exec(
-        self, exec_id: str, *, wait: bool = True, timeout_seconds: DurationLike | None = None
+        self,
+        exec_id: str,
+        *,
+        kill: bool = False,
+        wait: bool = True,
+        timeout_seconds: DurationLike | None = None,
     ) -> ExecHandle:
-        """Cancel a running exec. The daemon does not kill its process.
+        """Cancel a running exec. The daemon does not kill its process, unless `kill` asks for it.
 
         Args:
             exec_id: The exec.
+            kill: Whether to kill the command and its children instead, with
+                SIGKILL: the exec ends FAILED with exit code 137. A second exec
+                does it, for 10 s at most. If that is not possible, nothing else
+                is done. What was cancelled before cannot be killed.
             wait: Whether to wait until it is in a terminal state.
             timeout_seconds: Timeout of this call with its wait, in seconds;
                 None: the client's `operation_timeout_seconds`.
@@ -605,14 +629,21 @@ class AgentsSandboxClient:
             ExecNotFoundError: It does not exist.
             ExecAlreadyTerminalError: It has already ended; a subclass of
                 `ExecNotRunningError`.
+            ExecNotKilledError: It could not be killed; `problem` says why.
             OperationTimeoutError: It did not end in time.
             DaemonUnavailableError: No daemon answers at the socket.
         """
         checks.boolean("wait", wait)
+        checks.boolean("kill", kill)
         checks.lookup_id("exec_id", exec_id)  # before it becomes a fact of errors
         budget = self._budget(timeout_seconds)
         with concerning(exec_id=exec_id):
-            await self._daemon.cancel_exec(exec_id, budget.rpc())
+            if kill:
+                from ._execs.kill import Killer
+
+                await Killer(self._daemon, self._feeds, exec_id, budget).kill()
+            else:
+                await self._daemon.cancel_exec(exec_id, budget.rpc())
             if not wait:
                 return await self._daemon.get_exec(exec_id, budget.rpc())
             return await ExecWait(self._daemon, self._feeds, exec_id, budget).until_reached()

@@ -74,6 +74,7 @@ class Sandbox:
         env_overrides: Mapping[str, str] | None = None,
         check: bool = False,
         max_output_bytes: int = MAX_OUTPUT_BYTES,
+        kill_on_timeout: bool = False,
         timeout_seconds: DurationLike | None = None,
     ) -> ExecResult:
         """Run a command and wait until it ends; arguments and errors as in `client.run`."""
@@ -85,6 +86,7 @@ class Sandbox:
             env_overrides=env_overrides,
             check=check,
             max_output_bytes=max_output_bytes,
+            kill_on_timeout=kill_on_timeout,
             timeout_seconds=timeout_seconds,
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,6 +51,11 @@ class Command(OneLineRepr):
     stderr_path: Path | None = None
     exec_id: str = ""
     """Empty for a hook."""
+    kills: Callable[[], bool] | None = None
+    """Kills the scripted exec that this command, the client's own script, is to kill.
+
+    It returns whether that was still running. None for all other commands.
+    """
 
     @property
     def full_env(self) -> dict[str, str]:
@@ -79,6 +84,9 @@ def describe_command(sandbox_id: str, exec_id: str, argv: tuple[str, ...]) -> st
 
 class Process(ABC):
     """Takes the place of the process of one command."""
+
+    on_host = False
+    """Whether a process of the host runs the command."""
 
     @abstractmethod
     async def run(self) -> int:

@@ -159,6 +159,8 @@ class RealRunner(Runner):
 class RealProcess(Process):
     """The process of one command, before its start and while it runs."""
 
+    on_host = True
+
     def __init__(self, command: Command, runner: RealRunner) -> None:
         self._command = command
         self._runner = runner

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from ..._shared.facts import KillExit, killed_exec
 from .._protocol.spec import Spec
 from .._time.clock import Sleep
 from .command import CannotStartError, Command, Process, Runner
@@ -38,6 +39,8 @@ class UnscriptedRunner(Runner):
 
     def process_for(self, command: Command) -> Process:
         """Make a process that does nothing, or cannot be started."""
+        if killed_exec(command.argv) is not None:
+            return _KillProcess(command, lambda: False)
         noted = self._scripts.note_unscripted(command)
         if not self._fail:
             return _SilentProcess(command)
@@ -66,6 +69,18 @@ class _SilentProcess(Process):
     async def run(self) -> int:
         Output(self._command).close()
         return 0
+
+
+class _KillProcess(Process):
+    """The client's own script that kills an exec."""
+
+    def __init__(self, command: Command, kill: Callable[[], bool]) -> None:
+        self._command = command
+        self._kill = kill
+
+    async def run(self) -> int:
+        Output(self._command).close()
+        return KillExit.KILLED if self._kill() else KillExit.NOT_FOUND
 
 
 class _RefusedProcess(Process):
@@ -103,9 +118,11 @@ class ScriptedRunner(Runner):
     def process_for(self, command: Command) -> Process:
         """Make a process that runs the script that matches, or one of the other runner."""
         plan = self._scripts.plan_for(command)
-        if plan is None:
-            return self._fallback.process_for(command)
-        return ScriptedProcess(command, plan, self._scripts, self._sleep)
+        if plan is not None:
+            return ScriptedProcess(command, plan, self._scripts, self._sleep)
+        if command.kills is not None:
+            return _KillProcess(command, command.kills)
+        return self._fallback.process_for(command)
 
     def kill(self, sandbox_id: str) -> None:
         """Kill the processes of the host; scripts end with their tasks."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..._shared.facts import killed_exec
 from ..._wire import v02_pb2 as pb
 from .._commands.command import KILLED, Command, CommandError, Process, Runner, relative_cwd
 from .._commands.copy_plan import PlannedCopy
@@ -45,6 +47,8 @@ class Execs:
         # By sandbox, and running ones only: the records above are kept much longer.
         self._active: dict[str, dict[str, Exec]] = {}
         self._tasks: dict[str, set[asyncio.Task[None]]] = {}
+        # Those that no process of the host runs, with their tasks.
+        self._scripted: dict[str, tuple[Exec, asyncio.Task[None]]] = {}
 
     def __iter__(self) -> Iterator[Exec]:
         return iter(self._execs.values())
@@ -90,7 +94,10 @@ class Execs:
         self._execs[exec_id] = item
         self._active.setdefault(sandbox.id, {})[exec_id] = item
         item.record_start()
-        self._spawn(sandbox, self._run(item, process))
+        task = self._spawn(sandbox, self._run(item, process))
+        if not process.on_host:
+            self._scripted[exec_id] = item, task
+            task.add_done_callback(lambda _: self._scripted.pop(exec_id))
         return item
 
     def _command(self, sandbox: Sandbox, exec_id: str, request: pb.CreateExecRequest) -> Command:
@@ -108,7 +115,21 @@ class Execs:
             stdout_path=stdout_path,
             stderr_path=stderr_path,
             exec_id=exec_id,
+            kills=self._kill_of(sandbox, killed_exec(request.command)),
         )
+
+    def _kill_of(self, sandbox: Sandbox, exec_id: str | None) -> Callable[[], bool] | None:
+        """Return what kills a scripted exec of a sandbox, because no process can."""
+        item, task = self._scripted.get(exec_id or "", (None, None))
+        if item is None or task is None or item.sandbox is not sandbox:
+            return None
+        return partial(self._kill, item, task)
+
+    def _kill(self, item: Exec, task: asyncio.Task[None]) -> bool:
+        if not item.running:
+            return False
+        self._end(item, exited(KILLED))
+        return task.cancel()
 
     def _spawn(self, sandbox: Sandbox, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._background.spawn(work)
