@@ -597,7 +597,8 @@ class AgentsSandboxClient:
                 raise
             from ._execs.kill import kill_after
 
-            late = await kill_after(self._daemon, self._feeds, timeout, limit)
+            created = timeout.exec_id or new.exec_id
+            late = await kill_after(self._daemon, self._feeds, created, timeout, limit)
             raise late from late.__cause__
         return result.check() if check else result
 
