@@ -248,8 +248,8 @@ PROGRAMS: dict[str, tuple[int, str]] = {
     "redirected": (1, "exec >/dev/null 2>&1; echo up >&3; sleep 1000 & sleep 1000; :"),
     "forking": (
         1,
-        "(echo up >&3); i=0; while [ $((i += 1)) -lt 200 ]; do (sleep 9 & setsid sleep 9 &); done; "
-        "sleep 1000; :",
+        """(echo up >&3); i=0
+        while [ $((i += 1)) -lt 200 ]; do (sleep 9 & setsid sleep 9 &); done; sleep 1000; :""",
     ),
 }
 

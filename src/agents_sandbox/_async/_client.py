@@ -13,7 +13,7 @@ from .. import _copies
 from .._aio import public
 from .._arguments import checks
 from .._arguments.creates import NewExec, NewSandbox
-from .._arguments.durations import DurationLike, to_seconds
+from .._arguments.durations import DurationLike, check_range, to_seconds, to_timedelta
 from .._arguments.specs import CompanionContainerSpec, CopySpec, MountSpec, PortMapping, ServiceSpec
 from .._connection.address import DaemonAddress
 from .._connection.rpc import concerning
@@ -438,6 +438,50 @@ class AgentsSandboxClient:
         if failures:
             raise failures[0]
         return result
+
+    @public
+    async def delete_leftovers(
+        self,
+        label_selector: Mapping[str, str],
+        *,
+        older_than: DurationLike,
+        wait: bool = True,
+        timeout_seconds: DurationLike | None = None,
+    ) -> DeleteSandboxesResult:
+        """Delete the sandboxes with the given labels that are older than a time.
+
+        For what a killed program has left behind. The time keeps it from deleting those that
+        other programs with the same labels are using now.
+
+        Args:
+            label_selector: Labels that must all match exactly; not empty.
+            older_than: Delete only those that were created longer ago. The
+                daemon's `created_at` is compared with the clock of this host;
+                one without `created_at` is not deleted.
+            wait: Whether to wait until each of them is DELETED for good, as
+                `delete_sandbox` does.
+            timeout_seconds: Timeout of this call with its wait, in seconds;
+                None: the client's `operation_timeout_seconds`.
+
+        Returns:
+            The ids of the sandboxes that this call started to delete.
+
+        Raises:
+            InvalidArgumentError: An argument is not acceptable.
+            SandboxFailedError: One could not be removed; raised after the wait
+                for the others.
+            OperationTimeoutError: Not all were DELETED in time; the daemon
+                continues.
+            DaemonUnavailableError: No daemon answers at the socket.
+        """
+        from ._sandboxes.leftovers import delete_leftovers
+
+        checks.boolean("wait", wait)
+        selector = checks.label_selector(label_selector)
+        age = to_timedelta("older_than", older_than)
+        check_range("older_than", age)
+        budget = self._budget(timeout_seconds)
+        return await delete_leftovers(self._daemon, self._feeds, selector, age, budget, wait=wait)
 
     async def _before_delete(
         self, label_selector: Mapping[str, str], budget: Budget
