@@ -49,6 +49,7 @@ RENAMES = {
     # These come in pairs, too; their names in the blocking flavour begin like those of the others.
     "Sandbox": "SyncSandbox",
     "SandboxFiles": "SyncSandboxFiles",
+    "SandboxPool": "SyncSandboxPool",
     "SandboxScope": "SyncSandboxScope",
     # The `a` of `aclose` marks an awaitable method; blocking objects have `close`.
     "aclose": "close",

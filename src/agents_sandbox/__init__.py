@@ -74,9 +74,11 @@ from .models import (
 if TYPE_CHECKING:
     from ._arguments.sandbox_paths import SandboxPathLike
     from ._async._sandboxes.files import SandboxFiles
+    from ._async._sandboxes.pool import SandboxPool
     from ._async._sandboxes.sandbox import Sandbox
     from ._async._sandboxes.scope import SandboxScope
     from ._sync_generated._sandboxes.files import SyncSandboxFiles
+    from ._sync_generated._sandboxes.pool import SyncSandboxPool
     from ._sync_generated._sandboxes.sandbox import SyncSandbox
     from ._sync_generated._sandboxes.scope import SyncSandboxScope
 
@@ -134,6 +136,7 @@ __all__ = [
     "SandboxNotReadyError",
     "SandboxPathLike",
     "SandboxPhaseDetails",
+    "SandboxPool",
     "SandboxScope",
     "SandboxSequenceExpiredError",
     "SandboxState",
@@ -145,6 +148,7 @@ __all__ = [
     "SyncSandbox",
     "SyncSandboxEventStream",
     "SyncSandboxFiles",
+    "SyncSandboxPool",
     "SyncSandboxScope",
     "UnsupportedByDaemonError",
     "UnsupportedDaemonError",
@@ -157,9 +161,11 @@ _ON_FIRST_USE = {
     "Sandbox": "._async._sandboxes.sandbox",
     "SandboxFiles": "._async._sandboxes.files",
     "SandboxPathLike": "._arguments.sandbox_paths",
+    "SandboxPool": "._async._sandboxes.pool",
     "SandboxScope": "._async._sandboxes.scope",
     "SyncSandbox": "._sync_generated._sandboxes.sandbox",
     "SyncSandboxFiles": "._sync_generated._sandboxes.files",
+    "SyncSandboxPool": "._sync_generated._sandboxes.pool",
     "SyncSandboxScope": "._sync_generated._sandboxes.scope",
 }
 

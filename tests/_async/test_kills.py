@@ -248,7 +248,8 @@ PROGRAMS: dict[str, tuple[int, str]] = {
     "redirected": (1, "exec >/dev/null 2>&1; echo up >&3; sleep 1000 & sleep 1000; :"),
     "forking": (
         1,
-        "i=0; (echo up >&3); while [ $((i += 1)) -lt 2000 ]; do (sleep 5 & setsid sleep 5 &); done",
+        """(echo up >&3); i=0
+        while [ $((i += 1)) -lt 200 ]; do (sleep 9 & setsid sleep 9 &); done; sleep 1000; :""",
     ),
 }
 
@@ -301,8 +302,8 @@ async def test_all_processes_of_a_command_are_killed(real: FakeDaemon, tmp_path:
             for exec_id, (shell, count, body) in commands.items():
                 with closing(Fifo(tmp_path / exec_id)) as fifo:
                     script = f'exec 3>"$0"; {body}'
-                    argv = (shell, "-c", script, fifo.path, "$(false) `'\"*\n", " x ")
-                    await client.create_exec(sandbox.id, argv, exec_id=exec_id)
+                    command = (shell, "-c", script, fifo.path, "$(false) `'\"*\n", " x ")
+                    await client.create_exec(sandbox.id, command, exec_id=exec_id)
                     await off_loop(read_up, fifo, count)
                     assert_killed(await client.cancel_exec(exec_id, kill=True))
                     while await off_loop(fifo.read):
@@ -313,4 +314,16 @@ async def test_all_processes_of_a_command_are_killed(real: FakeDaemon, tmp_path:
             assert_killed(await client.cancel_exec(twin.exec_id, kill=True))
             assert (await client.get_exec(bystander.exec_id)).state is ExecState.RUNNING
             assert_killed(await client.cancel_exec(bystander.exec_id, kill=True))
+        # A cancelled command that still runs cannot be told from another one that writes to no log
+        # either.
+        with closing(Fifo(tmp_path / "silent")) as fifo:
+            silent = ("sh", "-c", 'exec 3>"$0" >&3 2>&1; echo up; sleep 1000; :', fifo.path)
+            for exec_id in ("silent-1", "silent-2"):
+                await client.create_exec(sandbox.id, silent, exec_id=exec_id)
+                await off_loop(read_up, fifo, 1)
+                if exec_id == "silent-1":
+                    await client.cancel_exec(exec_id)
+            with pytest.raises(ExecNotKilledError) as caught:
+                await client.cancel_exec("silent-2", kill=True)
+            assert caught.value.problem == "ambiguous"
         await client.delete_sandbox(sandbox.id)

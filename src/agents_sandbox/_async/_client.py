@@ -13,7 +13,7 @@ from .. import _copies
 from .._aio import public
 from .._arguments import checks
 from .._arguments.creates import NewExec, NewSandbox
-from .._arguments.durations import DurationLike, to_seconds
+from .._arguments.durations import DurationLike, check_range, to_seconds, to_timedelta
 from .._arguments.ids import ExecIdLike, SandboxIdLike, exec_id_of, sandbox_id_of
 from .._arguments.specs import CompanionContainerSpec, CopySpec, MountSpec, PortMapping, ServiceSpec
 from .._connection.address import DaemonAddress
@@ -36,9 +36,11 @@ from ._subscription import Subscription
 from ._waits import DeleteWait, DeletionWatch, ExecWait, SandboxWait, StopWait, create_sandbox
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
+    from .._arguments.creates import SandboxArguments
     from ._sandboxes.lifetime import SandboxLifetime
+    from ._sandboxes.pool import SandboxPool
     from ._sandboxes.sandbox import Sandbox
     from ._sandboxes.scope import SandboxScope
 
@@ -500,6 +502,50 @@ class AgentsSandboxClient:
             raise failures[0]
         return result
 
+    @public
+    async def delete_leftovers(
+        self,
+        label_selector: Mapping[str, str],
+        *,
+        older_than: DurationLike,
+        wait: bool = True,
+        timeout_seconds: DurationLike | None = None,
+    ) -> DeleteSandboxesResult:
+        """Delete the sandboxes with the given labels that are older than a time.
+
+        For what a killed program has left behind. The time keeps it from deleting those that
+        other programs with the same labels are using now.
+
+        Args:
+            label_selector: Labels that must all match exactly; not empty.
+            older_than: Delete only those that were created longer ago. The
+                daemon's `created_at` is compared with the clock of this host;
+                one without `created_at` is not deleted.
+            wait: Whether to wait until each of them is DELETED for good, as
+                `delete_sandbox` does.
+            timeout_seconds: Timeout of this call with its wait, in seconds;
+                None: the client's `operation_timeout_seconds`.
+
+        Returns:
+            The ids of the sandboxes that this call started to delete.
+
+        Raises:
+            InvalidArgumentError: An argument is not acceptable.
+            SandboxFailedError: One could not be removed; raised after the wait
+                for the others.
+            OperationTimeoutError: Not all were DELETED in time; the daemon
+                continues.
+            DaemonUnavailableError: No daemon answers at the socket.
+        """
+        from ._sandboxes.leftovers import delete_leftovers
+
+        checks.boolean("wait", wait)
+        selector = checks.label_selector(label_selector)
+        age = to_timedelta("older_than", older_than)
+        check_range("older_than", age)
+        budget = self._budget(timeout_seconds)
+        return await delete_leftovers(self._daemon, self._feeds, selector, age, budget, wait=wait)
+
     async def _before_delete(
         self, label_selector: Mapping[str, str], budget: Budget
     ) -> dict[str, SandboxHandle]:
@@ -684,7 +730,8 @@ class AgentsSandboxClient:
                 raise
             from ._execs.kill import kill_after
 
-            late = await kill_after(self._daemon, self._feeds, timeout, limit)
+            created = timeout.exec_id or new.exec_id
+            late = await kill_after(self._daemon, self._feeds, created, timeout, limit)
             raise late from late.__cause__
         return result.check() if check else result
 
@@ -1019,6 +1066,49 @@ class AgentsSandboxClient:
             self._daemon,
             checks.optional_mapping("labels", labels),
             self._time_to_delete(cleanup_timeout_seconds),
+        )
+
+    @ends_at_caller
+    def pool(
+        self,
+        size: int,
+        *,
+        timeout_seconds: DurationLike | None = None,
+        cleanup_timeout_seconds: DurationLike = CLEANUP_SECONDS,
+        **arguments: Unpack[SandboxArguments],
+    ) -> SandboxPool:
+        """Return a context manager that keeps sandboxes READY before they are needed.
+
+        Its method `take` gives one for a block. A sandbox that was taken is replaced at once and
+        deleted at the end of its block. One that is no longer READY is never given. Creates that
+        fail are tried again. The end of the pool's block deletes everything, whatever happens,
+        also what is still being created.
+
+        Args:
+            size: How many to keep READY, beside those that are taken; from 1 to 1000.
+            timeout_seconds: Timeout of each create with its wait, in seconds; None: the client's
+                `operation_timeout_seconds`.
+            cleanup_timeout_seconds: As in `scope`.
+            **arguments: As in `create_sandbox`, without `sandbox_id`. Without `config_yaml`,
+                `idle_ttl` is 0 by default, because the daemon stops idle sandboxes.
+
+        Returns:
+            The pool.
+
+        Raises:
+            InvalidArgumentError: An argument is not acceptable.
+        """
+        from ._sandboxes.pool import SandboxPool, repeatable
+
+        checks.integer("size", size, minimum=1, maximum=1000)
+        scope = self.scope(cleanup_timeout_seconds=cleanup_timeout_seconds)
+        again = repeatable(arguments)
+        self._explicit(timeout_seconds)
+        return SandboxPool(
+            scope,
+            size,
+            lambda: scope.sandbox(timeout_seconds=timeout_seconds, **again),
+            self._operation_timeout,
         )
 
     @ends_at_caller

@@ -159,19 +159,22 @@ class Killer:
 
 
 async def kill_after(
-    daemon: Daemon, feeds: Feeds, timeout: OperationTimeoutError, max_output_bytes: int
+    daemon: Daemon,
+    feeds: Feeds,
+    exec_id: str,
+    timeout: OperationTimeoutError,
+    max_output_bytes: int,
 ) -> OperationTimeoutError:
     """Kill the exec that did not end in time, and return the timeout's error with the outcome.
 
     Args:
         daemon: The daemon.
         feeds: The event streams to share.
-        timeout: The timeout of the exec.
+        exec_id: The exec.
+        timeout: Its timeout.
         max_output_bytes: How much of each stream of output to keep.
     """
-    exec_id, seen = timeout.exec_id, timeout.last_handle
-    if exec_id is None:
-        return timeout  # nothing was started
+    seen = timeout.last_handle
     logs = NO_LOGS
     if isinstance(seen, ExecHandle):
         logs = LogPaths(seen.stdout_log_path, seen.stderr_log_path)

@@ -1,0 +1,164 @@
+"""The script that kills an exec, in each shell that is here."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents_sandbox._scripts.kill import kill_command
+from agents_sandbox._shared.facts import KillExit, killed_exec
+
+from .testing.fifo import Fifo
+from .testing.raw import TIMEOUT
+
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="there is no /proc"),
+]
+SHELLS = {"dash": ("dash",), "bash": ("bash", "--posix"), "busybox": ("busybox", "sh")}
+TARGET = "target-exec"
+
+
+class Execs:
+    """Processes like those of execs: each leads a session and writes to its own logs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._running: list[subprocess.Popen[bytes]] = []
+
+    def start(self, exec_id: str, argv: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+        outputs = (self.folder / f"{exec_id}.{name}.log" for name in ("stdout", "stderr"))
+        with next(outputs).open("wb") as stdout, next(outputs).open("wb") as stderr:
+            started = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                start_new_session=True,
+                **options,
+            )
+        self._running.append(started)
+        return started
+
+    def kill(self, shell: Sequence[str], argv: Sequence[str], **options: Any) -> int:
+        """Run the script and return its exit code."""
+        # As the daemon of another host names it: only the end of the path is the same.
+        path = f"/elsewhere/{self.folder.name}/{TARGET}.stdout.log"
+        _, *rest = kill_command(TARGET, path, argv)
+        return self.start("kill-exec", [*shell, *rest], **options).wait(TIMEOUT)
+
+    def close(self) -> None:
+        for started in self._running:
+            if started.poll() is None:
+                os.killpg(started.pid, signal.SIGKILL)
+            started.wait(TIMEOUT)
+
+
+@pytest.fixture
+def execs(tmp_path: Path) -> Iterator[Execs]:
+    with closing(Execs(tmp_path)) as opened:
+        yield opened
+
+
+@pytest.fixture(params=SHELLS)
+def shell(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    found = SHELLS[request.param]
+    if shutil.which(found[0]) is None:
+        pytest.skip(f"there is no {found[0]}")
+    return found
+
+
+def talking(fifo: Fifo, then: str, *more: str) -> list[str]:
+    return ["sh", "-c", f'exec 3>"$0"; {then}', fifo.path, *more]
+
+
+@pytest.fixture
+def fifo(tmp_path: Path) -> Iterator[Fifo]:
+    with closing(Fifo(tmp_path / "fifo")) as opened:
+        yield opened
+
+
+def await_end(fifo: Fifo) -> None:
+    while fifo.read():
+        pass
+
+
+def test_all_of_an_exec_die_and_nothing_else(
+    execs: Execs, fifo: Fifo, shell: tuple[str, ...], tmp_path: Path
+) -> None:
+    log = str(tmp_path / f"{TARGET}.stdout.log")
+    with closing(Fifo(tmp_path / "other fifo")) as others:
+        body = "(setsid sh -c 'echo up >&3; sleep 1000; :' &); sleep 1000 & sleep 1000; :"
+        target = execs.start(TARGET, talking(fifo, body))
+        assert fifo.read() == b"up\n"
+        # Other execs may read the log, and even write to it.
+        read = 'exec 4<"$1"; echo up >&3; sleep 1000; :'
+        reader = execs.start("reader", talking(others, read, log))
+        assert others.read() == b"up\n"
+        write = '(setsid sleep 1000 >>"$1" &); sleep 1000 >>"$1" & echo up >&3; wait'
+        writer = execs.start("writer", talking(others, write, log))
+        assert others.read() == b"up\n"
+        assert execs.kill(shell, target.args) == KillExit.KILLED  # type: ignore[arg-type]
+        assert target.wait(TIMEOUT) == -signal.SIGKILL
+        await_end(fifo)
+        assert (reader.poll(), writer.poll()) == (None, None)
+        assert len(children(writer.pid)) == 1
+        assert execs.kill(shell, ["sleep", "1000"]) == KillExit.NOT_FOUND
+        execs.close()
+        kill_orphans(log)
+        await_end(others)
+
+
+def children(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+def kill_orphans(log: str) -> None:
+    """Kill what writes to a log: the orphan of another exec, which the script may also spare."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "fd" / "1").samefile(log):
+                os.kill(int(process.name), signal.SIGKILL)
+        except OSError:
+            continue
+
+
+def test_command_without_its_output_is_known_by_its_argv(
+    execs: Execs, fifo: Fifo, shell: tuple[str, ...], tmp_path: Path
+) -> None:
+    argv = talking(fifo, "exec >/dev/null 2>&1; echo up >&3; sleep 1000; :", "$(a)\n\\ `", "", " ")
+    target = execs.start(TARGET, argv)
+    assert fifo.read() == b"up\n"
+    assert execs.kill(shell, []) == KillExit.NOT_FOUND
+    assert execs.kill(shell, [*argv, "x"]) == KillExit.NOT_FOUND
+    # Another one that has its own log is not mistaken for it.
+    same = execs.start("same", ["sh", "-c", "sleep 1000; :"])
+    assert execs.kill(shell, ["sh", "-c", "sleep 1000; :"]) == KillExit.NOT_FOUND
+    (tmp_path / f"{TARGET}.stdout.log").unlink()
+    if os.getuid() == 0:
+        as_nobody = {"user": 65534, "cwd": "/"}
+        assert execs.kill(shell, argv, **as_nobody) == KillExit.NOT_PERMITTED
+    assert execs.kill(shell, argv) == KillExit.KILLED
+    assert target.wait(TIMEOUT) == -signal.SIGKILL
+    await_end(fifo)
+    assert same.poll() is None
+
+
+def test_argv_says_which_exec_it_kills() -> None:
+    argv = kill_command("exec-1", "box-1/exec-1.stdout.log", ("sleep", "9"))
+    assert killed_exec(argv) == "exec-1"
+    assert argv[-3:] == ("box-1/exec-1.stdout.log", "sleep", "9")
+    assert killed_exec(argv[:4]) is None
+    assert killed_exec(("bash", *argv[1:])) is None
+    assert killed_exec(("sh", "-c", "echo", "name", "exec-1")) is None
+    # One that might be too long to start is not compared.
+    assert kill_command("exec-1", "path", ("x" * 70_000,))[-1] == "path"
