@@ -17,19 +17,14 @@ from typing import Any
 import pytest
 
 import agents_sandbox
-from agents_sandbox import (
-    AgentsSandboxClient,
-    AsyncSandboxEventStream,
-    Sandbox,
-    SandboxScope,
-    SyncAgentsSandboxClient,
-    SyncSandbox,
-    SyncSandboxEventStream,
-    SyncSandboxScope,
-    _aio,
-    _blocking,
-)
+from agents_sandbox import AgentsSandboxClient, SyncAgentsSandboxClient, _aio, _blocking
 
+# The public classes that come in pairs.
+TWINS = {
+    name: twin
+    for name in agents_sandbox.__all__
+    if (twin := f"Sync{name.removeprefix('Async')}") in agents_sandbox.__all__
+}
 # Everything that differs between the flavours for a user.
 RENAMED = {
     "aclose": "close",
@@ -37,25 +32,20 @@ RENAMED = {
     "__aexit__": "__exit__",
     "__aiter__": "__iter__",
     "__anext__": "__next__",
-    "AgentsSandboxClient": "SyncAgentsSandboxClient",
-    "AsyncSandboxEventStream": "SyncSandboxEventStream",
-    "Sandbox": "SyncSandbox",
     "AsyncIterator": "Iterator",
-    "SandboxScope": "SyncSandboxScope",
     "_async": "_sync_generated",
+    **TWINS,
 }
 NOT_AWAITED = {
     *("__init__", "__getattr__", "__reduce__", "__aiter__", "__repr__"),
-    *("attach", "events", "sandbox", "scope", "subscribe_sandbox_events"),
+    *("attach", "events", "pool", "sandbox", "scope", "subscribe_sandbox_events"),
+    "SandboxPool.take",
     *("stream", "usable", "cancel", "report_closing", "held"),
     *("alive", "Reader.stop", "put"),
 }
 
 PAIRS: list[tuple[type[Any], type[Any]]] = [
-    (AgentsSandboxClient, SyncAgentsSandboxClient),
-    (AsyncSandboxEventStream, SyncSandboxEventStream),
-    (Sandbox, SyncSandbox),
-    (SandboxScope, SyncSandboxScope),
+    (getattr(agents_sandbox, name), getattr(agents_sandbox, twin)) for name, twin in TWINS.items()
 ]
 PRIMITIVES: list[tuple[type[Any], type[Any]]] = [
     (_aio.Channel, _blocking.Channel),
