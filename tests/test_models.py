@@ -153,6 +153,17 @@ def kind(value: object) -> str:
     return type(value).__name__
 
 
+def test_results_can_be_made_with_their_output() -> None:
+    result = ExecResult(
+        *("exec-1", "box-1", ExecState.FINISHED, ("ls",), "", {}, 0),
+        stdout="grüße",
+        stderr=b"\xff",
+        stderr_truncated=True,
+    )
+    assert (result.stdout_bytes, result.stderr_bytes) == ("grüße".encode(), b"\xff")
+    assert (result.stdout_truncated, result.stderr_truncated) == (False, True)
+
+
 @pytest.mark.parametrize("model", DOCUMENTED)
 def test_fields_have_the_documented_names_types_and_order(model: type[Any]) -> None:
     hints = typing.get_type_hints(model)

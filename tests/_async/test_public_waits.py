@@ -140,7 +140,7 @@ async def test_a_sandbox_that_is_purged_meanwhile_is_deleted(
     await off_loop(daemon.wait_for_streams, 1)
     with daemon.faults.failing(method="GetSandbox", code="UNAVAILABLE"):
         with pytest.raises(DaemonUnavailableError):
-            await client.delete_sandbox(ID, wait=False, timeout_seconds=0.2)
+            await client.delete_sandbox(ID, wait=False, timeout_seconds=1)
         async with client.subscribe_sandbox_events(ID) as events:
             while (await step(events)).sandbox_state is not DELETED:
                 pass
@@ -179,7 +179,7 @@ async def test_a_wait_goes_on_where_another_one_timed_out(
         await client.wait_for_sandbox(sandbox, STOPPED, timeout_seconds=0.05)
     daemon.on_exec(("train",)).stdout("done").never()
     with pytest.raises(OperationTimeoutError, match="go on waiting with wait_for_exec") as caught:
-        await client.run(ID, ("train",), timeout_seconds=0.2)
+        await client.run(ID, ("train",), timeout_seconds=1)
     assert caught.value.exec_id is not None
     assert "timeout_seconds or exec_timeout_seconds" in str(caught.value)
     with pytest.raises(OperationTimeoutError, match="go on waiting with wait_for_exec"):
@@ -226,29 +226,27 @@ async def test_an_unknown_exec_is_not_found(client: AgentsSandboxClient) -> None
 
 @any_release
 async def test_commands_have_no_time_limit_unless_the_caller_sets_one(
-    sandbox: SandboxHandle, daemon: FakeDaemon
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
     daemon.on_exec(("train",)).never()
     async with AgentsSandboxClient(daemon.socket_path, operation_timeout_seconds=0.05) as hasty:
         run = Background(hasty.run, ID, ("train",), exec_id="my-exec")
         await off_loop(daemon.wait_for_streams, 1)
         with pytest.raises(OperationTimeoutError):
-            await hasty.wait_for_sandbox(ID, STOPPED)  # the run outlives the hidden bound of old
-        await hasty.cancel_exec("my-exec")
+            await hasty.wait_for_sandbox(ID, STOPPED)  # the run has no such bound
+        async with AgentsSandboxClient(daemon.socket_path, exec_timeout_seconds=0.05) as bounded:
+            with pytest.raises(OperationTimeoutError, match=r"within 0\.05 s"):
+                await bounded.run(ID, ("train",))
+            with pytest.raises(OperationTimeoutError, match=r"within 0\.05 s"):
+                await bounded.create_exec(ID, ("train",), wait=True)
+            with pytest.raises(OperationTimeoutError, match=r"within 0\.05 s"):
+                await bounded.wait_for_exec("my-exec")
+            with pytest.raises(OperationTimeoutError, match=r"within 0\.1 s"):
+                await bounded.wait_for_exec("my-exec", timeout_seconds=0.1)
+        await client.cancel_exec("my-exec")
         assert (await run.result()).state is ExecState.CANCELLED
-    async with AgentsSandboxClient(daemon.socket_path, exec_timeout_seconds=0.05) as hasty:
-        with pytest.raises(OperationTimeoutError, match=r"within 0\.05 s"):
-            await hasty.run(ID, ("train",))
-        with pytest.raises(OperationTimeoutError, match=r"within 0\.05 s") as caught:
-            await hasty.create_exec(ID, ("train",), wait=True)
-        exec_id = caught.value.exec_id
-        assert exec_id is not None
-        with pytest.raises(OperationTimeoutError, match=r"within 0\.05 s"):
-            await hasty.wait_for_exec(exec_id)
-        with pytest.raises(OperationTimeoutError, match=r"within 0\.1 s"):
-            await hasty.wait_for_exec(exec_id, timeout_seconds=0.1)
-        with pytest.raises(InvalidArgumentError, match="exec_timeout_seconds must be above 0"):
-            AgentsSandboxClient(daemon.socket_path, exec_timeout_seconds=0)
+    with pytest.raises(InvalidArgumentError, match="exec_timeout_seconds must be above 0"):
+        AgentsSandboxClient(daemon.socket_path, exec_timeout_seconds=0)
 
 
 @any_release
@@ -261,7 +259,7 @@ async def test_without_a_bound_one_outage_has_one(
         monkeypatch.setattr(_deadline, "LOOK_SECONDS", 0.05)
     daemon.on_exec(("train",)).never()
     async with AgentsSandboxClient(
-        daemon.socket_path, timeout_seconds=0.2, operation_timeout_seconds=0.2
+        daemon.socket_path, timeout_seconds=1, operation_timeout_seconds=0.2
     ) as client:
         calls = [
             Background(client.run, ID, ("train",), exec_id="my-exec"),
@@ -291,11 +289,11 @@ async def test_an_outage_that_ends_in_time_is_survived(
 
 @any_release
 async def test_a_wait_that_begins_during_an_outage_counts_it_too(
-    sandbox: SandboxHandle, daemon: FakeDaemon
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
     daemon.on_exec(("train",)).never()
-    async with AgentsSandboxClient(daemon.socket_path, operation_timeout_seconds=0.1) as client:
-        run = Background(client.run, ID, ("train",), exec_id="my-exec")
+    async with AgentsSandboxClient(daemon.socket_path, operation_timeout_seconds=0.1) as hasty:
+        run = Background(hasty.run, ID, ("train",), exec_id="my-exec")
         await off_loop(daemon.wait_for_streams, 1)
         with (
             daemon.faults.failing(method="Ping", code="UNAVAILABLE"),
@@ -304,7 +302,7 @@ async def test_a_wait_that_begins_during_an_outage_counts_it_too(
             await off_loop(daemon.faults.drop_streams)
             await off_loop(daemon.wait_for_call, "Ping", count=1 + count(daemon, "Ping"))
             before = count(daemon, "GetExec")
-            late = Background(client.wait_for_exec, "my-exec")
+            late = Background(hasty.wait_for_exec, "my-exec")
             # Both read a snapshot each time that the outage would be too long, and go on.
             await off_loop(daemon.wait_for_call, "GetExec", count=before + 4)
         await client.cancel_exec("my-exec", wait=False)
@@ -313,22 +311,26 @@ async def test_a_wait_that_begins_during_an_outage_counts_it_too(
 
 
 @any_release
-@pytest.mark.parametrize("half_open", [False, True])
+@pytest.mark.parametrize("follows", [False, True], ids=["at once", "later"])
 async def test_without_a_bound_a_silent_daemon_has_one(
-    sandbox: SandboxHandle, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch, half_open: bool
+    client: AgentsSandboxClient,
+    sandbox: SandboxHandle,
+    daemon: FakeDaemon,
+    monkeypatch: pytest.MonkeyPatch,
+    follows: bool,
 ) -> None:
     monkeypatch.setattr(_deadline, "SILENCE_SECONDS", 0.05)
     daemon.on_exec(("train",)).never()
+    started = await client.create_exec(ID, ("train",))
     async with AgentsSandboxClient(
-        daemon.socket_path, timeout_seconds=0.1, operation_timeout_seconds=0.2
-    ) as client:
-        started = await client.create_exec(ID, ("train",))
-        if half_open:
-            wait = Background(client.wait_for_exec, started, timeout_seconds=math.inf)
+        daemon.socket_path, timeout_seconds=0.5, operation_timeout_seconds=0.2
+    ) as hasty:
+        if follows:
+            wait = Background(hasty.wait_for_exec, started, timeout_seconds=math.inf)
             await off_loop(daemon.wait_for_streams, 1)
         with daemon.faults.half_open():
-            if not half_open:
-                wait = Background(client.wait_for_exec, started)
+            if not follows:
+                wait = Background(hasty.wait_for_exec, started)
             with pytest.raises(DaemonUnavailableError, match="it does not answer") as caught:
                 await wait.result()
     assert caught.value.exec_id == started.exec_id
