@@ -21,9 +21,10 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any
 
-from agents_sandbox import SandboxClientError, SyncAgentsSandboxClient
+from agents_sandbox import SandboxClientError, SandboxState, SyncAgentsSandboxClient
 
 IMAGE = "example.test/primary:1"
+BLOCK = {"block": "yes"}
 MEAN_SECONDS = 0.003
 """How long a use lasts on average before a signal arrives. Most take a few milliseconds."""
 PATIENCE_SECONDS = 60.0
@@ -54,6 +55,8 @@ class Program:
             client.ping,
             lambda: client.run(self._box, ("true",)),
             self._live_and_die,
+            self._block,
+            self._scope,
             self._follow,
             self._abandon_a_stream,
             self._open_and_close,
@@ -86,6 +89,11 @@ class Program:
             threading.Thread(target=use, daemon=True).start()
         for _ in range(2):
             assert ended.acquire(timeout=2 * PATIENCE_SECONDS)
+
+    def check_blocks(self) -> None:
+        """Check that no sandbox is left of an interrupted block."""
+        for handle in self._client.list_sandboxes(label_selector=BLOCK):
+            assert handle.state is SandboxState.DELETING, handle
 
     def close(self) -> None:
         """Close the client and check that its threads end."""
@@ -141,6 +149,14 @@ class Program:
     def _live_and_die(self) -> None:
         self._client.delete_sandbox(self._client.create_sandbox(image=IMAGE).sandbox_id)
 
+    def _block(self) -> None:
+        with self._client.sandbox(image=IMAGE, labels=BLOCK):
+            pass
+
+    def _scope(self) -> None:
+        with self._client.scope(BLOCK) as scope:
+            scope.create_sandbox(image=IMAGE)
+
     def _follow(self) -> None:
         with self._client.subscribe_sandbox_events(self._box) as events:
             for _ in range(3):
@@ -161,6 +177,7 @@ def main(socket_path: str, count: str) -> None:
     program = Program(socket_path)
     program.run(int(count))
     program.check()
+    program.check_blocks()
     sys.stdout.write(f"{count} signals\n")
     sys.stdout.flush()
     sys.stdin.read()

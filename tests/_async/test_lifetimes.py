@@ -6,7 +6,7 @@ import logging
 import sys
 import warnings
 from collections.abc import AsyncIterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from itertools import count as numbers
 from typing import Any
 
@@ -25,6 +25,7 @@ from agents_sandbox import (
     SandboxNotReadyError,
     SandboxState,
 )
+from agents_sandbox._aio import CleanUp
 from agents_sandbox.testing import FakeDaemon
 
 from .._aio import Background, off_loop
@@ -225,6 +226,58 @@ async def test_a_clean_up_waits_for_a_daemon_that_restarts(
     await off_loop(daemon.start)
     await block.result()
     assert await states(client) <= {"DELETING", "DELETED"}
+
+
+@pytest.mark.parametrize("fault", ["unavailable", "late"])
+async def test_a_delete_is_tried_again_and_again(daemon: FakeDaemon, fault: str) -> None:
+    async with AgentsSandboxClient(daemon.socket_path, timeout_seconds=0.05) as client:
+        with ExitStack() as faults:
+            async with client.sandbox(image=IMAGE, timeout_seconds=20):
+                faults.enter_context(
+                    daemon.faults.failing(method="DeleteSandbox", times=2)
+                    if fault == "unavailable"
+                    else daemon.faults.delaying(3600, method="GetSandbox", times=1)
+                )
+    (record,) = daemon.sandboxes
+    assert record.state in (SandboxState.DELETING, SandboxState.DELETED)
+
+
+@pytest.fixture
+def interruption(monkeypatch: pytest.MonkeyPatch) -> KeyboardInterrupt:
+    """What comes at the first line of the next clean-up."""
+    raised, finish = KeyboardInterrupt(), CleanUp.finish
+    left = [raised]
+
+    async def interrupted(clean_up: CleanUp, raising: BaseException | None = None) -> None:
+        if left:
+            raise left.pop()
+        await finish(clean_up, raising)
+
+    monkeypatch.setattr(CleanUp, "finish", interrupted)
+    return raised
+
+
+async def test_an_interrupted_clean_up_is_finished(
+    client: AgentsSandboxClient, daemon: FakeDaemon, interruption: KeyboardInterrupt
+) -> None:
+    with pytest.raises(KeyboardInterrupt) as caught:
+        await enter(client)
+    assert caught.value is interruption
+    assert count(daemon, "DeleteSandbox") == 1
+
+
+async def test_an_interruption_of_the_clean_up_does_not_replace_what_the_block_raises(
+    client: AgentsSandboxClient, daemon: FakeDaemon, interruption: KeyboardInterrupt
+) -> None:
+    with pytest.raises(SandboxNotReadyError) as caught:
+        async with client.sandbox(image=IMAGE) as sandbox:
+            await sandbox.stop()
+            await sandbox.run(("true",))
+    if sys.version_info >= (3, 11):
+        assert notes(caught.value) == [
+            "KeyboardInterrupt interrupted the clean-up, which was finished"
+        ]
+    assert count(daemon, "DeleteSandbox") == 1
 
 
 async def test_a_daemon_that_stays_away_is_an_error_that_names_the_sandbox(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from agents_sandbox import DaemonUnavailableError
+from agents_sandbox import DaemonUnavailableError, ScopeClosedError
 
 from .records import CallRecord
 from .truth import Truth
@@ -55,6 +55,8 @@ def sent_once(calls: list[CallRecord], truth: Truth) -> Iterator[str]:
 
 
 def _rpc_sent_once(call: CallRecord) -> str | None:
+    if isinstance(call.error, ScopeClosedError):
+        return None  # it was too late to send it
     rpc, argument = _SENT_ONCE_WITH_OWN_ID.get(call.method, (None, ""))
     if call.arguments.get(argument) is not None:
         return rpc
