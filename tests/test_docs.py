@@ -53,7 +53,7 @@ TYPES = [code for kind, code in USAGE if kind == "types"]
 
 def test_the_documentation_has_its_examples() -> None:
     kinds = (ASYNC, BLOCKING, ASYNC_NEWEST, TYPES, PROGRAMS, TEST_FILES)
-    assert [len(examples) for examples in kinds] == [4, 3, 1, 2, 8, 8]
+    assert [len(examples) for examples in kinds] == [5, 4, 1, 2, 8, 9]
     assert len(TESTING) == len(PROGRAMS) + len(TEST_FILES)
 
 
@@ -111,7 +111,7 @@ def check(code: str, names: dict[str, Any]) -> None:
     if "result" in names:
         assert names["printed"] == [names["result"].stdout_log_path]
         assert Path(names["result"].stdout_log_path).read_text() == "hello\n"
-    if "sandbox" in names:
+    if "demo-sandbox" in code:
         assert names["sandbox"].sandbox_id == "demo-sandbox"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -104,7 +104,7 @@ def test_ctrl_c_at_any_line(daemon: FakeDaemon, observed: Observed, call: str) -
     lines, k = Lines(1), 1
     with SyncAgentsSandboxClient(daemon.socket_path) as client:
         sandbox = client.attach(observed.id)
-        calls = {
+        calls: dict[str, Callable[[], object]] = {
             "write": partial(sandbox.files.write_bytes, "data", NEW),
             "input": partial(sandbox.run, ("cat",), input=NEW),
         }

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.once
 MARK = "mark"
 NOBODY = 65534
 SHELLS = {
-    name: shutil.which(name) for name in ("sh", "bash", "busybox") if shutil.which(name) is not None
+    name: path for name in ("sh", "bash", "busybox") if (path := shutil.which(name)) is not None
 }
 TOOLS = "sh base64 cat chmod df ls mkdir mv readlink rm rmdir stat tail wc"
 
@@ -52,7 +52,7 @@ with_other_tools = pytest.mark.parametrize(
 )
 
 
-@pytest.fixture(params=SHELLS.values(), ids=SHELLS)
+@pytest.fixture(params=SHELLS.values(), ids=list(SHELLS))
 def path_variable(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Where a shell and its tools are."""
     tools = tmp_path / "tools"

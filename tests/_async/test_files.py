@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -303,21 +303,23 @@ async def test_files_go_to_this_host_and_come_from_it(files: SandboxFiles, tmp_p
 async def test_what_is_wrong_on_this_host_is_an_error_of_this_host(
     files: SandboxFiles, tmp_path: Path, daemon: FakeDaemon
 ) -> None:
-    calls = len(daemon.calls)
+    before = len(daemon.calls)
     os.mkfifo(tmp_path / "fifo")
-    for call, kind in (
+    wrong: Any = b"bytes"
+    calls: list[tuple[Callable[[], Any], type[Exception]]] = [
         (lambda: files.download("data", tmp_path), IsADirectoryError),
         (lambda: files.download("data", tmp_path / "missing" / "x"), FileNotFoundError),
         (lambda: files.upload(tmp_path / "missing", "x"), FileNotFoundError),
         (lambda: files.upload(tmp_path, "x"), IsADirectoryError),
         (lambda: files.upload(tmp_path / "fifo", "x"), InvalidArgumentError),
         (lambda: files.upload("", "x"), FileNotFoundError),
-        (lambda: files.upload(b"bytes", "x"), InvalidArgumentTypeError),  # type: ignore[arg-type]
-    ):
+        (lambda: files.upload(wrong, "x"), InvalidArgumentTypeError),
+    ]
+    for call, kind in calls:
         with pytest.raises(kind) as caught:
             await call()
         assert not isinstance(caught.value, SandboxFileError)
-    assert len(daemon.calls) == calls
+    assert len(daemon.calls) == before
 
 
 @scripted_only
