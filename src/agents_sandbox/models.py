@@ -23,6 +23,7 @@ __all__ = [
     "PingInfo",
     "SandboxEvent",
     "SandboxEventType",
+    "SandboxFileInfo",
     "SandboxHandle",
     "SandboxPhaseDetails",
     "SandboxState",

@@ -50,7 +50,10 @@ _OTHERS: dict[int, tuple[int, str]] = {
 }
 
 _INPUT_FAILURES: dict[int, tuple[type[SandboxFileError], str]] = {
-    Failure.TOOL_MISSING: (SandboxToolMissingError, "it needs base64 and rm, and one is missing"),
+    Failure.TOOL_MISSING: (
+        SandboxToolMissingError,
+        "it needs base64, rm and wc, and one is missing",
+    ),
     Failure.OTHER: (SandboxFileError, "it needs a temporary file in /tmp, and could not write it"),
 }
 
@@ -151,7 +154,8 @@ class FileAnswer:
             self._fail(SandboxFileError, why, errno=number)
         if code == Failure.TOOL_MISSING:
             tool = self._tool()
-            self._fail(SandboxToolMissingError, f"the image has no {shown_id(tool)}", tool=tool)
+            lacking = "a program that this needs" if tool is None else shown_id(tool)
+            self._fail(SandboxToolMissingError, f"the image lacks {lacking}", tool=tool)
         if code != 0:
             self._fail(
                 SandboxFileError,
@@ -159,13 +163,12 @@ class FileAnswer:
                 f"{shown_id(handle.exec_id)}",
             )
 
-    def _tool(self) -> str:
+    def _tool(self) -> str | None:
         if self._log is None:
-            return "program that this needs"
-        width = len(self._mark)
-        return self._log.read(width, min(self._end - width, _LONGEST_TOOL)).decode(
-            "ascii", "replace"
-        )
+            return None
+        begin = len(self._mark)
+        name = self._log.read(begin, min(self._end - begin, _LONGEST_TOOL))
+        return name.decode("ascii", "replace")
 
     def _fail(self, kind: type[SandboxFileError], why: str, **facts: object) -> NoReturn:
         sandbox_id = self._handle.sandbox_id

@@ -144,20 +144,28 @@ failed "$at/" ""
 """
 )
 
-# Arguments: the step, the name of the temporary file, then what to append to it, in base64.
-# `first`, `part` and `last` belong to one file, in this order; `only` is all of them; `drop`
-# removes the temporary file. `chmod =rw` is the mode of a new file, which the umask limits.
+# Arguments: the step, the name of the temporary file, its size after this step, then what to append
+# to it, in base64. `first`, `part` and `last` belong to one file, in this order; `only` is all of
+# them; `drop` removes the temporary file.
+#
+# On a full disk, the base64 of busybox writes a part and exits with 0, so the size decides. Its
+# `readlink -f` gets lost if a link leads to nothing. Linux follows 40 links. `chmod =rw` is the
+# mode of a new file, which the umask limits.
 WRITE = (
     _COMMON
     + """\
-need base64 chmod mv readlink rm stat
-step=$1 target=$path
-if [ -L "$path" ]; then
-  target=$(readlink -f "$path" && printf .) || end 80
-  target=${target%??}
-fi
-new=${target%/*}/$2
-shift 2
+need base64 chmod mv readlink rm stat wc
+step=$1 target=$path links=0
+while [ -L "$target" ]; do
+  link=$(readlink "$target" && printf .) && [ "$links" -lt 40 ] || end 80
+  link=${link%??} links=$((links + 1))
+  case $link in
+    /*) target=$link ;;
+    *) target=${target%/*}/$link ;;
+  esac
+done
+new=${target%/*}/$2 size=$3
+shift 3
 if [ "$step" = drop ]; then
   rm -f "$new"
   end 0
@@ -172,21 +180,24 @@ else
   mode='=rw'
 fi
 case $step in part|last) [ -f "$new" ] || end 89 ;; esac
-(umask 077; for piece; do printf %s "$piece"; done | base64 -d >>"$new") ||
-  failed "${new%/*}/" "$new"
+(umask 077; for piece; do printf %s "$piece"; done | base64 -d >>"$new") &&
+  [ "$(wc -c <"$new")" -eq "$size" ] || failed "${new%/*}/" "$new"
 case $step in first|part) end 0 ;; esac
 chmod "$mode" "$new" && mv -f "$new" "$target" || failed "${new%/*}/" "$new"
 end 0
 """
 )
 
-# Arguments: the file, the input in base64, and the command. `-`: the file has the input. It is
+# Arguments: the file, the input as SIZE:BASE64, and the command. `-`: the file has the input. It is
 # removed as soon as it is open.
 INPUT = """\
 file=$1
 end() { rm -f "$file"; echo "$0 $1 $file" >&2; exit "$1"; }
-command -v base64 >/dev/null && command -v rm >/dev/null || end 88
-[ "$2" = - ] || (umask 077; printf %s "$2" | base64 -d >"$file") || end 89
+for tool in base64 rm wc; do command -v "$tool" >/dev/null || end 88; done
+if [ "$2" != - ]; then
+  (umask 077; printf %s "${2#*:}" | base64 -d >"$file") || end 89
+  [ "$(wc -c <"$file")" -eq "${2%%:*}" ] || end 89
+fi
 [ -r "$file" ] || end 89
 shift 2
 exec 3<"$file"
@@ -194,8 +205,8 @@ rm -f "$file"
 exec "$@" <&3 3<&-
 """
 
-_PIECE_BYTES = 3 * 32767
-"""In base64, 131,068 bytes without padding: Linux has no longer arguments than 131,071."""
+_PIECE_BYTES = 3 * 32766
+"""In base64, 131,064 bytes without padding: Linux has no longer arguments than 131,071."""
 
 _PIECES = 8
 """So one command line takes 1 MiB, of the 2 MiB that Linux allows by default."""
@@ -212,19 +223,19 @@ def file_command(operation: str, script: str, mark: str, path: bytes, *args: str
 def write_commands(mark: str, path: bytes, temporary: str, data: bytes) -> Iterator[list[str]]:
     """Yield the commands that write a file, one after the other."""
     groups = list(_groups(data))
-    for number, pieces in enumerate(groups, 1):
+    for number, (size, pieces) in enumerate(groups, 1):
         if len(groups) == 1:
             step = "only"
         elif number == 1:
             step = "first"
         else:
             step = "last" if number == len(groups) else "part"
-        yield file_command("write", WRITE, mark, path, step, temporary, *pieces)
+        yield file_command("write", WRITE, mark, path, step, temporary, size, *pieces)
 
 
 def drop_command(mark: str, path: bytes, temporary: str) -> list[str]:
     """Return the command that removes what interrupted writes have left."""
-    return file_command("write", WRITE, mark, path, "drop", temporary)
+    return file_command("write", WRITE, mark, path, "drop", temporary, "0")
 
 
 def needs_file(data: bytes) -> bool:
@@ -236,14 +247,14 @@ def input_commands(mark: str, temporary: str, data: bytes) -> Iterator[list[str]
     """Yield the commands that bring an input to a file, if it needs one."""
     if needs_file(data):
         path = stdin_file(temporary).encode()
-        for number, pieces in enumerate(_groups(data)):
+        for number, (size, pieces) in enumerate(_groups(data)):
             step = "part" if number else "first"
-            yield file_command("write", WRITE, mark, path, step, temporary, *pieces)
+            yield file_command("write", WRITE, mark, path, step, temporary, size, *pieces)
 
 
 def command_with_input(command: tuple[str, ...], temporary: str, data: bytes) -> tuple[str, ...]:
     """Return a command that has the data as its input."""
-    content = IN_FILE if needs_file(data) else _base64(data)
+    content = IN_FILE if needs_file(data) else f"{len(data)}:{_base64(data)}"
     return ("sh", "-c", INPUT, STDIN, stdin_file(temporary), content, *command)
 
 
@@ -257,11 +268,14 @@ def new_temporary() -> str:
     return TEMPORARY + secrets.token_hex(16)
 
 
-def _groups(data: bytes) -> Iterator[list[str]]:
+def _groups(data: bytes) -> Iterator[tuple[str, list[str]]]:
     size = _PIECE_BYTES * _PIECES
     for begin in range(0, len(data) or 1, size):
         group = data[begin : begin + size]
-        yield [_base64(group[at : at + _PIECE_BYTES]) for at in range(0, len(group), _PIECE_BYTES)]
+        yield (
+            str(begin + len(group)),
+            [_base64(group[at : at + _PIECE_BYTES]) for at in range(0, len(group), _PIECE_BYTES)],
+        )
 
 
 def _base64(data: bytes) -> str:

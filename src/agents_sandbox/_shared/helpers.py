@@ -3,8 +3,8 @@
 They are `("sh", "-c", <script>, <name>, ...)`. What follows the name:
 
 - `FILES`, for the files of a sandbox: the operation, a mark, a path, and what the operation needs;
-- `STDIN`, for a command with input: a file, the input in base64 or `-` if the file has it, and the
-  command itself.
+- `STDIN`, for a command with input: a file, the input as `SIZE:BASE64` or `-` if the file has it,
+  and the command itself.
 """
 
 from __future__ import annotations

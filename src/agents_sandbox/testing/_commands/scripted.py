@@ -85,7 +85,7 @@ def _stdin_of(command: Command, runner: Runner) -> bytes:
     if stdin is None:
         return b""
     if not stdin.is_in_file:
-        return base64.b64decode(stdin.content)
+        return base64.b64decode(stdin.content.partition(":")[2])
     with suppress(OSError):  # an interrupted client has removed it
         return runner.take_file(command, stdin.file)
     return b""

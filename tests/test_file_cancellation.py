@@ -1,0 +1,116 @@
+"""A write that is interrupted, at any moment: the old content or the new one, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from agents_sandbox import (
+    AgentsSandboxClient,
+    MountSpec,
+    SyncAgentsSandboxClient,
+)
+from agents_sandbox._scripts import files as scripts
+from agents_sandbox.testing import FakeDaemon
+
+from .cancelling import Suspensions
+from .interrupting import Lines
+
+OLD, NEW = b"old", b"the new content"
+
+
+@pytest.fixture(autouse=True)
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each command writes six bytes."""
+    monkeypatch.setattr(scripts, "_PIECE_BYTES", 3)
+    monkeypatch.setattr(scripts, "_PIECES", 2)
+
+
+@pytest.fixture
+def daemon() -> Iterator[FakeDaemon]:
+    with FakeDaemon() as running:
+        yield running
+
+
+class Observed:
+    """A sandbox whose files are seen from this host.
+
+    Args:
+        daemon: The daemon.
+        folder: For the folders that are mounted in the sandbox.
+    """
+
+    def __init__(self, daemon: FakeDaemon, folder: Path) -> None:
+        self._workspace, self._tmp = folder / "workspace", folder / "tmp"
+        self._workspace.mkdir()
+        self._tmp.mkdir()
+        (self._workspace / "data").write_bytes(OLD)
+        mounts = [
+            MountSpec(self._workspace, "/workspace", writable=True),
+            MountSpec(self._tmp, "/tmp", writable=True),
+        ]
+        with SyncAgentsSandboxClient(daemon.socket_path) as client:
+            self.id = client.create_sandbox(image="a:1", mounts=mounts).sandbox_id
+
+    def check(self) -> None:
+        """Check that a write had its whole effect or none, and has left nothing."""
+        assert (self._workspace / "data").read_bytes() in (OLD, NEW)
+        assert [path.name for path in self._workspace.iterdir()] == ["data"]
+        assert list(self._tmp.iterdir()) == []
+
+
+@pytest.fixture
+def observed(daemon: FakeDaemon, tmp_path: Path) -> Observed:
+    return Observed(daemon, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_write_is_cancelled_at_every_suspension(
+    daemon: FakeDaemon, observed: Observed, late: bool
+) -> None:
+    suspensions, k = Suspensions(1), 0
+    async with AgentsSandboxClient(daemon.socket_path) as client:
+        files = client.attach(observed.id).files
+        while not k or suspensions.reached:
+            k += 1
+            suspensions = Suspensions(k, late=late)
+            await suspensions.run(files.write_bytes("data", NEW))
+            observed.check()
+    assert k > 10
+
+
+async def test_an_input_is_cancelled(daemon: FakeDaemon, observed: Observed) -> None:
+    suspensions, k = Suspensions(1), 1
+    async with AgentsSandboxClient(daemon.socket_path) as client:
+        while k == 1 or suspensions.reached:
+            suspensions = Suspensions(k)
+            await suspensions.run(client.run(observed.id, ("cat",), input=NEW))
+            observed.check()
+            k += 4
+    assert k > 10
+
+
+# All lines take minutes.
+STRIDE = 499
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("call", ["write", "input"])
+def test_ctrl_c_at_any_line(daemon: FakeDaemon, observed: Observed, call: str) -> None:
+    lines, k = Lines(1), 1
+    with SyncAgentsSandboxClient(daemon.socket_path) as client:
+        sandbox = client.attach(observed.id)
+        calls: dict[str, Callable[[], object]] = {
+            "write": partial(sandbox.files.write_bytes, "data", NEW),
+            "input": partial(sandbox.run, ("cat",), input=NEW),
+        }
+        while k == 1 or lines.reached:
+            lines = Lines(k)
+            lines.run(calls[call])
+            observed.check()
+            k += STRIDE
+    assert k > 2 * STRIDE

@@ -1,0 +1,234 @@
+"""The scripts for files, in each shell that is here: what they find out after a failure."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents_sandbox._scripts import files as scripts
+from agents_sandbox._scripts.files import Failure
+from agents_sandbox._shared.trees import remove_tree
+
+pytestmark = pytest.mark.once
+
+MARK = "mark"
+NOBODY = 65534
+SHELLS = {
+    name: path for name in ("sh", "bash", "busybox") if (path := shutil.which(name)) is not None
+}
+TOOLS = "sh base64 cat chmod df ls mkdir mv readlink rm rmdir stat tail wc"
+
+
+class Shell:
+    """Runs scripts for a user whom permissions bind."""
+
+    def __init__(self, path: str) -> None:
+        self._env = {"PATH": path}
+
+    def run(self, operation: str, script: str, path: Path, *args: str) -> tuple[int, bytes]:
+        """Run a script; return its exit code and its report."""
+        command = scripts.file_command(operation, script, MARK, os.fsencode(path), *args)
+        user: Any = {"user": NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
+        done = subprocess.run(command, env=self._env, capture_output=True, check=False, **user)
+        assert done.stdout.startswith(MARK.encode()), done
+        assert done.stdout.endswith(MARK.encode()), done
+        return done.returncode, done.stdout[len(MARK) : -len(MARK)]
+
+    def write(self, path: Path, text: str = "new") -> int:
+        """Write a file with one command."""
+        (command,) = scripts.write_commands(MARK, os.fsencode(path), "temporary", text.encode())
+        return self.run("write", scripts.WRITE, path, *command[7:])[0]
+
+
+# The shell of busybox may run its own tools whatever is in PATH.
+with_other_tools = pytest.mark.parametrize(
+    "path_variable", [SHELLS["sh"]], ids=["sh"], indirect=True
+)
+
+
+@pytest.fixture(params=SHELLS.values(), ids=list(SHELLS))
+def path_variable(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a shell and its tools are."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    if request.param.endswith("busybox"):
+        for tool in TOOLS.split():
+            (tools / tool).symlink_to(request.param)
+    else:
+        (tools / "sh").symlink_to(request.param)
+    return f"{tools}:{os.environ['PATH']}"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder that everybody may enter and change."""
+    for outer in (tmp_path, *tmp_path.parents):
+        if outer.stat().st_uid == os.getuid() and not outer.stat().st_mode & 0o001:
+            outer.chmod(outer.stat().st_mode | 0o011)
+    made = tmp_path / "folder"
+    made.mkdir()
+    made.chmod(0o777)
+    yield made
+    remove_tree(made)
+
+
+@pytest.fixture
+def shell(path_variable: str) -> Shell:
+    return Shell(path_variable)
+
+
+def locked(folder: Path, mode: int) -> Path:
+    """A folder with a file, of the same user or of root."""
+    made = folder / f"locked-{mode:o}"
+    made.mkdir()
+    (made / "file").write_text("old")
+    made.chmod(mode)
+    return made
+
+
+def test_what_may_not_be_done_is_told_from_what_is_not_there(shell: Shell, folder: Path) -> None:
+    closed, read_only = locked(folder, 0o000), locked(folder, 0o555)
+    secret = folder / "secret"
+    secret.write_text("old")
+    secret.chmod(0o000)
+    for code, _ in (
+        shell.run("read", scripts.READ, secret),
+        shell.run("read", scripts.READ, closed / "file"),
+        shell.run("exists", scripts.EXISTS, closed / "file"),
+        shell.run("list", scripts.LIST, closed),
+        shell.run("list", scripts.LIST, closed / "inner"),
+        shell.run("remove", scripts.REMOVE, read_only / "file", ""),
+        shell.run("mkdir", scripts.MKDIR, read_only / "x", "", ""),
+        shell.run("mkdir", scripts.MKDIR, read_only / "x" / "y", "yes", "yes"),
+    ):
+        assert code == Failure.PERMISSION
+    assert shell.write(read_only / "x") == Failure.PERMISSION
+    assert shell.write(read_only / "file") == Failure.PERMISSION
+    assert shell.write(closed / "file") == Failure.PERMISSION
+    assert shell.write(secret) == Failure.PERMISSION
+    assert (read_only / "file").read_text() == "old"
+    assert sorted(path.name for path in read_only.iterdir()) == ["file"]
+    assert shell.run("exists", scripts.EXISTS, read_only / "missing")[0] == Failure.NOT_FOUND
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root has files of another user")
+def test_a_file_of_another_user_in_a_folder_of_all_is_not_removed(
+    shell: Shell, folder: Path
+) -> None:
+    (folder / "theirs").write_text("old")
+    folder.chmod(0o1777)
+    assert shell.run("remove", scripts.REMOVE, folder / "theirs", "")[0] == Failure.PERMISSION
+
+
+def test_an_existing_file_keeps_its_mode(shell: Shell, folder: Path) -> None:
+    assert shell.write(folder / "new") == 0
+    assert (folder / "new").stat().st_mode & 0o777 == 0o666 & ~_umask()
+    old = folder / "old"
+    old.write_text("older")
+    old.chmod(0o626)
+    assert shell.write(old) == 0
+    assert (old.read_text(), old.stat().st_mode & 0o777) == ("new", 0o626)
+
+
+def _umask() -> int:
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+@with_other_tools
+def test_a_full_disk_is_told_from_other_failures(
+    path_variable: str, folder: Path, tmp_path: Path
+) -> None:
+    tools = tmp_path / "broken"
+    tools.mkdir()
+
+    def replace(name: str, script: str) -> None:
+        (tools / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tools / name).chmod(0o755)
+
+    shell = Shell(f"{tools}:{path_variable}")
+    (folder / "file").write_text("old")
+    (folder / "file").chmod(0o666)
+    replace("base64", "echo half; exit 1")
+    replace("mkdir", "exit 1")
+    for left, failure in (("0", Failure.NO_SPACE), ("1", Failure.OTHER)):
+        replace("df", f"echo Filesystem; echo tmpfs 64 64 {left} 100% /x")
+        assert shell.write(folder / "file") == failure
+        assert shell.run("mkdir", scripts.MKDIR, folder / "x", "", "")[0] == failure
+    assert [path.name for path in folder.iterdir()] == ["file"]
+    assert (folder / "file").read_text() == "old"
+    replace("cat", "exit 1")
+    replace("rm", "exit 1")
+    assert shell.run("read", scripts.READ, folder / "file")[0] == Failure.OTHER
+    assert shell.run("remove", scripts.REMOVE, folder / "file", "")[0] == Failure.OTHER
+
+
+FULL = """\
+mount -t tmpfs -o size=64k tmpfs "$1" && shift && exec "$@"
+"""
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="unshare makes the disk")
+def test_a_disk_that_is_really_full(path_variable: str, folder: Path) -> None:
+    unshare = [
+        "unshare",
+        "--user",
+        "--map-root-user",
+        "--mount",
+        "sh",
+        "-c",
+        FULL,
+        "-",
+        str(folder),
+    ]
+    if subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("nothing can be mounted here")
+    (command,) = scripts.write_commands(
+        MARK, os.fsencode(folder / "file"), "temporary", bytes(100_000)
+    )
+    script = '"$@"; code=$?; [ "$(ls -A "$0")" ] && exit 1; exit $code'
+    inner = ["sh", "-c", script, str(folder), *command]
+    done = subprocess.run(
+        [*unshare, *inner], env={"PATH": path_variable}, capture_output=True, check=False
+    )
+    assert done.returncode == Failure.NO_SPACE, done
+
+
+@with_other_tools
+def test_a_listing_survives_files_that_disappear(
+    path_variable: str, folder: Path, tmp_path: Path
+) -> None:
+    for name in ("a", "b"):
+        (folder / name).write_text(name)
+    tools = tmp_path / "broken"
+    tools.mkdir()
+    stat = shutil.which("stat", path=path_variable)
+    script = f'#!/bin/sh\n[ -z "$5" ] || exit 1\n[ "$4" != b ] || exit 1\nexec {stat} "$@"\n'
+    (tools / "stat").write_text(script)
+    (tools / "stat").chmod(0o755)
+    code, report = Shell(f"{tools}:{path_variable}").run("list", scripts.LIST, folder)
+    assert (code, report.split(b"\0")[1:]) == (0, [b"a", b""])
+
+
+def test_the_step_after_a_clean_up_does_not_begin_again(shell: Shell, folder: Path) -> None:
+    for step, expected in (("part", Failure.OTHER), ("last", Failure.OTHER), ("drop", 0)):
+        code, _ = shell.run("write", scripts.WRITE, folder / "file", step, "temporary", "1", "YQ==")
+        assert code == expected
+    assert list(folder.iterdir()) == []
+
+
+def test_a_link_that_leads_nowhere_is_not_written_through(shell: Shell, folder: Path) -> None:
+    (folder / "loop").symlink_to("loop")
+    (folder / "lost").symlink_to("missing/file")
+    assert shell.write(folder / "loop") == Failure.NOT_FOUND
+    assert shell.write(folder / "lost") == Failure.NOT_FOUND
+    (folder / "kept").symlink_to("target\n")
+    assert shell.write(folder / "kept") == 0
+    assert (folder / "target\n").read_text() == "new"
