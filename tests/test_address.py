@@ -195,7 +195,9 @@ def test_the_longest_path_of_each_platform(
     monkeypatch: pytest.MonkeyPatch, platform: str, limit: int
 ) -> None:
     monkeypatch.setattr("sys.platform", platform)
-    spec = importlib.util.spec_from_file_location("agents_sandbox._afresh", address.__file__)
+    spec = importlib.util.spec_from_file_location(
+        "agents_sandbox._connection._afresh", address.__file__
+    )
     assert spec is not None
     assert spec.loader is not None
     afresh = importlib.util.module_from_spec(spec)

@@ -8,7 +8,7 @@ ours. If an uninstall has removed `__init__`, Python loads `src/_incomplete/agen
 
 import os
 
-_FOLDER = os.path.dirname(__file__)  # noqa: PTH120 - costs nothing
+_FOLDER = os.path.dirname(os.path.dirname(__file__))  # noqa: PTH120 - costs nothing
 
 if os.path.exists(os.path.join(_FOLDER, "client.py")):  # noqa: PTH110, PTH118 - likewise
     raise ImportError(

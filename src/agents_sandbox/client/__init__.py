@@ -3,7 +3,9 @@
 A package instead of a module, see `_surroundings/other_sdk.py`.
 """
 
-from .._async._client import AgentsSandboxClient
 from .._surroundings import other_sdk  # noqa: F401 - first: it refuses a mixed package
+
+# isort: split
+from .._async._client import AgentsSandboxClient
 
 __all__ = ["AgentsSandboxClient"]

@@ -3,6 +3,9 @@
 A package instead of a module, see `_surroundings/other_sdk.py`.
 """
 
+from .._surroundings import other_sdk  # noqa: F401 - first: it refuses a mixed package
+
+# isort: split
 from .._arguments.specs import (
     CompanionContainerSpec,
     CopySpec,
@@ -11,7 +14,7 @@ from .._arguments.specs import (
     PortMapping,
     ServiceSpec,
 )
-from .._surroundings import other_sdk  # noqa: F401 - first: it refuses a mixed package
+from .._output.result import ExecResult
 from ..models import (
     CompanionContainerEventDetails,
     DeleteSandboxesResult,
@@ -34,6 +37,7 @@ __all__ = [
     "DeleteSandboxesResult",
     "ExecEventDetails",
     "ExecHandle",
+    "ExecResult",
     "ExecState",
     "HealthcheckConfig",
     "MountSpec",
