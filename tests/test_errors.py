@@ -18,11 +18,13 @@ from agents_sandbox import (
     DaemonUnavailableError,
     ExecAlreadyTerminalError,
     ExecConflictError,
+    ExecFailedError,
     ExecHandle,
     ExecNotFoundError,
     ExecNotRunningError,
     ExecState,
     OperationTimeoutError,
+    OutputUnavailableError,
     SandboxClientError,
     SandboxConflictError,
     SandboxNotFoundError,
@@ -74,6 +76,8 @@ ABOUT_EXECS = [
     ExecNotFoundError,
     ExecNotRunningError,
     ExecAlreadyTerminalError,
+    ExecFailedError,
+    OutputUnavailableError,
 ]
 
 

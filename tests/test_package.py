@@ -220,7 +220,7 @@ def test_both_primitives_have_the_same_names() -> None:
         for name, value in vars(_aio).items()
         if getattr(value, "__module__", None) == _aio.__name__ and not name.startswith("_")
     }
-    names = {"Channel", "Mailbox", "Reader", "Stream", "TimedLock", "public"}
+    names = {"Channel", "Mailbox", "Reader", "Stream", "TimedLock", "give_way", "public"}
     assert ours == {*_blocking.__all__} - {"Call"} == names
 
 
