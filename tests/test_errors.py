@@ -20,12 +20,14 @@ from agents_sandbox import (
     DaemonUnavailableError,
     ExecAlreadyTerminalError,
     ExecConflictError,
+    ExecFailedError,
     ExecHandle,
     ExecNotFoundError,
     ExecNotKilledError,
     ExecNotRunningError,
     ExecState,
     OperationTimeoutError,
+    OutputUnavailableError,
     SandboxClientError,
     SandboxConflictError,
     SandboxFileError,
@@ -83,6 +85,8 @@ ABOUT_EXECS = [
     ExecNotKilledError,
     ExecNotRunningError,
     ExecAlreadyTerminalError,
+    ExecFailedError,
+    OutputUnavailableError,
 ]
 
 
