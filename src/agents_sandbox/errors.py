@@ -472,6 +472,7 @@ class SandboxFileError(_SandboxError, OSError):
     _default = "an operation on a file in sandbox{} failed"
     # Attributes of `OSError` are no part of an object's dictionary, which pickles have.
     errno = codes.EIO
+    strerror = None
     filename = None
 
     def __init__(
@@ -487,15 +488,11 @@ class SandboxFileError(_SandboxError, OSError):
         self.filename = filename
         if errno is not None:
             self.errno = errno
+        self.strerror = os.strerror(self.errno or codes.EIO)
 
     # That of an OSError begins with the number.
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""
-
-    @property
-    def strerror(self) -> str:  # type: ignore[override]  # nobody sets it
-        """What failed, in words."""
-        return os.strerror(self.errno)
 
 
 class SandboxFileNotFoundError(SandboxFileError, FileNotFoundError):

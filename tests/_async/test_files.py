@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from agents_sandbox import (
     AgentsSandboxClient,
+    DaemonError,
     InvalidArgumentError,
     InvalidArgumentTypeError,
     OperationTimeoutError,
@@ -29,6 +30,7 @@ from agents_sandbox import (
     SandboxNotReadyError,
     SandboxToolMissingError,
 )
+from agents_sandbox._output.log_file import LogFile
 from agents_sandbox._scripts import files as scripts
 from agents_sandbox.testing import FakeDaemon
 from agents_sandbox.testing._commands.isolation import probe
@@ -149,17 +151,17 @@ NAMES: list[Any] = [
 
 @isolated_only
 async def test_any_name_is_only_a_name(files: SandboxFiles) -> None:
+    folder = b"-\xff *'\n"
+    await files.mkdir(folder)
+    for name in NAMES:
+        await files.write_bytes(folder + b"/" + os.fsencode(name), os.fsencode(name))
     texts = sorted(os.fsdecode(name) for name in NAMES)
-    for name in NAMES:
-        folder = os.fsencode(name)
-        await files.mkdir(name)
-        await files.write_bytes(folder + b"/" + folder, folder)
-    assert [entry.name for entry in await files.list()] == texts
+    assert await files.list(folder) == [
+        SandboxFileInfo(text, "file", len(os.fsencode(text))) for text in texts
+    ]
     for text in texts:
-        assert await files.list(text) == [SandboxFileInfo(text, "file", len(os.fsencode(text)))]
-        assert await files.read_bytes(f"{text}/{text}") == os.fsencode(text)
-    for name in NAMES:
-        await files.remove(name, recursive=True)
+        assert await files.read_bytes(f"{os.fsdecode(folder)}/{text}") == os.fsencode(text)
+    await files.remove(folder, recursive=True)
     assert await files.list() == []
 
 
@@ -278,6 +280,19 @@ async def test_one_of_two_writers_wins_whole(files: SandboxFiles, small_pieces: 
     data = await files.read_bytes("data")
     assert data in [bytes([i]) * 20 for i in range(3)]
     assert [entry.name for entry in await files.list()] == ["data"]
+
+
+@scripted_only
+async def test_a_write_that_fails_in_the_middle_leaves_nothing(
+    files: SandboxFiles, daemon: FakeDaemon, small_pieces: None
+) -> None:
+    with daemon.paused():
+        writing = Background(files.write_bytes, "x", b"a new content")
+        await off_loop(daemon.wait_for_call, "CreateExec")
+        daemon.faults.fail_next("CreateExec", code="RESOURCE_EXHAUSTED")
+    with pytest.raises(DaemonError):
+        await writing.result()
+    assert await files.list() == []
 
 
 @scripted_only
@@ -401,7 +416,7 @@ async def test_without_logs_only_what_reports_nothing_works(
         assert caught.value.exec_id == daemon.execs[-1].exec_id
 
 
-def _unavailable(path: str) -> None:
+def _unavailable(path: str, limit: int = 0) -> None:
     raise OutputUnavailableError(message="it is elsewhere", problem="other_host")
 
 
@@ -415,6 +430,27 @@ async def with_shell(client: AgentsSandboxClient, folder: Path, prelude: str) ->
     path = f"{folder}:{os.environ['PATH']}"
     handle = await client.create_sandbox(image="a:1", envs={"PATH": path})
     return client.attach(handle.sandbox_id)
+
+
+@scripted_only
+async def test_an_output_that_is_shortened_while_it_is_read_is_no_file(
+    files: SandboxFiles, daemon: FakeDaemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await files.write_bytes("x", b"1234")
+    monkeypatch.setattr(LogFile, "read", _read_as_hostile(LogFile.read))
+    with pytest.raises(SandboxFileError, match="its output was changed while it was read"):
+        await files.read_bytes("x")
+
+
+def _read_as_hostile(read: Any) -> Any:
+    # The marks are read first.
+    offsets: list[int] = []
+
+    def shortened(log: LogFile, offset: int, limit: int) -> Any:
+        offsets.append(offset)
+        return read(log, offset, limit) if len(offsets) <= 2 else b""
+
+    return shortened
 
 
 SHELLS = {
@@ -503,6 +539,15 @@ async def test_without_its_input_no_command_starts(
 async def test_commands_may_use_the_same_exit_codes(sandbox: Sandbox) -> None:
     for script in ("exit 89", "echo agents-sandbox-stdin 89 >&2; exit 89"):
         assert (await sandbox.run(("sh", "-c", script), input="x")).exit_code == 89
+
+
+@passthrough_only
+async def test_an_exit_code_of_an_unknown_command_is_its_own(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agents_sandbox._output.result.read_end", _unavailable)
+    result = await sandbox.run(("sh", "-c", "exit 89"), input="x")
+    assert result.exit_code == 89
 
 
 @scripted_only

@@ -194,7 +194,7 @@ def check_input(result: ExecResult, path: SandboxPath) -> None:
         SandboxFileError: It was not.
     """
     code = result.exit_code
-    if code not in (Failure.TOOL_MISSING, Failure.OTHER):
+    if code is None or code not in _INPUT_FAILURES:
         return
     try:
         report = result.stderr_bytes

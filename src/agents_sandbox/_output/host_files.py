@@ -28,19 +28,21 @@ class HostFile:
     """
 
     def __init__(self, path: str) -> None:
+        self._file = -1
         self._path = os.path.realpath(path)
-        if os.path.isdir(self._path):  # noqa: PTH112 - a path as text, like all here
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+        _refuse_folder(path)
         folder = os.path.dirname(self._path)  # noqa: PTH120
         self._temporary = os.path.join(folder, TEMPORARY + secrets.token_hex(16))  # noqa: PTH118
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        self._file = -1
         self._file = os.open(self._temporary, flags, 0o666)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
         self.close()
 
     def write(self, data: bytes) -> None:
@@ -56,12 +58,12 @@ class HostFile:
         os.replace(self._temporary, self._path)  # noqa: PTH105
 
     def close(self) -> None:
-        """Close it, and remove it unless it is complete."""
+        """Close it, and remove it unless it is complete. Safe to repeat."""
         file, self._file = self._file, -1
         if file >= 0:
+            with suppress(FileNotFoundError):
+                os.unlink(self._temporary)  # noqa: PTH108
             os.close(file)
-        with suppress(FileNotFoundError):
-            os.unlink(self._temporary)  # noqa: PTH108
 
 
 def read_host_file(path: str, limit: int) -> bytes:
@@ -71,10 +73,14 @@ def read_host_file(path: str, limit: int) -> bytes:
         InvalidArgumentError: It is a device, a FIFO or the like, which may have no end.
         OSError: It cannot be read.
     """
+    _refuse_folder(path)
     # Without O_NONBLOCK, the open of a FIFO would wait for a writer.
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
-        if stat.S_ISDIR(mode := os.fstat(file.fileno()).st_mode):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
-        if not stat.S_ISREG(mode):
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise InvalidArgumentError(f"host_path must be a file: {shown(path, 300)} is none")
         return file.read(limit)
+
+
+def _refuse_folder(path: str) -> None:
+    if os.path.isdir(path):  # noqa: PTH112 - a path as text, like all here
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
