@@ -48,6 +48,7 @@ RENAMES = {
     "AsyncSandboxEventStream": "SyncSandboxEventStream",
     # These come in pairs, too; their names in the blocking flavour begin like those of the others.
     "Sandbox": "SyncSandbox",
+    "SandboxPool": "SyncSandboxPool",
     "SandboxScope": "SyncSandboxScope",
     # The `a` of `aclose` marks an awaitable method; blocking objects have `close`.
     "aclose": "close",

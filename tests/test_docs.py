@@ -53,7 +53,7 @@ TYPES = [code for kind, code in USAGE if kind == "types"]
 
 def test_the_documentation_has_its_examples() -> None:
     kinds = (ASYNC, BLOCKING, ASYNC_NEWEST, TYPES, PROGRAMS, TEST_FILES)
-    assert [len(examples) for examples in kinds] == [5, 4, 1, 2, 8, 8]
+    assert [len(examples) for examples in kinds] == [7, 7, 1, 2, 8, 8]
     assert len(TESTING) == len(PROGRAMS) + len(TEST_FILES)
 
 
@@ -74,7 +74,7 @@ def daemon(release: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 
 @pytest.fixture
-def names(daemon: FakeDaemon) -> dict[str, Any]:
+def names(daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The names that the examples expect, and a `print` that records its lines.
 
     The example's event stream would stay open, so the third printed line makes the daemon end it,
@@ -95,6 +95,9 @@ def names(daemon: FakeDaemon) -> dict[str, Any]:
 
     with SyncAgentsSandboxClient() as client:
         sandbox = client.create_sandbox(image="a:1")
+    # For the example that changes what happens at the end of a program.
+    monkeypatch.setattr("atexit.register", lambda *_: None)
+    monkeypatch.setattr("signal.signal", lambda *_: None)
     exported = {name: getattr(agents_sandbox, name) for name in agents_sandbox.__all__}
     return {
         **exported,
@@ -111,6 +114,8 @@ def check(code: str, names: dict[str, Any]) -> None:
     if "result" in names:
         assert names["printed"] == [names["result"].stdout_log_path]
         assert Path(names["result"].stdout_log_path).read_text() == "hello\n"
+    if "answer" in names:
+        assert names["printed"] == ["0"]
     if "killed" in names:
         assert names["printed"] == ["FAILED 137"]
     if "sandbox" in names:

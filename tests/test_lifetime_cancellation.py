@@ -54,8 +54,15 @@ async def scope_block(client: AgentsSandboxClient) -> None:
             pass
 
 
+async def pool_block(client: AgentsSandboxClient) -> None:
+    async with client.pool(1, image=IMAGE) as pool, pool.take():
+        pass
+
+
 Block = Callable[[AgentsSandboxClient], Awaitable[None]]
-each_block = pytest.mark.parametrize("block", [sandbox_block, chosen_id_block, scope_block])
+each_block = pytest.mark.parametrize(
+    "block", [sandbox_block, chosen_id_block, scope_block, pool_block]
+)
 
 
 async def nothing_is_left(daemon: FakeDaemon, client: AgentsSandboxClient) -> None:

@@ -63,8 +63,15 @@ def scope_block(client: SyncAgentsSandboxClient) -> None:
         scope.create_sandbox(image=IMAGE)
 
 
+def pool_block(client: SyncAgentsSandboxClient) -> None:
+    with client.pool(1, image=IMAGE) as pool, pool.take():
+        pass
+
+
 Block = Callable[[SyncAgentsSandboxClient], None]
-each_block = pytest.mark.parametrize("block", [empty_block, chosen_id_block, scope_block])
+each_block = pytest.mark.parametrize(
+    "block", [empty_block, chosen_id_block, scope_block, pool_block]
+)
 
 
 def nothing_is_left(daemon: FakeDaemon, watcher: SyncAgentsSandboxClient, place: str) -> None:

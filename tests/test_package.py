@@ -21,10 +21,12 @@ from agents_sandbox import (
     AgentsSandboxClient,
     AsyncSandboxEventStream,
     Sandbox,
+    SandboxPool,
     SandboxScope,
     SyncAgentsSandboxClient,
     SyncSandbox,
     SyncSandboxEventStream,
+    SyncSandboxPool,
     SyncSandboxScope,
     _aio,
     _blocking,
@@ -41,13 +43,14 @@ RENAMED = {
     "AsyncSandboxEventStream": "SyncSandboxEventStream",
     "AsyncIterator": "Iterator",
     "Sandbox": "SyncSandbox",
+    "SandboxPool": "SyncSandboxPool",
     "SandboxScope": "SyncSandboxScope",
     "_async": "_sync_generated",
 }
 NOT_AWAITED = {
     *("__init__", "__getattr__", "__reduce__", "__aiter__", "__repr__"),
     "subscribe_sandbox_events",
-    *("attach", "sandbox", "scope", "events"),
+    *("attach", "sandbox", "scope", "pool", "SandboxPool.take", "events"),
     *("stream", "usable", "cancel", "report_closing", "held"),
     *("alive", "Reader.stop", "put"),
 }
@@ -56,6 +59,7 @@ PAIRS: list[tuple[type[Any], type[Any]]] = [
     (AgentsSandboxClient, SyncAgentsSandboxClient),
     (AsyncSandboxEventStream, SyncSandboxEventStream),
     (Sandbox, SyncSandbox),
+    (SandboxPool, SyncSandboxPool),
     (SandboxScope, SyncSandboxScope),
 ]
 PRIMITIVES: list[tuple[type[Any], type[Any]]] = [

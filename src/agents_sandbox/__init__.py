@@ -63,8 +63,10 @@ from .models import (
 )
 
 if TYPE_CHECKING:
+    from ._async._sandboxes.pool import SandboxPool
     from ._async._sandboxes.sandbox import Sandbox
     from ._async._sandboxes.scope import SandboxScope
+    from ._sync_generated._sandboxes.pool import SyncSandboxPool
     from ._sync_generated._sandboxes.sandbox import SyncSandbox
     from ._sync_generated._sandboxes.scope import SyncSandboxScope
 
@@ -111,6 +113,7 @@ __all__ = [
     "SandboxNotFoundError",
     "SandboxNotReadyError",
     "SandboxPhaseDetails",
+    "SandboxPool",
     "SandboxScope",
     "SandboxSequenceExpiredError",
     "SandboxState",
@@ -120,6 +123,7 @@ __all__ = [
     "SyncAgentsSandboxClient",
     "SyncSandbox",
     "SyncSandboxEventStream",
+    "SyncSandboxPool",
     "SyncSandboxScope",
     "UnsupportedByDaemonError",
     "UnsupportedDaemonError",
@@ -130,8 +134,10 @@ __all__ = [
 # imports above.
 _ON_FIRST_USE = {
     "Sandbox": "._async._sandboxes.sandbox",
+    "SandboxPool": "._async._sandboxes.pool",
     "SandboxScope": "._async._sandboxes.scope",
     "SyncSandbox": "._sync_generated._sandboxes.sandbox",
+    "SyncSandboxPool": "._sync_generated._sandboxes.pool",
     "SyncSandboxScope": "._sync_generated._sandboxes.scope",
 }
 

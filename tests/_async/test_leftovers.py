@@ -10,7 +10,6 @@ from agents_sandbox import (
     AgentsSandboxClient,
     InvalidArgumentError,
     OperationTimeoutError,
-    SandboxState,
 )
 from agents_sandbox._wire import v04_pb2 as pb
 from agents_sandbox.testing import FakeDaemon
@@ -58,7 +57,7 @@ async def test_leftovers_may_be_on_their_way(
 
 
 async def test_one_of_unknown_age_is_left(client: AgentsSandboxClient, daemon: FakeDaemon) -> None:
-    handle = pb.SandboxHandle(sandbox_id="box-1", state=int(SandboxState.READY), labels=JOB)
+    handle = pb.SandboxHandle(sandbox_id="box-1", state="SANDBOX_STATE_READY", labels=JOB)
     daemon.faults.answer_next("ListSandboxes", pb.ListSandboxesResponse(sandboxes=[handle]))
     assert (await client.delete_leftovers(JOB, older_than=0)).deleted_count == 0
 

@@ -33,9 +33,11 @@ from ._subscription import Subscription
 from ._waits import DeleteWait, ExecWait, SandboxWait, StopWait, create_sandbox
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
+    from .._arguments.creates import SandboxArguments
     from ._sandboxes.lifetime import SandboxLifetime
+    from ._sandboxes.pool import SandboxPool
     from ._sandboxes.sandbox import Sandbox
     from ._sandboxes.scope import SandboxScope
 
@@ -936,6 +938,46 @@ class AgentsSandboxClient:
             checks.optional_mapping("labels", labels),
             self._time_to_delete(cleanup_timeout_seconds),
         )
+
+    @ends_at_caller
+    def pool(
+        self,
+        size: int,
+        *,
+        timeout_seconds: DurationLike | None = None,
+        cleanup_timeout_seconds: DurationLike = CLEANUP_SECONDS,
+        **arguments: Unpack[SandboxArguments],
+    ) -> SandboxPool:
+        """Return a context manager that keeps sandboxes READY before they are needed.
+
+        Its method `take` gives one for a block. A sandbox that was taken is replaced at once and
+        deleted at the end of its block. One that is no longer READY is never given. Creates that
+        fail are tried again. The end of the pool's block deletes everything, whatever happens,
+        also what is still being created.
+
+        Args:
+            size: How many to keep READY, beside those that are taken; from 1 to 1000.
+            timeout_seconds: Timeout of each create with its wait, in seconds; None: the client's
+                `operation_timeout_seconds`.
+            cleanup_timeout_seconds: As in `scope`.
+            **arguments: As in `create_sandbox`, without `sandbox_id`. Without `config_yaml`,
+                `idle_ttl` is 0 by default, because the daemon stops idle sandboxes.
+
+        Returns:
+            The pool.
+
+        Raises:
+            InvalidArgumentError: An argument is not acceptable.
+        """
+        from ._sandboxes.pool import SandboxPool, repeatable
+        from ._sandboxes.stock import Stock
+
+        checks.integer("size", size, minimum=1, maximum=1000)
+        scope = self.scope(cleanup_timeout_seconds=cleanup_timeout_seconds)
+        again = repeatable(arguments)
+        self._explicit(timeout_seconds)
+        stock = Stock(size, lambda: scope.sandbox(timeout_seconds=timeout_seconds, **again))
+        return SandboxPool(scope, stock, self._operation_timeout)
 
     @ends_at_caller
     def attach(self, sandbox_id: str) -> Sandbox:

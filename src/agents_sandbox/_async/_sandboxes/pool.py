@@ -1,0 +1,227 @@
+"""A pool of sandboxes that are READY before they are needed."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from datetime import timedelta
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from ..._aio import CleanUp, public
+from ..._arguments.creates import NewSandbox
+from ..._arguments.durations import DurationLike, to_seconds
+from ..._deadline import Deadline
+from ..._enums import SandboxState
+from ..._notes import note_interruption
+from ..._tracebacks import ends_at_caller
+from ...errors import InvalidArgumentError, SandboxClientError, SandboxNotFoundError
+from .sandbox import Sandbox
+from .scope import SandboxScope
+from .stock import Offer, Stock, Taker
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from ..._arguments.creates import SandboxArguments
+
+
+class SandboxPool:
+    """A context manager that keeps sandboxes READY for those who take them.
+
+    Made by `client.pool()`. Any number of tasks or threads may use it at once.
+
+    Args:
+        scope: Deletes all its sandboxes at the end.
+        stock: The sandboxes that are kept READY.
+        patience_seconds: How long to wait for one by default, in seconds.
+    """
+
+    __module__ = "agents_sandbox"
+
+    def __init__(self, scope: SandboxScope, stock: Stock, patience_seconds: float) -> None:
+        self._scope = scope
+        self._stock = stock
+        self._stopping = CleanUp(stock.stop)
+        self._patience = patience_seconds
+        self._entered = False
+
+    def __repr__(self) -> str:
+        state = "closed" if self._stock.closed else f"ready={self.available}"
+        return f"<{type(self).__name__} size={self.size} {state}>"
+
+    @property
+    def size(self) -> int:
+        """How many sandboxes it keeps READY."""
+        return len(self._stock.places)
+
+    @property
+    def available(self) -> int:
+        """How many are READY and wait to be taken, as far as is known."""
+        return len(self._stock.ready)
+
+    @property
+    def waiting(self) -> int:
+        """How many callers of `take` wait for one."""
+        return len(self._stock.takers)
+
+    async def __aenter__(self) -> Self:
+        if self._entered:
+            raise SandboxClientError(
+                "this pool was entered before: make a new one with client.pool()"
+            )
+        self._entered = True
+        # In the blocking flavour an interruption can come at any line, also of the inner handler.
+        try:
+            try:
+                return self._start()
+            except BaseException as error:
+                await self._end(error)
+                raise
+        except BaseException as error:
+            await self._end(error)
+            raise
+
+    def _start(self) -> Self:
+        self._stock.start()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            await self._end(exc)
+        except BaseException as error:
+            await self._end(exc or error)
+            if exc is None:
+                raise
+            note_interruption(exc, error)
+
+    async def _end(self, raising: BaseException | None) -> None:
+        self._stock.close()
+        try:
+            await self._scope.__aexit__(None, raising, None)
+        finally:
+            await self._stopping.finish(raising)
+
+    @ends_at_caller
+    def take(self, *, timeout_seconds: DurationLike | None = None) -> PoolTake:
+        """Return a context manager: a READY sandbox for one block, which is then deleted.
+
+        Those who wait are served in turn. The deletion is that of `client.sandbox`.
+
+        Args:
+            timeout_seconds: How long to wait for one, in seconds; None: the client's
+                `operation_timeout_seconds`.
+
+        Returns:
+            A context manager that can be entered once and gives the sandbox. Entering it raises
+            `OperationTimeoutError`: none became READY in time; the error of the create, if no
+            retry can change it or if it has happened again and again; `ScopeClosedError`: the
+            pool has ended, or was not entered.
+
+        Raises:
+            InvalidArgumentError: The timeout is not acceptable.
+        """
+        if timeout_seconds is None:
+            return PoolTake(self._stock, self._patience)
+        return PoolTake(self._stock, to_seconds("timeout_seconds", timeout_seconds))
+
+
+class PoolTake:
+    """A context manager: a sandbox of a pool for one block.
+
+    Args:
+        stock: The stock of the pool.
+        seconds: How long to wait for it, in seconds.
+    """
+
+    def __init__(self, stock: Stock, seconds: float) -> None:
+        self._stock = stock
+        self._seconds = seconds
+        self._taker: Taker | None = None
+        self._taken: Offer | None = None
+
+    @public
+    async def __aenter__(self) -> Sandbox:
+        if self._taker is not None:
+            raise SandboxClientError("this context manager was entered before: call take() again")
+        try:
+            try:
+                return await self._take(Deadline(self._seconds))
+            except BaseException as error:
+                await self._give_up(error)
+                raise
+        except BaseException as error:
+            await self._give_up(error)
+            raise
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            await self._end(exc)
+        except BaseException as error:
+            await self._end(exc or error)
+            if exc is None:
+                raise
+            note_interruption(exc, error)
+
+    async def _take(self, deadline: Deadline) -> Sandbox:
+        while True:
+            first = self._taker is not None  # it was given a dead one in its turn
+            taker = self._taker = Taker()
+            self._stock.enqueue(taker, first=first)
+            offer = await self._stock.wait(taker, deadline)
+            if await _is_ready(offer.sandbox):
+                self._taken = offer
+                offer.leave()
+                return offer.sandbox
+            offer.dead = True
+            offer.leave()
+
+    async def _give_up(self, raising: BaseException) -> None:
+        if self._taken is not None:
+            await self._end(raising)
+        elif self._taker is not None:
+            self._stock.give_back(self._taker)
+
+    async def _end(self, raising: BaseException | None) -> None:
+        if self._taken is not None:
+            self._taken.leave()
+            await self._taken.lifetime.__aexit__(None, raising, None)
+
+
+async def _is_ready(sandbox: Sandbox) -> bool:
+    try:
+        return (await sandbox.refresh()).state is SandboxState.READY
+    except SandboxNotFoundError:  # deleted and purged
+        return False
+
+
+def repeatable(arguments: SandboxArguments) -> SandboxArguments:
+    """Check the arguments of creates, and return some that can be used again and again.
+
+    Without an `idle_ttl` in them, the daemon would stop the sandboxes that wait.
+
+    Raises:
+        InvalidArgumentError: One is not acceptable.
+    """
+    if arguments.get("sandbox_id") is not None:
+        raise InvalidArgumentError("sandbox_id cannot be chosen: a pool has many sandboxes")
+    new = NewSandbox(**arguments)
+    again: Any = {
+        field.name: value
+        for field in fields(new)
+        if field.name not in ("sandbox_id", "id_is_ours")
+        and (value := getattr(new, field.name)) not in (None, "", b"", (), {})
+    }
+    if not new.config_yaml:
+        again.setdefault("idle_ttl", timedelta(0))
+    checked: SandboxArguments = again
+    return checked
