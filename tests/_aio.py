@@ -10,6 +10,7 @@ import pytest
 
 from agents_sandbox._aio import Reader
 from agents_sandbox._async import _feeds
+from agents_sandbox._async._sandboxes import stock
 
 T = TypeVar("T")
 
@@ -71,7 +72,11 @@ class _Unread(Reader):
     def stop(self) -> None:
         pass
 
+    async def ended(self) -> None:
+        pass
+
 
 def stop_background(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nothing of the client run in the background from now on."""
-    monkeypatch.setattr(_feeds, "Reader", _Unread)
+    for module in (_feeds, stock):
+        monkeypatch.setattr(module, "Reader", _Unread)

@@ -92,7 +92,7 @@ async def test_those_who_wait_are_served_in_turn(
             waiting = []
             for number in range(3):
                 waiting.append(Background(take, number))
-                while len(pool._takers) <= number:
+                while pool.waiting <= number:
                     await off_loop(daemon.wait_for_call, "CreateSandbox")
         for item in waiting:
             await item.result()
@@ -124,18 +124,19 @@ async def test_dead_sandbox_is_not_handed_out(
     assert set(await states(client)) <= {SandboxState.DELETING}
 
 
+@pytest.mark.usefixtures("no_pauses")
 async def test_create_that_fails_is_tried_again(
-    client: AgentsSandboxClient, daemon: FakeDaemon, pauses: list[float]
+    client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
     daemon.faults.fail_next("CreateSandbox", code="INTERNAL", message="no space", times=2)
     async with client.pool(1, image=IMAGE) as pool:
         assert await take_one(pool)
         await full(daemon, pool, made=4)
-    assert len(pauses) == 2
 
 
+@pytest.mark.usefixtures("no_pauses")
 async def test_error_that_happens_again_and_again_is_raised(
-    client: AgentsSandboxClient, daemon: FakeDaemon, pauses: list[float]
+    client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
     daemon.faults.fail_next("CreateSandbox", code="INTERNAL", message="no space", times=3)
     async with client.pool(1, image=IMAGE) as pool:
@@ -193,7 +194,7 @@ async def test_end_of_the_pool_ends_waits(client: AgentsSandboxClient, daemon: F
         with daemon.paused():
             waiting = Background(take_one, pool)
             await off_loop(daemon.wait_for_call, "CreateSandbox")
-            while not pool._takers:
+            while not pool.waiting:
                 await off_loop(daemon.wait_for_call, "CreateSandbox")
             ending = Background(pool.__aexit__, None, None, None)
             with pytest.raises(ScopeClosedError):
@@ -228,7 +229,6 @@ async def test_pool_works_where_nothing_runs_in_the_background(
     client: AgentsSandboxClient, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stop_background(monkeypatch)
-    monkeypatch.setattr(SandboxPool, "served", lambda pool: False)
     async with client.pool(1, image=IMAGE) as pool:
         assert await take_one(pool)
 

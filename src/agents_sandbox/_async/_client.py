@@ -1099,17 +1099,14 @@ class AgentsSandboxClient:
             InvalidArgumentError: An argument is not acceptable.
         """
         from ._sandboxes.pool import SandboxPool, repeatable
+        from ._sandboxes.stock import Stock
 
         checks.integer("size", size, minimum=1, maximum=1000)
         scope = self.scope(cleanup_timeout_seconds=cleanup_timeout_seconds)
         again = repeatable(arguments)
         self._explicit(timeout_seconds)
-        return SandboxPool(
-            scope,
-            size,
-            lambda: scope.sandbox(timeout_seconds=timeout_seconds, **again),
-            self._operation_timeout,
-        )
+        stock = Stock(size, lambda: scope.sandbox(timeout_seconds=timeout_seconds, **again))
+        return SandboxPool(scope, stock, self._operation_timeout)
 
     @ends_at_caller
     def attach(self, sandbox_id: SandboxIdLike) -> Sandbox:
