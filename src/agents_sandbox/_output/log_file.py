@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from io import FileIO
 from typing import TYPE_CHECKING, NoReturn
 
 from .._shared.shown import shown
@@ -35,8 +36,10 @@ class LogFile:
         OutputUnavailableError: It cannot be read; `problem` says why.
     """
 
+    # It closes itself: an interruption can come at any line, also in `close`.
+    _file: FileIO | None = None
+
     def __init__(self, path: str | None) -> None:
-        self._file = -1
         if path is None:
             raise OutputUnavailableError(
                 message="the daemon keeps no logs: it has no log root configured",
@@ -46,10 +49,15 @@ class LogFile:
         folder_path, name = os.path.split(path)
         folder = self._opened(folder_path, _FOLDER_FLAGS, None)
         try:
-            self._file = self._opened(name, _FILE_FLAGS, folder)
+            self._file = FileIO(
+                name, opener=lambda name, _: self._opened(name, _FILE_FLAGS, folder)
+            )
+            regular = stat.S_ISREG(os.fstat(self._file.fileno()).st_mode)
+        except IsADirectoryError:
+            regular = False
         finally:
             os.close(folder)
-        if not stat.S_ISREG(os.fstat(self._file).st_mode):
+        if not regular:
             self.close()
             self._refuse("unsafe", "is not a regular file: a command in the sandbox replaced it")
 
@@ -64,17 +72,20 @@ class LogFile:
 
     def close(self) -> None:
         """Close it. Safe to repeat."""
-        file, self._file = self._file, -1
-        if file >= 0:
-            os.close(file)
+        if self._file is not None:
+            self._file.close()
 
     def size(self) -> int:
         """Return its size in bytes at this moment."""
-        return os.fstat(self._file).st_size
+        return os.fstat(self._descriptor()).st_size
 
     def read(self, offset: int, limit: int) -> bytes:
         """Read up to `limit` bytes from an offset; empty at the end of the file."""
-        return os.pread(self._file, min(limit, _PIECE_BYTES), offset)
+        return os.pread(self._descriptor(), min(limit, _PIECE_BYTES), offset)
+
+    def _descriptor(self) -> int:
+        assert self._file is not None  # noqa: S101 - it was opened
+        return self._file.fileno()
 
     def _opened(self, path: str, flags: int, folder: int | None) -> int:
         try:
