@@ -7,6 +7,7 @@ with the same contracts. `_async` uses only these names.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import sys
 import threading
@@ -16,7 +17,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import wraps
 from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary, WeakSet, ref
 
 import grpc.aio
 
@@ -55,6 +56,31 @@ def public(method: _MethodT) -> _MethodT:
                 del error  # its traceback refers to this frame
 
     return cast("_MethodT", call)
+
+
+async def finish(function: Call[None]) -> None:
+    """Make a call to its end. An interruption in the meantime is raised after it."""
+    task = asyncio.ensure_future(function())
+    interruption: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait((task,))
+        except asyncio.CancelledError as error:
+            interruption = error
+    try:
+        if interruption is not None:
+            _retrieve(task)
+            raise interruption
+        task.result()
+    finally:
+        del task, interruption  # their errors refer to this frame
+
+
+async def notify(callback: Callable[[str], object], text: str) -> None:
+    """Call a function of the user, of either kind."""
+    result = callback(text)
+    if inspect.isawaitable(result):
+        await result
 
 
 class Channel:
@@ -98,6 +124,21 @@ class Channel:
     async def pause(self, seconds: float) -> None:
         """Wait for the given time, or until the channel is closed."""
         await self._closing.wait(seconds)
+
+    def when_gone(self, owner: object, function: Callable[[], None]) -> object:
+        """Call a quick function soon after an object has been collected, unless that is too late.
+
+        Returns:
+            What has to be kept until then.
+        """
+        loop = _loop_of_caller()
+
+        # A finalizer runs in any thread and between any two lines, so it calls nothing itself.
+        def call(_: object) -> None:
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(function)
+
+        return ref(owner, call)
 
     async def aclose(self) -> None:
         """End every call and refuse new ones. Safe to repeat.

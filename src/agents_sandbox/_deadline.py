@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from copy import copy
 
 from ._surroundings import clock
 from ._surroundings.clock import GrpcTimeout
@@ -38,6 +39,12 @@ GRACE_SECONDS = 2.0
 
 Recorded: well under 0.1 s.
 """
+
+SHORTEST_PAUSE_SECONDS = 0.02
+"""How soon a reader of live output looks again after there was some. The pause then doubles."""
+
+LONGEST_PAUSE_SECONDS = 0.5
+"""How long it pauses at most."""
 
 DYING_SECONDS = 5.0
 """How long a sandbox of a daemon before 0.4.0 may be FAILED during a stop before it is STOPPED.
@@ -112,6 +119,12 @@ class Budget:
     def rpc(self) -> Deadline:
         """Return the deadline of an RPC that starts now."""
         return self.operation.within(self._rpc_seconds)
+
+    def within(self, seconds: float) -> Budget:
+        """Return the budget of a part of the operation, which ends in `seconds` at the latest."""
+        part = copy(self)
+        part.operation = self.operation.within(seconds)
+        return part
 
 
 class Backoff:

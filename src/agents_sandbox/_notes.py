@@ -13,10 +13,13 @@ class Remains:
 
     Attributes:
         note: One sentence about it; None: nothing.
+        id: The id of what it creates, once a request may have created it. It can replace an id of
+            ours by another one.
     """
 
     def __init__(self) -> None:
         self.note: str | None = None
+        self.id: str | None = None
 
 
 @contextmanager
@@ -31,7 +34,13 @@ def noting_remains() -> Iterator[Remains]:
     except SandboxClientError:
         raise
     except BaseException as interruption:
-        add_note = getattr(interruption, "add_note", None)
-        if add_note is not None and remains.note is not None:
-            add_note(remains.note)
+        if remains.note is not None:
+            add_note(interruption, remains.note)
         raise
+
+
+def add_note(error: BaseException, note: str) -> None:
+    """Add a note to an exception, if this Python has notes."""
+    add = getattr(error, "add_note", None)
+    if add is not None:
+        add(note)

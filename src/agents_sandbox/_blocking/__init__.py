@@ -8,6 +8,16 @@ from __future__ import annotations
 
 from .._tracebacks import ends_at_caller as public
 from .channel import Channel, Stream
-from .waiting import Call, Mailbox, Reader, TimedLock
+from .waiting import Call, Mailbox, Reader, TimedLock, finish, notify
 
-__all__ = ["Call", "Channel", "Mailbox", "Reader", "Stream", "TimedLock", "public"]
+__all__ = [
+    "Call",
+    "Channel",
+    "Mailbox",
+    "Reader",
+    "Stream",
+    "TimedLock",
+    "finish",
+    "notify",
+    "public",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import threading
 from collections import deque
@@ -9,10 +10,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Generic, TypeAlias, TypeVar
 
+from ..errors import InvalidArgumentTypeError
 from .helpers import start_thread
-from .locks import acquire, closed_gate, deadline_of, open_gate
+from .locks import acquire, closed_gate, deadline_of, in_main_thread, open_gate
 
 _ItemT = TypeVar("_ItemT")
+
+_AWHILE_SECONDS = 60.0
+"""How long to wait in one go for what has no time limit."""
 
 Call: TypeAlias = Callable[[], _ItemT]
 """A call that has not been made yet, of a method or function of this flavour."""
@@ -113,6 +118,11 @@ class Latch:
         self._gate = closed_gate()
         self._opened = False
 
+    @property
+    def opened(self) -> bool:
+        """Whether it is open."""
+        return self._opened
+
     def open(self) -> None:
         """Open it. Safe to repeat."""
         self._opened = True
@@ -123,3 +133,48 @@ class Latch:
         # An interruption may leave the gate shut.
         if not self._opened and acquire(self._gate, timeout):
             open_gate(self._gate)  # for the next waiting thread
+
+
+def finish(function: Call[None]) -> None:
+    """Make a call to its end. An interruption in the meantime is raised after it."""
+    if not in_main_thread():  # where nothing interrupts
+        function()
+        return
+    errors: list[BaseException] = []
+    ended = Latch()
+
+    def call() -> None:
+        try:
+            function()
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            errors.append(error)
+        finally:
+            ended.open()
+
+    if not start_thread(call, "agents-sandbox-finish"):
+        call()
+    interruption: BaseException | None = None
+    while not ended.opened:
+        try:
+            ended.wait(_AWHILE_SECONDS)
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            interruption = error
+    try:
+        if interruption is not None:
+            raise interruption
+        if errors:
+            raise errors[0]
+    finally:
+        errors.clear()  # its traceback refers to this frame, as that of the interruption
+        interruption = None
+
+
+def notify(callback: Callable[[str], object], text: str) -> None:
+    """Call a function of the user, of a plain kind."""
+    result = callback(text)
+    if inspect.iscoroutine(result):
+        result.close()
+        raise InvalidArgumentTypeError(
+            "callbacks of the blocking client must be plain functions: use AgentsSandboxClient "
+            "for coroutine functions"
+        )
