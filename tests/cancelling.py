@@ -19,12 +19,14 @@ class Suspensions:
 
     Args:
         cancel_at: The suspension at which the call's task is cancelled, from 1.
+        times: Cancel it at so many suspensions, one after the other: a clean-up must survive that.
         late: Cancel it not when it suspends, but when it is about to continue with what it waited
             for: the client must not lose that.
     """
 
-    def __init__(self, cancel_at: int, *, late: bool = False) -> None:
+    def __init__(self, cancel_at: int, *, times: int = 1, late: bool = False) -> None:
         self._left = cancel_at
+        self._times = times
         self._late = late
         self._task: asyncio.Task[Any] | None = None
         self.cancelled = False
@@ -69,7 +71,7 @@ class Suspensions:
 
     def _suspended(self, waits_for: object) -> None:
         self._left -= 1
-        if self._left:
+        if not -self._times < self._left <= 0:
             return
         if self._late and isinstance(waits_for, asyncio.Future):
             # It runs before the task wakes up, because the task registers its callback later.
@@ -79,7 +81,7 @@ class Suspensions:
 
     def _cancel(self, _: object) -> None:
         assert self._task is not None
-        self.cancelled = self._task.cancel()
+        self.cancelled = self._task.cancel() or self.cancelled
 
 
 class _Watched:

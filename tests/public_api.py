@@ -36,6 +36,7 @@ PUBLIC: dict[str, Any] = {
 # Only the package creates these objects, from private ones: users do not call the constructors.
 MADE_BY_THE_PACKAGE = {
     *("AsyncSandboxEventStream", "SyncSandboxEventStream"),
+    *("ExecOutput", "ExecProcess", "SyncExecOutput", "SyncExecProcess"),
     *("Chaos", "ExecContext", "ExecScript", "Fault", "Faults", "Pause"),
 }
 

@@ -53,7 +53,7 @@ TYPES = [code for kind, code in USAGE if kind == "types"]
 
 def test_the_documentation_has_its_examples() -> None:
     kinds = (ASYNC, BLOCKING, ASYNC_NEWEST, TYPES, PROGRAMS, TEST_FILES)
-    assert [len(examples) for examples in kinds] == [4, 3, 1, 2, 8, 8]
+    assert [len(examples) for examples in kinds] == [5, 4, 1, 2, 8, 8]
     assert len(TESTING) == len(PROGRAMS) + len(TEST_FILES)
 
 
@@ -88,9 +88,9 @@ def names(daemon: FakeDaemon) -> dict[str, Any]:
         )
         daemon.faults.end_streams()
 
-    def remember(*values: object) -> None:
+    def remember(*values: object, end: str = "") -> None:
         printed.append(" ".join(map(str, values)))
-        if len(printed) == 3:
+        if len(printed) == 3 and printed[0].startswith("SANDBOX_"):
             threading.Thread(target=end_stream).start()
 
     with SyncAgentsSandboxClient() as client:
@@ -108,6 +108,10 @@ def check(code: str, names: dict[str, Any]) -> None:
     """Check what an example leaves behind."""
     if "subscribe_sandbox_events" in code:
         assert names["printed"] == ["SANDBOX_ACCEPTED 1", "SANDBOX_PREPARING 2", "SANDBOX_READY 3"]
+    if "process" in names:
+        live = ["exit code 3", "stderr two\n", "stdout one\n", "three\n"]
+        assert sorted(names["printed"]) == live
+        assert names["printed"][2:] == ["exit code 3", "three\n"]
     if "result" in names:
         assert names["printed"] == [names["result"].stdout_log_path]
         assert Path(names["result"].stdout_log_path).read_text() == "hello\n"

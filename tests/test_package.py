@@ -20,7 +20,11 @@ import agents_sandbox
 from agents_sandbox import (
     AgentsSandboxClient,
     AsyncSandboxEventStream,
+    ExecOutput,
+    ExecProcess,
     SyncAgentsSandboxClient,
+    SyncExecOutput,
+    SyncExecProcess,
     SyncSandboxEventStream,
     _aio,
     _blocking,
@@ -36,17 +40,26 @@ RENAMED = {
     "AgentsSandboxClient": "SyncAgentsSandboxClient",
     "AsyncSandboxEventStream": "SyncSandboxEventStream",
     "AsyncIterator": "Iterator",
+    "ExecOutput": "SyncExecOutput",
+    "ExecProcess": "SyncExecProcess",
+    "Sandbox": "SyncSandbox",
+    "_async": "_sync_generated",
 }
 NOT_AWAITED = {
     *("__init__", "__getattr__", "__reduce__", "__aiter__", "__repr__"),
-    "subscribe_sandbox_events",
-    *("stream", "usable", "cancel", "report_closing", "held"),
+    *("subscribe_sandbox_events", "attach", "start_exec", "output"),
+    *("stream", "when_gone", "usable", "cancel", "report_closing", "held"),
     *("alive", "stop", "put"),
 }
+
+# That of others only asks a call to end.
+AWAITED = {(ExecProcess, "cancel")}
 
 PAIRS: list[tuple[type[Any], type[Any]]] = [
     (AgentsSandboxClient, SyncAgentsSandboxClient),
     (AsyncSandboxEventStream, SyncSandboxEventStream),
+    (ExecOutput, SyncExecOutput),
+    (ExecProcess, SyncExecProcess),
 ]
 PRIMITIVES: list[tuple[type[Any], type[Any]]] = [
     (_aio.Channel, _blocking.Channel),
@@ -201,7 +214,8 @@ def test_each_method_has_its_twin(
 @pytest.mark.parametrize(("kind", "twin"), [*PAIRS, *PRIMITIVES])
 def test_one_flavour_is_awaited_and_the_other_never(kind: type[Any], twin: type[Any]) -> None:
     for name, function in methods(kind).items():
-        assert inspect.iscoroutinefunction(function) is (name not in NOT_AWAITED), name
+        awaited = name not in NOT_AWAITED or (kind, name) in AWAITED
+        assert inspect.iscoroutinefunction(function) is awaited, name
     assert not any(map(inspect.iscoroutinefunction, methods(twin).values()))
 
 
@@ -211,7 +225,7 @@ def test_both_primitives_have_the_same_names() -> None:
         for name, value in vars(_aio).items()
         if getattr(value, "__module__", None) == _aio.__name__ and not name.startswith("_")
     }
-    names = {"Channel", "Mailbox", "Reader", "Stream", "TimedLock", "public"}
+    names = {"Channel", "Mailbox", "Reader", "Stream", "TimedLock", "finish", "notify", "public"}
     assert ours == {*_blocking.__all__} - {"Call"} == names
 
 

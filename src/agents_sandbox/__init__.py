@@ -60,7 +60,12 @@ from .models import (
 )
 
 if TYPE_CHECKING:
+    from ._async._execs.output import ExecOutput
+    from ._async._execs.process import ExecProcess
     from ._async._sandboxes.sandbox import Sandbox
+    from ._output.chunk import OutputChunk
+    from ._sync_generated._execs.output import SyncExecOutput
+    from ._sync_generated._execs.process import SyncExecProcess
     from ._sync_generated._sandboxes.sandbox import SyncSandbox
 
 __all__ = [
@@ -82,6 +87,8 @@ __all__ = [
     "ExecHandle",
     "ExecNotFoundError",
     "ExecNotRunningError",
+    "ExecOutput",
+    "ExecProcess",
     "ExecResult",
     "ExecState",
     "HealthcheckConfig",
@@ -89,6 +96,7 @@ __all__ = [
     "InvalidArgumentTypeError",
     "MountSpec",
     "OperationTimeoutError",
+    "OutputChunk",
     "OutputUnavailableError",
     "PingInfo",
     "PortMapping",
@@ -109,6 +117,8 @@ __all__ = [
     "ServiceEventDetails",
     "ServiceSpec",
     "SyncAgentsSandboxClient",
+    "SyncExecOutput",
+    "SyncExecProcess",
     "SyncSandbox",
     "SyncSandboxEventStream",
     "UnsupportedByDaemonError",
@@ -119,7 +129,12 @@ __all__ = [
 # What not every program needs loads on first use (PEP 562). Type checkers know these names from the
 # imports above.
 _ON_FIRST_USE = {
+    "ExecOutput": "._async._execs.output",
+    "ExecProcess": "._async._execs.process",
+    "OutputChunk": "._output.chunk",
     "Sandbox": "._async._sandboxes.sandbox",
+    "SyncExecOutput": "._sync_generated._execs.output",
+    "SyncExecProcess": "._sync_generated._execs.process",
     "SyncSandbox": "._sync_generated._sandboxes.sandbox",
 }
 

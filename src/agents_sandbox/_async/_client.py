@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, NoReturn, overload
 
@@ -35,6 +35,7 @@ from ._waits import DeleteWait, ExecWait, SandboxWait, StopWait
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from ._execs.process import ExecProcess
     from ._sandboxes.sandbox import Sandbox
 
 
@@ -563,6 +564,8 @@ class AgentsSandboxClient:
         env_overrides: Mapping[str, str] | None = None,
         check: bool = False,
         max_output_bytes: int = MAX_OUTPUT_BYTES,
+        on_stdout: Callable[[str], object] | None = None,
+        on_stderr: Callable[[str], object] | None = None,
         timeout_seconds: DurationLike | None = None,
     ) -> ExecResult:
         """Run a command in a READY sandbox and wait until it ends.
@@ -575,6 +578,9 @@ class AgentsSandboxClient:
             env_overrides: As in `create_exec`.
             check: Whether a command that does not exit with 0 raises an error.
             max_output_bytes: How much of each stream to keep: the end of it, 16 MiB by default.
+            on_stdout: Called with the text of the standard output as it is written, piece by piece.
+                If it raises, the call ends with that error; the command continues.
+            on_stderr: The same for the standard error. There is no order between the two.
             timeout_seconds: Timeout of this call, in seconds; None: the client's
                 `operation_timeout_seconds`. The timeout does not end the
                 command.
@@ -584,13 +590,76 @@ class AgentsSandboxClient:
 
         Raises:
             ExecFailedError: With `check`, the command did not exit with 0; has the result.
+            OutputUnavailableError: There is a function to call, and the output cannot be read from
+                here.
             SandboxClientError: As in `create_exec`.
         """
         checks.boolean("check", check)
         limit = checks.integer("max_output_bytes", max_output_bytes, maximum=sys.maxsize)
         new = NewExec(sandbox_id, command, exec_id=exec_id, cwd=cwd, env_overrides=env_overrides)
-        result = await self._run(new, self._budget(timeout_seconds), limit)
+        checks.optional_function("on_stdout", on_stdout)
+        checks.optional_function("on_stderr", on_stderr)
+        budget = self._budget(timeout_seconds)
+        if on_stdout is not None or on_stderr is not None:
+            from ._execs.callbacks import run_with_callbacks
+            from ._execs.execution import Execution
+
+            execution = Execution(self._daemon, self._feeds, new, lambda: budget)
+            result = await run_with_callbacks(execution, on_stdout, on_stderr, limit)
+        else:
+            result = await self._run(new, budget, limit)
         return result.check() if check else result
+
+    @ends_at_caller
+    def start_exec(
+        self,
+        sandbox_id: str,
+        command: Sequence[str],
+        *,
+        exec_id: str | None = None,
+        cwd: str | os.PathLike[str] | None = "",
+        env_overrides: Mapping[str, str] | None = None,
+        keep: bool = False,
+        cleanup_timeout_seconds: DurationLike = 10.0,
+        timeout_seconds: DurationLike | None = None,
+    ) -> ExecProcess:
+        """Return an object that starts a command in a READY sandbox, and follows its output.
+
+        No I/O: it starts as a context manager, or with its `begin()`. The exit of the block ends
+        the command if it still runs, also if the block was interrupted while it started. Only an
+        exec with an id of your own is left then, with a note: it may be another one.
+
+        Args:
+            sandbox_id: The sandbox.
+            command: The command as an argv; no shell is involved.
+            exec_id: As in `create_exec`.
+            cwd: As in `create_exec`.
+            env_overrides: As in `create_exec`.
+            keep: Whether the exit of a block leaves the command running.
+            cleanup_timeout_seconds: How long the exit of a block may take to end the command, in
+                seconds.
+            timeout_seconds: How long the command may take from its start, in seconds: after that,
+                `output()` and `wait()` raise `OperationTimeoutError`; None: no limit.
+
+        Raises:
+            InvalidArgumentError: An argument is not acceptable.
+        """
+        from ._execs.execution import Execution
+        from ._execs.process import ExecProcess
+
+        checks.boolean("keep", keep)
+        new = NewExec(sandbox_id, command, exec_id=exec_id, cwd=cwd, env_overrides=env_overrides)
+        seconds = self._explicit(timeout_seconds) or math.inf
+
+        def budget() -> Budget:
+            return Budget(None, self._timeout, seconds)
+
+        return ExecProcess(
+            self,
+            Execution(self._daemon, self._feeds, new, budget),
+            keep=keep,
+            cleanup_seconds=to_seconds("cleanup_timeout_seconds", cleanup_timeout_seconds),
+        )
 
     @public
     async def cancel_exec(

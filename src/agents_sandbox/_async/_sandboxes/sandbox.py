@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..._aio import public
@@ -17,6 +17,7 @@ from .._events import AsyncSandboxEventStream
 
 if TYPE_CHECKING:
     from .._client import AgentsSandboxClient
+    from .._execs.process import ExecProcess
 
 
 class Sandbox:
@@ -74,6 +75,8 @@ class Sandbox:
         env_overrides: Mapping[str, str] | None = None,
         check: bool = False,
         max_output_bytes: int = MAX_OUTPUT_BYTES,
+        on_stdout: Callable[[str], object] | None = None,
+        on_stderr: Callable[[str], object] | None = None,
         timeout_seconds: DurationLike | None = None,
     ) -> ExecResult:
         """Run a command and wait until it ends; arguments and errors as in `client.run`."""
@@ -85,6 +88,32 @@ class Sandbox:
             env_overrides=env_overrides,
             check=check,
             max_output_bytes=max_output_bytes,
+            on_stdout=on_stdout,
+            on_stderr=on_stderr,
+            timeout_seconds=timeout_seconds,
+        )
+
+    @ends_at_caller
+    def start(
+        self,
+        command: Sequence[str],
+        *,
+        exec_id: str | None = None,
+        cwd: str | os.PathLike[str] | None = "",
+        env_overrides: Mapping[str, str] | None = None,
+        keep: bool = False,
+        cleanup_timeout_seconds: DurationLike = 10.0,
+        timeout_seconds: DurationLike | None = None,
+    ) -> ExecProcess:
+        """Return an object that starts a command; arguments and errors as in `start_exec`."""
+        return self._client.start_exec(
+            self._id,
+            command,
+            exec_id=exec_id,
+            cwd=cwd,
+            env_overrides=env_overrides,
+            keep=keep,
+            cleanup_timeout_seconds=cleanup_timeout_seconds,
             timeout_seconds=timeout_seconds,
         )
 
