@@ -47,6 +47,8 @@ RENAMES = {
     # Also public. Every name in `Async...` needs a row; see LEFTOVER.
     "AsyncSandboxEventStream": "SyncSandboxEventStream",
     # These come in pairs, too; their names in the blocking flavour begin like those of the others.
+    "ExecOutput": "SyncExecOutput",
+    "ExecProcess": "SyncExecProcess",
     "Sandbox": "SyncSandbox",
     "SandboxFiles": "SyncSandboxFiles",
     "SandboxPool": "SyncSandboxPool",

@@ -14,7 +14,9 @@ _MOMENT = 0.003
 
 @contextmanager
 def brief_daemon(release: str) -> Iterator[FakeDaemon]:
-    """Run the daemon; the command `brief` ends after a moment, `sleep` never ends.
+    """Run the daemon; the command `brief` ends after a moment, `sleep` and `hello` never end.
+
+    `hello` and `greet` write one word.
 
     The image `broken` does not exist.
 
@@ -22,6 +24,8 @@ def brief_daemon(release: str) -> Iterator[FakeDaemon]:
     """
     with (
         patch.object(_deadline, "LOOK_SECONDS", _MOMENT),
+        patch.object(_deadline, "SHORTEST_PAUSE_SECONDS", _MOMENT),
+        patch.object(_deadline, "LONGEST_PAUSE_SECONDS", _MOMENT),
         FakeDaemon(
             version=release,
             ready_delay=_MOMENT,
@@ -31,5 +35,7 @@ def brief_daemon(release: str) -> Iterator[FakeDaemon]:
     ):
         daemon.on_exec(("sleep",)).never()
         daemon.on_exec(("brief",)).after(_MOMENT).exit(0)
+        daemon.on_exec(("hello",)).stdout("hello").never()
+        daemon.on_exec(("greet",)).stdout("hello").after(_MOMENT).exit(0)
         yield daemon
         daemon.assert_no_leaks()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,13 +25,15 @@ class Suspensions:
         cancel_at: The suspension at which the call's task is cancelled, from 1.
         late: Cancel it not when it suspends, but when it is about to continue with what it waited
             for: the client must not lose that.
-        again_after: Cancel it a second time, after so many more suspensions.
+        again_after: Cancel it again after so many more suspensions, once for each number.
     """
 
-    def __init__(self, cancel_at: int, *, late: bool = False, again_after: int = 0) -> None:
+    def __init__(
+        self, cancel_at: int, *, late: bool = False, again_after: Iterable[int] = ()
+    ) -> None:
         self._left = cancel_at
         self._late = late
-        self._again_after = again_after
+        self._again_after = deque(again_after)
         self._task: asyncio.Task[Any] | None = None
         self.cancelled = False
         """Whether the task was cancelled before it ended."""
@@ -92,7 +95,8 @@ class Suspensions:
     def _cancel(self, _: object) -> None:
         assert self._task is not None
         self.cancelled = self._task.cancel() or self.cancelled
-        self._left, self._again_after = self._again_after, 0
+        if self._again_after:
+            self._left = self._again_after.popleft()
 
 
 class _Watched:

@@ -39,6 +39,7 @@ MADE_BY_THE_PACKAGE = {
     *("AsyncSandboxEventStream", "SyncSandboxEventStream"),
     *("SandboxPool", "SyncSandboxPool"),
     *("SandboxScope", "SyncSandboxScope", "SandboxLeftoverWarning"),
+    *("ExecOutput", "ExecProcess", "SyncExecOutput", "SyncExecProcess"),
     *("Chaos", "ExecContext", "ExecScript", "Fault", "Faults", "Pause"),
 }
 
@@ -171,7 +172,8 @@ def attributes(kind: type[Any]) -> Iterator[str]:
     elif "__init__" in own:
         parameters = inspect.signature(kind).parameters
         for name, annotation in _SET_ON_SELF.findall(inspect.getsource(own["__init__"])):
-            types.setdefault(name, annotation or parameters[name].annotation)
+            if annotation or name in parameters:
+                types.setdefault(name, annotation or parameters[name].annotation)
     if issubclass(kind, Exception):
         bare = kind()
         values = {name: getattr(bare, name) for name in types}

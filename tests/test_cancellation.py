@@ -32,6 +32,7 @@ from agents_sandbox.testing import FakeDaemon
 
 from .brief import brief_daemon
 from .cancelling import Suspensions
+from .commands import open_logs
 from .examples import FEW
 from .releases import any_release, each_dialect
 
@@ -70,6 +71,27 @@ async def three_steps(client: AgentsSandboxClient, sandbox: SandboxHandle) -> No
         assert [(await anext(events)).sequence for _ in range(3)] == [1, 2, 3]
 
 
+async def with_callback(client: AgentsSandboxClient, sandbox: SandboxHandle) -> None:
+    seen: list[str] = []
+    await client.run(sandbox.sandbox_id, ("greet",), on_stdout=seen.append)
+    assert seen == ["hello"]
+
+
+async def whole_block(client: AgentsSandboxClient, sandbox: SandboxHandle) -> None:
+    async with client.start_exec(sandbox.sandbox_id, ("greet",)) as process:
+        async with process.output() as output:
+            assert [chunk.text async for chunk in output] == ["hello"]
+        assert process.exit_code == 0
+
+
+async def left_block(client: AgentsSandboxClient, sandbox: SandboxHandle) -> None:
+    async with (
+        client.start_exec(sandbox.sandbox_id, ("hello",)) as process,
+        process.output() as output,
+    ):
+        assert (await anext(output)).text == "hello"
+
+
 STEP = 3 if FEW else 1
 
 # Each way to use each method, and the function that makes its sandbox.
@@ -92,6 +114,9 @@ CALLS: dict[str, tuple[Make, Use]] = {
     "create_exec, wait": (ready, lambda c, s: c.create_exec(s.sandbox_id, ("brief",), wait=True)),
     "run": (ready, lambda c, s: c.run(s.sandbox_id, ("brief",))),
     "wait_for_exec": (brief_exec, lambda c, s: c.wait_for_exec(s.sandbox_id)),
+    "run, callback": (ready, with_callback),
+    "start_exec": (ready, whole_block),
+    "start_exec, running": (ready, left_block),
     "cancel_exec": (running, lambda c, s: c.cancel_exec(s.sandbox_id)),
     "cancel_exec, no wait": (running, lambda c, s: c.cancel_exec(s.sandbox_id, wait=False)),
     "get_exec": (running, lambda c, s: c.get_exec(s.sandbox_id)),
@@ -100,6 +125,7 @@ CALLS: dict[str, tuple[Make, Use]] = {
 }
 # If these are refused, they may have taken effect: after a lost connection they are not retried.
 NOT_RETRIED = ("resume_sandbox", "stop_sandbox", "delete_sandboxes")
+BLOCKS = ("start_exec", "start_exec, running")
 
 every_call = pytest.mark.parametrize("name", CALLS)
 every_retried_call = pytest.mark.parametrize(
@@ -115,6 +141,7 @@ every_shared_call = pytest.mark.parametrize(
         "create_exec, wait",
         "run",
         "wait_for_exec",
+        "start_exec",
         "cancel_exec",
         "subscribe_sandbox_events",
     ],
@@ -158,6 +185,7 @@ async def nothing_left(daemon: FakeDaemon) -> AsyncIterator[AgentsSandboxClient]
         assert (await client.run("steady", ("true",))).state is ExecState.FINISHED
         await asyncio.to_thread(daemon.wait_for_streams, 0)
         await no_tasks_left(tasks)
+        assert open_logs() == []
 
 
 async def no_tasks_left(before: set[asyncio.Task[Any]]) -> None:
@@ -182,6 +210,7 @@ async def cancel_everywhere(
     maker: AgentsSandboxClient,
     name: str,
     *,
+    times: int = 1,
     late: bool = False,
     beside: Beside = nothing_else,
     trouble: Trouble = nullcontext,
@@ -193,6 +222,7 @@ async def cancel_everywhere(
         daemon: The daemon.
         maker: Makes the sandboxes.
         name: The call.
+        times: How often to cancel, at each suspension from then on.
         late: See `Suspensions`.
         beside: What else the client does.
         trouble: What goes wrong during the call.
@@ -202,12 +232,19 @@ async def cancel_everywhere(
     suspensions, k = Suspensions(1), 1
     while k == 1 or suspensions.reached:
         sandbox = await make(maker)
-        suspensions = Suspensions(k, late=late)
+        suspensions = Suspensions(k, late=late, again_after=[1] * (times - 1))
         async with nothing_left(daemon) as client, beside(client, sandbox):
             with trouble(daemon):
                 await suspensions.run(call(use, client, sandbox))
+            assert name not in BLOCKS or await left(client, sandbox) == []
         k += stride * STEP
     assert k > 2
+
+
+async def left(client: AgentsSandboxClient, sandbox: SandboxHandle) -> list[tuple[str, ...]]:
+    """The commands that are running, but for that of `beside`."""
+    execs = await client.list_active_execs(sandbox_id=sandbox.sandbox_id)
+    return [handle.command for handle in execs if handle.command != ("sleep",)]
 
 
 async def call(use: Use, client: AgentsSandboxClient, sandbox: SandboxHandle) -> object:
@@ -247,6 +284,38 @@ async def test_a_cancelled_call_does_not_disturb_another_wait(
         assert (await waiting).state is ExecState.FAILED
 
     await cancel_everywhere(daemon, maker, name, beside=wait)
+
+
+@any_release
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("name", BLOCKS)
+async def test_a_block_that_is_cancelled_again_and_again_ends_its_command(
+    daemon: FakeDaemon, maker: AgentsSandboxClient, name: str, late: bool
+) -> None:
+    await cancel_everywhere(daemon, maker, name, times=4, late=late)
+
+
+@any_release
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_cancelled_step_of_output_loses_nothing(
+    daemon: FakeDaemon, maker: AgentsSandboxClient, late: bool
+) -> None:
+    sandbox = await ready(maker)
+    seen: list[str] = []
+    async with nothing_left(daemon) as client:
+        process = await client.start_exec(sandbox.sandbox_id, ("greet",)).begin()
+        output = process.output()
+
+        async def next_text() -> None:
+            seen.append((await anext(output)).text)
+
+        for k in count(1):
+            suspensions = Suspensions(k, late=late)
+            try:
+                await suspensions.run(next_text())
+            except StopAsyncIteration:
+                break
+    assert seen == ["hello"]
 
 
 def subscriptions(daemon: FakeDaemon, sandbox: SandboxHandle) -> int:

@@ -92,9 +92,9 @@ def names(daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]
         )
         daemon.faults.end_streams()
 
-    def remember(*values: object) -> None:
+    def remember(*values: object, end: str = "") -> None:
         printed.append(" ".join(map(str, values)))
-        if len(printed) == 3:
+        if len(printed) == 3 and printed[0].startswith("SANDBOX_"):
             threading.Thread(target=end_stream).start()
 
     with SyncAgentsSandboxClient() as client:
@@ -118,6 +118,10 @@ def check(code: str, names: dict[str, Any]) -> None:
     """Check what an example leaves behind."""
     if "subscribe_sandbox_events" in code:
         assert names["printed"] == ["SANDBOX_ACCEPTED 1", "SANDBOX_PREPARING 2", "SANDBOX_READY 3"]
+    if "process" in names:
+        live = ["exit code 3", "stderr two\n", "stdout one\n", "three\n"]
+        assert sorted(names["printed"]) == live
+        assert names["printed"][2:] == ["exit code 3", "three\n"]
     if "check=True" in code:
         assert names["printed"] == ["3 42\n careful\n", "4"]
     if "wait_for_exec" in code:

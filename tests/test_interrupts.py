@@ -25,6 +25,7 @@ from agents_sandbox._deadline import Backoff
 from agents_sandbox.testing import FakeDaemon
 
 from .brief import brief_daemon
+from .commands import open_logs
 from .examples import FEW
 from .impostor import impostor
 from .interrupting import Lines, ctrl_c, join
@@ -67,6 +68,7 @@ def nothing_left(daemon: FakeDaemon) -> Iterator[SyncAgentsSandboxClient]:
         for thread in set(threading.enumerate()) - before:
             if thread.name == "agents-sandbox-events":
                 join(thread)
+        assert open_logs() == []
 
 
 def in_call(stack: list[str]) -> bool:
@@ -195,6 +197,26 @@ def abandon_a_stream(client: SyncAgentsSandboxClient, sandbox: SandboxHandle) ->
     next(client.subscribe_sandbox_events(sandbox.sandbox_id))
 
 
+def with_callback(client: SyncAgentsSandboxClient, sandbox: SandboxHandle) -> None:
+    seen: list[str] = []
+    client.run(sandbox.sandbox_id, ("greet",), on_stdout=seen.append)
+    assert seen == ["hello"]
+
+
+def whole_block(client: SyncAgentsSandboxClient, sandbox: SandboxHandle) -> None:
+    with client.start_exec(sandbox.sandbox_id, ("greet",)) as process:
+        with process.output() as output:
+            assert [chunk.text for chunk in output] == ["hello"]
+        assert process.exit_code == 0
+
+
+def left_block(client: SyncAgentsSandboxClient, sandbox: SandboxHandle) -> None:
+    with client.start_exec(sandbox.sandbox_id, ("hello",)) as process, process.output() as output:
+        assert next(output).text == "hello"
+
+
+BLOCKS = ("start_exec", "start_exec, running")
+
 CALLS: dict[str, Use] = {
     "ping": lambda c, s: c.ping(),
     "create_sandbox": lambda c, s: c.create_sandbox(image=IMAGE),
@@ -202,6 +224,9 @@ CALLS: dict[str, Use] = {
     "delete_sandbox": lambda c, s: c.delete_sandbox(s.sandbox_id),
     "run": lambda c, s: c.run(s.sandbox_id, ("brief",)),
     "wait_for_sandbox": lambda c, s: c.wait_for_sandbox(s),
+    "run, callback": with_callback,
+    "start_exec": whole_block,
+    "start_exec, running": left_block,
     "subscribe_sandbox_events": three_steps,
     "abandon_a_stream": abandon_a_stream,
 }
@@ -232,6 +257,9 @@ def test_the_callbacks_of_weak_references(
 # differ from call to call. Set it to 1 after a change of the primitives.
 STRIDE = 31 if FEW else 13
 
+# These have many lines in common with the others.
+WIDER_STRIDE = {"run, callback": 6 * STRIDE + 1, **dict.fromkeys(BLOCKS, 4 * STRIDE + 1)}
+
 
 @pytest.mark.parametrize("name", CALLS)
 def test_at_any_line(daemon: FakeDaemon, maker: SyncAgentsSandboxClient, name: str) -> None:
@@ -242,7 +270,9 @@ def test_at_any_line(daemon: FakeDaemon, maker: SyncAgentsSandboxClient, name: s
         lines = Lines(k)
         with nothing_left(daemon) as client:
             lines.run(partial(CALLS[name], client, sandbox))
-        k += STRIDE
+            left = client.list_active_execs(sandbox_id=sandbox.sandbox_id)
+            assert name not in BLOCKS or left == [], lines.place
+        k += WIDER_STRIDE.get(name, STRIDE)
     assert k > 40
 
 

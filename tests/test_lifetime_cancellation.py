@@ -106,7 +106,7 @@ async def test_a_block_that_is_cancelled_again_during_the_clean_up(
         reached, second = False, 1
         suspensions = Suspensions(1)
         while second == 1 or suspensions.reached:
-            suspensions = Suspensions(first, again_after=second)
+            suspensions = Suspensions(first, again_after=[second])
             async with AgentsSandboxClient(daemon.socket_path) as fresh:
                 await suspensions.run(run_block(block, fresh))
                 await nothing_is_left(daemon, client)

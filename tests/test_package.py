@@ -38,11 +38,13 @@ RENAMED = {
 }
 NOT_AWAITED = {
     *("__init__", "__getattr__", "__reduce__", "__aiter__", "__repr__"),
-    *("attach", "events", "pool", "sandbox", "scope", "subscribe_sandbox_events"),
+    *("attach", "events", "output", "pool", "sandbox", "scope", "start", "start_exec"),
+    "subscribe_sandbox_events",
     "SandboxPool.take",
-    *("stream", "usable", "cancel", "report_closing", "held"),
+    *("stream", "when_gone", "usable", "Stream.cancel", "report_closing", "held"),
     *("alive", "Reader.stop", "put"),
 }
+
 
 PAIRS: list[tuple[type[Any], type[Any]]] = [
     (getattr(agents_sandbox, name), getattr(agents_sandbox, twin)) for name, twin in TWINS.items()
@@ -214,7 +216,7 @@ def test_both_primitives_have_the_same_names() -> None:
         if getattr(value, "__module__", None) == _aio.__name__ and not name.startswith("_")
     }
     classes = {"Channel", "CleanUp", "Mailbox", "Reader", "Stream", "TimedLock"}
-    names = classes | {"give_way", "public"}
+    names = classes | {"give_way", "notify", "public"}
     assert ours == {*_blocking.__all__} - {"Call"} == names
 
 

@@ -73,10 +73,15 @@ from .models import (
 
 if TYPE_CHECKING:
     from ._arguments.sandbox_paths import SandboxPathLike
+    from ._async._execs.output import ExecOutput
+    from ._async._execs.process import ExecProcess
     from ._async._sandboxes.files import SandboxFiles
     from ._async._sandboxes.pool import SandboxPool
     from ._async._sandboxes.sandbox import Sandbox
     from ._async._sandboxes.scope import SandboxScope
+    from ._output.chunk import OutputChunk
+    from ._sync_generated._execs.output import SyncExecOutput
+    from ._sync_generated._execs.process import SyncExecProcess
     from ._sync_generated._sandboxes.files import SyncSandboxFiles
     from ._sync_generated._sandboxes.pool import SyncSandboxPool
     from ._sync_generated._sandboxes.sandbox import SyncSandbox
@@ -103,6 +108,8 @@ __all__ = [
     "ExecNotFoundError",
     "ExecNotKilledError",
     "ExecNotRunningError",
+    "ExecOutput",
+    "ExecProcess",
     "ExecResult",
     "ExecState",
     "HealthcheckConfig",
@@ -110,6 +117,7 @@ __all__ = [
     "InvalidArgumentTypeError",
     "MountSpec",
     "OperationTimeoutError",
+    "OutputChunk",
     "OutputUnavailableError",
     "PingInfo",
     "PortMapping",
@@ -145,6 +153,8 @@ __all__ = [
     "ServiceEventDetails",
     "ServiceSpec",
     "SyncAgentsSandboxClient",
+    "SyncExecOutput",
+    "SyncExecProcess",
     "SyncSandbox",
     "SyncSandboxEventStream",
     "SyncSandboxFiles",
@@ -158,11 +168,16 @@ __all__ = [
 # What not every program needs loads on first use (PEP 562). Type checkers know these names from the
 # imports above.
 _ON_FIRST_USE = {
+    "ExecOutput": "._async._execs.output",
+    "ExecProcess": "._async._execs.process",
+    "OutputChunk": "._output.chunk",
     "Sandbox": "._async._sandboxes.sandbox",
     "SandboxFiles": "._async._sandboxes.files",
     "SandboxPathLike": "._arguments.sandbox_paths",
     "SandboxPool": "._async._sandboxes.pool",
     "SandboxScope": "._async._sandboxes.scope",
+    "SyncExecOutput": "._sync_generated._execs.output",
+    "SyncExecProcess": "._sync_generated._execs.process",
     "SyncSandbox": "._sync_generated._sandboxes.sandbox",
     "SyncSandboxFiles": "._sync_generated._sandboxes.files",
     "SyncSandboxPool": "._sync_generated._sandboxes.pool",

@@ -7,6 +7,7 @@ with the same contracts. `_async` uses only these names.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import sys
 import threading
@@ -16,7 +17,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import wraps
 from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary, WeakSet, ref
 
 import grpc.aio
 
@@ -63,6 +64,13 @@ async def give_way() -> None:
     await asyncio.sleep(0)
 
 
+async def notify(callback: Callable[[str], object], text: str) -> None:
+    """Call a function of the user, of either kind."""
+    result = callback(text)
+    if inspect.isawaitable(result):
+        await result
+
+
 class Channel:
     """One gRPC channel, opened by the first call and bound to its event loop.
 
@@ -104,6 +112,21 @@ class Channel:
     async def pause(self, seconds: float) -> None:
         """Wait for the given time, or until the channel is closed."""
         await self._closing.wait(seconds)
+
+    def when_gone(self, owner: object, function: Callable[[], None]) -> object:
+        """Call a quick function soon after an object has been collected, unless that is too late.
+
+        Returns:
+            What has to be kept until then.
+        """
+        loop = _loop_of_caller()
+
+        # A finalizer runs in any thread and between any two lines, so it calls nothing itself.
+        def call(_: object) -> None:
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(function)
+
+        return ref(owner, call)
 
     async def aclose(self) -> None:
         """End every call and refuse new ones. Safe to repeat.

@@ -48,6 +48,12 @@ GRACE_SECONDS = 2.0
 Recorded: well under 0.1 s.
 """
 
+SHORTEST_PAUSE_SECONDS = 0.02
+"""How soon a reader of live output looks again after there was some. The pause then doubles."""
+
+LONGEST_PAUSE_SECONDS = 0.5
+"""How long it pauses at most."""
+
 DYING_SECONDS = 5.0
 """How long a sandbox of a daemon before 0.4.0 may be FAILED during a stop before it is STOPPED.
 

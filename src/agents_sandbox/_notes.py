@@ -15,12 +15,14 @@ class Remains:
         note: One sentence about it; None: nothing.
         sandbox_ids: The sandboxes that may exist, also under ids that were replaced since.
         accepted: Whether the daemon has accepted the last of them.
+        id: The id of the exec that may exist. It can replace an id of ours by another one.
     """
 
     def __init__(self) -> None:
         self.note: str | None = None
         self.sandbox_ids: set[str] = set()
         self.accepted = False
+        self.id: str | None = None
 
     def before_create(self, sandbox_id: str) -> None:
         """Take note of a request that is about to be sent."""

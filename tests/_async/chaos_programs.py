@@ -48,7 +48,10 @@ def _exit(life: Life) -> tuple[str, ...]:
 
 
 async def _run(life: Life, sandbox_id: str) -> None:
-    await life.call("run", sandbox_id=sandbox_id, command=_exit(life), exec_id=life.new_id("exec"))
+    more: dict[str, Any] = life.dice.choice(({}, {"on_stdout": str.strip, "on_stderr": str.strip}))
+    await life.call(
+        "run", sandbox_id=sandbox_id, command=_exit(life), exec_id=life.new_id("exec"), **more
+    )
 
 
 def _running(life: Life, sandbox_id: str, count: int) -> list[Background]:

@@ -8,15 +8,17 @@ from agents_sandbox import (
     AgentsSandboxClient,
     DaemonError,
     ExecNotFoundError,
+    ExecOutput,
     ExecState,
     OperationTimeoutError,
+    OutputChunk,
     SandboxHandle,
     SandboxState,
     _deadline,
 )
 from agents_sandbox.testing import FakeDaemon
 
-from .._aio import Background, off_loop, stop_background
+from .._aio import Background, off_loop, step, stop_background
 from ..releases import each_dialect
 from .conftest import IMAGE
 from .life import ID, count, polled
@@ -43,6 +45,24 @@ async def test_every_wait_reaches_its_goal(client: AgentsSandboxClient, daemon: 
     assert resumed.state is SandboxState.READY
     deleted = await client.delete_sandbox(handle.sandbox_id)
     assert deleted.state is SandboxState.DELETED
+    await off_loop(daemon.wait_for_streams, 0)
+
+
+async def drain(output: ExecOutput) -> list[OutputChunk]:
+    return [chunk async for chunk in output]
+
+
+@pytest.mark.usefixtures("alone")
+async def test_output_is_followed(client: AgentsSandboxClient, daemon: FakeDaemon) -> None:
+    daemon.on_exec(("hello",)).stdout("hello").never()
+    async with client.start_exec(ID, ("hello",)) as process:
+        output = process.output()
+        assert (await step(output)).text == "hello"
+        rest = Background(drain, output)
+        await off_loop(daemon.wait_for_call, "GetExec", count=3)
+        await client.stop_sandbox(ID)
+        assert await rest.result() == []
+    assert process.exit_code == 137
     await off_loop(daemon.wait_for_streams, 0)
 
 

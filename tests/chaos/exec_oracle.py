@@ -11,6 +11,7 @@ from agents_sandbox import (
     ExecHandle,
     ExecNotFoundError,
     ExecState,
+    OutputUnavailableError,
     SandboxEventType,
     SandboxNotReadyError,
     SandboxState,
@@ -110,6 +111,11 @@ def _error(call: CallRecord, case: Case, made: list[ExecHandle]) -> Complaints:
         own_id = call.arguments.get("exec_id")
         if own_id is None or all(other.arguments.get("exec_id") != own_id for other in others):
             yield "no other caller used the id"
+    elif isinstance(call.error, OutputUnavailableError):
+        lost = case.truth.hits.get("CreateExec", {}).get("lose_answer")
+        removed = any(handle.exit_code == 137 for handle in made)  # with its sandbox
+        if "on_stdout" not in call.arguments or not (lost or removed):
+            yield "its output was there"
     elif not isinstance(call.error, DaemonUnavailableError):
         # Each exec of these runs reports its end, whatever happens to its sandbox.
         yield "not an error of this call"

@@ -167,6 +167,12 @@ def integer(name: str, value: object, *, minimum: int = 0, maximum: int) -> int:
     return value
 
 
+def optional_function(name: str, value: object) -> None:
+    """Check a function that the SDK is to call, or None."""
+    if value is not None and not callable(value):
+        raise InvalidArgumentTypeError(f"{name} must be a function, not {shown(value)}")
+
+
 def port(name: str, value: object) -> int:
     """Check a port number."""
     return integer(name, value, minimum=1, maximum=MAX_PORT)

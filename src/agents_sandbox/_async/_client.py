@@ -6,6 +6,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, overload
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from .._arguments.creates import SandboxArguments
+    from ._execs.process import ExecProcess
     from ._sandboxes.lifetime import SandboxLifetime
     from ._sandboxes.pool import SandboxPool
     from ._sandboxes.sandbox import Sandbox
@@ -645,7 +647,20 @@ class AgentsSandboxClient:
             with concerning(new.sandbox_id, created):
                 return await self._daemon.get_exec(created, budget.rpc(), logs)
 
-    async def _run(self, new: NewExec, budget: Budget, max_output_bytes: int) -> ExecResult:
+    async def _run(
+        self,
+        new: NewExec,
+        budget: Budget,
+        max_output_bytes: int,
+        on_stdout: Callable[[str], object] | None = None,
+        on_stderr: Callable[[str], object] | None = None,
+    ) -> ExecResult:
+        if on_stdout is not None or on_stderr is not None:
+            from ._execs.callbacks import run_with_callbacks
+            from ._execs.execution import Execution
+
+            execution = Execution(self._daemon, self._feeds, new, lambda: budget)
+            return await run_with_callbacks(execution, on_stdout, on_stderr, max_output_bytes)
         with noting_remains() as remains:
             created, logs = await self._daemon.create_exec(new, budget.rpc(), remains)
             remains.note = _started(created)
@@ -655,19 +670,6 @@ class AgentsSandboxClient:
                 )
                 ended = await wait_for.until_reached()
                 return await result_of(self._daemon, ended, max_output_bytes)
-
-    async def _run_with_input(
-        self, new: NewExec, data: bytes, budget: Budget, max_output_bytes: int
-    ) -> ExecResult:
-        from ._sandboxes.file_commands import Input
-
-        given = Input(self, new, data)
-        try:
-            await given.bring(budget.operation)
-            return given.check(await self._run(given.new, budget, max_output_bytes))
-        except BaseException:
-            await given.drop()
-            raise
 
     @public
     async def run(
@@ -681,6 +683,8 @@ class AgentsSandboxClient:
         input: str | bytes | None = None,  # noqa: A002 - as in `subprocess.run`
         check: bool = False,
         max_output_bytes: int = MAX_OUTPUT_BYTES,
+        on_stdout: Callable[[str], object] | None = None,
+        on_stderr: Callable[[str], object] | None = None,
         kill_on_timeout: bool = False,
         timeout_seconds: DurationLike | None = None,
     ) -> ExecResult:
@@ -696,6 +700,9 @@ class AgentsSandboxClient:
                 UTF-8. None: its standard input is not connected.
             check: Whether a command that does not exit with 0 raises an error.
             max_output_bytes: How much of each stream to keep: the end of it, 16 MiB by default.
+            on_stdout: Called with the text of the standard output as it is written, piece by piece.
+                If it raises, the call ends with that error; the command continues.
+            on_stderr: The same for the standard error. There is no order between the two.
             kill_on_timeout: Whether the timeout kills the command, as
                 `cancel_exec` does with `kill`. Then the call may take up to
                 15 s longer, and the error's `last_handle` is the result: FAILED
@@ -712,19 +719,32 @@ class AgentsSandboxClient:
         Raises:
             ExecFailedError: With `check`, the command did not exit with 0; has the result.
             SandboxFileError: The image lacks what `input` needs: `sh`, `base64`, `rm`, `/tmp`.
+            OutputUnavailableError: There is a function to call, and the output cannot be read from
+                here.
             SandboxClientError: As in `create_exec`.
         """
         checks.boolean("check", check)
         checks.boolean("kill_on_timeout", kill_on_timeout)
         limit = checks.integer("max_output_bytes", max_output_bytes, maximum=sys.maxsize)
         new = NewExec(sandbox_id, command, exec_id=exec_id, cwd=cwd, env_overrides=env_overrides)
+        checks.optional_function("on_stdout", on_stdout)
+        checks.optional_function("on_stderr", on_stderr)
         data = None if input is None else checks.data("input", input)
+        budget = self._exec_budget(timeout_seconds)
+        run = partial(
+            self._run,
+            budget=budget,
+            max_output_bytes=limit,
+            on_stdout=on_stdout,
+            on_stderr=on_stderr,
+        )
         try:
-            budget = self._exec_budget(timeout_seconds)
             if data is None:
-                result = await self._run(new, budget, limit)
+                result = await run(new)
             else:
-                result = await self._run_with_input(new, data, budget, limit)
+                from ._sandboxes.file_commands import Input
+
+                result = await Input(self, new, data).used_by(run, budget.operation)
         except OperationTimeoutError as timeout:
             if not kill_on_timeout:
                 raise
@@ -734,6 +754,55 @@ class AgentsSandboxClient:
             late = await kill_after(self._daemon, self._feeds, created, timeout, limit)
             raise late from late.__cause__
         return result.check() if check else result
+
+    @ends_at_caller
+    def start_exec(
+        self,
+        sandbox_id: SandboxIdLike,
+        command: Sequence[str],
+        *,
+        exec_id: str | None = None,
+        cwd: str | os.PathLike[str] | None = "",
+        env_overrides: Mapping[str, str] | None = None,
+        keep: bool = False,
+        cleanup_timeout_seconds: DurationLike = 10.0,
+        timeout_seconds: DurationLike | None = None,
+    ) -> ExecProcess:
+        """Return an object that starts a command in a READY sandbox, and follows its output.
+
+        No I/O: it starts as a context manager, or with its `begin()`. The exit of the block ends
+        the command if it still runs, also if the block was interrupted while it started. Only an
+        exec with an id of your own is left then, with a note: it may be another one.
+
+        Args:
+            sandbox_id: The sandbox: its id, or an object that has it, such as a handle.
+            command: The command as an argv; no shell is involved.
+            exec_id: As in `create_exec`.
+            cwd: As in `create_exec`.
+            env_overrides: As in `create_exec`.
+            keep: Whether the exit of a block leaves the command running.
+            cleanup_timeout_seconds: How long the exit of a block may take to end the command, in
+                seconds.
+            timeout_seconds: How long the command may take from its start, in seconds: after that,
+                `output()` and `wait()` raise `OperationTimeoutError`; None: the client's
+                `exec_timeout_seconds`, by default no limit.
+
+        Raises:
+            InvalidArgumentError: An argument is not acceptable.
+        """
+        from ._execs.execution import Execution
+        from ._execs.process import ExecProcess
+
+        checks.boolean("keep", keep)
+        new = NewExec(sandbox_id, command, exec_id=exec_id, cwd=cwd, env_overrides=env_overrides)
+        seconds = self._explicit(timeout_seconds)
+        execution = Execution(self._daemon, self._feeds, new, lambda: self._exec_budget(seconds))
+        return ExecProcess(
+            self,
+            execution,
+            keep=keep,
+            cleanup_seconds=to_seconds("cleanup_timeout_seconds", cleanup_timeout_seconds),
+        )
 
     @public
     async def wait_for_exec(

@@ -226,6 +226,7 @@ class Daemon:
         """
 
         async def create() -> tuple[str, LogPaths]:
+            remains.id = new.exec_id
             remains.note = f"exec {new.exec_id} may be running: check with get_exec"
             with concerning(new.sandbox_id, new.exec_id):
                 request = requests.create_exec(new)
@@ -324,6 +325,10 @@ class Daemon:
     async def pause(self, seconds: float) -> None:
         """Pause, but end the pause early if the client is closed."""
         await self._transport.pause(seconds)
+
+    def when_gone(self, owner: object, function: Callable[[], None]) -> object:
+        """Call a quick function soon after an object has been collected; see `Channel`."""
+        return self._transport.when_gone(owner, function)
 
     async def aclose(self) -> None:
         """End every call and refuse new ones. Safe to repeat."""

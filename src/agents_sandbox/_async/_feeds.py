@@ -86,6 +86,8 @@ class Follower:
         self._mailbox: Mailbox[SandboxEvent | Break | SandboxClientError] = Mailbox()
         self.feed: _Feed | None = None
         """The feed that it follows; None before it joins and after the feed has ended."""
+        self.farewell: object = None
+        """What calls `leave` when the owner of the wait has been collected."""
         self.after: int | None = None
         """The sequence up to which it has received all events that it needs; None before it joins.
         """

@@ -181,6 +181,10 @@ class Transport:
         self._note_gap()
         return self._losses, self._address.socket_identity()
 
+    def when_gone(self, owner: object, function: Callable[[], None]) -> object:
+        """Call a quick function soon after an object has been collected; see `Channel`."""
+        return self._channel.when_gone(owner, function)
+
     async def aclose(self) -> None:
         """End every call and refuse new ones. Safe to repeat."""
         await self._channel.aclose()

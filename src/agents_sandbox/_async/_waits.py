@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Generic
 
 from .._arguments.creates import NO_LOGS, LogPaths, NewSandbox
-from .._deadline import Budget, Patience
+from .._deadline import Budget, Deadline, Patience
 from .._enums import SandboxState
 from .._goals import (
     BecomeDeleted,
@@ -57,50 +57,100 @@ class _Wait(ABC, Generic[HandleT]):
         self._patience = Patience(budget.outage_seconds)
         self._trouble: SandboxClientError | None = None
         self._follower = Follower(goal.concerns)
+        self._handle: HandleT | None = None
+        self._after: int | None = None
+        self._fresh = False
+        self._snapshot_due = True
+
+    def begin(self, handle: HandleT | None = None, *, after: int | None = None) -> None:
+        """Begin with a snapshot that was just read.
+
+        Args:
+            handle: The first snapshot; None: the wait reads one.
+            after: The goal sees the events after this sequence; None: after that snapshot.
+        """
+        self._handle, self._after = handle, after
+        self._fresh = handle is not None
 
     async def until_reached(
         self, handle: HandleT | None = None, *, after: int | None = None
     ) -> HandleT:
-        """Wait and return the final snapshot.
-
-        Args:
-            handle: The first snapshot; None: read one.
-            after: The goal sees the events after this sequence; None: after that snapshot.
+        """Wait and return the final snapshot; arguments as in `begin`.
 
         Raises:
             OperationTimeoutError: The deadline passed.
             SandboxClientError: The goal cannot be reached any more.
         """
-        follower = self._follower
-        stale = False
+        self.begin(handle, after=after)
         try:
-            while not self._budget.operation.expired():
-                try:
-                    if stale or handle is None:
-                        handle, self._trouble = await self._read(), None
-                        self._patience.end_outage()
-                    stale = True
+            reached = None
+            while reached is None:
+                reached = await self.step(self._budget.operation)
+            return reached
+        finally:
+            try:
+                self.leave()
+            finally:
+                self.leave()  # an interruption can come at any line
+
+    async def step(self, until: Deadline) -> HandleT | None:
+        """Wait on; return the final snapshot once the goal is reached, or None at `until`.
+
+        It follows the events between its steps, too, until `leave`. So a step makes no call unless
+        an event requires one. An interrupted step loses nothing: the next one continues.
+
+        Raises:
+            OperationTimeoutError: The deadline passed.
+            SandboxClientError: The goal cannot be reached any more.
+        """
+        waited = False
+        while not self._budget.operation.expired():
+            # In any other case than that below: an interruption may lose an event.
+            due, self._snapshot_due = self._snapshot_due, True
+            try:
+                if due:
+                    handle = await self._snapshot()
                     if await self._repeat_if_lost(handle):
                         continue
                     if self._goal.judge(handle):
                         return handle
-                    self._follow(follower, handle, after)
-                    await self._follow_until_snapshot_due(follower)
-                except (DaemonUnavailableError, OperationTimeoutError) as error:
-                    if handle is None and not self._may_recover(error):
-                        raise
-                    self._trouble = error
-                    pause = self._patience.next_pause(self._budget.operation)
-                    if pause is None:
-                        break
-                    await self._daemon.pause(pause)
-            bound, trouble = self._budget.operation.bound, self._last_trouble()
-            raise self._goal.timeout_error(self._sandbox_id, handle, bound, trouble) from trouble
-        finally:
-            try:
-                follower.leave()
-            finally:
-                follower.leave()  # an interruption can come at any line
+                    self._follow(handle)
+                # After `until` only once, for events that have arrived: there may always be more.
+                due = not (waited and until.expired()) and await self._follow_until_due(until)
+                if not due:
+                    self._snapshot_due = False
+                    return None
+            except (DaemonUnavailableError, OperationTimeoutError) as error:
+                if self._handle is None and not self._may_recover(error):
+                    raise
+                self._trouble = error
+                pause = self._patience.next_pause(self._budget.operation)
+                if pause is None:
+                    break
+                await self._daemon.pause(pause)
+                if until.expired():
+                    return None
+            waited = True
+        bound, trouble = self._budget.operation.bound, self._last_trouble()
+        raise self._goal.timeout_error(self._sandbox_id, self._handle, bound, trouble) from trouble
+
+    def leave(self) -> None:
+        """Stop following the events. Safe to repeat, and to be repeated if interrupted."""
+        self._follower.leave()
+        self._follower.farewell = None
+
+    def leave_with(self, owner: object) -> None:
+        """Leave soon after an object has been collected."""
+        # The feed keeps the follower, so the callback lives as long as it can be needed.
+        self._follower.farewell = self._daemon.when_gone(owner, self._follower.leave)
+
+    async def _snapshot(self) -> HandleT:
+        handle = self._handle
+        if handle is None or not self._fresh:
+            handle, self._trouble = await self._read(), None
+            self._patience.end_outage()
+        self._handle, self._fresh = handle, False
+        return handle
 
     @abstractmethod
     async def _read(self) -> HandleT:
@@ -130,23 +180,28 @@ class _Wait(ABC, Generic[HandleT]):
         """Whether an event may come from a daemon that restarted after the last snapshot."""
         return False
 
-    def _follow(self, follower: Follower, handle: HandleT, after: int | None) -> None:
+    def _follow(self, handle: HandleT) -> None:
+        follower = self._follower
         if follower.feed is None:
-            begin = handle.last_event_sequence if after is None else after
+            begin = handle.last_event_sequence if self._after is None else self._after
             if follower.after is not None:
                 begin = follower.after
             self._feeds.join(follower, handle.sandbox_id, begin)
 
-    async def _follow_until_snapshot_due(self, follower: Follower) -> None:
+    async def _follow_until_due(self, until: Deadline) -> bool:
+        """Follow the events and return True once a snapshot is due; False at `until`."""
+        follower = self._follower
         while True:
+            if follower.trouble is not None:
+                self._patience.begin_outage()
+            due = self._patience.limit(self._goal.snapshot_due(self._budget.operation))
             try:
-                if follower.trouble is not None:
-                    self._patience.begin_outage()
-                due = self._goal.snapshot_due(self._budget.operation)
-                item = await follower.next(self._patience.limit(due))
+                item = await follower.next(due.earlier(until))
             except SandboxNotFoundError:
                 # The sandbox was purged. A snapshot shows what that means for the goal.
                 item = Break.END
+            if item is None:
+                return due.expired()
             if item is Break.LOST:
                 continue
             if isinstance(item, SandboxEvent):
@@ -154,9 +209,9 @@ class _Wait(ABC, Generic[HandleT]):
             elif item is Break.END:
                 await self._daemon.pause(self._patience.pause(self._budget.operation))
             if not isinstance(item, SandboxEvent) or self._goal.see(item):
-                return
+                return True
             if self._may_be_another_daemon():
-                return
+                return True
 
     def _may_recover(self, error: SandboxClientError) -> bool:
         return not isinstance(error, DaemonUnavailableError) or self._daemon.may_recover(error)

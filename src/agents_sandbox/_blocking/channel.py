@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
+from weakref import ref
 
 import grpc
 
@@ -53,6 +54,16 @@ class Channel:
     def pause(self, seconds: float) -> None:
         """Wait for the given time, or until the channel is closed."""
         self._closing.wait(seconds)
+
+    def when_gone(self, owner: object, function: Callable[[], None]) -> object:
+        """Call a quick function soon after an object has been collected, unless that is too late.
+
+        Returns:
+            What has to be kept until then.
+        """
+        helpers = self._connect().helpers
+        helpers.provide()
+        return ref(owner, helpers.when_gone(function))
 
     def close(self) -> None:
         """End every call and refuse new ones. Safe to repeat."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import threading
 from collections import deque
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Generic, TypeAlias, TypeVar
 
+from ..errors import InvalidArgumentTypeError
 from .helpers import start_thread
 from .locks import acquire, closed_gate, deadline_of, open_gate
 
@@ -127,3 +129,14 @@ class Latch:
         # An interruption may leave the gate shut.
         if not self._opened and acquire(self._gate, timeout):
             open_gate(self._gate)  # for the next waiting thread
+
+
+def notify(callback: Callable[[str], object], text: str) -> None:
+    """Call a function of the user, of a plain kind."""
+    result = callback(text)
+    if inspect.iscoroutine(result):
+        result.close()
+        raise InvalidArgumentTypeError(
+            "callbacks of the blocking client must be plain functions: use AgentsSandboxClient "
+            "for coroutine functions"
+        )

@@ -37,8 +37,10 @@ class LogFile:
         OutputUnavailableError: It cannot be read; `problem` says why.
     """
 
+    # It closes itself: an interruption can come at any line, also in `close`.
+    _file: io.FileIO | None = None
+
     def __init__(self, path: str | None) -> None:
-        self._file = -1
         if path is None:
             raise no_log_root()
         self._path = path
@@ -50,8 +52,10 @@ class LogFile:
             folder = self._open(folder_path, _FOLDER_FLAGS, None)
             # Looked at first: the open of a FIFO or a device can have effects.
             self._require_regular(self._look(name, folder))
-            self._file = self._open(name, _FILE_FLAGS, folder)
-            self._require_regular(os.fstat(self._file))
+            self._file = io.FileIO(
+                name, opener=lambda name, _: self._open(name, _FILE_FLAGS, folder)
+            )
+            self._require_regular(os.fstat(self._file.fileno()))
         except BaseException:
             self.close()
             raise
@@ -70,9 +74,8 @@ class LogFile:
 
     def close(self) -> None:
         """Close it. Safe to repeat."""
-        file, self._file = self._file, -1
-        if file >= 0:
-            os.close(file)
+        if self._file is not None:
+            self._file.close()
 
     def size(self) -> int:
         """Return its size in bytes at this moment.
@@ -81,7 +84,7 @@ class LogFile:
             OutputUnavailableError: It cannot be read any more.
         """
         try:
-            return os.fstat(self._file).st_size
+            return os.fstat(self._descriptor()).st_size
         except OSError as error:
             self._refuse_for(error)
 
@@ -92,17 +95,21 @@ class LogFile:
             OutputUnavailableError: It cannot be read any more.
         """
         try:
-            return os.pread(self._file, min(limit, _PIECE_BYTES), offset)
+            return os.pread(self._descriptor(), min(limit, _PIECE_BYTES), offset)
         except OSError as error:
             self._refuse_for(error)
 
     def replaced(self) -> bool:
         """Whether another file is in its place now; False if it was only removed."""
         try:
-            found, mine = os.lstat(self._path), os.fstat(self._file)
+            found, mine = os.lstat(self._path), os.fstat(self._descriptor())
         except OSError:
             return False
         return (found.st_dev, found.st_ino) != (mine.st_dev, mine.st_ino)
+
+    def _descriptor(self) -> int:
+        assert self._file is not None  # noqa: S101 - it was opened
+        return self._file.fileno()
 
     def _open(self, path: str, flags: int, folder: int | None) -> int:
         try:

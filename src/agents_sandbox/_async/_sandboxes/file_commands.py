@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..._arguments.creates import NewExec
 from ..._arguments.sandbox_paths import SandboxPath
@@ -150,22 +150,20 @@ class Input:
         self._path = SandboxPath(stdin_file(self._temporary))
         self.new = new.with_command(scripts.command_with_input(new.command, self._temporary, data))
 
-    async def bring(self, deadline: Deadline) -> None:
-        """Bring it to the sandbox, as far as the command itself does not."""
-        await self._commands.bring_input(self._path, self._temporary, self._data, deadline)
-
-    async def drop(self) -> None:
-        """Remove it from the sandbox, after an interruption."""
-        if scripts.needs_file(self._data):
-            await self._commands.drop(self._path, self._temporary)
-
-    def check(self, result: ExecResult) -> ExecResult:
-        """Return the result of the command.
+    async def used_by(self, run: Callable[[NewExec], Any], deadline: Deadline) -> ExecResult:
+        """Bring the input to the sandbox, as far as the command itself does not, and run that.
 
         Raises:
             SandboxFileError: The command was not started, because it would not have had its input.
         """
-        check_input(result, self._path)
+        try:
+            await self._commands.bring_input(self._path, self._temporary, self._data, deadline)
+            result: ExecResult = await run(self.new)
+            check_input(result, self._path)
+        except BaseException:
+            if scripts.needs_file(self._data):
+                await self._commands.drop(self._path, self._temporary)
+            raise
         return result
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from .._events import AsyncSandboxEventStream
 
 if TYPE_CHECKING:
     from .._client import AgentsSandboxClient
+    from .._execs.process import ExecProcess
     from .files import SandboxFiles
 
 
@@ -99,6 +100,8 @@ class Sandbox:
         input: str | bytes | None = None,  # noqa: A002 - as in `subprocess.run`
         check: bool = False,
         max_output_bytes: int = MAX_OUTPUT_BYTES,
+        on_stdout: Callable[[str], object] | None = None,
+        on_stderr: Callable[[str], object] | None = None,
         kill_on_timeout: bool = False,
         timeout_seconds: DurationLike | None = None,
     ) -> ExecResult:
@@ -113,6 +116,32 @@ class Sandbox:
             check=check,
             max_output_bytes=max_output_bytes,
             kill_on_timeout=kill_on_timeout,
+            on_stdout=on_stdout,
+            on_stderr=on_stderr,
+            timeout_seconds=timeout_seconds,
+        )
+
+    @ends_at_caller
+    def start(
+        self,
+        command: Sequence[str],
+        *,
+        exec_id: str | None = None,
+        cwd: str | os.PathLike[str] | None = "",
+        env_overrides: Mapping[str, str] | None = None,
+        keep: bool = False,
+        cleanup_timeout_seconds: DurationLike = 10.0,
+        timeout_seconds: DurationLike | None = None,
+    ) -> ExecProcess:
+        """Return an object that starts a command; arguments and errors as in `start_exec`."""
+        return self._client.start_exec(
+            self._id,
+            command,
+            exec_id=exec_id,
+            cwd=cwd,
+            env_overrides=env_overrides,
+            keep=keep,
+            cleanup_timeout_seconds=cleanup_timeout_seconds,
             timeout_seconds=timeout_seconds,
         )
 

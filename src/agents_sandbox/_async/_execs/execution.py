@@ -1,0 +1,119 @@
+"""One exec that this client starts: its start, its newest snapshot, and the waits for its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from ..._aio import TimedLock
+from ..._arguments.creates import LogPaths, NewExec
+from ..._connection.rpc import concerning
+from ..._deadline import Budget
+from ..._notes import noting_remains
+from ...errors import (
+    DaemonUnavailableError,
+    OperationTimeoutError,
+    ProtocolError,
+    SandboxClientError,
+)
+from ...models import ExecHandle
+from .._daemon import Daemon
+from .._feeds import Feeds
+from .._waits import ExecWait
+
+# After these, a create may have succeeded. The others refuse it.
+_UNCERTAIN = (DaemonUnavailableError, OperationTimeoutError, ProtocolError)
+
+
+class Execution:
+    """One exec that this client starts.
+
+    Args:
+        daemon: The daemon.
+        feeds: The event streams to share.
+        new: What to run.
+        budget: Makes the time that the command has; called when it starts.
+    """
+
+    def __init__(
+        self, daemon: Daemon, feeds: Feeds, new: NewExec, budget: Callable[[], Budget]
+    ) -> None:
+        self.daemon = daemon
+        self._feeds = feeds
+        self._new = new
+        self._make_budget = budget
+        self._budget: Budget | None = None
+        self._logs: LogPaths | None = None
+        self._turn = TimedLock()
+        self.exec_id: str = new.exec_id
+        self.sandbox_id: str = new.sandbox_id
+        self.handle: ExecHandle | None = None
+        """The newest snapshot; None before the first."""
+        self.ours = False
+        """Whether the exec with this id exists, or may exist, and is the one that we started."""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the daemon has accepted it, as far as we know."""
+        return self._logs is not None
+
+    @property
+    def running(self) -> bool:
+        """Whether it may be running."""
+        return self.ours and not (self.handle is not None and self.handle.state.is_terminal)
+
+    async def begin(self) -> ExecHandle:
+        """Start it, unless that was done, and return the newest snapshot."""
+        async with self._turn.held(None):
+            if self.handle is None:
+                self.handle = await self._start()
+            return self.handle
+
+    def wait(self, seconds: float | None = None) -> ExecWait:
+        """Make a wait for the end of an exec that has begun.
+
+        Args:
+            seconds: How long it may take; None: as long as the command has.
+        """
+        budget = self.budget if seconds is None else self.budget.within(seconds)
+        return ExecWait(
+            self.daemon, self._feeds, self.exec_id, budget, self.sandbox_id, self._known_logs()
+        )
+
+    def see(self, handle: ExecHandle) -> ExecHandle:
+        """Take note of a snapshot, and return it with the log paths."""
+        logs = self._known_logs()
+        self.handle = replace(handle, stdout_log_path=logs.stdout, stderr_log_path=logs.stderr)
+        return self.handle
+
+    async def pause(self, seconds: float) -> None:
+        """Pause, but end the pause early if the client is closed."""
+        await self.daemon.pause(seconds)
+
+    @property
+    def budget(self) -> Budget:
+        """The time that the command has, from its start."""
+        if self._budget is None:
+            self._budget = self._make_budget()
+        return self._budget
+
+    def _known_logs(self) -> LogPaths:
+        return self._logs or LogPaths()
+
+    async def _start(self) -> ExecHandle:
+        deadline = self.budget.rpc()
+        with noting_remains() as remains:
+            if self._logs is None:
+                # An id of the caller may be that of another exec, until the daemon accepts it.
+                self.ours = self._new.id_is_ours
+                try:
+                    _, self._logs = await self.daemon.create_exec(self._new, deadline, remains)
+                    self.ours = True
+                except SandboxClientError as error:
+                    self.ours = self.ours and isinstance(error, _UNCERTAIN)
+                    raise
+                finally:
+                    self.exec_id = remains.id or self.exec_id
+            remains.note = f"exec {self.exec_id} was started: check with get_exec"
+            with concerning(self.sandbox_id, self.exec_id):
+                return await self.daemon.get_exec(self.exec_id, self.budget.rpc(), self._logs)

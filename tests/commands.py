@@ -1,0 +1,41 @@
+"""What tests of output share: a command that does what a test says, and the open logs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from queue import SimpleQueue
+
+from agents_sandbox.testing import ExecContext
+
+
+class Told:
+    """A handler for `on_exec(...).call()`: it writes when it is told to, and ends with `exit`."""
+
+    def __init__(self) -> None:
+        self._steps: SimpleQueue[Callable[[ExecContext], object] | int] = SimpleQueue()
+
+    def __call__(self, context: ExecContext) -> int:
+        while not isinstance(step := self._steps.get(timeout=60), int):
+            step(context)
+        return step
+
+    def stdout(self, data: str | bytes) -> None:
+        """Write to stdout soon."""
+        self._steps.put(lambda context: context.write_stdout(data))
+
+    def stderr(self, data: str | bytes) -> None:
+        """Write to stderr soon."""
+        self._steps.put(lambda context: context.write_stderr(data))
+
+    def exit(self, code: int) -> None:
+        """End after what it was told before."""
+        self._steps.put(code)
+
+
+def open_logs() -> list[str]:
+    """The log files that this process has open."""
+    descriptors = Path("/proc/self/fd").iterdir()
+    paths = (os.path.realpath(descriptor) for descriptor in descriptors)
+    return [path for path in paths if path.endswith((".stdout.log", ".stderr.log"))]
