@@ -31,11 +31,11 @@ _TIMEOUT = 30.0
 
 
 @contextmanager
-def daemon_process() -> Iterator[str]:
+def daemon_process(**options: Any) -> Iterator[str]:
     """Run a fake daemon in a new process until the block ends; yield the path of its socket."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=_serve, args=(there,))
+    process = context.Process(target=_serve, args=(there, options))
     process.start()
     there.close()
     try:
@@ -45,8 +45,8 @@ def daemon_process() -> Iterator[str]:
         process.join()
 
 
-def _serve(pipe: Connection[Any, Any]) -> None:
-    with FakeDaemon(max_calls=0) as daemon, suppress(EOFError):
+def _serve(pipe: Connection[Any, Any], options: dict[str, Any]) -> None:
+    with FakeDaemon(max_calls=0, **options) as daemon, suppress(EOFError):
         pipe.send(daemon.socket_path)
         pipe.recv()
 
