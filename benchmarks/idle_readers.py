@@ -14,12 +14,11 @@ import argparse
 import asyncio
 import hashlib
 import sys
-import threading
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
 
-from agents_sandbox import AgentsSandboxClient, SyncAgentsSandboxClient, SyncExecOutput
+from agents_sandbox import AgentsSandboxClient, ExecOutput, SyncAgentsSandboxClient
 
 from ._memory import MIB, resident_bytes
 from .main_thread_ping import daemon_process
@@ -29,46 +28,56 @@ _SETTLING = 2.0
 
 _IDLE = ("sleep", "3600")
 
+_TIMEOUT = 60.0
+"""Time limit of one call, in seconds: the daemon starts many processes."""
+
 _MOST_MIB = 16
 """How much more memory the slow reader may take; a copy of the output would need more."""
 
 
 async def idle_in_one_loop(path: str, readers: int, seconds: float) -> float:
     """Return the share of a core that idle readers take in one event loop."""
-    async with AgentsSandboxClient(path) as client:
+    async with AgentsSandboxClient(path, timeout_seconds=_TIMEOUT) as client:
         sandbox = client.attach((await client.create_sandbox(image="a:1")).sandbox_id)
-        outputs = [sandbox.start(_IDLE).output() for _ in range(readers)]
-        reading = [asyncio.ensure_future(anext(output)) for output in outputs]
+        processes = [await sandbox.start(_IDLE).begin() for _ in range(readers)]
+        reading = [asyncio.ensure_future(_drain(process.output())) for process in processes]
         await asyncio.sleep(_SETTLING)
         begin = time.process_time()
         await asyncio.sleep(seconds)
         share = (time.process_time() - begin) / seconds
+        _check_idle(sum(not task.done() for task in reading), readers)
         await sandbox.delete()
-        await asyncio.gather(*reading, return_exceptions=True)
+        await asyncio.gather(*reading)
     return share
+
+
+async def _drain(output: ExecOutput) -> None:
+    async for chunk in output:
+        raise RuntimeError(f"not idle: {chunk}")
 
 
 def idle_in_threads(path: str, readers: int, seconds: float) -> float:
     """Return the share of a core that idle readers take in one thread each."""
-    with SyncAgentsSandboxClient(path) as client:
+    with SyncAgentsSandboxClient(path, timeout_seconds=_TIMEOUT) as client:
         sandbox = client.attach(client.create_sandbox(image="a:1").sandbox_id)
-        outputs = [sandbox.start(_IDLE).output() for _ in range(readers)]
-        threads = [threading.Thread(target=_drain, args=(output,)) for output in outputs]
-        for thread in threads:
-            thread.start()
-        time.sleep(_SETTLING)
-        begin = time.process_time()
-        time.sleep(seconds)
-        share = (time.process_time() - begin) / seconds
-        sandbox.delete()
-        for thread in threads:
-            thread.join()
+        processes = [sandbox.start(_IDLE).begin() for _ in range(readers)]
+        with ThreadPoolExecutor(readers) as pool:
+            reading = [pool.submit(list, process.output()) for process in processes]
+            time.sleep(_SETTLING)
+            begin = time.process_time()
+            time.sleep(seconds)
+            share = (time.process_time() - begin) / seconds
+            _check_idle(sum(future.running() for future in reading), readers)
+            sandbox.delete()
+        if any(future.result() for future in reading):
+            raise RuntimeError("not idle")
     return share
 
 
-def _drain(output: SyncExecOutput) -> None:
-    with suppress(StopIteration):
-        next(output)
+def _check_idle(waiting: int, readers: int) -> None:
+    """Check that the measured readers were there all the time: one that failed costs nothing."""
+    if waiting != readers:
+        raise RuntimeError(f"only {waiting} of {readers} readers were waiting")
 
 
 def read_slowly(path: str, mib: int, pause: float) -> tuple[int, bool, int]:
@@ -79,7 +88,7 @@ def read_slowly(path: str, mib: int, pause: float) -> tuple[int, bool, int]:
     """
     last = mib * MIB // 8  # seven digits and the end of a line
     digest = hashlib.sha256()
-    with SyncAgentsSandboxClient(path) as client:
+    with SyncAgentsSandboxClient(path, timeout_seconds=_TIMEOUT) as client:
         sandbox = client.attach(client.create_sandbox(image="a:1").sandbox_id)
         read, before, most = 0, resident_bytes(), 0
         with sandbox.start(("seq", str(10**6), str(10**6 + last - 1))) as process:
