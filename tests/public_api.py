@@ -167,7 +167,8 @@ def attributes(kind: type[Any]) -> Iterator[str]:
     elif "__init__" in own:
         parameters = inspect.signature(kind).parameters
         for name, annotation in _SET_ON_SELF.findall(inspect.getsource(own["__init__"])):
-            types.setdefault(name, annotation or parameters[name].annotation)
+            if name not in types:
+                types[name] = annotation or parameters[name].annotation
     if issubclass(kind, Exception):
         bare = kind()
         values = {name: getattr(bare, name) for name in types}
