@@ -60,6 +60,7 @@ MORE_FACTS: dict[str, Any] = {
     "field": "cpu_limit",
     "daemon_version": "0.4.0",
     "since_version": "0.4.1",
+    "strerror": "other words",
 }
 
 ALL: list[type[SandboxClientError]] = [
@@ -197,7 +198,7 @@ def test_facts_are_unset_until_known(kind: type[SandboxClientError]) -> None:
         **dict.fromkeys(FACTS),
         "metadata": {},
     }
-    for name in typing.get_type_hints(kind).keys() - {"retryable"}:
+    for name in typing.get_type_hints(kind).keys() - {"retryable", "strerror"}:
         assert getattr(error, name) is None
 
 

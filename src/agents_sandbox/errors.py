@@ -472,7 +472,7 @@ class SandboxFileError(_SandboxError, OSError):
     _default = "an operation on a file in sandbox{} failed"
     # Attributes of `OSError` are no part of an object's dictionary, which pickles have.
     errno = codes.EIO
-    strerror = None
+    strerror: str | None = None
     filename = None
 
     def __init__(
