@@ -23,6 +23,7 @@ import agents_sandbox
 import agents_sandbox.testing
 import pytest_agents_sandbox
 from agents_sandbox import errors
+from agents_sandbox._arguments import creates
 from agents_sandbox.testing._arguments import make_parser
 
 FILE = Path(__file__).with_name("public_api.txt")
@@ -36,11 +37,15 @@ PUBLIC: dict[str, Any] = {
 # Only the package creates these objects, from private ones: users do not call the constructors.
 MADE_BY_THE_PACKAGE = {
     *("AsyncSandboxEventStream", "SyncSandboxEventStream"),
+    *("SandboxPool", "SyncSandboxPool"),
+    *("SandboxScope", "SyncSandboxScope", "SandboxLeftoverWarning"),
+    *("ExecOutput", "ExecProcess", "SyncExecOutput", "SyncExecProcess"),
     *("Chaos", "ExecContext", "ExecScript", "Fault", "Faults", "Pause"),
 }
 
 _MODULES = re.compile(r"\b(?:[A-Za-z_]\w*\.)+(?=[A-Za-z_])")
 _FUNCTION = re.compile(r"<function .+? at 0x[0-9A-Fa-f]+>")
+_TYPED_DICTS = {**vars(errors), **vars(creates)}
 _UNPACKED = re.compile(r"Unpack\[(\w+)\]")
 _PROTOCOL = re.compile(r"__a?(enter|exit|iter|next)__|__call__|__getitem__|__len__")
 _DEFINED = re.compile(r"^(?:class |def |async def )?([A-Za-z]\w*)(?:\(|:| =)", re.MULTILINE)
@@ -90,12 +95,12 @@ class _Verbatim:
 
 
 def _keywords(parameter: inspect.Parameter) -> Iterator[inspect.Parameter]:
-    """Write out the keywords for which a `TypedDict` of the errors stands."""
+    """Write out the keywords for which a `TypedDict` stands."""
     unpacked = _UNPACKED.fullmatch(str(parameter.annotation))
     if unpacked is None:
         yield parameter
         return
-    for name, annotation in inspect.get_annotations(getattr(errors, unpacked[1])).items():
+    for name, annotation in inspect.get_annotations(_TYPED_DICTS[unpacked[1]]).items():
         yield inspect.Parameter(
             name,
             inspect.Parameter.KEYWORD_ONLY,
@@ -167,8 +172,8 @@ def attributes(kind: type[Any]) -> Iterator[str]:
     elif "__init__" in own:
         parameters = inspect.signature(kind).parameters
         for name, annotation in _SET_ON_SELF.findall(inspect.getsource(own["__init__"])):
-            if name not in types:
-                types[name] = annotation or parameters[name].annotation
+            if annotation or name in parameters:
+                types.setdefault(name, annotation or parameters[name].annotation)
     if issubclass(kind, Exception):
         bare = kind()
         values = {name: getattr(bare, name) for name in types}

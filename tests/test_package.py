@@ -18,6 +18,7 @@ import pytest
 
 import agents_sandbox
 from agents_sandbox import AgentsSandboxClient, SyncAgentsSandboxClient, _aio, _blocking
+from agents_sandbox._arguments.creates import SandboxArguments
 
 # The public classes that come in pairs.
 TWINS = {
@@ -284,6 +285,14 @@ class TestDocumentedSignatures:
         binds("run", "box-1", ("ls",))
         binds("subscribe_sandbox_events", "box-1", from_sequence=0)
         binds("list_active_execs", sandbox_id="box-1")
+
+    def test_everything_that_creates_sandboxes_takes_the_same(self, client: type[Any]) -> None:
+        def taken(function: Any) -> set[str]:
+            return {*inspect.signature(function).parameters} - {"self", "timeout_seconds"}
+
+        taken_by_all = {*SandboxArguments.__annotations__}
+        assert taken(client.create_sandbox) == {*taken_by_all, "wait"}
+        assert taken(client.sandbox) == {*taken_by_all, "keep", "cleanup_timeout_seconds"}
 
     def test_the_filter_of_running_execs_is_keyword_only(self, client: type[Any]) -> None:
         sandbox_id = inspect.signature(client.list_active_execs).parameters["sandbox_id"]

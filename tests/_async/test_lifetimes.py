@@ -179,6 +179,15 @@ async def test_an_id_of_somebody_else_is_left_alone(
     assert count(daemon, "DeleteSandbox") == 0
 
 
+async def test_a_sandbox_that_was_never_made_is_no_error(
+    client: AgentsSandboxClient, daemon: FakeDaemon
+) -> None:
+    with daemon.faults.failing(method="CreateSandbox"), pytest.raises(DaemonUnavailableError):
+        await enter(client, sandbox_id="my-sandbox")
+    # The daemon may have been about to store it at the first look.
+    assert (count(daemon, "GetSandbox"), count(daemon, "DeleteSandbox")) == (2, 0)
+
+
 async def test_an_id_of_the_callers_whose_answer_was_lost_is_deleted(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:

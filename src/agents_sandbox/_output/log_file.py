@@ -56,6 +56,8 @@ class LogFile:
                 name, opener=lambda name, _: self._open(name, _FILE_FLAGS, folder)
             )
             self._require_regular(os.fstat(self._file.fileno()))
+        except IsADirectoryError as error:
+            self._refuse_for(error)
         except BaseException:
             self.close()
             raise
@@ -138,7 +140,7 @@ class LogFile:
             self._refuse("other_host", "is not on this host: the daemon's log root is elsewhere")
 
     def _refuse_for(self, error: OSError) -> NoReturn:
-        if error.errno in (errno.ELOOP, errno.ENXIO):  # put there since the look
+        if error.errno in (errno.EISDIR, errno.ELOOP, errno.ENXIO):  # put there since the look
             self._refuse("unsafe", "is not a regular file: a command in the sandbox replaced it")
         if isinstance(error, PermissionError):
             self._refuse("permission", "cannot be read by this user")
