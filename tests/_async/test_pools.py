@@ -99,7 +99,7 @@ async def test_those_who_wait_are_served_in_turn(
     assert served == [0, 1, 2]
 
 
-@pytest.mark.parametrize("fate", ["failed", "stopped", "deleted", "purged"])
+@pytest.mark.parametrize("fate", ["failed", "stopped", "undeletable", "deleted", "purged"])
 async def test_dead_sandbox_is_not_handed_out(
     client: AgentsSandboxClient, daemon: FakeDaemon, fate: str
 ) -> None:
@@ -110,8 +110,10 @@ async def test_dead_sandbox_is_not_handed_out(
             daemon.kill_container(dead)
             while (await client.get_sandbox(dead)).state is SandboxState.READY:
                 await off_loop(daemon.wait_for_streams, 0)
-        elif fate == "stopped":
+        elif fate in ("stopped", "undeletable"):
             await client.stop_sandbox(dead)
+            if fate == "undeletable":  # until the end of the pool
+                daemon.faults.fail_next("DeleteSandbox", code="INTERNAL")
         else:
             await client.delete_sandbox(dead)
             if fate == "purged":
@@ -246,3 +248,30 @@ async def test_arguments_are_checked_at_once(client: AgentsSandboxClient) -> Non
             client.pool(**{"size": 1, "image": IMAGE, **arguments})
     with pytest.raises(InvalidArgumentError, match="timeout_seconds"):
         client.pool(1, image=IMAGE).take(timeout_seconds=-1)
+
+
+async def test_pool_that_does_not_start_leaves_nothing(
+    client: AgentsSandboxClient, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = client.pool(2, image=IMAGE)
+    start = pool._stock.start
+
+    def start_and_fail() -> None:
+        start()
+        raise MemoryError
+
+    monkeypatch.setattr(pool._stock, "start", start_and_fail)
+    with pytest.raises(MemoryError):
+        await pool.__aenter__()
+    assert set(await states(client)) <= {SandboxState.DELETING}
+
+
+async def test_what_cannot_be_deleted_is_an_error(
+    client: AgentsSandboxClient, daemon: FakeDaemon
+) -> None:
+    pool = client.pool(1, image=IMAGE)
+    await pool.__aenter__()
+    await full(daemon, pool, made=1)
+    daemon.faults.fail_next("DeleteSandboxes", code="INTERNAL", message="no disk")
+    with pytest.raises(SandboxClientError, match="no disk"):
+        await pool.__aexit__(None, None, None)

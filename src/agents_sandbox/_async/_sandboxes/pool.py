@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import fields
 from datetime import timedelta
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ..._aio import CleanUp, public
@@ -12,9 +11,9 @@ from ..._arguments.creates import NewSandbox
 from ..._arguments.durations import DurationLike, to_seconds
 from ..._deadline import Deadline
 from ..._enums import SandboxState
-from ..._notes import note_interruption
 from ..._tracebacks import ends_at_caller
 from ...errors import InvalidArgumentError, SandboxClientError, SandboxNotFoundError
+from .ending import Block
 from .sandbox import Sandbox
 from .scope import SandboxScope
 from .stock import Offer, Stock, Taker
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from ..._arguments.creates import SandboxArguments
 
 
-class SandboxPool:
+class SandboxPool(Block):
     """A context manager that keeps sandboxes READY for those who take them.
 
     Made by `client.pool()`. Any number of tasks or threads may use it at once.
@@ -85,20 +84,6 @@ class SandboxPool:
         self._stock.start()
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        try:
-            await self._end(exc)
-        except BaseException as error:
-            await self._end(exc or error)
-            if exc is None:
-                raise
-            note_interruption(exc, error)
-
     async def _end(self, raising: BaseException | None) -> None:
         self._stock.close()
         try:
@@ -130,7 +115,7 @@ class SandboxPool:
         return PoolTake(self._stock, to_seconds("timeout_seconds", timeout_seconds))
 
 
-class PoolTake:
+class PoolTake(Block):
     """A context manager: a sandbox of a pool for one block.
 
     Args:
@@ -141,58 +126,42 @@ class PoolTake:
     def __init__(self, stock: Stock, seconds: float) -> None:
         self._stock = stock
         self._seconds = seconds
-        self._taker: Taker | None = None
+        self._taker = Taker()
         self._taken: Offer | None = None
+        self._entered = False
 
     @public
     async def __aenter__(self) -> Sandbox:
-        if self._taker is not None:
+        if self._entered:
             raise SandboxClientError("this context manager was entered before: call take() again")
+        self._entered = True
         try:
             try:
                 return await self._take(Deadline(self._seconds))
             except BaseException as error:
-                await self._give_up(error)
+                await self._end(error)
                 raise
         except BaseException as error:
-            await self._give_up(error)
+            await self._end(error)
             raise
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        try:
-            await self._end(exc)
-        except BaseException as error:
-            await self._end(exc or error)
-            if exc is None:
-                raise
-            note_interruption(exc, error)
-
     async def _take(self, deadline: Deadline) -> Sandbox:
+        first = False
         while True:
-            first = self._taker is not None  # it was given a dead one in its turn
-            taker = self._taker = Taker()
-            self._stock.enqueue(taker, first=first)
-            offer = await self._stock.wait(taker, deadline)
+            self._stock.enqueue(self._taker, first=first)
+            offer = await self._stock.wait(self._taker, deadline)
             if await _is_ready(offer.sandbox):
                 self._taken = offer
                 offer.leave()
                 return offer.sandbox
             offer.dead = True
             offer.leave()
-
-    async def _give_up(self, raising: BaseException) -> None:
-        if self._taken is not None:
-            await self._end(raising)
-        elif self._taker is not None:
-            self._stock.give_back(self._taker)
+            self._taker, first = Taker(), True
 
     async def _end(self, raising: BaseException | None) -> None:
-        if self._taken is not None:
+        if self._taken is None:
+            self._stock.give_back(self._taker)
+        else:
             self._taken.leave()
             await self._taken.lifetime.__aexit__(None, raising, None)
 
