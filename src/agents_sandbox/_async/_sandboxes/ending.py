@@ -20,11 +20,42 @@ from .._daemon import Daemon
 _log = logging.getLogger("agents_sandbox")
 
 
-class Ending(ABC):
-    """A context manager for what is deleted once, at the end of its block.
+class Block(ABC):
+    """A context manager whose end is not left out, whatever interrupts it.
 
     In the blocking flavour an interruption can come at any line, also at the first one of a
     handler of exceptions. So whoever calls `_end` calls it again if it raises.
+    """
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            await self._end(exc)
+        except BaseException as error:
+            await self._end(exc or error)
+            if exc is None:
+                raise
+            note_interruption(exc, error)
+
+    @abstractmethod
+    async def _end(self, raising: BaseException | None) -> None:
+        """Do what is to be done at the end. Safe to repeat.
+
+        Args:
+            raising: What the caller raises.
+
+        Raises:
+            BaseException: The first interruption, or else the error of the end, unless the
+                caller raises something.
+        """
+
+
+class Ending(Block):
+    """A context manager for what is deleted once, at the end of its block.
 
     Args:
         daemon: The daemon.
@@ -47,30 +78,8 @@ class Ending(ABC):
     def _left(self) -> str:
         """Say what is left behind if that fails."""
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        try:
-            await self._end(exc)
-        except BaseException as error:
-            await self._end(exc or error)
-            if exc is None:
-                raise
-            note_interruption(exc, error)
-
     async def _end(self, raising: BaseException | None) -> None:
-        """Delete everything, once, and report what failed.
-
-        Args:
-            raising: What the caller raises.
-
-        Raises:
-            BaseException: The first interruption, or else the error of the delete, unless the
-                caller raises something.
-        """
+        """Delete everything, once, and report what failed."""
         if self._process != os.getpid():
             return  # it belongs to the parent of this process
         try:
