@@ -30,6 +30,7 @@ from agents_sandbox import (
 )
 from agents_sandbox._deadline import Deadline
 from agents_sandbox._output import tail
+from agents_sandbox._shared.facts import KILL_NAME, KillExit
 from agents_sandbox.testing import FakeDaemon
 
 from .._aio import Background, off_loop, step
@@ -172,8 +173,17 @@ async def test_a_block_ends_what_still_runs(box: Sandbox, daemon: FakeDaemon, to
         told.stdout("x")
         await step(process.output())
     assert process.handle is not None
+    assert (process.handle.state, process.exit_code) == (ExecState.FAILED, 137)
+    assert "CancelExec" not in methods(daemon)
+
+
+async def test_a_block_cancels_what_it_cannot_kill(box: Sandbox, daemon: FakeDaemon) -> None:
+    daemon.on_exec(("sleep",)).never()
+    daemon.on_exec(lambda argv: KILL_NAME in argv).exit(KillExit.NO_PROC)
+    async with box.start(("sleep",)) as process:
+        pass
+    assert process.handle is not None
     assert process.handle.state is ExecState.CANCELLED
-    assert methods(daemon).count("CancelExec") == 1
 
 
 async def test_a_block_leaves_what_it_is_told_to_keep(
@@ -210,7 +220,7 @@ async def test_a_sandbox_that_is_gone_has_no_command_left(
 async def test_a_failure_to_end_it_does_not_mask_an_error(
     box: Sandbox, daemon: FakeDaemon, told: Told
 ) -> None:
-    daemon.faults.fail_next("CancelExec", code="INTERNAL", times=2)
+    daemon.faults.fail_next("ListActiveExecs", code="INTERNAL", times=2)
     error = KeyError("mine")
     with pytest.raises(KeyError) as caught:
         async with box.start(TOLD) as process:
@@ -229,7 +239,7 @@ async def test_a_start_that_was_not_confirmed(box: Sandbox, daemon: FakeDaemon, 
     with pytest.raises(DaemonError):
         async with box.start(TOLD):
             pass
-    assert [record.state for record in daemon.execs] == [ExecState.CANCELLED]
+    assert [record.state for record in daemon.execs if record.argv == TOLD] == [ExecState.FAILED]
     told.exit(0)
     daemon.faults.fail_next("GetExec", code="INTERNAL")
     process = box.start(TOLD)
@@ -237,7 +247,7 @@ async def test_a_start_that_was_not_confirmed(box: Sandbox, daemon: FakeDaemon, 
         await process.begin()
     told.exit(6)
     assert (await process.wait()).exit_code == 6
-    assert methods(daemon).count("CreateExec") == 2
+    assert [record.exit_code for record in daemon.execs if record.argv == TOLD] == [137, 6]
 
 
 async def test_a_start_that_did_not_reach_the_daemon(box: Sandbox, daemon: FakeDaemon) -> None:
@@ -246,7 +256,7 @@ async def test_a_start_that_did_not_reach_the_daemon(box: Sandbox, daemon: FakeD
     with pytest.raises(OperationTimeoutError):
         async with process:
             pass
-    assert methods(daemon) == ["CreateExec", "CancelExec", "CancelExec"]
+    assert methods(daemon) == ["CreateExec", "GetExec", "GetExec"]
     with pytest.raises(ExecNotFoundError):
         await process.kill()
     assert repr(process) == f"<{type(process).__name__} {process.exec_id} not started>"
@@ -272,11 +282,11 @@ async def test_the_time_of_a_command(box: Sandbox, daemon: FakeDaemon, told: Tol
         told.exit(0)
         await process.wait()
     daemon.on_exec(("sleep",)).never()
+    late = box.start(("sleep",), timeout_seconds=0.2)
     with pytest.raises(OperationTimeoutError):
-        async with box.start(("sleep",), timeout_seconds=0.01) as late:
+        async with late:
             await drain(late.output())
-    assert late.handle is not None
-    assert late.handle.state is ExecState.CANCELLED
+    assert late.exit_code == 137
 
 
 async def test_a_cancelled_command_that_writes_on(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn
 
 from ... import _copies
@@ -24,9 +23,11 @@ from ...errors import (
     ExecNotFoundError,
     ExecNotKilledError,
     InvalidArgumentError,
+    SandboxClientError,
     SandboxNotFoundError,
 )
 from ...models import ExecHandle
+from .._block import Block
 from .execution import Execution
 from .output import ExecOutput
 from .results import result_of
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 _IN_FLIGHT_SECONDS = 0.05
 
 
-class ExecProcess:
+class ExecProcess(Block):
     """One command: started, followed and ended.
 
     Made by `client.start_exec()` and the `start()` of a sandbox. It starts as a context manager,
@@ -69,6 +70,7 @@ class ExecProcess:
         self._keep = keep
         self._cleanup_seconds = cleanup_seconds
         self._clean_up = CleanUp(self._end_command)
+        self._given_up = False
 
     def __repr__(self) -> str:
         handle = self.handle
@@ -120,28 +122,17 @@ class ExecProcess:
         await self._execution.begin()
         return self
 
-    @public
     async def __aenter__(self) -> Self:
+        # In the blocking flavour an interruption can come at any line, also of the inner handler.
         try:
-            return await self.begin()
-        except BaseException as error:
             try:
+                return await self.begin()
+            except BaseException as error:
                 await self._end(error)
-            finally:
-                await self._end(error)
+                raise
+        except BaseException as error:
+            await self._end(error)
             raise
-
-    # Not decorated: an interruption in the decorator would come before the `try`.
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        try:
-            await self._end(exc)
-        finally:
-            await self._end(exc)  # an interruption can come at any line
 
     @ends_at_caller
     def output(self, *, from_offsets: Mapping[str, int] | None = None) -> ExecOutput:
@@ -208,20 +199,17 @@ class ExecProcess:
             await self._client.cancel_exec(self.exec_id, kill=True, timeout_seconds=timeout_seconds)
         )
 
-    async def _end(self, error: BaseException | None) -> None:
-        """End the command at the exit of the block, whatever interrupts that. Safe to repeat.
-
-        Args:
-            error: What the block raises; a failure becomes a note on it.
-        """
+    async def _end(self, raising: BaseException | None) -> None:
+        """End the command if it still runs, unless it is to be kept; note a failure on `raising`."""
+        if self._keep or self._given_up or not self._execution.running:
+            return
         try:
-            if self._execution.running and not self._keep:
-                await self._clean_up.finish(error)
-        except BaseException as trouble:
-            if error is None:
+            await self._clean_up.finish(raising)
+        except SandboxClientError as failure:
+            self._given_up = True
+            if raising is None:
                 raise
-            if self._execution.running:
-                add_note(error, f"exec {self.exec_id} may still be running: {trouble!r}")
+            add_note(raising, f"exec {self.exec_id} may still be running: {failure}")
 
     async def _end_command(self) -> None:
         deadline = Deadline(self._cleanup_seconds)

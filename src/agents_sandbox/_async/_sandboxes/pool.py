@@ -13,7 +13,7 @@ from ..._deadline import Deadline
 from ..._enums import SandboxState
 from ..._tracebacks import ends_at_caller
 from ...errors import InvalidArgumentError, SandboxClientError, SandboxNotFoundError
-from .ending import Block
+from .._block import Block
 from .sandbox import Sandbox
 from .scope import SandboxScope
 from .stock import Offer, Stock, Taker
