@@ -25,6 +25,7 @@ class Suspensions:
 
     def __init__(self, cancel_at: int, *, late: bool = False) -> None:
         self._left = cancel_at
+        self._seen = 0
         self._late = late
         self._task: asyncio.Task[Any] | None = None
         self.cancelled = False
@@ -34,6 +35,11 @@ class Suspensions:
     def reached(self) -> bool:
         """Whether there were that many suspensions."""
         return self._left <= 0
+
+    @property
+    def seen(self) -> int:
+        """How many suspensions there were."""
+        return self._seen
 
     def cancel_after(self, suspensions: int) -> None:
         """Cancel after that many more suspensions."""
@@ -68,6 +74,7 @@ class Suspensions:
         return await _Watched(call, self._suspended)
 
     def _suspended(self, waits_for: object) -> None:
+        self._seen += 1
         self._left -= 1
         if self._left:
             return
