@@ -32,6 +32,7 @@ class Suspensions:
         self, cancel_at: int, *, late: bool = False, again_after: Iterable[int] = ()
     ) -> None:
         self._left = cancel_at
+        self._seen = 0
         self._late = late
         self._again_after = deque(again_after)
         self._task: asyncio.Task[Any] | None = None
@@ -42,6 +43,11 @@ class Suspensions:
     def reached(self) -> bool:
         """Whether there were that many suspensions."""
         return self._left <= 0 and not self._again_after
+
+    @property
+    def seen(self) -> int:
+        """How many suspensions there were."""
+        return self._seen
 
     def cancel_after(self, suspensions: int) -> None:
         """Cancel after that many more suspensions."""
@@ -83,6 +89,7 @@ class Suspensions:
         return await _Watched(call, self._suspended)
 
     def _suspended(self, waits_for: object) -> None:
+        self._seen += 1
         self._left -= 1
         if self._left:
             return

@@ -12,7 +12,7 @@ from agents_sandbox._deadline import Backoff
 from agents_sandbox.testing import ContainerBehavior, FakeDaemon
 
 from .chaos.account import Account
-from .examples import FEW
+from .examples import FEW, share
 
 # Reproducible everywhere: the same examples on every run, and no time limit that a slow machine
 # could exceed.
@@ -31,6 +31,9 @@ SIGNALS = 200
 QUICK = {
     image: ContainerBehavior(healthy_after=0) for image in ("postgres:16", "postgres:17", "redis:7")
 }
+
+# Each interpreter runs the tests in these folders.
+CLIENTS = ("_async", "_sync_generated")
 
 _CHAOS = pytest.StashKey[dict[str, Account]]()
 
@@ -77,25 +80,50 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marks."""
     config.stash[_CHAOS] = {}
     for mark in (
-        "releases(*releases): run with a daemon of each of these",
+        "releases(*releases, everywhere=False): run with a daemon of each of these",
         "once: does not depend on the interpreter, so `tox` runs it with one of them only",
+        "twice: depends little on the interpreter, so `tox` runs it with two of them only",
+        "unmeasured: no coverage depends on it, so `tox` runs it where none is measured",
         "slow: tries very many cases, so `tox -e quick` leaves it out",
     ):
         config.addinivalue_line("markers", mark)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config) -> None:
+    """Give the processes of xdist time to end."""
+    # They write their coverage then. On a busy machine that takes longer than the 10 s after which
+    # they would be killed, and their coverage lost.
+    session: Any = config.pluginmanager.get_plugin("dsession")
+    session.nodemanager.EXIT_TIMEOUT = 60
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of the fake daemon and of the plugin; all tests of clients use both."""
+    for item in items:
+        if item.path.parent.name in ("testing", "plugin"):
+            item.add_marker(pytest.mark.twice)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test with a daemon once for each release in its mark."""
     mark = metafunc.definition.get_closest_marker("releases")
     if mark is not None and "release" in metafunc.fixturenames:
-        *older, newest = mark.args
-        # Releases differ in what the daemon says and does, whichever Python hears it.
-        once = [pytest.param(release, marks=pytest.mark.once) for release in older]
-        metafunc.parametrize("release", [*once, newest])
+        metafunc.parametrize("release", _releases(metafunc, mark))
     if "chaos_seed" in metafunc.fixturenames:
         options: Any = metafunc.config.option
         seeds = range(options.chaos_seed, options.chaos_seed + options.chaos_runs)
-        metafunc.parametrize("chaos_seed", seeds)
+        metafunc.parametrize("chaos_seed", share(seeds))
+
+
+def _releases(metafunc: pytest.Metafunc, mark: pytest.Mark) -> list[Any]:
+    # Releases differ in what the daemon says and does, whichever Python hears it.
+    if metafunc.definition.path.parent.name in CLIENTS:
+        return share(mark.args)
+    if mark.kwargs.get("everywhere"):
+        return list(mark.args)
+    *older, newest = mark.args
+    return [*(pytest.param(release, marks=pytest.mark.once) for release in older), newest]
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ def pause(seconds: float) -> None:
     Channel(lambda: "unix:///nowhere").pause(seconds)
 
 
+@pytest.mark.unmeasured
 @pytest.mark.slow
 @pytest.mark.parametrize("wait", [take, pause])
 def test_a_wait_without_time_ends_immediately(wait: Callable[[float], None]) -> None:

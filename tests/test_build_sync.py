@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
+# The script and the build run elsewhere than the package.
+pytestmark = pytest.mark.unmeasured
+
 PROJECT = Path(__file__).parents[1]
 ORIGIN = "src/agents_sandbox/_async"
 TWIN = "src/agents_sandbox/_sync_generated"

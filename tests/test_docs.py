@@ -35,7 +35,7 @@ from agents_sandbox.testing._protocol.profile import PROFILES
 from .plugin.conftest import ARGUMENTS as PYTEST_ARGUMENTS
 from .releases import NEWEST, each_dialect
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.unmeasured]
 
 ROOT = Path(__file__).parents[1]
 SNIPPET = re.compile(r"^```python ?(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -27,6 +27,7 @@ from agents_sandbox._deadline import Deadline
 from agents_sandbox._sequence import EventSequence
 from agents_sandbox._sync_generated._subscription import Break, Subscription
 
+from .examples import share
 from .interrupting import Lines
 
 ID = "demo-sandbox"
@@ -311,7 +312,7 @@ def step(events: Subscription, seen: list[SandboxEvent]) -> None:
     seen.append(item)
 
 
-@pytest.mark.parametrize("nested", range(8))
+@pytest.mark.parametrize("nested", share(range(8)))
 def test_an_interruption_at_any_line_loses_and_doubles_nothing(nested: int) -> None:
     """`nested`: the line at which the next step, which repairs, is interrupted as well."""
     lines, k = Lines(1), 0

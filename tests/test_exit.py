@@ -10,11 +10,13 @@ import subprocess
 import sys
 import textwrap
 
+import pytest
+
 from agents_sandbox.testing import FakeDaemon
 
 from .releases import any_release
 
-pytestmark = any_release
+pytestmark = [any_release, pytest.mark.unmeasured]
 
 _PREAMBLE = """
 import atexit, faulthandler, sys, threading, weakref

@@ -527,6 +527,7 @@ with SyncAgentsSandboxClient(sys.argv[1]) as client:
 """
 
 
+@pytest.mark.unmeasured
 def test_a_stream_leaves_no_memory_behind(
     client: SyncAgentsSandboxClient, daemon: FakeDaemon
 ) -> None:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import count
 from pathlib import Path
 from types import FrameType
 
@@ -26,7 +27,7 @@ from agents_sandbox.testing import FakeDaemon
 
 from .brief import brief_daemon
 from .commands import open_logs
-from .examples import FEW
+from .examples import PART, PARTS
 from .impostor import impostor
 from .interrupting import Lines, ctrl_c, join
 from .releases import any_release
@@ -254,8 +255,9 @@ def test_the_callbacks_of_weak_references(
 
 
 # All lines of all calls take half a minute, so only every n-th is tried. A prime makes the lines
-# differ from call to call. Set it to 1 after a change of the primitives.
-STRIDE = 31 if FEW else 13
+# differ from call to call. Set it to 1 after a change of the primitives. Several interpreters share
+# them.
+STRIDE = 13
 
 # These have many lines in common with the others.
 WIDER_STRIDE = {"run, callback": 6 * STRIDE + 1, **dict.fromkeys(BLOCKS, 4 * STRIDE + 1)}
@@ -263,8 +265,8 @@ WIDER_STRIDE = {"run, callback": 6 * STRIDE + 1, **dict.fromkeys(BLOCKS, 4 * STR
 
 @pytest.mark.parametrize("name", CALLS)
 def test_at_any_line(daemon: FakeDaemon, maker: SyncAgentsSandboxClient, name: str) -> None:
-    lines, k = Lines(1), 1
-    while k == 1 or lines.reached:
+    stride = WIDER_STRIDE.get(name, STRIDE)
+    for k in count(1 + stride * (PART - 1), stride * PARTS):
         sandbox = maker.create_sandbox(image=IMAGE)
         daemon.wait_for_streams(0)
         lines = Lines(k)
@@ -272,7 +274,8 @@ def test_at_any_line(daemon: FakeDaemon, maker: SyncAgentsSandboxClient, name: s
             lines.run(partial(CALLS[name], client, sandbox))
             left = client.list_active_execs(sandbox_id=sandbox.sandbox_id)
             assert name not in BLOCKS or left == [], lines.place
-        k += WIDER_STRIDE.get(name, STRIDE)
+        if not lines.reached:
+            break
     assert k > 40
 
 

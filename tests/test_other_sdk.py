@@ -85,11 +85,15 @@ IMPORTS = [
 ]
 
 
+@pytest.mark.unmeasured
+@pytest.mark.once
 @pytest.mark.parametrize("command", IMPORTS, ids=lambda command: command[1])
 def test_this_sdk_alone_can_be_imported(site: Path, command: tuple[str, ...]) -> None:
     assert run(site, "-W", "error", *command) == (0, "")
 
 
+@pytest.mark.unmeasured
+@pytest.mark.once
 @pytest.mark.parametrize("overwrite", [True, False], ids=["last", "first"])
 @pytest.mark.parametrize("command", IMPORTS, ids=lambda command: command[1])
 def test_the_other_sdk_in_the_same_folder_is_named(
@@ -102,6 +106,8 @@ def test_the_other_sdk_in_the_same_folder_is_named(
     assert f"Remove agents-sandbox-sdk, then restore this SDK: {UNINSTALL}; {RESTORE}" in error
 
 
+@pytest.mark.unmeasured
+@pytest.mark.once
 @pytest.mark.parametrize("overwrite", [True, False], ids=["last", "first"])
 @pytest.mark.parametrize("command", IMPORTS, ids=lambda command: command[1])
 def test_what_an_uninstall_of_the_other_sdk_has_removed_is_said(

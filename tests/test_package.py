@@ -165,6 +165,8 @@ assert v04_pb2.CreateSpec(gpus="all").SerializeToString() == b"r\\x03all"
 """
 
 
+@pytest.mark.unmeasured
+@pytest.mark.once
 @pytest.mark.parametrize("implementation", ["upb", "python"])
 @pytest.mark.parametrize("order", [(ANOTHER_SDK, OURS), (OURS, ANOTHER_SDK)], ids=["last", "first"])
 def test_another_sdk_of_the_same_daemon_can_be_loaded_too(

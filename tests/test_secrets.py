@@ -118,6 +118,8 @@ def test_spec_of_a_wrong_type():
 """
 
 
+@pytest.mark.unmeasured
+@pytest.mark.once
 def test_pytest_does_not_show_them_when_a_test_fails(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:

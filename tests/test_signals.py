@@ -15,6 +15,7 @@ from .releases import any_release
 PROGRAM = Path(__file__).parent / "signalling.py"
 
 
+@pytest.mark.unmeasured
 @any_release
 def test_signals_at_random_moments(daemon: FakeDaemon, pytestconfig: pytest.Config) -> None:
     count = pytestconfig.getoption("signals")

@@ -14,7 +14,7 @@ import pytest
 
 from agents_sandbox.testing import RELEASES
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.unmeasured]
 
 ROOT = Path(__file__).parents[1]
 TEMPLATE = ROOT / "examples" / "tested_agent"

@@ -17,7 +17,7 @@ from .session import fake_replay, live_replay
 from .transcripts import RECORDINGS, Transcript, load, load_all
 from .wire import Wire
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.unmeasured]
 
 
 def test_transcript(

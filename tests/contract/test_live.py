@@ -19,7 +19,7 @@ from .test_replay import recording, spoilt, with_host_step
 from .transcripts import Json, Transcript
 from .wire import Wire
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.unmeasured]
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -10,7 +10,7 @@ from .transcripts import Json, request_of
 from .windows import may_end_at_deadline
 from .wire import CLOSED, ERROR
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.unmeasured]
 
 UUID = "3240ff32-c133-4b9b-890d-d58e0f883655"
 OTHER = "54cf66dd-3e4d-4137-af74-0b4713a8106a"

@@ -16,7 +16,7 @@ from .replay import MismatchError, Report
 from .session import fake_replay
 from .transcripts import RECORDINGS, Json, Transcript, load
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.unmeasured]
 
 Change = Callable[[Json, Json], object]
 """Spoils the steps and the events of a recording."""

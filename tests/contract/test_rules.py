@@ -17,7 +17,7 @@ from .replay import Report
 from .test_replay import recording
 from .transcripts import RECORDINGS, Json, Transcript, load_all
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.unmeasured]
 
 LATE = 0.1
 

@@ -19,20 +19,22 @@ class CrossCheckError(Exception):
 
 def install(release: str, folder: Path) -> Path:
     """Install a published client in its own environment; return its Python."""
-    subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+    create = [sys.executable, "-m", "venv", "--clear", "--without-pip", str(folder)]
+    subprocess.run(create, check=True)
     python = folder / "bin" / "python"
     pip(python, "install", f"{DISTRIBUTION}=={release}")
     return python
 
 
 def pip(python: Path, command: str, *arguments: str) -> None:
-    """Run pip in an environment.
+    """Run our own pip for another environment.
 
     Raises:
         CrossCheckError: It failed.
     """
-    options = ("--quiet", "--disable-pip-version-check")
-    if subprocess.run([python, "-m", "pip", command, *options, *arguments], check=False).returncode:
+    options = ("--quiet", "--disable-pip-version-check", "--python", str(python))
+    run = [sys.executable, "-m", "pip", *options, command, *arguments]
+    if subprocess.run(run, check=False).returncode:
         raise CrossCheckError(f"pip {command} {' '.join(arguments)} failed")
 
 

@@ -98,6 +98,7 @@ def test_its_loop_may_be_gone(run_pytest: RunPytest) -> None:
     result.assert_outcomes(passed=1)
 
 
+@pytest.mark.unmeasured
 @pytest.mark.once
 def test_without_an_async_plugin(run_pytest_apart: RunPytest) -> None:
     result = run_pytest_apart(

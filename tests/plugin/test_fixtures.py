@@ -147,6 +147,7 @@ def test_the_clients_of_the_plugin_end_their_own_streams(run_pytest: RunPytest) 
     result.assert_outcomes(passed=1)
 
 
+@pytest.mark.unmeasured
 @pytest.mark.once
 def test_nothing_heavy_is_imported_without_a_fixture(
     run_pytest_apart: RunPytest,

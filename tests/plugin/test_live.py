@@ -10,6 +10,8 @@ from agents_sandbox.testing import FakeDaemon
 
 from .conftest import RunPytest
 
+pytestmark = pytest.mark.once
+
 OPTION = "--agents-sandbox-socket"
 
 

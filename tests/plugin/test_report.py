@@ -6,6 +6,8 @@ import pytest
 
 from .conftest import RunPytest
 
+pytestmark = pytest.mark.once
+
 CREATE_AND_RUN = """
     import asyncio
     import pytest

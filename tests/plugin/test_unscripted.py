@@ -6,6 +6,8 @@ import pytest
 
 from .conftest import RunPytest
 
+pytestmark = pytest.mark.once
+
 # One command is mistyped; nothing in the tests themselves would fail.
 MISTYPED = """
     import asyncio

@@ -9,6 +9,8 @@ from pytest_agents_sandbox._options import NEWEST
 
 from .conftest import RunPytest
 
+pytestmark = pytest.mark.once
+
 # One test in each flavour; each prints the release of its daemon.
 TESTS = """
     import asyncio

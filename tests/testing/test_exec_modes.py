@@ -49,6 +49,7 @@ def confined(kind: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
+@pytest.mark.once
 @needs_namespaces
 @DENIED
 def test_what_is_missing_is_named(kind: str, why: str) -> None:
@@ -62,6 +63,7 @@ def test_what_is_missing_is_named(kind: str, why: str) -> None:
     assert second == "warnings:"
 
 
+@pytest.mark.once
 @needs_namespaces
 def test_program_says_what_is_missing(tmp_path: Path) -> None:
     options = ("-m", "agents_sandbox.testing", "--socket", str(tmp_path / "s"), "--exec")

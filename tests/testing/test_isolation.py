@@ -319,6 +319,8 @@ def test_files_last_until_the_delete(raw: Raw) -> None:
     assert not folder.exists()
 
 
+@pytest.mark.unmeasured
+@pytest.mark.once
 @pytest.mark.slow
 def test_fifty_sandboxes_at_once(raw: Raw) -> None:
     names = [f"many-{number}" for number in range(50)]
@@ -575,6 +577,8 @@ async def test_sandbox_that_was_deleted_gets_no_processes(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.unmeasured
+@pytest.mark.once
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
 def test_ordinary_user_can_do_the_same() -> None:
     chosen = "attempts or trees or job or paths or mounts_are or too_many"

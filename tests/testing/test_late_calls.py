@@ -18,7 +18,7 @@ from .raw import TIMEOUT, Raw
 
 TURNS = 100
 """Turns of the event loop: more than it takes from the end of the daemon to its close."""
-STOPS = 25
+STOPS = 13  # with each of two interpreters
 """Without the wait for calls and their results, one stop in 5 leads to an error."""
 
 
@@ -104,6 +104,7 @@ async def ping_until_stopped(path: str, stopped: asyncio.Event) -> None:
                 assert await call.code() in (grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE)
 
 
+@pytest.mark.unmeasured
 @pytest.mark.slow
 async def test_stop_under_arriving_calls_finds_no_closed_loop() -> None:
     errors: list[str] = []

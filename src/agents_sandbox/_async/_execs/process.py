@@ -200,7 +200,7 @@ class ExecProcess(Block):
         )
 
     async def _end(self, raising: BaseException | None) -> None:
-        """End the command if it still runs, unless it is to be kept; note a failure on `raising`."""
+        """End the command if it runs and is not to be kept; note a failure on `raising`."""
         if self._keep or self._given_up or not self._execution.running:
             return
         try:
