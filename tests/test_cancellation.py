@@ -108,6 +108,7 @@ CALLS: dict[str, tuple[Make, Use]] = {
     "delete_sandbox, no wait": (ready, lambda c, s: c.delete_sandbox(s.sandbox_id, wait=False)),
     "delete_sandboxes": (ready, lambda c, s: c.delete_sandboxes(s.labels)),
     "delete_sandboxes, no wait": (ready, lambda c, s: c.delete_sandboxes(s.labels, wait=False)),
+    "delete_leftovers": (ready, lambda c, s: c.delete_leftovers(s.labels, older_than=0)),
     "create_exec": (ready, lambda c, s: c.create_exec(s.sandbox_id, ("true",))),
     "create_exec, wait": (ready, lambda c, s: c.create_exec(s.sandbox_id, ("brief",), wait=True)),
     "run": (ready, lambda c, s: c.run(s.sandbox_id, ("brief",))),
@@ -117,6 +118,7 @@ CALLS: dict[str, tuple[Make, Use]] = {
     "start_exec, running": (ready, left_block),
     "cancel_exec": (running, lambda c, s: c.cancel_exec(s.sandbox_id)),
     "cancel_exec, no wait": (running, lambda c, s: c.cancel_exec(s.sandbox_id, wait=False)),
+    "cancel_exec, kill": (running, lambda c, s: c.cancel_exec(s.sandbox_id, kill=True)),
     "get_exec": (running, lambda c, s: c.get_exec(s.sandbox_id)),
     "list_active_execs": (ready, lambda c, s: c.list_active_execs()),
     "subscribe_sandbox_events": (ready, three_steps),
@@ -153,7 +155,7 @@ def test_no_method_is_forgotten(daemon: FakeDaemon) -> None:
         for name, _ in inspect.getmembers(AgentsSandboxClient, inspect.isfunction)
         if not name.startswith("_")
     }
-    without_io = {"attach", "sandbox", "scope"}
+    without_io = {"attach", "sandbox", "scope", "pool"}
     assert methods == {name.partition(",")[0] for name in CALLS} | {"aclose"} | without_io
 
 

@@ -231,6 +231,12 @@ async def test_kill_of_an_unknown_exec_finds_nothing(
     for name in ("my-exec", "no-exec"):
         late = await client.run(other.sandbox_id, kill_command(name, "x", ()))
         assert late.exit_code == KillExit.NOT_FOUND
+    # The script itself can also kill what was cancelled.
+    await client.cancel_exec("my-exec")
+    for code in (KillExit.KILLED, KillExit.NOT_FOUND):
+        again = await client.run(sandbox.sandbox_id, kill_command("my-exec", "x", ()))
+        assert again.exit_code == code
+    assert (await client.get_exec("my-exec")).state is ExecState.CANCELLED
 
 
 # Commands that really run

@@ -107,6 +107,9 @@ WAITING: Mapping[str, Callable[[AgentsSandboxClient, Any], Any]] = {
     "stop_sandbox": lambda client, wait: client.stop_sandbox("demo-1", wait=wait),
     "delete_sandbox": lambda client, wait: client.delete_sandbox("demo-1", wait=wait),
     "delete_sandboxes": lambda client, wait: client.delete_sandboxes({"a": "b"}, wait=wait),
+    "delete_leftovers": lambda client, wait: client.delete_leftovers(
+        {"a": "b"}, older_than=0, wait=wait
+    ),
     "create_exec": lambda client, wait: client.create_exec("demo-1", ("true",), wait=wait),
     "cancel_exec": lambda client, wait: client.cancel_exec("demo-1", wait=wait),
 }

@@ -78,6 +78,10 @@ CASES = (
         lambda client: client.delete_sandbox("deleting-2", wait=False),
         "deleting-2",
     ),
+    Case(
+        "delete_leftovers",
+        lambda client: client.delete_leftovers({"delete": "me"}, older_than=0),
+    ),
     Case("delete_sandboxes", lambda client: client.delete_sandboxes({"delete": "me"})),
     Case(
         "create_exec",

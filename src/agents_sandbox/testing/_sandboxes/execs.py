@@ -120,15 +120,14 @@ class Execs:
 
     def _kill_of(self, sandbox: Sandbox, exec_id: str | None) -> Callable[[], bool] | None:
         """Return what kills a scripted exec of a sandbox, because no process can."""
-        item, task = self._scripted.get(exec_id or "", (None, None))
-        if item is None or task is None or item.sandbox is not sandbox:
+        found = self._scripted.get(exec_id or "")
+        if found is None or found[0].sandbox is not sandbox:
             return None
-        return partial(self._kill, item, task)
+        return partial(self._kill, *found)
 
     def _kill(self, item: Exec, task: asyncio.Task[None]) -> bool:
-        if not item.running:
-            return False
-        self._end(item, exited(KILLED))
+        if item.running:  # otherwise it was cancelled, and its script goes on
+            self._end(item, exited(KILLED))
         return task.cancel()
 
     def _spawn(self, sandbox: Sandbox, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
