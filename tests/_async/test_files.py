@@ -517,6 +517,17 @@ async def test_input_reaches_a_command(sandbox: Sandbox) -> None:
         assert (result.stdout_bytes, result.exit_code) == (data, 3)
         assert result.stderr == "<a b><><*>"
         assert result.command == argv
+    variables = [
+        (
+            await sandbox.run(("env",), env_overrides={"file": "kept"}, exec_id=name, input=data)
+        ).stdout
+        for name, data in (("with-input", "x"), ("without-input", None))
+    ]
+    ours, theirs = (
+        sorted(line for line in text.splitlines() if not line.endswith("-input"))
+        for text in variables
+    )
+    assert ours == theirs
 
 
 @passthrough_only

@@ -561,8 +561,8 @@ class AgentsSandboxClient:
         try:
             await given.bring(budget.operation)
             return given.check(await self._run(given.new, budget, max_output_bytes))
-        except BaseException:
-            await given.drop()
+        except BaseException as error:
+            await given.drop(error)
             raise
 
     @public
