@@ -189,19 +189,18 @@ end 0
 )
 
 # Arguments: the file, the input as SIZE:BASE64, and the command. `-`: the file has the input. It is
-# removed as soon as it is open.
+# removed as soon as it is open. No variable is set: the command could have one of that name.
 INPUT = """\
-file=$1
-end() { rm -f "$file"; echo "$0 $1 $file" >&2; exit "$1"; }
-for tool in base64 rm wc; do command -v "$tool" >/dev/null || end 88; done
+end() { rm -f "$2"; echo "$0 $1 $2" >&2; exit "$1"; }
+command -v base64 >/dev/null && command -v rm >/dev/null && command -v wc >/dev/null || end 88 "$1"
 if [ "$2" != - ]; then
-  (umask 077; printf %s "${2#*:}" | base64 -d >"$file") || end 89
-  [ "$(wc -c <"$file")" -eq "${2%%:*}" ] || end 89
+  (umask 077; printf %s "${2#*:}" | base64 -d >"$1") || end 89 "$1"
+  [ "$(wc -c <"$1")" -eq "${2%%:*}" ] || end 89 "$1"
 fi
-[ -r "$file" ] || end 89
+[ -r "$1" ] || end 89 "$1"
+exec 3<"$1"
+rm -f "$1"
 shift 2
-exec 3<"$file"
-rm -f "$file"
 exec "$@" <&3 3<&-
 """
 

@@ -71,9 +71,8 @@ class FileCommands:
         try:
             await self._run_all(action, path, commands, mark, deadline)
         except BaseException as error:
-            # A single command cleans up itself, and one that failed has done it.
-            if len(commands) > 1 and not isinstance(error, SandboxFileError):
-                await self.drop(path, temporary)
+            if len(commands) > 1:  # a single one cleans up itself
+                await self.drop(path, temporary, error)
             raise
 
     async def bring_input(
@@ -84,8 +83,17 @@ class FileCommands:
         commands = scripts.input_commands(mark, temporary, data)
         await self._run_all("input", path, commands, mark, deadline)
 
-    async def drop(self, path: SandboxPath, temporary: str) -> None:
-        """Remove a temporary file, as far as that is possible, after the commands that write it."""
+    async def drop(self, path: SandboxPath, temporary: str, error: BaseException) -> None:
+        """Remove a temporary file, as far as that is possible, after the commands that write it.
+
+        Args:
+            path: What it is for.
+            temporary: Its name.
+            error: What has ended these commands.
+        """
+        # A script that failed has done it. What is being closed must not wait.
+        if isinstance(error, (SandboxFileError, GeneratorExit)):
+            return
         deadline = Deadline(_CLEANUP_SECONDS)
         mark = scripts.new_mark()
         command = scripts.drop_command(mark, path.absolute, temporary)
@@ -160,9 +168,9 @@ class Input:
             await self._commands.bring_input(self._path, self._temporary, self._data, deadline)
             result: ExecResult = await run(self.new)
             check_input(result, self._path)
-        except BaseException:
+        except BaseException as error:
             if scripts.needs_file(self._data):
-                await self._commands.drop(self._path, self._temporary)
+                await self._commands.drop(self._path, self._temporary, error)
             raise
         return result
 

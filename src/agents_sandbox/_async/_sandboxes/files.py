@@ -311,8 +311,12 @@ class SandboxFiles:
 
     async def _read(self, path: SandboxPath, deadline: Deadline) -> bytes:
         answer = await self._commands.ask("read", scripts.READ, path, deadline)
+        pieces = []
         with answer:
-            return b"".join(answer.pieces())
+            for piece in answer.pieces():
+                pieces.append(piece)
+                await give_way()
+        return b"".join(pieces)
 
     async def _write(self, action: str, path: SandboxPath, data: bytes, deadline: Deadline) -> None:
         check_size("the content", data)

@@ -1,0 +1,109 @@
+"""Names and links, in sandboxes with a file system of their own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Any
+
+import pytest
+
+from agents_sandbox import (
+    SandboxFileError,
+    SandboxFileInfo,
+    SandboxFileNotFoundError,
+    SyncAgentsSandboxClient,
+    SyncSandbox,
+    SyncSandboxFiles,
+)
+from agents_sandbox.testing import FakeDaemon
+from agents_sandbox.testing._commands.isolation import probe
+
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.skipif(bool(probe.obstacle_to_isolation()), reason=probe.obstacle_to_isolation()),
+]
+
+
+@pytest.fixture
+def sandbox() -> Iterator[SyncSandbox]:
+    with (
+        FakeDaemon(exec_mode="isolated") as daemon,
+        SyncAgentsSandboxClient(daemon.socket_path) as client,
+    ):
+        yield client.attach(client.create_sandbox(image="a:1").sandbox_id)
+        daemon.assert_no_leaks()
+
+
+@pytest.fixture
+def files(sandbox: SyncSandbox) -> SyncSandboxFiles:
+    return sandbox.files
+
+
+NAMES: list[Any] = [
+    " spaces ",
+    "new\nline\n",
+    "\"quotes'`$(id)`",
+    "-rf",
+    "\\0101\\",
+    "*",
+    "..hidden",
+    "ünï",
+    b"\xff\xfe\n",
+    "\udcff\udcc3",
+    PurePosixPath("a path"),
+]
+
+
+def test_any_name_is_only_a_name(files: SyncSandboxFiles) -> None:
+    folder = b"-\xff *'\n"
+    files.mkdir(folder)
+    for name in NAMES:
+        files.write_bytes(folder + b"/" + os.fsencode(name), os.fsencode(name))
+    texts = sorted(os.fsdecode(name) for name in NAMES)
+    assert files.list(folder) == [
+        SandboxFileInfo(text, "file", len(os.fsencode(text))) for text in texts
+    ]
+    for text in texts:
+        assert files.read_bytes(f"{os.fsdecode(folder)}/{text}") == os.fsencode(text)
+    files.remove(folder, recursive=True)
+    assert files.list() == []
+
+
+def test_links_are_followed_to_what_they_lead_to(
+    files: SyncSandboxFiles, sandbox: SyncSandbox
+) -> None:
+    files.mkdir("releases")
+    files.write_text("releases/1", "old")
+    links = "ln -s releases/1 current; ln -s current again; ln -s missing dangling; ln -s . self"
+    sandbox.run(("sh", "-c", f"{links}; chmod 640 releases/1; mkfifo fifo"), check=True)
+    files.write_text("again", "new")
+    assert files.read_text("releases/1") == files.read_text("self/current") == "new"
+    assert {entry.name: entry.kind for entry in files.list()} == {
+        "again": "symlink",
+        "current": "symlink",
+        "dangling": "symlink",
+        "fifo": "other",
+        "releases": "directory",
+        "self": "symlink",
+    }
+    modes = sandbox.run(("stat", "-c", "%a", "releases/1", "releases"), check=True)
+    assert modes.stdout.split()[0] == "640"
+    assert not files.exists("dangling")
+    with pytest.raises(SandboxFileNotFoundError):
+        files.read_bytes("dangling")
+    files.write_text("dangling", "now it is there")
+    assert files.read_text("missing") == "now it is there"
+    for call in (lambda: files.read_bytes("fifo"), lambda: files.write_bytes("fifo", b"")):
+        with pytest.raises(SandboxFileError, match="neither a file nor a folder"):
+            call()
+    files.remove("self", recursive=True)
+    files.remove("again")
+    assert files.exists("releases/1")
+
+
+def test_an_input_leaves_no_file(sandbox: SyncSandbox) -> None:
+    for size in (0, 6, 98_302):
+        result = sandbox.run(("sh", "-c", "wc -c; ls -A /tmp >&2"), input="x" * size)
+        assert (result.stdout, result.stderr.count("agents-sandbox-")) == (f"{size}\n", 0)
