@@ -168,6 +168,35 @@ def test_ctrl_c_in_its_task_begins_it_again() -> None:
     assert caller[0].cancelled()
 
 
+@pytest.mark.parametrize("error", [None, OSError, KeyboardInterrupt])
+def test_a_loop_that_ends_too_early_leaves_it_to_the_exit(
+    error: type[BaseException] | None,
+) -> None:
+    begun: list[asyncio.AbstractEventLoop] = []
+
+    async def function() -> None:
+        begun.append(asyncio.get_running_loop())
+        if begun == [loop]:
+            await asyncio.Event().wait()
+        if error is not None and len(begun) == 2:
+            raise error
+
+    loop = asyncio.new_event_loop()
+    clean_up = _aio.CleanUp(function)
+    caller = loop.create_task(clean_up.finish())
+    while not begun:
+        loop.run_until_complete(asyncio.sleep(0))
+    _aio._finish_in_another_loop()
+    assert begun == [loop], "its loop can still be run"
+    loop.close()
+    for _ in range(2):
+        _aio._finish_in_another_loop()
+    assert len(begun) == (3 if error is KeyboardInterrupt else 2)
+    assert not caller.done()
+    with pytest.raises(StopIteration):
+        clean_up.finish(GeneratorExit()).send(None)
+
+
 def test_without_a_loop_it_does_not_begin() -> None:
     with pytest.raises(ClientLoopError):
         _aio.CleanUp(Work()).finish().send(None)

@@ -7,6 +7,7 @@ with the same contracts. `_async` uses only these names.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import inspect
 import os
 import sys
@@ -310,13 +311,13 @@ class CleanUp:
         Raises:
             BaseException: The first interruption of this wait, or else the function's own error.
         """
+        if self._task is not None and _running_loop() is None:
+            return  # Python finalizes the coroutine of the caller, whose loop has ended
         interruption: BaseException | None = None
         while not (task := self._running_task()).done():
             try:
                 await asyncio.wait((task,))
-            except GeneratorExit:
-                raise  # a closed coroutine must not wait; the task continues
-            except BaseException as error:  # noqa: BLE001 - it is raised below
+            except (asyncio.CancelledError, KeyboardInterrupt, SystemExit) as error:
                 interruption = interruption or error
         try:
             if interruption is None:
@@ -333,8 +334,9 @@ class CleanUp:
         if self._task is None or _was_interrupted(self._task):
             loop = _loop_of_caller()
             self._task = _UnstoppableTask(self._function(), loop=loop)
-            _unstoppable.add(self._task)
-            self._task.add_done_callback(_unstoppable.discard)
+            # asyncio refers to tasks only weakly.
+            _unfinished[self._task] = self._function
+            self._task.add_done_callback(_unfinished.pop)
             self._task.add_done_callback(_retrieve)
         return self._task
 
@@ -346,8 +348,23 @@ class _UnstoppableTask(asyncio.Task[None]):
         return False
 
 
-# asyncio refers to tasks only weakly.
-_unstoppable: set[asyncio.Task[None]] = set()
+_unfinished: dict[asyncio.Future[None], Call[None]] = {}
+
+
+# Ctrl-C ends the loop while `asyncio.run` ends its tasks: the second one in Python 3.10, the third
+# one in later ones.
+@atexit.register
+def _finish_in_another_loop() -> None:
+    for task, function in tuple(_unfinished.items()):
+        while task.get_loop().is_closed() and task in _unfinished:
+            with suppress(KeyboardInterrupt):
+                asyncio.run(_finish(task, function))
+
+
+async def _finish(task: asyncio.Future[None], function: Call[None]) -> None:
+    with suppress(Exception):  # nobody is left who could be told
+        await function()
+    del _unfinished[task]
 
 
 # `asyncio.run` also cancels gRPC's own tasks, so that our calls end with CancelledError. Ctrl-C
