@@ -8,7 +8,13 @@ from typing import Any
 
 import pytest
 
-from agents_sandbox import InvalidArgumentError, InvalidArgumentTypeError, MountSpec
+from agents_sandbox import (
+    InvalidArgumentError,
+    InvalidArgumentTypeError,
+    MountSpec,
+    SyncAgentsSandboxClient,
+    SyncSandbox,
+)
 from agents_sandbox._shared.trees import remove_tree
 from agents_sandbox._workspace import Workspace
 
@@ -97,3 +103,9 @@ def test_too_many_folders_in_folders_stay(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("shutil.rmtree", fail)
     remove_tree(tmp_path)
     assert tmp_path.exists()
+
+
+def test_a_sandbox_knows_its_workspace(tmp_path: Path) -> None:
+    with SyncAgentsSandboxClient(tmp_path / "no-daemon") as client:
+        assert SyncSandbox(client, "demo", workspace=tmp_path).workspace == tmp_path
+        assert client.attach("demo").workspace is None
