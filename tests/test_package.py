@@ -219,7 +219,7 @@ def test_both_primitives_have_the_same_names() -> None:
         if getattr(value, "__module__", None) == _aio.__name__ and not name.startswith("_")
     }
     classes = {"Channel", "CleanUp", "Mailbox", "Reader", "Stream", "TimedLock"}
-    names = classes | {"give_way", "notify", "public"}
+    names = classes | {"beside", "give_way", "notify", "public"}
     assert ours == {*_blocking.__all__} - {"Call"} == names
 
 

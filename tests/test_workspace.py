@@ -12,10 +12,7 @@ from agents_sandbox import (
     InvalidArgumentError,
     InvalidArgumentTypeError,
     MountSpec,
-    SyncAgentsSandboxClient,
-    SyncSandbox,
 )
-from agents_sandbox._shared.trees import remove_tree
 from agents_sandbox._workspace import Workspace
 
 
@@ -37,7 +34,7 @@ def test_an_existing_folder_is_mounted_and_stays(
         workspace = Workspace.of(given)
         assert workspace is not None
         assert workspace.path == tmp_path / "code"
-        assert workspace.mount == MountSpec(tmp_path / "code", "/workspace", writable=True)
+        assert workspace.make() == MountSpec(tmp_path / "code", "/workspace", writable=True)
         workspace.remove()
     assert (tmp_path / "code").is_dir()
 
@@ -52,6 +49,9 @@ def test_a_home_is_that_of_this_user(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_temporary_folder_is_open_to_the_container_and_to_no_other_user(temporary: Path) -> None:
     workspace = Workspace.of(True)
     assert workspace is not None
+    assert list(temporary.iterdir()) == []
+    workspace.make()
+    assert workspace.path is not None
     assert workspace.path.stat().st_mode & 0o777 == 0o777
     assert workspace.path.parent.stat().st_mode & 0o777 == 0o700
     outside = temporary / "outside"
@@ -84,28 +84,17 @@ def test_what_is_no_folder_is_refused(tmp_path: Path) -> None:
         Workspace.of(number)
 
 
-def test_a_folder_that_cannot_be_completed_is_removed(
+def test_a_folder_that_was_not_completed_is_removed(
     temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Path, "chmod", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        Workspace.of(True)
+    workspace = Workspace.of(True)
+    assert workspace is not None
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "chmod", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            workspace.make()
+    workspace.remove()
     assert list(temporary.iterdir()) == []
-
-
-def test_too_many_folders_in_folders_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise RecursionError
-
-    monkeypatch.setattr("shutil.rmtree", fail)
-    remove_tree(tmp_path)
-    assert tmp_path.exists()
-
-
-def test_a_sandbox_knows_its_workspace(tmp_path: Path) -> None:
-    with SyncAgentsSandboxClient(tmp_path / "no-daemon") as client:
-        assert SyncSandbox(client, "demo", workspace=tmp_path).workspace == tmp_path
-        assert client.attach("demo").workspace is None

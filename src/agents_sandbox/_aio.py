@@ -65,6 +65,11 @@ async def give_way() -> None:
     await asyncio.sleep(0)
 
 
+async def beside(function: Callable[[], None]) -> None:
+    """Call a function that waits for the host, so that other tasks of the loop run meanwhile."""
+    await asyncio.get_running_loop().run_in_executor(None, function)
+
+
 async def notify(callback: Callable[[str], object], text: str) -> None:
     """Call a function of the user, of either kind."""
     result = callback(text)

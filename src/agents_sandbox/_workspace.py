@@ -12,60 +12,64 @@ from ._shared.shown import shown
 from ._shared.trees import remove_tree
 from .errors import InvalidArgumentError
 
-_TARGET = "/workspace"
+WORKSPACE = "/workspace"
+"""Where the daemon's sandboxes have their working folder."""
 
 
 class Workspace:
     """The folder for one sandbox.
 
-    Attributes:
-        path: The folder, absolute.
-        mount: What makes it the `/workspace` of the sandbox, writable.
+    Args:
+        path: An existing folder; None: a temporary one, which `make` makes.
     """
 
-    def __init__(self, path: Path, temporary: Path | None = None) -> None:
-        self.path = path
-        self.mount = MountSpec(path, _TARGET, writable=True)
-        self._temporary = temporary
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self.temporary: Path | None = None
+        """The temporary folder that was made, and ends with the sandbox; or None."""
 
     @classmethod
     def of(cls, value: str | os.PathLike[str] | bool | None) -> Workspace | None:
         """Return the workspace that an argument asks for.
 
         Args:
-            value: An existing folder; True: make a temporary one; False or None: no workspace.
+            value: An existing folder; True: a temporary one; False or None: no workspace.
 
         Raises:
             InvalidArgumentError: It is not a folder.
-            OSError: No temporary folder can be made.
         """
-        if value is None or value is False:
-            return None
-        if value is True:
-            return cls._new()
+        if value is None or isinstance(value, bool):
+            return cls(None) if value else None
         path = Path(checks.path("workspace", value)).expanduser().absolute()
         if not path.is_dir():
             raise InvalidArgumentError(f"workspace must be an existing folder: {shown(str(path))}")
         return cls(path)
 
-    @classmethod
-    def _new(cls) -> Workspace:
-        outer = Path(tempfile.mkdtemp(prefix="agents-sandbox-"))
-        try:
-            path = outer / "workspace"
+    @property
+    def path(self) -> Path | None:
+        """The folder, absolute; None before a temporary one was made."""
+        return self._path
+
+    def make(self) -> MountSpec:
+        """Make a temporary folder, and return what makes the folder the sandbox's `/workspace`.
+
+        Raises:
+            OSError: No temporary folder can be made.
+        """
+        if self._path is None:
+            self.temporary = Path(tempfile.mkdtemp(prefix="agents-sandbox-"))
+            path = self.temporary / "workspace"
             path.mkdir()
             # The user in the container may have any number. Other users of this host stop at the
             # outer folder, which the mount does not need.
             path.chmod(0o777)
-            return cls(path, outer)
-        except BaseException:
-            remove_tree(outer)
-            raise
+            self._path = path
+        return MountSpec(self._path, WORKSPACE, writable=True)
 
     def remove(self) -> None:
         """Remove a temporary folder, as far as this user can; never one that a caller named.
 
         Call it after the delete of the sandbox, whose commands could still write. Safe to repeat.
         """
-        if self._temporary is not None:
-            remove_tree(self._temporary)
+        if self.temporary is not None:
+            remove_tree(self.temporary)

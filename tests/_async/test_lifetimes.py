@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import sys
 import warnings
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from itertools import count as numbers
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +18,8 @@ from agents_sandbox import (
     AgentsSandboxClient,
     ClientClosedError,
     DaemonUnavailableError,
+    InvalidArgumentError,
+    MountSpec,
     OperationTimeoutError,
     SandboxClientError,
     SandboxConflictError,
@@ -409,3 +413,43 @@ async def test_a_handle_is_the_newest_snapshot_seen(
             stopped = await sandbox.stop()
         assert (await late.result()).state is SandboxState.READY
         assert sandbox.handle == stopped
+
+
+async def test_a_temporary_workspace_ends_with_its_sandbox(
+    client: AgentsSandboxClient, daemon: FakeDaemon
+) -> None:
+    async with client.sandbox(image=IMAGE, workspace=True) as sandbox:
+        folder = sandbox.workspace
+        assert folder is not None
+        (mount,) = daemon.sandboxes[-1].request.mounts
+        assert (mount.source, mount.target, mount.writable) == (str(folder), "/workspace", True)
+        (folder / "left").touch()
+    assert not folder.parent.exists()
+    (handle,) = await client.list_sandboxes(include_deleted=True)
+    assert handle.state is SandboxState.DELETED
+
+
+async def test_a_workspace_of_the_caller_stays(
+    client: AgentsSandboxClient, tmp_path: Path
+) -> None:
+    async with client.sandbox(image=IMAGE, workspace=tmp_path) as sandbox:
+        assert sandbox.workspace == tmp_path
+    assert tmp_path.is_dir()
+    mounts = [MountSpec(tmp_path, "/workspace")]
+    with pytest.raises(InvalidArgumentError, match="workspace and one of mounts"):
+        client.sandbox(image=IMAGE, workspace=tmp_path, mounts=mounts)
+
+
+async def test_a_temporary_workspace_that_may_be_in_use_is_named(
+    client: AgentsSandboxClient, daemon: FakeDaemon
+) -> None:
+    with ExitStack() as trouble, pytest.raises(SandboxClientError) as caught:
+        async with client.sandbox(
+            image=IMAGE, workspace=True, cleanup_timeout_seconds=0.1
+        ) as sandbox:
+            trouble.enter_context(daemon.faults.failing(method="DeleteSandbox"))
+    folder = sandbox.workspace
+    assert folder is not None
+    assert folder.exists()
+    assert all(str(folder.parent) in note for note in notes(caught.value))
+    shutil.rmtree(folder.parent)

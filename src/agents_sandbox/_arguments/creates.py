@@ -152,6 +152,12 @@ class NewSandbox(OneLineRepr):
         fill(other, labels=FrozenMapping({**default, **self.labels, **labels}))
         return other
 
+    def with_mount(self, mount: MountSpec) -> NewSandbox:
+        """Return the same with one more mount."""
+        other = copy(self)
+        fill(other, mounts=(*self.mounts, mount))
+        return other
+
     def newer_fields(self) -> Iterator[tuple[str, str]]:
         """Yield the fields that not every release knows: the name for messages and for `SINCE`."""
         for companion in self.companion_containers:

@@ -27,7 +27,7 @@ from .._output.result import MAX_OUTPUT_BYTES, ExecResult
 from .._sequence import EventSequence
 from .._tracebacks import ends_at_caller
 from .._wire.releases import chosen_release
-from ..errors import OperationTimeoutError, SandboxClientError
+from ..errors import InvalidArgumentError, OperationTimeoutError, SandboxClientError
 from ..models import DeleteSandboxesResult, ExecHandle, PingInfo, SandboxHandle
 from ._daemon import Daemon
 from ._events import AsyncSandboxEventStream
@@ -1007,6 +1007,7 @@ class AgentsSandboxClient:
         memory_limit: str | None = None,
         disk_limit: str | None = None,
         gpus: str | None = None,
+        workspace: str | os.PathLike[str] | bool = False,
         keep: bool = False,
         timeout_seconds: DurationLike | None = None,
         cleanup_timeout_seconds: DurationLike = CLEANUP_SECONDS,
@@ -1042,6 +1043,9 @@ class AgentsSandboxClient:
             memory_limit: As in `create_sandbox`.
             disk_limit: As in `create_sandbox`.
             gpus: As in `create_sandbox`.
+            workspace: A folder of this host that is the `/workspace` of the sandbox, writable;
+                True: a temporary one, which is removed after the sandbox. Then the end of the
+                block waits until the sandbox is DELETED. The daemon must run on this host.
             keep: Whether to leave the sandbox at the end of the block, also if the block raises.
                 One that does not become READY is deleted all the same.
             timeout_seconds: Timeout of the create with its wait, in seconds; None: the client's
@@ -1076,11 +1080,19 @@ class AgentsSandboxClient:
             disk_limit=disk_limit,
             gpus=gpus,
         )
+        from .._workspace import WORKSPACE, Workspace
+
+        folder = Workspace.of(workspace)
+        if folder is not None and any(mount.target == WORKSPACE for mount in new.mounts):
+            raise InvalidArgumentError(
+                f"workspace and one of mounts both have the target {WORKSPACE}: pass one of them"
+            )
         return self._lifetime(
             new,
             timeout_seconds,
             self._time_to_delete(cleanup_timeout_seconds),
             keep=checks.boolean("keep", keep),
+            workspace=folder,
         )
 
     def _lifetime(

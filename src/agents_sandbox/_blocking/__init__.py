@@ -9,7 +9,7 @@ from __future__ import annotations
 from .._tracebacks import ends_at_caller as public
 from .channel import Channel, Stream
 from .clean_up import CleanUp
-from .waiting import Call, Mailbox, Reader, TimedLock, give_way, notify
+from .waiting import Call, Mailbox, Reader, TimedLock, beside, give_way, notify
 
 __all__ = [
     "Call",
@@ -19,6 +19,7 @@ __all__ = [
     "Reader",
     "Stream",
     "TimedLock",
+    "beside",
     "give_way",
     "notify",
     "public",

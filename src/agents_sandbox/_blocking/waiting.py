@@ -131,6 +131,11 @@ class Latch:
             open_gate(self._gate)  # for the next waiting thread
 
 
+def beside(function: Callable[[], None]) -> None:
+    """Call a function that waits for the host: other threads run anyway."""
+    function()
+
+
 def notify(callback: Callable[[str], object], text: str) -> None:
     """Call a function of the user, of a plain kind."""
     result = callback(text)

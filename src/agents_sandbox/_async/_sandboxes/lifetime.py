@@ -6,12 +6,13 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..._aio import public
+from ..._aio import beside, public
 from ..._arguments.creates import NewSandbox
 from ..._deadline import Backoff, Budget
 from ..._enums import SandboxState
 from ..._notes import Remains
 from ..._shared.shown import shown_id
+from ..._workspace import Workspace
 from ...errors import (
     DaemonUnavailableError,
     OperationTimeoutError,
@@ -45,6 +46,7 @@ class SandboxLifetime(Ending):
         time_to_create: Makes the budget of the create when it begins.
         time_to_delete: Makes the budget of the delete when it begins.
         keep: Whether the end of the block leaves the sandbox.
+        workspace: What is to be its `/workspace`.
         wait: Whether to wait until it is READY.
         before_request: Called just before each request of the create; it may raise.
         after_delete: Called when it was deleted.
@@ -60,6 +62,7 @@ class SandboxLifetime(Ending):
         time_to_create: Callable[[], Budget],
         time_to_delete: Callable[[], Budget],
         keep: bool = False,
+        workspace: Workspace | None = None,
         wait: bool = True,
         before_request: Callable[[], None] = lambda: None,
         after_delete: Callable[[], None] = lambda: None,
@@ -71,6 +74,7 @@ class SandboxLifetime(Ending):
         self._new = new if self._owner is None else new.with_labels({OWNER_LABEL: self._owner})
         self._time_to_create = time_to_create
         self._keep = keep
+        self._workspace = workspace
         self._wait = wait
         self._remains = _Request(before_request)
         self._after_delete = after_delete
@@ -106,16 +110,20 @@ class SandboxLifetime(Ending):
         return self._ready
 
     async def _create(self) -> Sandbox:
+        new, workspace = self._new, self._workspace
+        if workspace is not None:
+            new = new.with_mount(workspace.make())
         handle = await create_sandbox(
             self._daemon,
             self._feeds,
-            self._new,
+            new,
             self._time_to_create(),
             self._remains,
             wait=self._wait,
         )
         self._ready = handle.state is SandboxState.READY
-        return Sandbox(self._client, handle.sandbox_id, handle)
+        path = None if workspace is None else workspace.path
+        return Sandbox(self._client, handle.sandbox_id, handle, workspace=path)
 
     async def _end(self, raising: BaseException | None) -> None:
         if not self._keep:
@@ -127,7 +135,9 @@ class SandboxLifetime(Ending):
 
     def _left(self) -> str:
         ids = " or ".join(sorted(map(shown_id, self._remains.sandbox_ids)))
-        return f"sandbox {ids} may exist, because its delete failed: delete it later"
+        folder = self._workspace and self._workspace.temporary
+        left = f", and then remove {folder}" if folder else ""
+        return f"sandbox {ids} may exist, because its delete failed: delete it later{left}"
 
     async def _delete(self, daemon: Daemon, budget: Budget) -> None:
         # A request that is being made could still succeed after the delete.
@@ -135,6 +145,8 @@ class SandboxLifetime(Ending):
             await daemon.pause(_MOMENT)
         for sandbox_id in tuple(self._remains.sandbox_ids):
             await self._delete_one(sandbox_id, daemon, budget)
+        if self._workspace is not None:
+            await beside(self._workspace.remove)
         self._after_delete()
 
     async def _delete_one(self, sandbox_id: str, daemon: Daemon, budget: Budget) -> None:
@@ -146,7 +158,7 @@ class SandboxLifetime(Ending):
                 before = await daemon.get_sandbox(sandbox_id, budget.rpc())
                 if not self._is_ours(before):
                     return
-                if self._ready and before.state is not SandboxState.PENDING:
+                if self._may_leave_at_once and before.state is not SandboxState.PENDING:
                     await daemon.delete_sandbox(sandbox_id, budget.rpc())
                 else:  # work is in progress that could bring it back
                     await DeleteWait(daemon, feeds, sandbox_id, budget).delete()
@@ -164,6 +176,11 @@ class SandboxLifetime(Ending):
             else:
                 return
             await daemon.pause(pause)
+
+    # Not as long as its commands could still write to a folder that is about to be removed.
+    @property
+    def _may_leave_at_once(self) -> bool:
+        return self._ready and not (self._workspace is not None and self._workspace.temporary)
 
     # If the answer was lost, a sandbox with an id of the caller's may be somebody else's.
     def _is_ours(self, handle: SandboxHandle) -> bool:
