@@ -421,7 +421,7 @@ async def test_a_temporary_workspace_ends_with_its_sandbox(
     async with client.sandbox(image=IMAGE, workspace=True) as sandbox:
         folder = sandbox.workspace
         assert folder is not None
-        (mount,) = daemon.sandboxes[-1].request.mounts
+        (mount,) = daemon.sandboxes[-1].spec.mounts
         assert (mount.source, mount.target, mount.writable) == (str(folder), "/workspace", True)
         (folder / "left").touch()
     assert not folder.parent.exists()
@@ -429,9 +429,7 @@ async def test_a_temporary_workspace_ends_with_its_sandbox(
     assert handle.state is SandboxState.DELETED
 
 
-async def test_a_workspace_of_the_caller_stays(
-    client: AgentsSandboxClient, tmp_path: Path
-) -> None:
+async def test_a_workspace_of_the_caller_stays(client: AgentsSandboxClient, tmp_path: Path) -> None:
     async with client.sandbox(image=IMAGE, workspace=tmp_path) as sandbox:
         assert sandbox.workspace == tmp_path
     assert tmp_path.is_dir()
