@@ -1,11 +1,10 @@
-"""The life cycle of a sandbox: create it, run a command, read the events, delete it.
+"""The life of a sandbox: create it, write a file, run a command, read the events, delete it.
 
 Uses the daemon at the default socket. If none answers, the SDK's own fake daemon stands in
 and runs the command on this machine.
 """
 
 import asyncio
-from pathlib import Path
 
 from agents_sandbox import AgentsSandboxClient, DaemonUnavailableError
 from agents_sandbox.testing import FakeDaemon
@@ -14,21 +13,16 @@ IMAGE = "ghcr.io/agents-sandbox/coding-runtime:latest"
 
 
 async def live(client: AgentsSandboxClient) -> None:
-    sandbox = await client.create_sandbox(image=IMAGE)
-    print(f"sandbox {sandbox.sandbox_id} is {sandbox.state.name}")
-    try:
-        result = await client.run(sandbox.sandbox_id, ("sh", "-c", "echo hello from $(uname)"))
-        print(
-            f"exit code {result.exit_code}: {Path(result.stdout_log_path or '').read_text()}",
-            end="",
-        )
-        async for event in client.subscribe_sandbox_events(sandbox.sandbox_id):
+    async with client.sandbox(image=IMAGE) as sandbox:
+        print(sandbox)
+        await sandbox.files.write_text("hello.sh", "echo hello from $(uname)")
+        result = await sandbox.run(("sh", "hello.sh"))
+        print(f"exit code {result.exit_code}: {result.stdout}", end="")
+        async for event in sandbox.events():
             print(f"event {event.sequence}: {event.event_type.name}")
             if event.sequence >= result.last_event_sequence:
                 break
-    finally:
-        deleted = await client.delete_sandbox(sandbox.sandbox_id)
-        print(f"sandbox {deleted.sandbox_id} is {deleted.state.name}")
+    print(f"sandbox {sandbox.id} was deleted")
 
 
 async def main() -> None:

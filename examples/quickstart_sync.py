@@ -1,7 +1,5 @@
 """The blocking version of `quickstart.py`."""
 
-from pathlib import Path
-
 from agents_sandbox import DaemonUnavailableError, SyncAgentsSandboxClient
 from agents_sandbox.testing import FakeDaemon
 
@@ -9,21 +7,16 @@ IMAGE = "ghcr.io/agents-sandbox/coding-runtime:latest"
 
 
 def live(client: SyncAgentsSandboxClient) -> None:
-    sandbox = client.create_sandbox(image=IMAGE)
-    print(f"sandbox {sandbox.sandbox_id} is {sandbox.state.name}")
-    try:
-        result = client.run(sandbox.sandbox_id, ("sh", "-c", "echo hello from $(uname)"))
-        print(
-            f"exit code {result.exit_code}: {Path(result.stdout_log_path or '').read_text()}",
-            end="",
-        )
-        for event in client.subscribe_sandbox_events(sandbox.sandbox_id):
+    with client.sandbox(image=IMAGE) as sandbox:
+        print(sandbox)
+        sandbox.files.write_text("hello.sh", "echo hello from $(uname)")
+        result = sandbox.run(("sh", "hello.sh"))
+        print(f"exit code {result.exit_code}: {result.stdout}", end="")
+        for event in sandbox.events():
             print(f"event {event.sequence}: {event.event_type.name}")
             if event.sequence >= result.last_event_sequence:
                 break
-    finally:
-        deleted = client.delete_sandbox(sandbox.sandbox_id)
-        print(f"sandbox {deleted.sandbox_id} is {deleted.state.name}")
+    print(f"sandbox {sandbox.id} was deleted")
 
 
 def main() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import asyncio
 import dataclasses
 import importlib.util
 import inspect
@@ -14,8 +13,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -43,7 +40,6 @@ PAGE = (ROOT / "docs" / "testing.md").read_text("utf-8")
 USAGE = SNIPPET.findall((ROOT / "docs" / "usage.md").read_text("utf-8"))
 ASYNC = [code for kind, code in USAGE if kind == ""]
 BLOCKING = [code for kind, code in USAGE if kind == "sync"]
-ASYNCIO = [code for kind, code in USAGE if kind == "asyncio"]
 ASYNC_NEWEST = [code for kind, code in USAGE if kind == "newest"]
 TESTING = [
     found
@@ -56,7 +52,7 @@ TYPES = [code for kind, code in USAGE if kind == "types"]
 
 
 def test_the_documentation_has_its_examples() -> None:
-    kinds = (ASYNC, ASYNCIO, BLOCKING, ASYNC_NEWEST, TYPES, PROGRAMS, TEST_FILES)
+    kinds = (ASYNC, BLOCKING, ASYNC_NEWEST, TYPES, PROGRAMS, TEST_FILES)
     assert all(kinds)
     assert len(TESTING) == len(PROGRAMS) + len(TEST_FILES)
 
@@ -105,9 +101,6 @@ def names(daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]
     exported = {name: getattr(agents_sandbox, name) for name in agents_sandbox.__all__}
     return {
         **exported,
-        "asyncio": asyncio,
-        "ThreadPoolExecutor": ThreadPoolExecutor,
-        "partial": partial,
         "sandbox_id": sandbox.sandbox_id,
         "print": remember,
         "printed": printed,
@@ -118,29 +111,15 @@ def check(code: str, names: dict[str, Any]) -> None:
     """Check what an example leaves behind."""
     if "subscribe_sandbox_events" in code:
         assert names["printed"] == ["SANDBOX_ACCEPTED 1", "SANDBOX_PREPARING 2", "SANDBOX_READY 3"]
-    if "process" in names:
-        live = ["exit code 3", "stderr two\n", "stdout one\n", "three\n"]
-        assert sorted(names["printed"]) == live
-        assert names["printed"][2:] == ["exit code 3", "three\n"]
-    if "check=True" in code:
-        assert names["printed"] == ["3 42\n careful\n", "4"]
-    if "wait_for_exec" in code:
-        assert (names["ended"].exit_code, names["stopped"].state.name) == (0, "STOPPED")
     if "stdout_log_path" in code:
         assert names["printed"] == [names["result"].stdout_log_path]
         assert Path(names["result"].stdout_log_path).read_text() == "hello\n"
-    if "answer" in names:
-        assert names["printed"] == ["0"]
-    if "killed" in names:
-        assert names["printed"] == ["FAILED 137"]
-    if "done" in names:
-        assert names["printed"] in (["hello\n"], ["0", "0"])
     if "demo-sandbox" in code:
         assert names["sandbox"].sandbox_id == "demo-sandbox"
 
 
 @each_dialect
-@pytest.mark.parametrize("code", [*ASYNC, *ASYNCIO])
+@pytest.mark.parametrize("code", ASYNC)
 async def test_async_examples_run_as_printed(names: dict[str, Any], code: str) -> None:
     compiled = compile(code, "usage.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     async with AgentsSandboxClient() as client:
@@ -307,6 +286,6 @@ def quickstart(program: str, runtime: Path) -> str:
     # time (its issue 25364).
     assert done.stderr == "" or "PollerCompletionQueue._handle_events" in done.stderr
     assert f"exit code 0: hello from {os.uname().sysname}\n" in done.stdout
-    assert "event 5: EXEC_FINISHED\n" in done.stdout
-    assert done.stdout.endswith("is DELETED\n")
+    assert "EXEC_FINISHED\n" in done.stdout
+    assert done.stdout.endswith("was deleted\n")
     return done.stdout
