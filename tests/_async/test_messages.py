@@ -129,10 +129,8 @@ async def test_what_is_no_flag_is_refused_before_any_call(
 def test_every_method_that_waits_is_covered() -> None:
     assert set(WAITING) == {
         name
-        for name, method in vars(AgentsSandboxClient).items()
-        if not name.startswith("_")
-        and callable(method)
-        and "wait" in inspect.signature(method).parameters
+        for name, method in inspect.getmembers(AgentsSandboxClient, callable)
+        if not name.startswith("_") and "wait" in inspect.signature(method).parameters
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -222,8 +223,8 @@ async def test_a_late_answer_is_a_timeout(daemon: FakeDaemon, name: str) -> None
 def test_every_public_method_is_covered() -> None:
     public = {
         name
-        for name, member in vars(AgentsSandboxClient).items()
-        if not name.startswith("_") and callable(member)
+        for name, _ in inspect.getmembers(AgentsSandboxClient, callable)
+        if not name.startswith("_")
     }
     without_io = {"attach", "pool", "sandbox", "scope", "start_exec"}
     assert {case.method for case in (*CASES, CLOSING)} == public - without_io
