@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from agents_sandbox._scripts.kill import kill_command
-from agents_sandbox._shared.facts import KillExit, killed_exec
+from agents_sandbox._shared.helpers import KillExit, killed_exec
 
 from .testing.fifo import Fifo
 from .testing.raw import TIMEOUT

@@ -26,7 +26,7 @@ from agents_sandbox import (
     _deadline,
 )
 from agents_sandbox._scripts.kill import kill_command
-from agents_sandbox._shared.facts import KILL_NAME, KillExit
+from agents_sandbox._shared.helpers import KILL, KillExit
 from agents_sandbox.testing import ExecContext, FakeDaemon
 from agents_sandbox.testing._commands.isolation.probe import obstacle_to_isolation
 
@@ -44,7 +44,7 @@ def assert_killed(handle: ExecHandle) -> None:
 
 
 def is_kill(argv: Any) -> bool:
-    return KILL_NAME in argv
+    return KILL in argv
 
 
 # Scripted commands

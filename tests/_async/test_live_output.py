@@ -30,7 +30,7 @@ from agents_sandbox import (
 )
 from agents_sandbox._deadline import Deadline
 from agents_sandbox._output import tail
-from agents_sandbox._shared.facts import KILL_NAME, KillExit
+from agents_sandbox._shared.helpers import KILL, KillExit
 from agents_sandbox.testing import FakeDaemon
 
 from .._aio import Background, off_loop, step
@@ -179,7 +179,7 @@ async def test_a_block_ends_what_still_runs(box: Sandbox, daemon: FakeDaemon, to
 
 async def test_a_block_cancels_what_it_cannot_kill(box: Sandbox, daemon: FakeDaemon) -> None:
     daemon.on_exec(("sleep",)).never()
-    daemon.on_exec(lambda argv: KILL_NAME in argv).exit(KillExit.NO_PROC)
+    daemon.on_exec(lambda argv: KILL in argv).exit(KillExit.NO_PROC)
     async with box.start(("sleep",)) as process:
         pass
     assert process.handle is not None

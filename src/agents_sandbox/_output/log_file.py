@@ -101,14 +101,6 @@ class LogFile:
         except OSError as error:
             self._refuse_for(error)
 
-    def replaced(self) -> bool:
-        """Whether another file is in its place now; False if it was only removed."""
-        try:
-            found, mine = os.lstat(self._path), os.fstat(self._descriptor())
-        except OSError:
-            return False
-        return (found.st_dev, found.st_ino) != (mine.st_dev, mine.st_ino)
-
     def _descriptor(self) -> int:
         assert self._file is not None  # noqa: S101 - it was opened
         return self._file.fileno()

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .._shared.facts import KILL_NAME, KillExit
+from .._shared.helpers import KILL, KillExit
 
 _ARGV_LIMIT = 65_536
 """Characters of an argv that the script compares. With a longer one, it might not start itself."""
@@ -177,4 +177,4 @@ def kill_command(exec_id: str, log_path: str, argv: Sequence[str]) -> tuple[str,
     """
     if sum(map(len, argv)) > _ARGV_LIMIT:
         argv = ()
-    return ("sh", "-c", _SCRIPT, KILL_NAME, exec_id, log_path, *argv)
+    return ("sh", "-c", _SCRIPT, KILL, exec_id, log_path, *argv)

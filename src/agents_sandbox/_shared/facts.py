@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 ID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]{2,198}[a-zA-Z0-9]")
 """Ids that a caller may choose for a new sandbox or exec."""
@@ -24,30 +23,3 @@ class Reason:
     EXEC_NOT_FOUND = "EXEC_NOT_FOUND"
     EXEC_NOT_RUNNING = "EXEC_NOT_RUNNING"
     EXEC_ALREADY_TERMINAL = "EXEC_ALREADY_TERMINAL"
-
-
-KILL_NAME = "agents-sandbox-kill"
-"""The name of the client's script that kills an exec: `sh -c SCRIPT NAME EXEC_ID ...`."""
-
-
-class KillExit:
-    """The exit codes of that script."""
-
-    KILLED = 0
-    NOT_FOUND = 80
-    """No process is that of the exec, or the only one cannot be recognised."""
-    AMBIGUOUS = 81
-    """Several processes could be."""
-    NOT_PERMITTED = 82
-    """Some of its processes belong to another user."""
-    NO_PROC = 83
-    """The sandbox has no `/proc`."""
-
-
-def killed_exec(argv: Sequence[str]) -> str | None:
-    """Return the id of the exec that an argv is to kill; None: it is not that script."""
-    is_kill = len(argv) > _KILL_EXEC_ID and argv[_KILL_EXEC_ID - 1] == KILL_NAME
-    return argv[_KILL_EXEC_ID] if is_kill and tuple(argv[:2]) == ("sh", "-c") else None
-
-
-_KILL_EXEC_ID = 4

@@ -2,6 +2,7 @@
 
 They are `("sh", "-c", <script>, <name>, ...)`. What follows the name:
 
+- `KILL`, for the end of an exec: its id, and what the script needs;
 - `FILES`, for the files of a sandbox: the operation, a mark, a path, and what the operation needs;
 - `STDIN`, for a command with input: a file, the input as `SIZE:BASE64` or `-` if the file has it,
   and the command itself.
@@ -13,6 +14,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+KILL = "agents-sandbox-kill"
 FILES = "agents-sandbox-files"
 STDIN = "agents-sandbox-stdin"
 
@@ -27,6 +29,20 @@ _STDIN_FILE = re.compile(rf"{_STDIN_FOLDER}\.agents-sandbox-[0-9a-f]{{32}}")
 
 TEMPORARY = ".agents-sandbox-"
 """How the names of temporary files in a sandbox begin; 32 hexadecimal digits follow."""
+
+
+class KillExit:
+    """The exit codes of the script that kills an exec."""
+
+    KILLED = 0
+    NOT_FOUND = 80
+    """No process is that of the exec, or the only one cannot be recognised."""
+    AMBIGUOUS = 81
+    """Several processes could be."""
+    NOT_PERMITTED = 82
+    """Some of its processes belong to another user."""
+    NO_PROC = 83
+    """The sandbox has no `/proc`."""
 
 
 class Stdin(NamedTuple):
@@ -46,6 +62,11 @@ class Stdin(NamedTuple):
 def stdin_file(name: str) -> str:
     """Return the path of the file for an input."""
     return _STDIN_FOLDER + name
+
+
+def killed_exec(argv: Sequence[str]) -> str | None:
+    """Return the id of the exec that a command is to kill, or None if it is for something else."""
+    return argv[4] if len(argv) > 4 and _is_helper(argv, KILL) else None
 
 
 def is_for_files(argv: Sequence[str]) -> bool:

@@ -9,7 +9,7 @@ from ..._enums import ExecState
 from ..._goals.goal import too_late, within
 from ..._notes import Remains, noting_remains
 from ..._scripts.kill import kill_command
-from ..._shared.facts import KillExit
+from ..._shared.helpers import KillExit
 from ..._shared.shown import shortened, shown_id
 from ...errors import (
     ExecAlreadyTerminalError,

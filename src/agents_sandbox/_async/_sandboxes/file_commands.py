@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from ..._aio import CleanUp
 from ..._arguments.creates import NewExec
 from ..._arguments.sandbox_paths import SandboxPath
 from ..._deadline import Deadline
@@ -92,8 +93,10 @@ class FileCommands:
             error: What has ended these commands.
         """
         # A script that failed has done it. What is being closed must not wait.
-        if isinstance(error, (SandboxFileError, GeneratorExit)):
-            return
+        if not isinstance(error, (SandboxFileError, GeneratorExit)):
+            await CleanUp(lambda: self._drop(path, temporary)).finish(error)
+
+    async def _drop(self, path: SandboxPath, temporary: str) -> None:
         deadline = Deadline(_CLEANUP_SECONDS)
         mark = scripts.new_mark()
         command = scripts.drop_command(mark, path.absolute, temporary)

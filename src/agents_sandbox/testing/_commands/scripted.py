@@ -7,8 +7,7 @@ import base64
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from ..._shared.facts import KillExit, killed_exec
-from ..._shared.helpers import is_for_files
+from ..._shared.helpers import KillExit, is_for_files, killed_exec
 from .._protocol.spec import Spec
 from .._time.clock import Sleep
 from .command import CannotStartError, Command, Process, Runner

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..._shared.facts import killed_exec
+from ..._shared.helpers import killed_exec
 from ..._wire import v02_pb2 as pb
 from .._commands.command import KILLED, Command, CommandError, Process, Runner, relative_cwd
 from .._commands.copy_plan import PlannedCopy
