@@ -144,11 +144,11 @@ class Budget:
         operation_seconds: float,
         outage_seconds: float,
     ) -> None:
-        self.operation = Deadline(operation_seconds if explicit is None else explicit)
+        self.operation: Deadline = Deadline(operation_seconds if explicit is None else explicit)
         bounded = self.operation.bound is not None
         # An RPC always has a bound: the daemon may never answer.
-        self.rpc_seconds = rpc_seconds if explicit is None or not bounded else explicit
-        self.outage_seconds = math.inf if bounded else outage_seconds
+        self.rpc_seconds: float = rpc_seconds if explicit is None or not bounded else explicit
+        self.outage_seconds: float = math.inf if bounded else outage_seconds
 
     def within(self, seconds: float) -> Budget:
         """Return the budget of a part of the operation that takes `seconds` at most."""

@@ -21,7 +21,7 @@ class Remains:
     def __init__(self) -> None:
         self.note: str | None = None
         self.sandbox_ids: set[str] = set()
-        self.accepted = False
+        self.accepted: bool = False
         self.id: str | None = None
 
     def before_create(self, sandbox_id: str) -> None:

@@ -471,9 +471,9 @@ class SandboxFileError(_SandboxError, OSError):
 
     _default = "an operation on a file in sandbox{} failed"
     # Attributes of `OSError` are no part of an object's dictionary, which pickles have.
-    errno = codes.EIO
+    errno: int | None = codes.EIO
     strerror: str | None = None
-    filename = None
+    filename: Any = None
 
     def __init__(
         self,
@@ -498,31 +498,31 @@ class SandboxFileError(_SandboxError, OSError):
 class SandboxFileNotFoundError(SandboxFileError, FileNotFoundError):
     """A file or folder does not exist in the sandbox."""
 
-    errno = codes.ENOENT
+    errno: int | None = codes.ENOENT
 
 
 class SandboxFileExistsError(SandboxFileError, FileExistsError):
     """Something is already at the path."""
 
-    errno = codes.EEXIST
+    errno: int | None = codes.EEXIST
 
 
 class SandboxFilePermissionError(SandboxFileError, PermissionError):
     """The user in the sandbox may not do this with the file."""
 
-    errno = codes.EACCES
+    errno: int | None = codes.EACCES
 
 
 class SandboxIsADirectoryError(SandboxFileError, IsADirectoryError):
     """There is a folder where a file is needed."""
 
-    errno = codes.EISDIR
+    errno: int | None = codes.EISDIR
 
 
 class SandboxNotADirectoryError(SandboxFileError, NotADirectoryError):
     """There is a file where a folder is needed."""
 
-    errno = codes.ENOTDIR
+    errno: int | None = codes.ENOTDIR
 
 
 class SandboxToolMissingError(SandboxFileError):
@@ -532,7 +532,7 @@ class SandboxToolMissingError(SandboxFileError):
         tool: The program, such as `"base64"`.
     """
 
-    errno = codes.ENOSYS
+    errno: int | None = codes.ENOSYS
 
     def __init__(
         self,

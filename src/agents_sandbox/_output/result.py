@@ -126,7 +126,8 @@ class ExecResult(ExecHandle):
         mine, theirs = self._streams(), other._streams()
         return super().__eq__(other) and all(a.same(b) for a, b in zip(mine, theirs, strict=True))
 
-    __hash__ = ExecHandle.__hash__
+    def __hash__(self) -> int:
+        return super().__hash__()
 
     def __getstate__(self) -> list[Any]:
         return [tuple(getattr(self, item.name) for item in fields(self)), *self._streams()]

@@ -49,7 +49,7 @@ class Execution:
         self.sandbox_id: str = new.sandbox_id
         self.handle: ExecHandle | None = None
         """The newest snapshot; None before the first."""
-        self.ours = False
+        self.ours: bool = False
         """Whether the exec with this id exists, or may exist, and is the one that we started."""
 
     @property

@@ -54,10 +54,10 @@ class Stock:
 
     def __init__(self, size: int, make: Callable[[], SandboxLifetime]) -> None:
         self._make = make
-        self.places = tuple(_Place(self, make) for _ in range(size))
+        self.places: tuple[_Place, ...] = tuple(_Place(self, make) for _ in range(size))
         self.ready: deque[Offer] = deque()
         self.takers: deque[Taker] = deque()
-        self.closed = True
+        self.closed: bool = True
         self._failures = 0
         self._last_failure: SandboxClientError | None = None
         self._broken: SandboxClientError | None = None
