@@ -119,6 +119,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def _releases(metafunc: pytest.Metafunc, mark: pytest.Mark) -> list[Any]:
     # Releases differ in what the daemon says and does, whichever Python hears it.
     if metafunc.definition.path.parent.name in CLIENTS:
+        if len(mark.args) > 1 and metafunc.definition.get_closest_marker("once"):
+            # One interpreter alone would run it, and it runs a share of the releases.
+            raise pytest.UsageError(f"{metafunc.definition.nodeid}: several releases, and `once`")
         return share(mark.args)
     if mark.kwargs.get("everywhere"):
         return list(mark.args)

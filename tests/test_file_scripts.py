@@ -170,35 +170,59 @@ def test_a_full_disk_is_told_from_other_failures(
     assert shell.run("remove", scripts.REMOVE, folder / "file", "")[0] == Failure.OTHER
 
 
-FULL = """\
-mount -t tmpfs -o size=64k tmpfs "$1" && shift && exec "$@"
-"""
-
-
-@pytest.mark.skipif(shutil.which("unshare") is None, reason="unshare makes the disk")
-def test_a_disk_that_is_really_full(path_variable: str, folder: Path) -> None:
-    unshare = [
-        "unshare",
-        "--user",
-        "--map-root-user",
-        "--mount",
-        "sh",
-        "-c",
-        FULL,
-        "-",
-        str(folder),
-    ]
-    if subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode:
+def as_root(folder: Path, mount: str, *command: str, path: str) -> tuple[int, str]:
+    """Run a command for root after a mount; return its exit code and what is in the folder then."""
+    prefix = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c")
+    if subprocess.run([*prefix, mount, str(folder)], capture_output=True, check=False).returncode:
         pytest.skip("nothing can be mounted here")
-    (command,) = scripts.write_commands(
-        MARK, os.fsencode(folder / "file"), "temporary", bytes(100_000)
-    )
-    script = '"$@"; code=$?; [ "$(ls -A "$0")" ] && exit 1; exit $code'
-    inner = ["sh", "-c", script, str(folder), *command]
+    script = f'{mount} && shift && "$@" >/dev/null; echo $?; ls -A "$0"'
     done = subprocess.run(
-        [*unshare, *inner], env={"PATH": path_variable}, capture_output=True, check=False
+        [*prefix, script, str(folder), "", *command],
+        env={"PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    assert done.returncode == Failure.NO_SPACE, done
+    code, _, names = done.stdout.partition("\n")
+    return int(code), names.strip()
+
+
+def first_command(path: Path, data: bytes) -> list[str]:
+    return next(scripts.write_commands(MARK, os.fsencode(path), "temporary", data))
+
+
+needs_unshare = pytest.mark.skipif(shutil.which("unshare") is None, reason="unshare mounts")
+
+
+@needs_unshare
+def test_a_disk_that_is_really_full(path_variable: str, folder: Path) -> None:
+    command = first_command(folder / "file", bytes(100_000))
+    mount = 'mount -t tmpfs -o size=64k tmpfs "$0"'
+    assert as_root(folder, mount, *command, path=path_variable) == (Failure.NO_SPACE, "")
+
+
+@needs_unshare
+def test_a_disk_that_is_read_only_is_so_for_root_too(path_variable: str, folder: Path) -> None:
+    mount = 'mount -t tmpfs -o size=64k tmpfs "$0" && mkdir "$0/x" && mount -o remount,ro "$0"'
+    for command in (
+        first_command(folder / "file", b""),
+        scripts.file_command("remove", scripts.REMOVE, MARK, os.fsencode(folder / "x"), ""),
+        scripts.file_command("mkdir", scripts.MKDIR, MARK, os.fsencode(folder / "y"), "", ""),
+    ):
+        found = as_root(folder, mount, *command, path=path_variable)
+        assert found == (Failure.PERMISSION, "x")
+
+
+@needs_unshare
+def test_what_is_mounted_by_itself_stays(path_variable: str, folder: Path) -> None:
+    mount = 'mount -t tmpfs tmpfs "$0" && : >"$0/x" && mount --bind /etc/passwd "$0/x"'
+    (folder.parent / "link").symlink_to(folder)
+    mounted = folder.parent / "link" / "x"
+    for command in (
+        first_command(mounted, b""),
+        scripts.file_command("remove", scripts.REMOVE, MARK, os.fsencode(mounted), ""),
+    ):
+        assert as_root(folder, mount, *command, path=path_variable) == (Failure.MOUNTED, "x")
 
 
 @with_other_tools

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 
 from agents_sandbox import (
+    InvalidArgumentError,
+    MountSpec,
     SandboxFileError,
     SandboxFileInfo,
     SandboxFileNotFoundError,
@@ -98,9 +101,37 @@ def test_links_are_followed_to_what_they_lead_to(
     for call in (lambda: files.read_bytes("fifo"), lambda: files.write_bytes("fifo", b"")):
         with pytest.raises(SandboxFileError, match="neither a file nor a folder"):
             call()
+    with pytest.raises(InvalidArgumentError, match=r"must not end in \. or \.\."):
+        files.remove("self/..", recursive=True)
+    with pytest.raises(InvalidArgumentError, match=r"must not end in \. or \.\."):
+        files.remove("releases/.", recursive=True)
     files.remove("self", recursive=True)
     files.remove("again")
     assert files.exists("releases/1")
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_a_mounted_file_is_neither_replaced_nor_removed(tmp_path: Path, writable: bool) -> None:
+    source = tmp_path / "source"
+    source.write_text("old")
+    mount = MountSpec(source, "/srv/folder/mounted", writable=writable)
+    with (
+        FakeDaemon(exec_mode="isolated") as daemon,
+        SyncAgentsSandboxClient(daemon.socket_path) as client,
+    ):
+        files = client.attach(client.create_sandbox(image="a:1", mounts=(mount,))).files
+        codes = []
+        for change in (
+            lambda: files.write_text("/srv/folder/mounted", "new"),
+            lambda: files.remove("/srv/folder/mounted"),
+        ):
+            with pytest.raises(SandboxFileError) as caught:
+                change()
+            codes.append(caught.value.errno)
+        assert codes == [errno.EBUSY if writable else errno.EACCES, errno.EBUSY]
+        assert "it is mounted by itself" in str(caught.value)
+        assert [entry.name for entry in files.list("/srv/folder")] == ["mounted"]
+    assert source.read_text() == "old"
 
 
 def test_an_input_leaves_no_file(sandbox: SyncSandbox) -> None:

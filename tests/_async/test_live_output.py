@@ -239,7 +239,8 @@ async def test_a_start_that_was_not_confirmed(box: Sandbox, daemon: FakeDaemon, 
     with pytest.raises(DaemonError):
         async with box.start(TOLD):
             pass
-    assert [record.state for record in daemon.execs if record.argv == TOLD] == [ExecState.FAILED]
+    # The command that has killed it is not among them.
+    assert [(record.argv, record.state) for record in daemon.execs] == [(TOLD, ExecState.FAILED)]
     told.exit(0)
     daemon.on_exec(("other",)).exit(6)
     daemon.faults.fail_next("GetExec", code="INTERNAL")

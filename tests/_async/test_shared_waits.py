@@ -181,7 +181,6 @@ async def test_a_wait_that_joins_with_an_old_snapshot_receives_what_it_missed(
     assert count(daemon, "SubscribeSandboxEvents") == streams + 1
 
 
-@pytest.mark.once
 async def test_past_events_are_remembered_but_not_forever(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:

@@ -15,6 +15,7 @@ CREATE_AND_RUN = """
     def work(client):
         client.create_sandbox(image="a:1", sandbox_id="box-1", envs={"TOKEN": "secret"})
         client.run("box-1", ("make", "tset"))
+        client.attach("box-1").files.write_text("x", "")
 
     async def work_async(client):
         await client.create_sandbox(image="a:1", sandbox_id="box-1", envs={"TOKEN": "secret"})
@@ -50,6 +51,7 @@ def test_a_failure_shows_the_last_calls_and_unscripted_commands(run_pytest: RunP
     result.assert_outcomes(failed=2)
     result.stdout.fnmatch_lines(SECTION * 2)
     result.stdout.no_fnmatch_line("  Ping(*")
+    result.stdout.no_fnmatch_line("  exec *agents-sandbox-files*")
 
 
 def test_the_last_calls_of_many(run_pytest: RunPytest) -> None:

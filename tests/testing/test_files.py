@@ -12,10 +12,13 @@ from agents_sandbox import (
     MountSpec,
     SandboxFileError,
     SandboxFileNotFoundError,
+    SandboxFilePermissionError,
+    SandboxIsADirectoryError,
     SyncAgentsSandboxClient,
     SyncSandbox,
     SyncSandboxFiles,
 )
+from agents_sandbox._shared.helpers import stdin_of
 from agents_sandbox.testing import FakeDaemon
 
 
@@ -89,12 +92,43 @@ def test_mounts_and_copies_bring_files(client: SyncAgentsSandboxClient, tmp_path
     assert files.list("/mnt/data") == []
     files.write_text("/mnt/writable/file", "changed")
     assert (tmp_path / "writable" / "file").read_text() == "changed"
+    with pytest.raises(SandboxFilePermissionError):
+        files.write_text("/mnt/readable/file", "changed")
     # What leads to the host leads to nothing in a sandbox.
     for link in ("/workspace/link", "/mnt/writable/link"):
         with pytest.raises(SandboxFileNotFoundError):
             files.write_text(link, "changed")
         assert not files.exists(link)
     assert (outside.read_text(), (tmp_path / "copied" / "file").read_text()) == ("secret", "copied")
+    files.remove("/mnt/writable/link")
+    assert not (tmp_path / "writable" / "link").is_symlink()
+    (tmp_path / "writable" / "outer").symlink_to(tmp_path)
+    with pytest.raises(SandboxFileNotFoundError):
+        files.remove("/mnt/writable/outer/outside")
+    assert outside.exists()
+
+
+def test_a_read_only_mount_refuses_changes_whoever_runs_the_daemon(
+    client: SyncAgentsSandboxClient, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("old")
+    files = new_sandbox(client, (MountSpec(tmp_path, "/mnt"),)).files
+    for change in (
+        lambda: files.write_text("/mnt/file", "new"),
+        lambda: files.write_text("/mnt/new", "new"),
+        lambda: files.remove("/mnt/file"),
+        lambda: files.mkdir("/mnt/folder"),
+    ):
+        with pytest.raises(SandboxFilePermissionError):
+            change()
+    with pytest.raises(SandboxIsADirectoryError):
+        files.write_text("/mnt", "new")
+    for missing in (lambda: files.remove("/mnt/x"), lambda: files.write_text("/mnt/x/y", "new")):
+        with pytest.raises(SandboxFileNotFoundError):
+            missing()
+    files.mkdir("/mnt", exist_ok=True)
+    assert [entry.name for entry in files.list("/mnt")] == ["file"]
+    assert files.read_text("/mnt/file") == "old"
 
 
 def test_copies_that_cannot_be_made_are_an_error_of_the_command(
@@ -161,9 +195,11 @@ def test_an_input_of_a_scripted_command_in_a_real_mode() -> None:
         daemon.on_exec(("cat",)).call(lambda context: seen.append(context.stdin))
         sandbox = new_sandbox(client)
         sandbox.run(("cat",), input=data)
-        listed = sandbox.run(("sh", "-c", "ls -a /tmp | grep agents-sandbox-"))
+        requests = [call.request for call in daemon.calls if call.method == "CreateExec"]
+        (path,) = {stdin.file for item in requests if (stdin := stdin_of(item.command))}
+        left = sandbox.run(("ls", path)).exit_code == 0
     assert seen == [data]
-    assert listed.stdout == ""
+    assert not left
 
 
 def test_paths_in_an_input_do_not_change(tmp_path: Path) -> None:

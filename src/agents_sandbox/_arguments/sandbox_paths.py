@@ -59,5 +59,19 @@ class SandboxPath:
                 f"one: {self}"
             )
 
+    @property
+    def folder(self) -> str:
+        """The folder that it is in, for messages."""
+        return shown(posixpath.dirname(self.absolute).decode("utf-8", "surrogateescape"), 300)
+
+    def check_named(self) -> None:
+        """Refuse a path whose last part is `.` or `..`: it is no name in a folder.
+
+        Raises:
+            InvalidArgumentError: It is one.
+        """
+        if posixpath.basename(self.absolute) in (b".", b".."):
+            raise InvalidArgumentError(f"path must not end in . or ..: {self}")
+
     def __str__(self) -> str:
         return shown(self.given, 300)

@@ -28,7 +28,7 @@ from .result import ExecResult
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-_LONGEST_TOOL = 100
+_LONGEST_REPORT = 100
 
 _KINDS: dict[int, Literal["file", "directory", "symlink", "other"]] = {
     stat.S_IFREG: "file",
@@ -46,6 +46,10 @@ _CLASSES: dict[int, tuple[type[SandboxFileError], str]] = {
 _OTHERS: dict[int, tuple[int, str]] = {
     Failure.NO_SPACE: (errno.ENOSPC, "no space is left"),
     Failure.NOT_EMPTY: (errno.ENOTEMPTY, "the folder is not empty: pass recursive=True"),
+    Failure.MOUNTED: (
+        errno.EBUSY,
+        "it is mounted by itself: it can be neither replaced nor removed",
+    ),
     Failure.NOT_REGULAR: (errno.EINVAL, "it is neither a file nor a folder"),
 }
 
@@ -147,13 +151,15 @@ class FileAnswer:
         if self._end < 0 and (code == 0 or code in tuple(Failure)):
             # Some other program, or one that prints something of its own.
             self._fail(SandboxToolMissingError, "the image has no sh that works", tool="sh")
+        if code == Failure.NOT_FOUND and self._report() == "folder":
+            self._fail(SandboxFileNotFoundError, f"its folder {self._path.folder} does not exist")
         if code in _CLASSES:
             self._fail(*_CLASSES[code])
         if code in _OTHERS:
             number, why = _OTHERS[code]
             self._fail(SandboxFileError, why, errno=number)
         if code == Failure.TOOL_MISSING:
-            tool = self._tool()
+            tool = self._report()
             lacking = "a program that this needs" if tool is None else shown_id(tool)
             self._fail(SandboxToolMissingError, f"the image lacks {lacking}", tool=tool)
         if code != 0:
@@ -163,12 +169,12 @@ class FileAnswer:
                 f"{shown_id(handle.exec_id)}",
             )
 
-    def _tool(self) -> str | None:
+    def _report(self) -> str | None:
         if self._log is None:
             return None
         begin = len(self._mark)
-        name = self._log.read(begin, min(self._end - begin, _LONGEST_TOOL))
-        return name.decode("ascii", "replace")
+        report = self._log.read(begin, min(self._end - begin, _LONGEST_REPORT))
+        return report.decode("ascii", "replace")
 
     def _fail(self, kind: type[SandboxFileError], why: str, **facts: object) -> NoReturn:
         sandbox_id = self._handle.sandbox_id

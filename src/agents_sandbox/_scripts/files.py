@@ -32,12 +32,15 @@ class Failure(IntEnum):
     NOT_REGULAR = 87
     TOOL_MISSING = 88
     OTHER = 89
+    MOUNTED = 90
 
 
-# `lost PATH` says why nothing is there. `failed FOLDER FILE` says why nothing could be made in a
-# folder, and removes the half of a file, after it has looked for free space.
+# `lost PATH` says why nothing is there, and `folder` if `why` says that its folder is missing.
+# `mounted PATH`: whether it is a mount. `read_only FOLDER`: whether its file system is mounted so;
+# for root, the `[ -w ]` of busybox is true there. `failed FOLDER FILE` says why nothing could be
+# made in a folder, and removes the half of a file, after it has looked for free space.
 _COMMON = """\
-mark=$2
+mark=$2 why=
 end() { printf %s "$2$mark"; exit "$1"; }
 need() { for tool; do command -v "$tool" >/dev/null || end 88 "$tool"; done; }
 lost() {
@@ -45,16 +48,32 @@ lost() {
   while at=${at%/*}; do
     if [ -d "$at/" ]; then
       [ -x "$at/" ] || end 81
-      end 80
+      end 80 "$why"
     fi
     [ -e "$at" ] && end 83
   done
+}
+mounted() {
+  where=$(cd "${1%/*}/" && pwd -P)
+  while read -r _ at _; do
+    [ "$at" = "${where%/}/${1##*/}" ] && return 0
+  done </proc/mounts
+  return 1
+}
+read_only() {
+  where=$(cd "$1" && pwd -P)/ found=1
+  while read -r _ at _ options _; do
+    case $where in
+      "${at%/}"/*) case $options in ro | ro,*) found=0 ;; *) found=1 ;; esac ;;
+    esac
+  done </proc/mounts
+  return "$found"
 }
 failed() {
   code=89
   set -- "$1" "$2" $(df -P "$1" | tail -n 1)
   [ "$6" = 0 ] && code=85
-  [ -w "$1" ] && [ -x "$1" ] || code=81
+  [ -w "$1" ] && [ -x "$1" ] && ! read_only "$1" || code=81
   [ -z "$2" ] || rm -f "$2"
   end "$code"
 }
@@ -123,7 +142,9 @@ else
   rmdir "$path" && end 0
   [ "$(ls -A "$path")" ] && end 86
 fi
-[ -w "${path%/*}/" ] && ! [ -k "${path%/*}/" ] || end 81
+mounted "$path" && end 90
+at=${path%/*}/
+[ -w "$at" ] && ! [ -k "$at" ] && ! read_only "$at" || end 81
 end 89
 """
 )
@@ -139,6 +160,7 @@ mkdir "$path" && end 0
 [ -e "$path" ] || [ -L "$path" ] && end 84
 at=${path%/*}
 [ -z "$1" ] || while ! [ -e "$at/" ] && ! [ -e "$at" ]; do at=${at%/*}; done
+why=folder
 [ -d "$at/" ] || lost "$path"
 failed "$at/" ""
 """
@@ -176,6 +198,7 @@ if [ -e "$target" ]; then
   [ -w "$target" ] || end 81
   mode=$(stat -c %a "$target" 2>/dev/null || stat -f %Lp "$target")
 else
+  [ "$links" = 0 ] && why=folder
   [ -d "${new%/*}/" ] || lost "$target"
   mode='=rw'
 fi
@@ -183,8 +206,9 @@ case $step in part|last) [ -f "$new" ] || end 89 ;; esac
 (umask 077; for piece; do printf %s "$piece"; done | base64 -d >>"$new") &&
   [ "$(wc -c <"$new")" -eq "$size" ] || failed "${new%/*}/" "$new"
 case $step in first|part) end 0 ;; esac
-chmod "$mode" "$new" && mv -f "$new" "$target" || failed "${new%/*}/" "$new"
-end 0
+chmod "$mode" "$new" && mv -f "$new" "$target" && end 0
+mounted "$target" && rm -f "$new" && end 90
+failed "${new%/*}/" "$new"
 """
 )
 

@@ -21,8 +21,10 @@ STDIN = "agents-sandbox-stdin"
 IN_FILE = "-"
 """In place of the input: a file has it."""
 
+SCRIPT_INDEX = 2
+OPERATION_INDEX = 4
 PATH_INDEX = 6
-"""Where the path is in a command for files."""
+"""Where the script, the operation and the path are in a command for files."""
 
 _STDIN_FOLDER = "/tmp/"  # noqa: S108 - in the sandbox; the name is random and the file private
 _STDIN_FILE = re.compile(rf"{_STDIN_FOLDER}\.agents-sandbox-[0-9a-f]{{32}}")
@@ -72,6 +74,11 @@ def killed_exec(argv: Sequence[str]) -> str | None:
 def is_for_files(argv: Sequence[str]) -> bool:
     """Return whether a command is one for the files of a sandbox."""
     return len(argv) > PATH_INDEX and _is_helper(argv, FILES)
+
+
+def is_own(argv: Sequence[str]) -> bool:
+    """Return whether a command is the client's own: it contains none of a caller."""
+    return is_for_files(argv) or killed_exec(argv) is not None
 
 
 def stdin_of(argv: Sequence[str]) -> Stdin | None:

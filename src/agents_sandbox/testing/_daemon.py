@@ -442,6 +442,7 @@ class FakeDaemon:
     def execs(self) -> tuple[ExecRecord, ...]:
         """The execs so far, oldest first, each with what it has written; no hooks.
 
+        The commands by which the client itself works on files and kills execs are in `calls` only.
         Those of purged sandboxes are missing; see also `max_calls`.
         """
         if self._last_execs is not None:

@@ -74,7 +74,7 @@ class SandboxFiles:
             OutputUnavailableError: The daemon's logs cannot be read from here.
             SandboxClientError: As in `client.run`.
         """
-        return await self._read(SandboxPath(path), _deadline(timeout_seconds))
+        return await self._read("read_bytes", SandboxPath(path), _deadline(timeout_seconds))
 
     @public
     async def read_text(
@@ -98,7 +98,7 @@ class SandboxFiles:
             UnicodeDecodeError: It has another encoding.
             SandboxFileError: As in `read_bytes`, like the others.
         """
-        data = await self._read(SandboxPath(path), _deadline(timeout_seconds))
+        data = await self._read("read_text", SandboxPath(path), _deadline(timeout_seconds))
         return data.decode(encoding)
 
     @public
@@ -112,7 +112,8 @@ class SandboxFiles:
         """Write a file, or replace the content of one, following links.
 
         Readers see the old content or the new one, never a part: the data goes to a temporary file
-        in the same folder, which then takes the name. An existing file keeps its mode.
+        in the same folder, which then takes the name. An existing file keeps its mode, and gets
+        the sandbox's user as owner; its other hard links keep the old content.
 
         Args:
             path: The file; its folder must exist.
@@ -124,7 +125,8 @@ class SandboxFiles:
             SandboxFileNotFoundError: The folder does not exist.
             SandboxFilePermissionError: The user in the sandbox may not write there.
             SandboxIsADirectoryError: The path is a folder.
-            SandboxFileError: Writing failed in another way, such as on a full disk: `errno` tells.
+            SandboxFileError: Writing failed in another way: `errno` tells, such as `ENOSPC` on a
+                full disk, `EBUSY` for a file that is mounted by itself.
             SandboxClientError: As in `client.run`.
         """
         if not isinstance(data, (bytes, bytearray, memoryview)):
@@ -212,18 +214,20 @@ class SandboxFiles:
         """Remove a file, a link or a folder. Links are not followed.
 
         Args:
-            path: What to remove.
+            path: What to remove; its last part is not `.` or `..`.
             recursive: Whether to remove a folder with all that is in it.
             timeout_seconds: As in `read_bytes`.
 
         Raises:
             SandboxFileNotFoundError: It does not exist.
             SandboxFilePermissionError: The user in the sandbox may not remove it.
-            SandboxFileError: The folder is not empty (`errno.ENOTEMPTY`), or it failed in another
-                way.
+            SandboxFileError: The folder is not empty (`errno.ENOTEMPTY`), it is a mount
+                (`errno.EBUSY`), or it failed in another way.
+            InvalidArgumentError: The path ends in `.` or `..`.
             SandboxClientError: As in `client.run`.
         """
         target, deadline = SandboxPath(path), _deadline(timeout_seconds)
+        target.check_named()
         flag = _flag("recursive", recursive)
         await self._commands.do("remove", scripts.REMOVE, target, deadline, flag)
 
@@ -309,8 +313,8 @@ class SandboxFiles:
         content = read_host_file(checks.path("host_path", host_path), scripts.LARGEST + 1)
         await self._write("upload", target, content, deadline)
 
-    async def _read(self, path: SandboxPath, deadline: Deadline) -> bytes:
-        answer = await self._commands.ask("read", scripts.READ, path, deadline)
+    async def _read(self, action: str, path: SandboxPath, deadline: Deadline) -> bytes:
+        answer = await self._commands.ask(action, scripts.READ, path, deadline)
         pieces = []
         with answer:
             for piece in answer.pieces():

@@ -8,7 +8,14 @@ import posixpath
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
-from ..._shared.helpers import PATH_INDEX, decoded_path, encoded_path
+from ..._scripts.files import Failure
+from ..._shared.helpers import (
+    OPERATION_INDEX,
+    PATH_INDEX,
+    SCRIPT_INDEX,
+    decoded_path,
+    encoded_path,
+)
 from .._host.folders import make_folders
 from .._protocol.spec import Spec
 from .._time.clock import Clock
@@ -18,6 +25,9 @@ from .container_files import FILES, FOLDERS, LINKS
 from .copy_plan import PlannedCopy
 from .filesystem import FileSystem
 from .passthrough import PassThroughRunner
+
+_REFUSAL = f'printf %s "$2$2"; exit {Failure.PERMISSION:d}'
+"""In place of a script: it reports nothing between its marks."""
 
 
 class FilesRunner(PassThroughRunner):
@@ -79,9 +89,14 @@ class FilesRunner(PassThroughRunner):
         return await super().start(command)
 
     def _argv(self, command: Command, files: FileSystem) -> list[str]:
+        assert isinstance(files, ConfinedFiles)  # noqa: S101 - for type checkers
         request = list(command.request)
         path = os.fsdecode(decoded_path(request[PATH_INDEX]))
-        request[PATH_INDEX] = encoded_path(os.fsencode(files.host_path(path)))
+        operation = request[OPERATION_INDEX]
+        if files.refuses(operation, path):
+            request[SCRIPT_INDEX] = _REFUSAL
+        place = files.place_itself(path) if operation == "remove" else files.host_path(path)
+        request[PATH_INDEX] = encoded_path(os.fsencode(place))
         return request
 
     async def remove(self, sandbox_id: str) -> None:
@@ -91,6 +106,10 @@ class FilesRunner(PassThroughRunner):
         if building is not None:
             await asyncio.wait([building])
             await super().remove(sandbox_id)
+
+
+def _with_real_folder(place: Path) -> Path:
+    return Path(os.path.realpath(place.parent)) / place.name
 
 
 class ConfinedFiles(FileSystem):
@@ -132,14 +151,38 @@ class ConfinedFiles(FileSystem):
 
         One that leads out of the sandbox, through a symlink, is mapped to a path where nothing is.
         """
+        place = self.place_itself(path)
+        return place if self._is_inside(Path(os.path.realpath(place))) else self._nowhere(path)
+
+    def place_itself(self, path: str) -> Path:
+        """Map an absolute path as `host_path()` does, but allow a symlink itself to lead out."""
         place = self._place(path)
-        real = Path(os.path.realpath(place.parent)) / place.name
+        return place if self._is_inside(_with_real_folder(place)) else self._nowhere(path)
+
+    def _is_inside(self, target: Path) -> bool:
         mounted = (self._source(mount.source) for mount in self._spec.mounts if mount.writable)
         allowed = (self.folder, *(source for source in mounted if source is not None))
-        for target in (real, Path(os.path.realpath(real))):
-            if not any(target.is_relative_to(os.path.realpath(folder)) for folder in allowed):
-                return self.folder / "leads-out-of-the-sandbox" / place.name
-        return place
+        return any(target.is_relative_to(os.path.realpath(folder)) for folder in allowed)
+
+    def _nowhere(self, path: str) -> Path:
+        return self.folder / "leads-out-of-the-sandbox" / posixpath.basename(path)
+
+    def refuses(self, operation: str, path: str) -> bool:
+        """Return whether an operation would change a read-only mount.
+
+        Where it fails for another reason, its script says so. These mounts are copies, whose
+        protection does not bind root.
+        """
+        place = self._place(path)
+        if operation == "write":
+            target = Path(os.path.realpath(place))
+            changes = target.parent.is_dir() and not target.is_dir()
+        else:
+            target = _with_real_folder(place)
+            exists = os.path.lexists(target)
+            changes = (operation == "remove" and exists) or (operation == "mkdir" and not exists)
+        mounts = (self._place(mount.target) for mount in self._spec.mounts if not mount.writable)
+        return changes and any(target.is_relative_to(os.path.realpath(at)) for at in mounts)
 
     def rewritten(self, text: str) -> str:
         """Return the text: a command for files has no other paths."""

@@ -11,6 +11,7 @@ from typing import TypeVar
 import grpc
 import grpc.aio
 
+from ..._shared.helpers import is_own
 from ..._shared.shown import shortened, shown_id
 from ..._surroundings.grpc_loop import GrpcLoop
 from ..._wire import v02_pb2 as pb
@@ -258,8 +259,13 @@ class Engine:
         self._thread.call(lambda: self._service.end_streams(failure))
 
     def execs(self) -> list[ExecSnapshot]:
-        """Read all execs whose sandboxes are not purged, oldest first."""
-        return self._thread.call(lambda: list(map(ExecSnapshot.of, self._service.execs)))
+        """Read all execs whose sandboxes are not purged, oldest first, but the client's own."""
+
+        def read() -> list[ExecSnapshot]:
+            execs = self._service.execs
+            return [ExecSnapshot.of(item) for item in execs if not is_own(item.command.request)]
+
+        return self._thread.call(read)
 
     def sandboxes(self) -> list[SandboxSnapshot]:
         """Read all sandboxes that are not purged, oldest first."""
