@@ -255,7 +255,7 @@ def show(annotation: object) -> str:
 def test_the_table_of_errors_is_complete() -> None:
     text = (ROOT / "docs" / "usage.md").read_text("utf-8")
     for name in agents_sandbox.__all__:
-        if name.endswith("Error"):
+        if name.endswith(("Error", "Warning")):
             assert f"`{name}`" in text, name
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -121,10 +121,11 @@ def test_a_mounted_file_is_neither_replaced_nor_removed(tmp_path: Path, writable
     ):
         files = client.attach(client.create_sandbox(image="a:1", mounts=(mount,))).files
         codes = []
-        for change in (
+        changes: list[Callable[[], None]] = [
             lambda: files.write_text("/srv/folder/mounted", "new"),
             lambda: files.remove("/srv/folder/mounted"),
-        ):
+        ]
+        for change in changes:
             with pytest.raises(SandboxFileError) as caught:
                 change()
             codes.append(caught.value.errno)

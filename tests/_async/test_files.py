@@ -175,12 +175,10 @@ async def test_an_error_has_all_facts(files: SandboxFiles, sandbox: Sandbox) -> 
     assert (error.errno, error.filename, error.sandbox_id) == (2, "missing", sandbox.id)
     assert str(error) == f"read_bytes of 'missing' in sandbox {sandbox.id}: no such file or folder"
     assert error.exec_id is not None
-    for call, folder in (
-        (lambda: files.write_text("missing/x", ""), "/workspace/missing"),
-        (lambda: files.mkdir("/x/y"), "/x"),
-    ):
-        with pytest.raises(SandboxFileNotFoundError, match=f"its folder '{folder}' does not exist"):
-            await call()
+    with pytest.raises(SandboxFileNotFoundError, match="its folder '/workspace/missing' does not"):
+        await files.write_text("missing/x", "")
+    with pytest.raises(SandboxFileNotFoundError, match="its folder '/x' does not exist"):
+        await files.mkdir("/x/y")
     with pytest.raises(SandboxFileNotFoundError) as caught:
         await files.remove(b"/\xff")
     assert caught.value.filename == b"/\xff"
