@@ -88,7 +88,7 @@ async def test_a_cancellation_does_not_replace_what_the_caller_raises() -> None:
     work.may_end.set()
     with pytest.raises(ValueError) as caught:
         await caller
-    assert notes(caught.value) == ["CancelledError interrupted the clean-up, which was finished"]
+    assert notes(caught.value) == ["CancelledError interrupted the clean-up, which went on"]
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="tasks do not count cancellations before")
@@ -300,4 +300,4 @@ def test_ctrl_c_without_threads_begins_it_again(monkeypatch: pytest.MonkeyPatch)
     error = ValueError()
     _blocking.CleanUp(work).finish(error)
     assert len(begun) == 2
-    assert notes(error) == ["KeyboardInterrupt interrupted the clean-up, which was finished"]
+    assert notes(error) == ["KeyboardInterrupt interrupted the clean-up, which went on"]

@@ -58,4 +58,4 @@ def add_note(error: BaseException, note: str) -> None:
 
 def note_interruption(error: BaseException, interruption: BaseException) -> None:
     """Say on the first error what came after it and is not raised."""
-    add_note(error, f"{type(interruption).__name__} interrupted the clean-up, which was finished")
+    add_note(error, f"{type(interruption).__name__} interrupted the clean-up, which went on")

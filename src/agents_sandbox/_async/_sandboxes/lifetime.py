@@ -52,6 +52,8 @@ class SandboxLifetime(Ending):
         after_delete: Called when it was deleted.
     """
 
+    __module__ = "agents_sandbox"
+
     def __init__(
         self,
         client: AgentsSandboxClient,
