@@ -381,11 +381,24 @@ _unfinished: dict[asyncio.Future[None] | CleanUp, Call[None]] = {}
 def _finish_in_another_loop() -> None:
     while left := tuple(filter(_is_abandoned, _unfinished)):
         with suppress(KeyboardInterrupt):
+            _close_callers(left[0])
             asyncio.run(_finish(left[0]))
 
 
 def _is_abandoned(begun: asyncio.Future[None] | CleanUp) -> bool:
     return isinstance(begun, CleanUp) or begun.get_loop().is_closed()
+
+
+# Tasks of a closed loop stand where they were, perhaps in further blocks, whose clean-ups have not
+# begun. They do when Python finalizes the tasks, but most live longer than the handlers of atexit.
+def _close_callers(begun: asyncio.Future[None] | CleanUp) -> None:
+    if isinstance(begun, CleanUp):
+        return
+    for task in asyncio.all_tasks(begun.get_loop()):
+        coroutine = task.get_coro()
+        if task not in _unfinished and coroutine is not None:
+            with suppress(Exception):  # what waits at its end cannot be closed
+                coroutine.close()
 
 
 async def _finish(begun: asyncio.Future[None] | CleanUp) -> None:
