@@ -49,6 +49,10 @@ def noting_remains() -> Iterator[Remains]:
         raise
 
 
+def nothing() -> None:
+    """Do nothing, where somebody could want to take note."""
+
+
 def add_note(error: BaseException, note: str) -> None:
     """Add a note, which Python shows below the traceback (PEP 678, since 3.11)."""
     add = getattr(error, "add_note", None)
