@@ -429,7 +429,7 @@ async def test_a_command_that_cannot_be_run_is_no_answer(
 
 @passthrough_only
 async def test_input_reaches_a_command(sandbox: Sandbox) -> None:
-    script = "cat; ls -a /tmp | grep agents-sandbox >&2; printf '<%s>' \"$@\" >&2; exit 3"
+    script = "cat; ls -a /tmp | grep '^[.]agents-sandbox' >&2; printf '<%s>' \"$@\" >&2; exit 3"
     argv = ("sh", "-c", script, "-", "a b", "", "*")
     for size in (0, 6, 98_302):
         data = random.Random(size).randbytes(size)

@@ -22,13 +22,13 @@ class Block(ABC):
     A forked child that leaves a block ends nothing: that belongs to the process that made it.
     """
 
+    _process: int
+
     def __new__(cls, *_args: Any, **_more: Any) -> Self:
         """Take note of the process."""
         self = super().__new__(cls)
         self._process = os.getpid()
         return self
-
-    _process: int
 
     async def __aexit__(
         self,
@@ -36,15 +36,17 @@ class Block(ABC):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._process != os.getpid():
-            return
         try:
-            await self._end(exc)
+            await self._end_unless_forked(exc)
         except BaseException as error:
-            await self._end(exc or error)
+            await self._end_unless_forked(exc or error)
             if exc is None:
                 raise
             note_interruption(exc, error)
+
+    async def _end_unless_forked(self, raising: BaseException | None) -> None:
+        if self._process == os.getpid():
+            await self._end(raising)
 
     @abstractmethod
     async def _end(self, raising: BaseException | None) -> None:

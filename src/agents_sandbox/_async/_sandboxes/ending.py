@@ -68,7 +68,7 @@ class Ending(Block):
             text = f"{self._left_by(failure)}: {failure}"
             add_note(raising, text)
             with suppress(SandboxLeftoverWarning):  # where warnings are errors
-                warnings.warn(text, SandboxLeftoverWarning, stacklevel=4)
+                warnings.warn(text, SandboxLeftoverWarning, stacklevel=6)
 
     # The error of a timeout names the options of other calls.
     def _left_by(self, failure: SandboxClientError) -> str:
