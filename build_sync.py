@@ -49,8 +49,10 @@ RENAMES = {
     # These come in pairs, too; their names in the blocking flavour begin like those of the others.
     "ExecOutput": "SyncExecOutput",
     "ExecProcess": "SyncExecProcess",
+    "PooledSandbox": "SyncPooledSandbox",
     "Sandbox": "SyncSandbox",
     "SandboxFiles": "SyncSandboxFiles",
+    "SandboxLifetime": "SyncSandboxLifetime",
     "SandboxPool": "SyncSandboxPool",
     "SandboxScope": "SyncSandboxScope",
     # The `a` of `aclose` marks an awaitable method; blocking objects have `close`.

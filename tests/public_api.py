@@ -37,6 +37,8 @@ PUBLIC: dict[str, Any] = {
 # Only the package creates these objects, from private ones: users do not call the constructors.
 MADE_BY_THE_PACKAGE = {
     *("AsyncSandboxEventStream", "SyncSandboxEventStream"),
+    *("PooledSandbox", "SyncPooledSandbox"),
+    *("SandboxLifetime", "SyncSandboxLifetime"),
     *("SandboxPool", "SyncSandboxPool"),
     *("SandboxScope", "SyncSandboxScope", "SandboxLeftoverWarning"),
     *("ExecOutput", "ExecProcess", "SyncExecOutput", "SyncExecProcess"),

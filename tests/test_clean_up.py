@@ -12,7 +12,7 @@ from functools import partial
 
 import pytest
 
-from agents_sandbox import ClientLoopError, _aio, _blocking
+from agents_sandbox import _aio, _blocking
 
 from ._blocking import Background, stop_background
 from .interrupting import Lines
@@ -88,7 +88,7 @@ async def test_a_cancellation_does_not_replace_what_the_caller_raises() -> None:
     work.may_end.set()
     with pytest.raises(ValueError) as caught:
         await caller
-    assert notes(caught.value) == ["CancelledError interrupted the clean-up, which was finished"]
+    assert notes(caught.value) == ["CancelledError interrupted the clean-up, which went on"]
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="tasks do not count cancellations before")
@@ -197,9 +197,56 @@ def test_a_loop_that_ends_too_early_leaves_it_to_the_exit(
         clean_up.finish(GeneratorExit()).send(None)
 
 
-def test_without_a_loop_it_does_not_begin() -> None:
-    with pytest.raises(ClientLoopError):
-        _aio.CleanUp(Work()).finish().send(None)
+def test_a_loop_that_ends_too_early_leaves_the_blocks_around_to_the_exit() -> None:
+    ended: list[str] = []
+
+    async def end(name: str) -> None:
+        begun.append(name)
+        if begun == ["inner"]:
+            await asyncio.Event().wait()
+        ended.append(name)
+
+    async def blocks() -> None:
+        try:
+            await _aio.CleanUp(partial(end, "inner")).finish()
+        finally:
+            try:
+                await _aio.CleanUp(partial(end, "outer")).finish()
+            finally:
+                await asyncio.sleep(0)
+
+    begun: list[str] = []
+    loop = asyncio.new_event_loop()
+    caller = loop.create_task(blocks())
+    while not begun:
+        loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    _aio._finish_in_another_loop()
+    assert ended == ["inner", "outer"]
+    assert not caller.done()
+
+
+def test_without_a_loop_it_is_left_to_the_exit() -> None:
+    work = Work()
+    work.may_end.set()
+    with pytest.raises(StopIteration):
+        _aio.CleanUp(work).finish().send(None)
+    assert work.begun == 0
+    _aio._finish_in_another_loop()
+    assert work.ended == 1
+
+
+async def test_what_waits_for_the_host_runs_here_if_no_thread_can(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+
+    threads: list[threading.Thread] = []
+    await _aio.beside(lambda: threads.append(threading.current_thread()))
+    monkeypatch.setattr("concurrent.futures.ThreadPoolExecutor.submit", refuse)
+    await _aio.beside(lambda: threads.append(threading.current_thread()))
+    assert [thread is threading.current_thread() for thread in threads] == [False, True]
 
 
 async def test_a_closed_coroutine_leaves_it_to_the_loop() -> None:
@@ -300,4 +347,4 @@ def test_ctrl_c_without_threads_begins_it_again(monkeypatch: pytest.MonkeyPatch)
     error = ValueError()
     _blocking.CleanUp(work).finish(error)
     assert len(begun) == 2
-    assert notes(error) == ["KeyboardInterrupt interrupted the clean-up, which was finished"]
+    assert notes(error) == ["KeyboardInterrupt interrupted the clean-up, which went on"]

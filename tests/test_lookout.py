@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import Any, cast
+from weakref import ref
 
 import pytest
 
 from agents_sandbox import DaemonError, DaemonUnavailableError
 from agents_sandbox._aio import Reader
+from agents_sandbox._async import _lookout as _async_lookout
 from agents_sandbox._async._lookout import Lookout as AsyncLookout
 from agents_sandbox._sync_generated import _lookout
 from agents_sandbox._sync_generated._lookout import Lookout
@@ -241,3 +243,11 @@ def test_streams_of_a_parent_process_or_a_closed_loop_do_not_count(
     transport.during_ping = lambda: fail(GONE)
     lookout._look_once()
     assert (foreign.loss, ours.loss) == (None, GONE)
+
+
+@pytest.mark.parametrize("module", [_async_lookout, _lookout])
+def test_a_stream_that_is_gone_needs_no_end(module: Any) -> None:
+    kept = Stream()
+    for stream in (ref(kept), ref(Stream())):
+        module._abandon(stream, GONE)
+    assert kept.loss is GONE

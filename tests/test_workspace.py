@@ -15,6 +15,8 @@ from agents_sandbox import (
 )
 from agents_sandbox._workspace import Workspace
 
+from .interrupting import Lines
+
 
 @pytest.fixture(autouse=True)
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -67,6 +69,18 @@ def test_a_temporary_folder_is_open_to_the_container_and_to_no_other_user(tempor
         workspace.remove()
         assert [path.name for path in temporary.iterdir()] == ["outside"]
     assert (outside / "kept").exists()
+
+
+def test_ctrl_c_at_any_line_leaves_no_temporary_folder(temporary: Path) -> None:
+    lines, k = Lines(1), 0
+    while not k or lines.reached:
+        k += 1
+        workspace = Workspace(None)
+        lines = Lines(k)
+        lines.run(workspace.make)
+        workspace.remove()
+        assert list(temporary.iterdir()) == [], lines.place
+    assert k > 5
 
 
 def test_no_workspace() -> None:

@@ -76,14 +76,16 @@ if TYPE_CHECKING:
     from ._async._execs.output import ExecOutput
     from ._async._execs.process import ExecProcess
     from ._async._sandboxes.files import SandboxFiles
-    from ._async._sandboxes.pool import SandboxPool
+    from ._async._sandboxes.lifetime import SandboxLifetime
+    from ._async._sandboxes.pool import PooledSandbox, SandboxPool
     from ._async._sandboxes.sandbox import Sandbox
     from ._async._sandboxes.scope import SandboxScope
     from ._output.chunk import OutputChunk
     from ._sync_generated._execs.output import SyncExecOutput
     from ._sync_generated._execs.process import SyncExecProcess
     from ._sync_generated._sandboxes.files import SyncSandboxFiles
-    from ._sync_generated._sandboxes.pool import SyncSandboxPool
+    from ._sync_generated._sandboxes.lifetime import SyncSandboxLifetime
+    from ._sync_generated._sandboxes.pool import SyncPooledSandbox, SyncSandboxPool
     from ._sync_generated._sandboxes.sandbox import SyncSandbox
     from ._sync_generated._sandboxes.scope import SyncSandboxScope
 
@@ -120,6 +122,7 @@ __all__ = [
     "OutputChunk",
     "OutputUnavailableError",
     "PingInfo",
+    "PooledSandbox",
     "PortMapping",
     "ProtocolError",
     "Sandbox",
@@ -139,6 +142,7 @@ __all__ = [
     "SandboxInvalidStateError",
     "SandboxIsADirectoryError",
     "SandboxLeftoverWarning",
+    "SandboxLifetime",
     "SandboxNotADirectoryError",
     "SandboxNotFoundError",
     "SandboxNotReadyError",
@@ -155,9 +159,11 @@ __all__ = [
     "SyncAgentsSandboxClient",
     "SyncExecOutput",
     "SyncExecProcess",
+    "SyncPooledSandbox",
     "SyncSandbox",
     "SyncSandboxEventStream",
     "SyncSandboxFiles",
+    "SyncSandboxLifetime",
     "SyncSandboxPool",
     "SyncSandboxScope",
     "UnsupportedByDaemonError",
@@ -171,15 +177,19 @@ _ON_FIRST_USE = {
     "ExecOutput": "._async._execs.output",
     "ExecProcess": "._async._execs.process",
     "OutputChunk": "._output.chunk",
+    "PooledSandbox": "._async._sandboxes.pool",
     "Sandbox": "._async._sandboxes.sandbox",
     "SandboxFiles": "._async._sandboxes.files",
+    "SandboxLifetime": "._async._sandboxes.lifetime",
     "SandboxPathLike": "._arguments.sandbox_paths",
     "SandboxPool": "._async._sandboxes.pool",
     "SandboxScope": "._async._sandboxes.scope",
     "SyncExecOutput": "._sync_generated._execs.output",
     "SyncExecProcess": "._sync_generated._execs.process",
+    "SyncPooledSandbox": "._sync_generated._sandboxes.pool",
     "SyncSandbox": "._sync_generated._sandboxes.sandbox",
     "SyncSandboxFiles": "._sync_generated._sandboxes.files",
+    "SyncSandboxLifetime": "._sync_generated._sandboxes.lifetime",
     "SyncSandboxPool": "._sync_generated._sandboxes.pool",
     "SyncSandboxScope": "._sync_generated._sandboxes.scope",
 }

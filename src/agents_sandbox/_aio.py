@@ -67,7 +67,23 @@ async def give_way() -> None:
 
 async def beside(function: Callable[[], None]) -> None:
     """Call a function that waits for the host, so that other tasks of the loop run meanwhile."""
-    await asyncio.get_running_loop().run_in_executor(None, function)
+    try:
+        work = _start_in_thread(function)
+    except RuntimeError:  # the interpreter exits
+        function()
+    else:
+        await work
+
+
+# Not the loop's own executor: if no thread can be started any more, its shutdown fails.
+def _start_in_thread(function: Callable[[], None]) -> asyncio.Future[None]:
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - fails at the exit, too
+
+    thread = ThreadPoolExecutor(1)
+    try:
+        return asyncio.get_running_loop().run_in_executor(thread, function)
+    finally:
+        thread.shutdown(wait=False)
 
 
 async def notify(callback: Callable[[str], object], text: str) -> None:
@@ -316,8 +332,10 @@ class CleanUp:
         Raises:
             BaseException: The first interruption of this wait, or else the function's own error.
         """
-        if self._task is not None and _running_loop() is None:
-            return  # Python finalizes the coroutine of the caller, whose loop has ended
+        if _running_loop() is None:  # Python finalizes the caller's coroutine after its loop
+            if self._task is None or _was_interrupted(self._task):
+                _unfinished[self] = self._function
+            return
         interruption: BaseException | None = None
         while not (task := self._running_task()).done():
             try:
@@ -353,23 +371,40 @@ class _UnstoppableTask(asyncio.Task[None]):
         return False
 
 
-_unfinished: dict[asyncio.Future[None], Call[None]] = {}
+# By the task that has begun, or by the clean-up if there was no loop to begin in.
+_unfinished: dict[asyncio.Future[None] | CleanUp, Call[None]] = {}
 
 
 # Ctrl-C ends the loop while `asyncio.run` ends its tasks: the second one in Python 3.10, the third
 # one in later ones.
 @atexit.register
 def _finish_in_another_loop() -> None:
-    for task, function in tuple(_unfinished.items()):
-        while task.get_loop().is_closed() and task in _unfinished:
-            with suppress(KeyboardInterrupt):
-                asyncio.run(_finish(task, function))
+    while left := tuple(filter(_is_abandoned, _unfinished)):
+        with suppress(KeyboardInterrupt):
+            _close_callers(left[0])
+            asyncio.run(_finish(left[0]))
 
 
-async def _finish(task: asyncio.Future[None], function: Call[None]) -> None:
+def _is_abandoned(begun: asyncio.Future[None] | CleanUp) -> bool:
+    return isinstance(begun, CleanUp) or begun.get_loop().is_closed()
+
+
+# Tasks of a closed loop stand where they were, perhaps in further blocks, whose clean-ups have not
+# begun. They do when Python finalizes the tasks, but most live longer than the handlers of atexit.
+def _close_callers(begun: asyncio.Future[None] | CleanUp) -> None:
+    if isinstance(begun, CleanUp):
+        return
+    for task in asyncio.all_tasks(begun.get_loop()):
+        coroutine = task.get_coro()
+        if task not in _unfinished and coroutine is not None:
+            with suppress(Exception):  # what waits at its end cannot be closed
+                coroutine.close()
+
+
+async def _finish(begun: asyncio.Future[None] | CleanUp) -> None:
     with suppress(Exception):  # nobody is left who could be told
-        await function()
-    del _unfinished[task]
+        await _unfinished[begun]()
+    del _unfinished[begun]
 
 
 # `asyncio.run` also cancels gRPC's own tasks, so that our calls end with CancelledError. Ctrl-C
@@ -580,6 +615,7 @@ def _before_fork() -> None:
 def _after_fork_in_child() -> None:
     for channel in tuple(_open_channels):
         channel._drop_in_child()  # noqa: SLF001 - ours
+    _unfinished.clear()  # the parent finishes them
     if _poller_lives:
         lose_poller()
         # This counts as a use that never ends. Without it, gRPC would wait for its poller to end

@@ -49,6 +49,10 @@ def noting_remains() -> Iterator[Remains]:
         raise
 
 
+def nothing() -> None:
+    """Do nothing, where somebody could want to take note."""
+
+
 def add_note(error: BaseException, note: str) -> None:
     """Add a note, which Python shows below the traceback (PEP 678, since 3.11)."""
     add = getattr(error, "add_note", None)
@@ -58,4 +62,4 @@ def add_note(error: BaseException, note: str) -> None:
 
 def note_interruption(error: BaseException, interruption: BaseException) -> None:
     """Say on the first error what came after it and is not raised."""
-    add_note(error, f"{type(interruption).__name__} interrupted the clean-up, which was finished")
+    add_note(error, f"{type(interruption).__name__} interrupted the clean-up, which went on")

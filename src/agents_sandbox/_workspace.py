@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import secrets
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from ._arguments import checks
@@ -29,17 +31,26 @@ class Workspace:
         """The temporary folder that was made, and ends with the sandbox; or None."""
 
     @classmethod
-    def of(cls, value: str | os.PathLike[str] | bool | None) -> Workspace | None:
+    def of(
+        cls, value: str | os.PathLike[str] | bool | None, mounts: Iterable[MountSpec] = ()
+    ) -> Workspace | None:
         """Return the workspace that an argument asks for.
 
         Args:
             value: An existing folder; True: a temporary one; False or None: no workspace.
+            mounts: The other mounts of the sandbox.
 
         Raises:
-            InvalidArgumentError: It is not a folder.
+            InvalidArgumentError: It is not a folder, or one of the mounts is in its place.
         """
-        if value is None or isinstance(value, bool):
-            return cls(None) if value else None
+        if value is None or value is False:
+            return None
+        if any(mount.target == WORKSPACE for mount in mounts):
+            raise InvalidArgumentError(
+                f"workspace and one of mounts both have the target {WORKSPACE}: pass one of them"
+            )
+        if value is True:
+            return cls(None)
         path = Path(checks.path("workspace", value)).expanduser().absolute()
         if not path.is_dir():
             raise InvalidArgumentError(f"workspace must be an existing folder: {shown(str(path))}")
@@ -57,7 +68,10 @@ class Workspace:
             OSError: No temporary folder can be made.
         """
         if self._path is None:
-            self.temporary = Path(tempfile.mkdtemp(prefix="agents-sandbox-"))
+            # First the name: in the blocking flavour an interruption can come at any line.
+            name = f"agents-sandbox-{secrets.token_hex(16)}"
+            self.temporary = Path(tempfile.gettempdir(), name).absolute()
+            self.temporary.mkdir(0o700)
             path = self.temporary / "workspace"
             path.mkdir()
             # The user in the container may have any number. Other users of this host stop at the

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 import sys
 import warnings
@@ -18,6 +17,7 @@ from agents_sandbox import (
     AgentsSandboxClient,
     ClientClosedError,
     DaemonUnavailableError,
+    ExecState,
     InvalidArgumentError,
     MountSpec,
     OperationTimeoutError,
@@ -64,6 +64,7 @@ async def test_a_block_has_a_ready_sandbox_until_its_end(
     block = client.sandbox(image=IMAGE, labels={"team": "core"})
     async with block as sandbox:
         assert sandbox.id in repr(block)
+        assert f"{sandbox.id} READY" in repr(sandbox)
         handle = sandbox.handle
         assert handle is not None
         assert (handle.state, handle.labels) == (SandboxState.READY, {"team": "core"})
@@ -116,7 +117,9 @@ async def test_a_sandbox_that_is_not_ready_in_time_is_deleted_for_good() -> None
     """Its create goes on, and brings it back."""
     with FakeDaemon(virtual_time=True, ready_delay=60) as daemon:
         async with AgentsSandboxClient(daemon.socket_path) as client:
-            block = Background(enter, client, timeout_seconds=0.1)
+            await client.ping()
+            block = Background(enter, client, timeout_seconds=0.3)
+            await off_loop(daemon.wait_for_call, "CreateSandbox")
             await off_loop(daemon.wait_for_call, "DeleteSandbox")
             await off_loop(daemon.advance, 61)
             with pytest.raises(OperationTimeoutError):
@@ -129,11 +132,12 @@ async def test_a_sandbox_that_is_not_ready_in_time_is_deleted_for_good() -> None
 async def test_a_create_that_outlasts_the_clean_up_is_reported() -> None:
     with FakeDaemon(virtual_time=True, ready_delay=60) as daemon:
         async with AgentsSandboxClient(daemon.socket_path) as client:
+            await client.ping()  # so that the first contact takes nothing of the time
             with (
-                pytest.warns(SandboxLeftoverWarning, match="will bring it back") as warned,
+                pytest.warns(SandboxLeftoverWarning, match="cleanup_timeout_seconds") as warned,
                 pytest.raises(OperationTimeoutError) as caught,
             ):
-                await enter(client, timeout_seconds=0.1, cleanup_timeout_seconds=0.1)
+                await enter(client, timeout_seconds=0.3, cleanup_timeout_seconds=0.1)
             (record,) = daemon.sandboxes
             assert record.sandbox_id in str(warned[0].message)
             if sys.version_info >= (3, 11):
@@ -141,7 +145,7 @@ async def test_a_create_that_outlasts_the_clean_up_is_reported() -> None:
 
 
 async def test_a_delete_that_fails_does_not_replace_what_the_block_raises(
-    client: AgentsSandboxClient, daemon: FakeDaemon, caplog: pytest.LogCaptureFixture
+    client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
     error = ValueError("of the block")
     with (
@@ -149,15 +153,13 @@ async def test_a_delete_that_fails_does_not_replace_what_the_block_raises(
         warnings.catch_warnings(),
         pytest.raises(ValueError, match="of the block"),
     ):
-        warnings.simplefilter("error")  # then the note and the log have to do
+        warnings.simplefilter("error")  # then the note has to do
         async with client.sandbox(image=IMAGE) as sandbox:
             raise error
-    (record,) = caplog.records
-    assert (record.name, record.levelno) == ("agents_sandbox", logging.WARNING)
-    assert sandbox.id in record.message
-    assert "disk full" in record.message
     if sys.version_info >= (3, 11):
-        assert notes(error) == [record.message]
+        (note,) = notes(error)
+        assert sandbox.id in note
+        assert "disk full" in note
 
 
 async def test_a_delete_that_fails_after_a_quiet_block_raises(
@@ -287,9 +289,7 @@ async def test_an_interruption_of_the_clean_up_does_not_replace_what_the_block_r
             await sandbox.stop()
             await sandbox.run(("true",))
     if sys.version_info >= (3, 11):
-        assert notes(caught.value) == [
-            "KeyboardInterrupt interrupted the clean-up, which was finished"
-        ]
+        assert notes(caught.value) == ["KeyboardInterrupt interrupted the clean-up, which went on"]
     assert count(daemon, "DeleteSandbox") == 1
 
 
@@ -366,15 +366,22 @@ async def test_a_client_that_is_closed_during_the_create_still_deletes() -> None
         assert record.state is SandboxState.DELETED
 
 
-async def test_a_forked_child_leaves_the_sandbox_to_its_parent(
-    client: AgentsSandboxClient, monkeypatch: pytest.MonkeyPatch
+async def test_a_forked_child_leaves_everything_to_its_parent(
+    client: AgentsSandboxClient, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as parent:
         parent.setattr("os.getpid", lambda: -1)
-        block = client.sandbox(image=IMAGE)
-    async with block:
-        pass
+        block, scope = client.sandbox(image=IMAGE), client.scope()
+    async with block as sandbox, scope:
+        await scope.create_sandbox(image=IMAGE)
+        daemon.on_exec(("sleep",)).never()
+        with monkeypatch.context() as parent:
+            parent.setattr("os.getpid", lambda: -1)
+            process = sandbox.start(("sleep",))
+        async with process:
+            pass
     assert await states(client) == {"READY"}
+    assert (await client.get_exec(process.exec_id)).state is ExecState.RUNNING
 
 
 async def test_a_generator_that_is_closed_deletes(client: AgentsSandboxClient) -> None:
@@ -405,14 +412,15 @@ async def test_a_handle_is_the_newest_snapshot_seen(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
     async with client.sandbox(image=IMAGE) as sandbox:
+        before = count(daemon, "GetSandbox")
         with daemon.faults.delaying(3600, method="GetSandbox", times=1):
             late = Background(sandbox.refresh)
-            await off_loop(
-                daemon.wait_for_call, "GetSandbox", count=count(daemon, "GetSandbox") + 1
-            )
+            await off_loop(daemon.wait_for_call, "GetSandbox", count=before + 1)
             stopped = await sandbox.stop()
         assert (await late.result()).state is SandboxState.READY
         assert sandbox.handle == stopped
+        assert client.attach(stopped).handle == stopped
+        assert client.attach(sandbox.id).handle is None
 
 
 async def test_a_temporary_workspace_ends_with_its_sandbox(
@@ -448,6 +456,9 @@ async def test_a_temporary_workspace_that_may_be_in_use_is_named(
             trouble.enter_context(daemon.faults.failing(method="DeleteSandbox"))
     folder = sandbox.workspace
     assert folder is not None
-    assert folder.exists()
-    assert all(str(folder.parent) in note for note in notes(caught.value))
-    shutil.rmtree(folder.parent)
+    try:
+        assert folder.exists()
+        if sys.version_info >= (3, 11):
+            assert any(str(folder.parent) in note for note in notes(caught.value))
+    finally:
+        shutil.rmtree(folder.parent)

@@ -177,6 +177,20 @@ async def test_wait_for_a_sandbox_has_a_limit(
         assert pool.available == 1  # it was given back
 
 
+async def test_limit_includes_the_last_look(
+    client: AgentsSandboxClient, daemon: FakeDaemon
+) -> None:
+    async with client.pool(1, image=IMAGE) as pool:
+        await full(daemon, pool, made=1)
+        with (
+            daemon.faults.delaying(3600, method="GetSandbox"),
+            pytest.raises(OperationTimeoutError) as caught,
+        ):
+            await take_one(pool, timeout_seconds=0.1)
+    assert caught.value.timeout_seconds is not None
+    assert caught.value.timeout_seconds <= 0.1
+
+
 async def test_limit_names_the_last_failure(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
@@ -209,6 +223,7 @@ async def test_end_of_the_pool_ends_waits(client: AgentsSandboxClient, daemon: F
 
 async def test_pool_and_take_are_entered_once(client: AgentsSandboxClient) -> None:
     pool = client.pool(1, image=IMAGE)
+    assert "size=1 not entered" in repr(pool)
     with pytest.raises(ScopeClosedError, match="was not entered"):
         await take_one(pool)
     async with pool:
@@ -272,6 +287,7 @@ async def test_what_cannot_be_deleted_is_an_error(
     pool = client.pool(1, image=IMAGE)
     await pool.__aenter__()
     await full(daemon, pool, made=1)
-    daemon.faults.fail_next("DeleteSandboxes", code="INTERNAL", message="no disk")
+    for method in ("DeleteSandboxes", "DeleteSandbox"):
+        daemon.faults.fail_next(method, code="INTERNAL", message="no disk")
     with pytest.raises(SandboxClientError, match="no disk"):
         await pool.__aexit__(None, None, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from agents_sandbox.testing import FakeDaemon
 from .._aio import Background, off_loop
 from ..releases import any_release
 from .life import count, outcome
-from .test_lifetimes import states
+from .test_lifetimes import notes, states
 
 pytestmark = any_release
 
@@ -147,7 +148,7 @@ async def test_the_end_of_a_scope_prevents_requests_that_were_not_sent(
 async def test_sandboxes_are_deleted_one_after_the_other_if_all_at_once_fails(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
-    with daemon.faults.failing(method="DeleteSandboxes"):
+    with daemon.faults.failing(method="DeleteSandboxes", code="INTERNAL"):
         async with client.scope() as scope:
             for _ in range(2):
                 await scope.create_sandbox(image=IMAGE)
@@ -169,6 +170,45 @@ async def test_a_delete_that_fails_is_reported_after_the_others(
                 await scope.create_sandbox(image=IMAGE)
     left = {handle.sandbox_id for handle in await client.list_sandboxes() if handle.state == 2}
     assert left == {caught.value.sandbox_id}
+
+
+async def test_all_deletes_that_fail_are_reported(
+    client: AgentsSandboxClient, daemon: FakeDaemon
+) -> None:
+    with (
+        daemon.faults.failing(method="DeleteSandboxes"),
+        daemon.faults.failing(method="DeleteSandbox", code="INTERNAL", message="disk full"),
+        pytest.raises(SandboxClientError, match="disk full") as caught,
+    ):
+        async with client.scope() as scope:
+            for _ in range(2):
+                await scope.create_sandbox(image=IMAGE)
+    if sys.version_info >= (3, 11):
+        (other,) = [note for note in notes(caught.value) if note.startswith("another delete")]
+        assert "disk full" in other
+
+
+async def test_a_sandbox_of_a_scope_can_have_a_workspace(
+    client: AgentsSandboxClient, daemon: FakeDaemon
+) -> None:
+    async with client.scope() as scope:
+        sandbox = await scope.sandbox(image=IMAGE, workspace=True).__aenter__()
+        folder = sandbox.workspace
+        assert folder is not None
+        (mount,) = daemon.sandboxes[-1].spec.mounts
+        assert mount.source == str(folder)
+    assert not folder.parent.exists()
+
+
+async def test_a_wrong_keyword_names_the_call(client: AgentsSandboxClient) -> None:
+    wrong: dict[str, Any] = {"image": IMAGE, "cleanup_timeout_seconds": 3}
+    async with client.scope() as scope:
+        with pytest.raises(TypeError, match=r"^sandbox\(\) got .* 'cleanup_timeout_seconds'$"):
+            scope.sandbox(**wrong)
+        with pytest.raises(TypeError, match=r"^create_sandbox\(\) got"):
+            await scope.create_sandbox(**wrong)
+    with pytest.raises(TypeError, match=r"^pool\(\) got .* 'workspace'$"):
+        client.pool(1, **{**wrong, "workspace": True})
 
 
 async def test_a_scope_forgets_sandboxes_that_have_ended(client: AgentsSandboxClient) -> None:

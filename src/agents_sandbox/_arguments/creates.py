@@ -33,11 +33,10 @@ _LIMITS = ("cpu_limit", "memory_limit", "disk_limit")
 _HEALTHCHECK_DURATIONS = ("interval", "timeout", "start_period", "start_interval")
 
 
-class SandboxArguments(TypedDict, total=False):
-    """What to create: the arguments of `create_sandbox` but those of the call."""
+class PoolArguments(TypedDict, total=False):
+    """What to create again and again."""
 
     image: str | None
-    sandbox_id: str | None
     config_yaml: str | bytes | None
     mounts: Iterable[MountSpec]
     copies: Iterable[CopySpec]
@@ -54,6 +53,12 @@ class SandboxArguments(TypedDict, total=False):
     memory_limit: str | None
     disk_limit: str | None
     gpus: str | None
+
+
+class SandboxArguments(PoolArguments, total=False):
+    """What to create: the arguments of `create_sandbox` but those of the call."""
+
+    sandbox_id: str | None
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -139,6 +144,20 @@ class NewSandbox(OneLineRepr):
             gpus=checks.optional_text("gpus", gpus),
         )
         self._check_contents()
+
+    @classmethod
+    def of(cls, call: str, arguments: PoolArguments) -> NewSandbox:
+        """Check the keywords of a public call, which is named in the error of a wrong one.
+
+        Raises:
+            InvalidArgumentError: An argument is not acceptable.
+        """
+        for name in arguments:
+            if name not in SandboxArguments.__annotations__:
+                raise InvalidArgumentTypeError(
+                    f"{call}() got an unexpected keyword argument {name!r}"
+                )
+        return cls(**arguments)
 
     def with_fresh_id(self) -> NewSandbox:
         """Return the same with another new id."""

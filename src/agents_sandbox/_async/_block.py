@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
 from .._notes import note_interruption
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class Block(ABC):
@@ -13,7 +18,17 @@ class Block(ABC):
 
     In the blocking flavour an interruption can come at any line, also at the first one of a
     handler of exceptions. So whoever calls `_end` calls it again if it raises.
+
+    A forked child that leaves a block ends nothing: that belongs to the process that made it.
     """
+
+    _process: int
+
+    def __new__(cls, *_args: Any, **_more: Any) -> Self:
+        """Take note of the process."""
+        self = super().__new__(cls)
+        self._process = os.getpid()
+        return self
 
     async def __aexit__(
         self,
@@ -22,12 +37,16 @@ class Block(ABC):
         traceback: TracebackType | None,
     ) -> None:
         try:
-            await self._end(exc)
+            await self._end_unless_forked(exc)
         except BaseException as error:
-            await self._end(exc or error)
+            await self._end_unless_forked(exc or error)
             if exc is None:
                 raise
             note_interruption(exc, error)
+
+    async def _end_unless_forked(self, raising: BaseException | None) -> None:
+        if self._process == os.getpid():
+            await self._end(raising)
 
     @abstractmethod
     async def _end(self, raising: BaseException | None) -> None:

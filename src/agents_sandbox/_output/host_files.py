@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import secrets
 import stat
@@ -27,14 +28,16 @@ class HostFile:
         OSError: It cannot be written.
     """
 
+    # It closes itself, and its name is known first: an interruption can come at any line.
+    _file: io.FileIO | None = None
+    _temporary = ""
+
     def __init__(self, path: str) -> None:
-        self._file = -1
         self._path = os.path.realpath(path)
         _refuse_folder(path)
         folder = os.path.dirname(self._path)  # noqa: PTH120
         self._temporary = os.path.join(folder, TEMPORARY + secrets.token_hex(16))  # noqa: PTH118
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        self._file = os.open(self._temporary, flags, 0o666)
+        self._file = io.FileIO(self._temporary, "x")
 
     def __enter__(self) -> Self:
         return self
@@ -49,21 +52,24 @@ class HostFile:
         """Append to it."""
         left = memoryview(data)
         while left:
-            left = left[os.write(self._file, left) :]
+            left = left[os.write(self._descriptor(), left) :]
 
     def complete(self) -> None:
         """Give it its name."""
         with suppress(FileNotFoundError):  # it is new
-            os.fchmod(self._file, stat.S_IMODE(os.stat(self._path).st_mode))  # noqa: PTH116
+            os.fchmod(self._descriptor(), stat.S_IMODE(os.stat(self._path).st_mode))  # noqa: PTH116
         os.replace(self._temporary, self._path)  # noqa: PTH105
 
     def close(self) -> None:
         """Close it, and remove it unless it is complete. Safe to repeat."""
-        file, self._file = self._file, -1
-        if file >= 0:
-            with suppress(FileNotFoundError):
-                os.unlink(self._temporary)  # noqa: PTH108
-            os.close(file)
+        with suppress(OSError):  # it is complete, or was not made
+            os.unlink(self._temporary)  # noqa: PTH108
+        if self._file is not None:
+            self._file.close()
+
+    def _descriptor(self) -> int:
+        assert self._file is not None  # noqa: S101 - it was opened
+        return self._file.fileno()
 
 
 def read_host_file(path: str, limit: int) -> bytes:
@@ -75,7 +81,7 @@ def read_host_file(path: str, limit: int) -> bytes:
     """
     _refuse_folder(path)
     # Without O_NONBLOCK, the open of a FIFO would wait for a writer.
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+    with open(path, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise InvalidArgumentError(f"host_path must be a file: {shown(path, 300)} is none")
         return file.read(limit)

@@ -19,12 +19,12 @@ from ..._arguments.specs import (
 )
 from ..._deadline import CLEANUP_SECONDS, Budget
 from ..._tracebacks import ends_at_caller
-from ...errors import InvalidArgumentError
+from ...models import SandboxHandle
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from ..._arguments.creates import SandboxArguments
+    from ..._arguments.creates import PoolArguments
     from .._sandboxes.lifetime import SandboxLifetime
     from .._sandboxes.pool import SandboxPool
     from .._sandboxes.sandbox import Sandbox
@@ -131,19 +131,14 @@ class Blocks(Calls):
             disk_limit=disk_limit,
             gpus=gpus,
         )
-        from ..._workspace import WORKSPACE, Workspace
+        from ..._workspace import Workspace
 
-        folder = Workspace.of(workspace)
-        if folder is not None and any(mount.target == WORKSPACE for mount in new.mounts):
-            raise InvalidArgumentError(
-                f"workspace and one of mounts both have the target {WORKSPACE}: pass one of them"
-            )
         return self._lifetime(
             new,
             timeout_seconds,
             self._time_to_delete(cleanup_timeout_seconds),
             keep=checks.boolean("keep", keep),
-            workspace=folder,
+            workspace=Workspace.of(workspace, new.mounts),
         )
 
     def _lifetime(
@@ -207,7 +202,7 @@ class Blocks(Calls):
         *,
         timeout_seconds: DurationLike | None = None,
         cleanup_timeout_seconds: DurationLike = CLEANUP_SECONDS,
-        **arguments: Unpack[SandboxArguments],
+        **arguments: Unpack[PoolArguments],
     ) -> SandboxPool:
         """Return a context manager that keeps sandboxes READY before they are needed.
 
@@ -238,18 +233,20 @@ class Blocks(Calls):
         again = repeatable(arguments)
         self._explicit(timeout_seconds)
         stock = Stock(size, lambda: scope.sandbox(timeout_seconds=timeout_seconds, **again))
-        return SandboxPool(scope, stock, self._operation_timeout)
+        return SandboxPool(scope, stock, self._operation_timeout, self._timeout)
 
     @ends_at_caller
     def attach(self, sandbox_id: SandboxIdLike) -> Sandbox:
         """Return an object for a sandbox that exists. No I/O: nothing is checked.
 
         Args:
-            sandbox_id: The sandbox: its id, or an object that has it, such as a handle.
+            sandbox_id: The sandbox: its id, or an object that has it. A handle is also the
+                `handle` of the object.
 
         Raises:
             InvalidArgumentError: The id is not acceptable.
         """
         from .._sandboxes.sandbox import Sandbox
 
-        return Sandbox(self._client, sandbox_id_of(sandbox_id))
+        handle = sandbox_id if isinstance(sandbox_id, SandboxHandle) else None
+        return Sandbox(self._client, sandbox_id_of(sandbox_id), handle)

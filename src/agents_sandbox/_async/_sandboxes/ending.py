@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable
@@ -13,11 +11,14 @@ from ..._aio import CleanUp
 from ..._deadline import Budget
 from ..._notes import add_note
 from ..._tracebacks import trimmed
-from ...errors import ClientClosedError, SandboxClientError, SandboxLeftoverWarning
+from ...errors import (
+    ClientClosedError,
+    OperationTimeoutError,
+    SandboxClientError,
+    SandboxLeftoverWarning,
+)
 from .._block import Block
 from .._daemon import Daemon
-
-_log = logging.getLogger("agents_sandbox")
 
 
 class Ending(Block):
@@ -32,7 +33,6 @@ class Ending(Block):
         self._daemon = daemon
         self._time_to_delete = time_to_delete
         self._budget: Budget | None = None
-        self._process = os.getpid()
         self._clean_up = CleanUp(self._delete_whatever_happens)
         self._failures: list[SandboxClientError] = []
 
@@ -46,8 +46,6 @@ class Ending(Block):
 
     async def _end(self, raising: BaseException | None) -> None:
         """Delete everything, once, and report what failed."""
-        if self._process != os.getpid():
-            return  # it belongs to the parent of this process
         try:
             await self._clean_up.finish(raising)
         except BaseException as interruption:
@@ -58,15 +56,25 @@ class Ending(Block):
 
     def _report(self, raising: BaseException | None) -> None:
         failures, self._failures = self._failures, []
+        if not failures:
+            return
+        if raising is None:
+            first, *others = failures
+            add_note(first, self._left_by(first))
+            for other in others:
+                add_note(first, f"another delete failed, too: {other}")
+            raise trimmed(first, None)
         for failure in failures:
-            if raising is None:
-                add_note(failure, self._left())
-                raise trimmed(failure, None)
-            text = f"{self._left()}: {failure}"
+            text = f"{self._left_by(failure)}: {failure}"
             add_note(raising, text)
-            _log.warning("%s", text)
             with suppress(SandboxLeftoverWarning):  # where warnings are errors
-                warnings.warn(text, SandboxLeftoverWarning, stacklevel=4)
+                warnings.warn(text, SandboxLeftoverWarning, stacklevel=6)
+
+    # The error of a timeout names the options of other calls.
+    def _left_by(self, failure: SandboxClientError) -> str:
+        late = isinstance(failure, OperationTimeoutError)
+        why = " (the clean-up did not end within cleanup_timeout_seconds)" if late else ""
+        return f"{self._left()}{why}"
 
     async def _delete_whatever_happens(self) -> None:
         # It has the same deadline when it is begun again.

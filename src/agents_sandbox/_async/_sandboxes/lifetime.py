@@ -10,7 +10,7 @@ from ..._aio import beside, public
 from ..._arguments.creates import NewSandbox
 from ..._deadline import Backoff, Budget
 from ..._enums import SandboxState
-from ..._notes import Remains
+from ..._notes import Remains, nothing
 from ..._shared.shown import shown_id
 from ..._workspace import Workspace
 from ...errors import (
@@ -52,6 +52,8 @@ class SandboxLifetime(Ending):
         after_delete: Called when it was deleted.
     """
 
+    __module__ = "agents_sandbox"
+
     def __init__(
         self,
         client: AgentsSandboxClient,
@@ -64,8 +66,8 @@ class SandboxLifetime(Ending):
         keep: bool = False,
         workspace: Workspace | None = None,
         wait: bool = True,
-        before_request: Callable[[], None] = lambda: None,
-        after_delete: Callable[[], None] = lambda: None,
+        before_request: Callable[[], None] = nothing,
+        after_delete: Callable[[], None] = nothing,
     ) -> None:
         super().__init__(daemon, time_to_delete)
         self._feeds = feeds

@@ -21,7 +21,11 @@ from .stock import Offer, Stock, Taker
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from ..._arguments.creates import SandboxArguments
+    from ..._arguments.creates import PoolArguments
+
+
+# A call that has no time at all would be refused as one with a wrong argument.
+_MOMENT = 0.001
 
 
 class SandboxPool(Block):
@@ -33,19 +37,25 @@ class SandboxPool(Block):
         scope: Deletes all its sandboxes at the end.
         stock: The sandboxes that are kept READY.
         patience_seconds: How long to wait for one by default, in seconds.
+        rpc_seconds: How long one call may take, in seconds.
     """
 
     __module__ = "agents_sandbox"
 
-    def __init__(self, scope: SandboxScope, stock: Stock, patience_seconds: float) -> None:
+    def __init__(
+        self, scope: SandboxScope, stock: Stock, patience_seconds: float, rpc_seconds: float
+    ) -> None:
         self._scope = scope
         self._stock = stock
         self._stopping = CleanUp(stock.stop)
         self._patience = patience_seconds
+        self._rpc_seconds = rpc_seconds
         self._entered = False
 
     def __repr__(self) -> str:
-        state = "closed" if self._stock.closed else f"ready={self.available}"
+        state = f"ready={self.available}"
+        if self._stock.closed:
+            state = "closed" if self._entered else "not entered"
         return f"<{type(self).__name__} size={self.size} {state}>"
 
     @property
@@ -92,7 +102,7 @@ class SandboxPool(Block):
             await self._stopping.finish(raising)
 
     @ends_at_caller
-    def take(self, *, timeout_seconds: DurationLike | None = None) -> PoolTake:
+    def take(self, *, timeout_seconds: DurationLike | None = None) -> PooledSandbox:
         """Return a context manager: a READY sandbox for one block, which is then deleted.
 
         Those who wait are served in turn. The deletion is that of `client.sandbox`.
@@ -110,22 +120,29 @@ class SandboxPool(Block):
         Raises:
             InvalidArgumentError: The timeout is not acceptable.
         """
-        if timeout_seconds is None:
-            return PoolTake(self._stock, self._patience)
-        return PoolTake(self._stock, to_seconds("timeout_seconds", timeout_seconds))
+        seconds = self._patience
+        if timeout_seconds is not None:
+            seconds = to_seconds("timeout_seconds", timeout_seconds)
+        return PooledSandbox(self._stock, seconds, self._rpc_seconds)
 
 
-class PoolTake(Block):
+class PooledSandbox(Block):
     """A context manager: a sandbox of a pool for one block.
+
+    Made by the pool's `take()`.
 
     Args:
         stock: The stock of the pool.
         seconds: How long to wait for it, in seconds.
+        rpc_seconds: How long one call may take, in seconds.
     """
 
-    def __init__(self, stock: Stock, seconds: float) -> None:
+    __module__ = "agents_sandbox"
+
+    def __init__(self, stock: Stock, seconds: float, rpc_seconds: float) -> None:
         self._stock = stock
         self._seconds = seconds
+        self._rpc_seconds = rpc_seconds
         self._taker = Taker()
         self._taken: Offer | None = None
         self._entered = False
@@ -150,7 +167,7 @@ class PoolTake(Block):
         while True:
             self._stock.enqueue(self._taker, first=first)
             offer = await self._stock.wait(self._taker, deadline)
-            if await _is_ready(offer.sandbox):
+            if await _is_ready(offer.sandbox, deadline.within(self._rpc_seconds)):
                 self._taken = offer
                 offer.leave()
                 return offer.sandbox
@@ -166,14 +183,16 @@ class PoolTake(Block):
             await self._taken.lifetime.__aexit__(None, raising, None)
 
 
-async def _is_ready(sandbox: Sandbox) -> bool:
+async def _is_ready(sandbox: Sandbox, deadline: Deadline) -> bool:
+    left = deadline.remaining()
+    seconds = None if left is None else max(left, _MOMENT)
     try:
-        return (await sandbox.refresh()).state is SandboxState.READY
+        return (await sandbox.refresh(timeout_seconds=seconds)).state is SandboxState.READY
     except SandboxNotFoundError:  # deleted and purged
         return False
 
 
-def repeatable(arguments: SandboxArguments) -> SandboxArguments:
+def repeatable(arguments: PoolArguments) -> PoolArguments:
     """Check the arguments of creates, and return some that can be used again and again.
 
     Without an `idle_ttl` in them, the daemon would stop the sandboxes that wait.
@@ -183,7 +202,7 @@ def repeatable(arguments: SandboxArguments) -> SandboxArguments:
     """
     if arguments.get("sandbox_id") is not None:
         raise InvalidArgumentError("sandbox_id cannot be chosen: a pool has many sandboxes")
-    new = NewSandbox(**arguments)
+    new = NewSandbox.of("pool", arguments)
     again: Any = {
         field.name: value
         for field in fields(new)
@@ -192,5 +211,5 @@ def repeatable(arguments: SandboxArguments) -> SandboxArguments:
     }
     if not new.config_yaml:
         again.setdefault("idle_ttl", timedelta(0))
-    checked: SandboxArguments = again
+    checked: PoolArguments = again
     return checked

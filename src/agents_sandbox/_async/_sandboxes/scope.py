@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..._aio import public
@@ -14,9 +14,9 @@ from ..._arguments.durations import DurationLike
 from ..._deadline import Budget
 from ..._frozen import FrozenMapping
 from ..._tracebacks import ends_at_caller
+from ..._workspace import Workspace
 from ...errors import (
-    DaemonUnavailableError,
-    OperationTimeoutError,
+    ClientClosedError,
     SandboxClientError,
     ScopeClosedError,
 )
@@ -84,13 +84,18 @@ class SandboxScope(Ending):
 
     @ends_at_caller
     def sandbox(
-        self, *, timeout_seconds: DurationLike | None = None, **arguments: Unpack[SandboxArguments]
+        self,
+        *,
+        workspace: str | os.PathLike[str] | bool = False,
+        timeout_seconds: DurationLike | None = None,
+        **arguments: Unpack[SandboxArguments],
     ) -> SandboxLifetime:
         """Return a context manager as `client.sandbox` does: the sandbox ends with its own block.
 
         If the scope ends first, so does the sandbox.
 
         Args:
+            workspace: As in `client.sandbox`.
             timeout_seconds: As in `client.sandbox`.
             **arguments: As in `create_sandbox`.
 
@@ -98,7 +103,10 @@ class SandboxScope(Ending):
             InvalidArgumentError: An argument is not acceptable.
             ScopeClosedError: The scope ends or has ended.
         """
-        return self._lifetime(arguments, timeout_seconds, wait=True)
+        new = NewSandbox.of("sandbox", arguments)
+        return self._lifetime(
+            new, timeout_seconds, wait=True, workspace=Workspace.of(workspace, new.mounts)
+        )
 
     @public
     async def create_sandbox(
@@ -123,13 +131,18 @@ class SandboxScope(Ending):
             SandboxClientError: As in `create_sandbox`; nothing is left behind then.
         """
         waits = checks.boolean("wait", wait)
-        return await self._lifetime(arguments, timeout_seconds, waits).__aenter__()
+        new = NewSandbox.of("create_sandbox", arguments)
+        return await self._lifetime(new, timeout_seconds, wait=waits).__aenter__()
 
     def _lifetime(
-        self, arguments: SandboxArguments, timeout_seconds: DurationLike | None, wait: bool
+        self,
+        new: NewSandbox,
+        timeout_seconds: DurationLike | None,
+        *,
+        wait: bool,
+        workspace: Workspace | None = None,
     ) -> SandboxLifetime:
         self._require_open()
-        new = NewSandbox(**arguments).with_labels(self._own_label(), default=self._labels)
 
         def admit() -> None:
             # The end of the scope does the same in the other order: one of the two sees the other.
@@ -137,10 +150,11 @@ class SandboxScope(Ending):
             self._require_open()
 
         lifetime: SandboxLifetime = self._make(
-            new,
+            new.with_labels(self._own_label(), default=self._labels),
             timeout_seconds,
             lambda: self._budget or self._time_to_delete(),
             wait=wait,
+            workspace=workspace,
             before_request=admit,
             after_delete=lambda: self._lifetimes.discard(lifetime),
         )
@@ -158,8 +172,12 @@ class SandboxScope(Ending):
 
     async def _delete(self, daemon: Daemon, budget: Budget) -> None:
         self._closed = True
-        with suppress(DaemonUnavailableError, OperationTimeoutError):  # each is deleted below
+        try:
             await daemon.delete_sandboxes(self._own_label(), budget.rpc())
+        except ClientClosedError:
+            raise
+        except SandboxClientError:
+            pass  # each is deleted below
         # All at once so far. Now one after the other: first those whose delete takes no time.
         for lifetime in sorted(self._lifetimes, key=lambda lifetime: not lifetime.ready):
             try:
