@@ -6,8 +6,9 @@ their start, because that would change what the command sees. The script finds t
 - An exec's leader leads a session, and has the same parent as the script, which is an exec itself.
   In a container this parent is outside, and `/proc` says 0.
 - The leader's stdout or stderr is its log file. The folder of the logs is mounted in the sandbox,
-  but where is not known, so the script looks at all mounts.
-  A command that has redirected both, or has removed its logs, is not recognised. Its argv does not
+  but where is not known, so the script looks at all mounts. A shell may have saved it elsewhere
+  while one of its commands has another output.
+- A leader that has redirected both, or has removed its logs, is not recognised. Its argv does not
   identify it: the command of an exec that was cancelled runs on, and may have the same.
 - To an exec belong its leader's session, all that descend from it, and processes without a parent
   whose stdout or stderr is its log.
@@ -69,6 +70,20 @@ writes() {
   return 1
 }
 
+# Whether a process can write to one of the files under a number that shells use for what they save.
+saves() {
+  for number in 10 11 12 13 14 15 16 17 18 19; do
+    for file in "$out" "$err"; do
+      [ "/proc/$1/fd/$number" -ef "$file" ] || continue
+      # Octal: the last digit has the access mode.
+      while read -r line; do
+        case $line in flags:*[1256]) return ;; esac
+      done <"/proc/$1/fdinfo/$number"
+    done
+  done
+  return 1
+}
+
 # Whether the session of a process, or the process that all its ancestors descend from, is of
 # another exec.
 of_another() {
@@ -92,7 +107,7 @@ for process in /proc/[0-9]*; do
   pid=${process#/proc/}
   [ "$pid" != 1 ] && [ "$pid" != $$ ] && stat "$pid" || continue
   [ "$session" = "$pid" ] && [ "$parent" = "$top" ] || continue
-  if writes "$pid" "$out" "$err"; then
+  if writes "$pid" "$out" "$err" || saves "$pid"; then
     leader=$pid
     break
   fi
