@@ -84,14 +84,13 @@ class Execution:
         self.handle = handle
         return handle
 
-    def located(self) -> ExecHandle | None:
-        """Return the newest snapshot with the paths at which its logs are.
+    def located(self) -> ExecHandle:
+        """Return the newest snapshot with the paths at which its logs are; it has begun.
 
         Raises:
             OutputUnavailableError: The daemon keeps none, or they are unknown.
         """
-        if self.handle is None:
-            return None
+        assert self.handle is not None  # noqa: S101 - for type checkers
         logs = self.daemon.where_logs_are(self.handle)
         return replace(self.handle, stdout_log_path=logs.stdout, stderr_log_path=logs.stderr)
 

@@ -112,8 +112,7 @@ class ExecOutput(AsyncIterator[OutputChunk]):
                 # Before the read: if it is interrupted, no chunk is lost. And also while there is
                 # output: a command that was cancelled may write for ever.
                 await self._look(Deadline(self._pause))
-            handle = None if self._closed else self._execution.located()
-            chunk = None if handle is None else self._tails.read(handle)
+            chunk = None if self._closed else self._tails.read(self._execution.located())
             if chunk is not None:
                 self._pause = 0.0
                 return chunk
@@ -135,9 +134,7 @@ class ExecOutput(AsyncIterator[OutputChunk]):
         ended = await wait.step(until)
         if ended is not None:
             self._execution.see(ended)
-            located = self._execution.located()
-            assert located is not None  # noqa: S101 - for type checkers
-            self._tails.end(located)
+            self._tails.end(self._execution.located())
             self._command_ended = True
             wait.leave()
 
