@@ -460,7 +460,7 @@ async def test_a_cancelled_run_says_what_it_leaves_behind() -> None:
             with pytest.raises(asyncio.CancelledError) as caught:
                 await running
             (left,) = await client.list_active_execs()
-            note = f"exec {left.exec_id} was started: check with get_exec"
+            note = f"exec {left.exec_id} may still be running: end it with cancel_exec(kill=True)"
             assert notes(caught.value) == [note]
 
 

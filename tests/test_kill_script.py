@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from agents_sandbox._scripts import kill as kill_script
 from agents_sandbox._scripts.kill import kill_command
 from agents_sandbox._shared.helpers import KillExit, killed_exec
 
@@ -26,6 +27,17 @@ pytestmark = [
 ]
 SHELLS = {"dash": ("dash",), "bash": ("bash", "--posix"), "busybox": ("busybox", "sh")}
 TARGET = "target-exec"
+
+
+SAVING = """
+import os, sys, time
+os.dup2(os.open(sys.argv[1], int(sys.argv[2])), 11)
+for number in (1, 2):
+    os.dup2(os.open("/dev/null", os.O_WRONLY), number)
+fifo = open(sys.argv[3], "w")
+print("up", file=fifo, flush=True)
+time.sleep(1000)
+"""
 
 
 class Execs:
@@ -49,11 +61,11 @@ class Execs:
         self._running.append(started)
         return started
 
-    def kill(self, shell: Sequence[str], argv: Sequence[str], **options: Any) -> int:
+    def kill(self, shell: Sequence[str], **options: Any) -> int:
         """Run the script and return its exit code."""
         # As the daemon of another host names it: only the end of the path is the same.
         path = f"/elsewhere/{self.folder.name}/{TARGET}.stdout.log"
-        _, *rest = kill_command(TARGET, path, argv)
+        _, *rest = kill_command(TARGET, path)
         return self.start("kill-exec", [*shell, *rest], **options).wait(TIMEOUT)
 
     def close(self) -> None:
@@ -107,12 +119,12 @@ def test_all_of_an_exec_die_and_nothing_else(
         write = '(setsid sleep 1000 >>"$1" &); sleep 1000 >>"$1" & echo up >&3; wait'
         writer = execs.start("writer", talking(others, write, log))
         assert others.read() == b"up\n"
-        assert execs.kill(shell, target.args) == KillExit.KILLED  # type: ignore[arg-type]
+        assert execs.kill(shell) == KillExit.KILLED
         assert target.wait(TIMEOUT) == -signal.SIGKILL
         await_end(fifo)
         assert (reader.poll(), writer.poll()) == (None, None)
         assert len(children(writer.pid)) == 1
-        assert execs.kill(shell, ["sleep", "1000"]) == KillExit.NOT_FOUND
+        assert execs.kill(shell) == KillExit.NOT_FOUND
         execs.close()
         kill_orphans(log)
         await_end(others)
@@ -132,33 +144,64 @@ def kill_orphans(log: str) -> None:
             continue
 
 
-def test_command_without_its_output_is_known_by_its_argv(
+def test_command_without_its_logs_is_left(
     execs: Execs, fifo: Fifo, shell: tuple[str, ...], tmp_path: Path
 ) -> None:
-    argv = talking(fifo, "exec >/dev/null 2>&1; echo up >&3; sleep 1000; :", "$(a)\n\\ `", "", " ")
-    target = execs.start(TARGET, argv)
+    """Its argv does not identify it: a command that the daemon has forgotten may have the same."""
+    target = execs.start(TARGET, talking(fifo, "exec >/dev/null; echo up >&3; sleep 1000; :"))
     assert fifo.read() == b"up\n"
-    assert execs.kill(shell, []) == KillExit.NOT_FOUND
-    assert execs.kill(shell, [*argv, "x"]) == KillExit.NOT_FOUND
-    # Another one that has its own log is not mistaken for it.
-    same = execs.start("same", ["sh", "-c", "sleep 1000; :"])
-    assert execs.kill(shell, ["sh", "-c", "sleep 1000; :"]) == KillExit.NOT_FOUND
-    (tmp_path / f"{TARGET}.stdout.log").unlink()
     if os.getuid() == 0:
         as_nobody = {"user": 65534, "cwd": "/"}
-        assert execs.kill(shell, argv, **as_nobody) == KillExit.NOT_PERMITTED
-    assert execs.kill(shell, argv) == KillExit.KILLED
+        assert execs.kill(shell, **as_nobody) == KillExit.NOT_FOUND
+    errors = tmp_path / f"{TARGET}.stderr.log"
+    errors.rename(tmp_path / "moved")
+    assert execs.kill(shell) == KillExit.NOT_FOUND
+    assert target.poll() is None
+    (tmp_path / "moved").rename(errors)
+    assert execs.kill(shell) == KillExit.KILLED
     assert target.wait(TIMEOUT) == -signal.SIGKILL
     await_end(fifo)
-    assert same.poll() is None
+
+
+def test_shell_may_have_saved_its_output(
+    execs: Execs, fifo: Fifo, shell: tuple[str, ...], tmp_path: Path
+) -> None:
+    """As some shells do while a command has another one."""
+    log = tmp_path / f"{TARGET}.stdout.log"
+    with closing(Fifo(tmp_path / "other fifo")) as others:
+        target = [sys.executable, "-c", SAVING, str(log), str(os.O_WRONLY), fifo.path]
+        reads = [*target[:4], str(os.O_RDONLY), others.path]
+        log.touch()
+        reader = execs.start("reader", reads)
+        assert others.read() == b"up\n"
+        assert execs.kill(shell) == KillExit.NOT_FOUND
+        started = execs.start(TARGET, target)
+        assert fifo.read() == b"up\n"
+        assert execs.kill(shell) == KillExit.KILLED
+        assert started.wait(TIMEOUT) == -signal.SIGKILL
+        assert reader.poll() is None
+
+
+def test_log_is_found_below_any_mount(
+    tmp_path: Path, shell: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mount = tmp_path / "a 5b" / "\\0407\t1\n2"
+    mount.mkdir(parents=True)
+    escaped = "".join(f"\\{ord(char):03o}" if char in " \t\n\\" else char for char in str(mount))
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(f"1 2 0:3 / /nowhere\\0401 rw\n4 5 0:6 /some {escaped} rw,relatime - x y\n")
+    script = kill_script._SCRIPT.replace("/proc/self/mountinfo", str(mounts))
+    monkeypatch.setattr(kill_script, "_SCRIPT", script)
+    with closing(Execs(mount)) as execs:
+        target = execs.start(TARGET, ["sleep", "1000"])
+        assert execs.kill(shell) == KillExit.KILLED
+        assert target.wait(TIMEOUT) == -signal.SIGKILL
 
 
 def test_argv_says_which_exec_it_kills() -> None:
-    argv = kill_command("exec-1", "box-1/exec-1.stdout.log", ("sleep", "9"))
+    argv = kill_command("exec-1", "box-1/exec-1.stdout.log")
     assert killed_exec(argv) == "exec-1"
-    assert argv[-3:] == ("box-1/exec-1.stdout.log", "sleep", "9")
+    assert argv[-1] == "box-1/exec-1.stdout.log"
     assert killed_exec(argv[:4]) is None
     assert killed_exec(("bash", *argv[1:])) is None
     assert killed_exec(("sh", "-c", "echo", "name", "exec-1")) is None
-    # One that might be too long to start is not compared.
-    assert kill_command("exec-1", "path", ("x" * 70_000,))[-1] == "path"

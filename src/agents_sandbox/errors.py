@@ -413,10 +413,10 @@ class ExecNotKilledError(_ExecError):
     Attributes:
         problem: Why. `"no_proc"`: the sandbox has no `/proc`, which only Linux has; `"no_shell"`:
             it has no `sh`; `"not_found"`: none of its processes can be recognised as the exec's,
-            because the command has redirected its output and changed its argv; `"ambiguous"`:
-            it has redirected its output, and several execs have its argv; `"not_permitted"`:
-            some of its processes belong to another user; `"timeout"`: the kill itself did not end
-            in time; `"failed"`: it could not be started, or failed.
+            because the command has redirected its output, or removed its logs;
+            `"not_permitted"`: some of its processes belong to another user; `"timeout"`: the kill
+            itself did not end in time, or the exec did not end after it; `"failed"`: it could not
+            be started, or failed.
     """
 
     _default = "exec{} could not be killed"

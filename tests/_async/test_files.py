@@ -471,6 +471,20 @@ async def test_without_its_input_no_command_starts(
     assert not Path(str(caught.value.filename)).exists()
 
 
+async def test_input_that_does_not_arrive_in_time(sandbox: Sandbox, daemon: FakeDaemon) -> None:
+    daemon.faults.fail_next("CreateExec", code="DEADLINE_EXCEEDED")
+    with pytest.raises(
+        OperationTimeoutError, match="input of exec my-exec did not arrive .* was not started"
+    ) as caught:
+        await sandbox.run(
+            ("cat",), input="x" * 98_302, exec_id="my-exec", kill_on_timeout=True, timeout_seconds=9
+        )
+    error = caught.value
+    assert (error.exec_id, error.sandbox_id) == ("my-exec", sandbox.id)
+    assert (error.timeout_seconds, error.last_handle) == (9, None)
+    assert "my-exec" not in [item.exec_id for item in daemon.execs]
+
+
 @passthrough_only
 async def test_commands_may_use_the_same_exit_codes(sandbox: Sandbox) -> None:
     for script in ("exit 89", "echo agents-sandbox-stdin 89 >&2; exit 89"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -124,9 +125,8 @@ async def test_a_slow_reader_loses_and_doubles_nothing(
         assert (chunk.offset, chunk.stream) == (len(read), "stdout")
         assert 0 < len(chunk.data) <= 2**16
         read += chunk.data
-        if not len(read) % 2**21:
-            await off_loop(daemon.wait_for_streams, 0)  # the command has ended long ago
     assert read == whole
+    await off_loop(daemon.wait_for_streams, 0)
 
 
 async def test_a_command_that_cannot_be_started_has_no_output(
@@ -184,6 +184,75 @@ async def test_a_block_cancels_what_it_cannot_kill(box: Sandbox, daemon: FakeDae
         pass
     assert process.handle is not None
     assert process.handle.state is ExecState.CANCELLED
+    # A kill that is refused or hangs leaves time for the cancel.
+    async with box.start(("sleep",)) as process:
+        daemon.faults.fail_next(
+            "CreateExec", code="FAILED_PRECONDITION", reason="SANDBOX_NOT_READY"
+        )
+    assert process.handle is not None
+    assert process.handle.state is ExecState.CANCELLED
+    daemon.on_exec(lambda argv: KILL in argv).never()
+    async with box.start(("sleep",), cleanup_timeout_seconds=1) as process:
+        pass
+    assert process.handle is not None
+    assert process.handle.state is ExecState.CANCELLED
+    endless: Any = math.inf
+    daemon.on_exec(lambda argv: KILL in argv).exit(KillExit.NO_PROC)
+    async with box.start(("sleep",), cleanup_timeout_seconds=endless) as process:
+        pass
+    late = box.start(("sleep",), cleanup_timeout_seconds=1e-9, exec_id="late-exec")
+    with pytest.raises(OperationTimeoutError, match="increase cleanup_timeout_seconds") as caught:
+        async with late:
+            pass
+    assert (caught.value.exec_id, caught.value.last_handle) == ("late-exec", late.handle)
+
+
+async def test_a_block_ends_what_runs_after_its_client_was_closed(
+    daemon: FakeDaemon, told: Told
+) -> None:
+    async with AgentsSandboxClient(daemon.socket_path) as client:
+        sandbox = await client.create_sandbox(image="x")
+        async with client.start_exec(sandbox.sandbox_id, TOLD) as process:
+            await client.aclose()
+    assert process.handle is not None
+    assert (process.handle.state, process.exit_code) == (ExecState.FAILED, 137)
+    assert process.handle.stdout_log_path is not None
+
+
+async def test_output_after_a_lost_answer(
+    client: AgentsSandboxClient, box: Sandbox, daemon: FakeDaemon, told: Told
+) -> None:
+    """Where the logs are follows from any other command."""
+    told.stdout("x")
+    told.exit(0)
+    with daemon.faults.losing_answers(method="CreateExec", times=1):
+        process = await box.start(TOLD).begin()
+    with pytest.raises(OutputUnavailableError) as caught:
+        await drain(process.output())
+    assert caught.value.problem == "unknown_path"
+    await box.run(("true",))
+    assert await text(process.output()) == "x"
+
+
+async def test_a_step_that_is_interrupted_as_it_returns(
+    box: Sandbox, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told.stdout(b"\xe2\x82")
+    output = box.start(TOLD).output()
+    deliver = tail.Tails.deliver
+
+    def interrupt(tails: tail.Tails, chunk: OutputChunk) -> None:
+        deliver(tails, chunk)
+        raise KeyError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tail.Tails, "deliver", interrupt)
+        with pytest.raises(KeyError):
+            await step(output)
+    assert (await step(output)).data == b"\xe2\x82"
+    told.stdout(b"\xac")
+    assert (await step(output)).text == "\u20ac"
+    await output.aclose()
 
 
 async def test_a_block_leaves_what_it_is_told_to_keep(
@@ -220,17 +289,17 @@ async def test_a_sandbox_that_is_gone_has_no_command_left(
 async def test_a_failure_to_end_it_does_not_mask_an_error(
     box: Sandbox, daemon: FakeDaemon, told: Told
 ) -> None:
-    daemon.faults.fail_next("ListActiveExecs", code="INTERNAL", times=2)
     error = KeyError("mine")
     with pytest.raises(KeyError) as caught:
         async with box.start(TOLD) as process:
+            daemon.faults.fail_next("GetExec", code="INTERNAL")
             raise error
     assert caught.value is error
     (note,) = getattr(error, "__notes__", [f"exec {process.exec_id}"])
     assert f"exec {process.exec_id}" in note
     with pytest.raises(DaemonError):
         async with box.start(TOLD):
-            pass
+            daemon.faults.fail_next("GetExec", code="INTERNAL")
     told.exit(0)
 
 
@@ -419,7 +488,7 @@ async def test_an_error_of_a_function_ends_the_run(
         await box.run(TOLD, on_stdout=fail)
     assert caught.value is error
     (left,) = await client.list_active_execs()
-    note = f"exec {left.exec_id} still runs: end it with cancel_exec"
+    note = f"exec {left.exec_id} may still be running: end it with cancel_exec(kill=True)"
     assert getattr(error, "__notes__", [note]) == [note]
     await off_loop(daemon.wait_for_streams, 0)
     assert open_logs() == []

@@ -13,6 +13,8 @@ from ..errors import SandboxClientError, SandboxNotReadyError
 from ..models import ExecHandle, SandboxEvent, SandboxPhaseDetails
 from .goal import sandbox_failed, too_late, within
 
+_END_IT = "end it with cancel_exec(kill=True)"
+
 _SANDBOX_ENDS = (SandboxState.FAILED, SandboxState.STOPPED, SandboxState.DELETED)
 
 
@@ -67,8 +69,7 @@ class ExecEnd:
             return self.lost_sandbox
         return too_late(
             f"exec {shown_id(self.exec_id)} did not end {within(seconds)}",
-            "The command is still running, and cancel_exec would not kill it: go on waiting with "
-            "wait_for_exec",
+            f"The command is still running: go on waiting with wait_for_exec, or {_END_IT}",
             seconds,
             handle,
             trouble,
@@ -76,6 +77,11 @@ class ExecEnd:
             exec_id=self.exec_id,
             option="exec_timeout_seconds",
         )
+
+
+def may_be_running(exec_id: str) -> str:
+    """Say what an interruption may leave behind, once an exec was accepted."""
+    return f"exec {shown_id(exec_id)} may still be running: {_END_IT}"
 
 
 def _lost_sandbox(event: SandboxEvent, exec_id: str) -> SandboxClientError:

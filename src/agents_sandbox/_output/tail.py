@@ -35,6 +35,16 @@ class Tails:
         """Where each stream continues after the chunks that were delivered."""
         return {tail.stream: tail.offset for tail in self._tails}
 
+    @property
+    def positions(self) -> dict[str, tuple[int, bytes]]:
+        """Where each stream stands, for `go_back`."""
+        return {tail.stream: tail.position for tail in self._tails}
+
+    def go_back(self, positions: Mapping[str, tuple[int, bytes]]) -> None:
+        """Undo what was delivered since."""
+        for tail in self._tails:
+            tail.position = positions[tail.stream]
+
     def read(self, handle: ExecHandle) -> OutputChunk | None:
         """Return the next chunk; None if there is none at present, or after `end` none any more.
 
@@ -73,10 +83,14 @@ class _Tail:
 
     def __init__(self, stream: str, offset: int) -> None:
         self.stream: StreamName = "stdout" if stream == "stdout" else "stderr"
-        self.offset = offset
+        # The offset, and the rest of a character that began in a chunk before.
+        self.position = offset, b""
         self._log: LogFile | None = None
-        self._rest = b""  # of a character that began in a chunk before
         self._size: int | None = None  # once the command has ended
+
+    @property
+    def offset(self) -> int:
+        return self.position[0]
 
     def read(self, handle: ExecHandle) -> OutputChunk | None:
         log = self._log or self._opened(handle)
@@ -84,14 +98,14 @@ class _Tail:
             return None
         left = CHUNK_BYTES if self._size is None else min(CHUNK_BYTES, self._size - self.offset)
         data = log.read(self.offset, left) if left > 0 else b""
-        if not data and (self._size is None or not self._rest):
+        if not data and (self._size is None or not self.position[1]):
             return None
         text, _ = self._decoded(data)
         return OutputChunk(self.stream, data, self.offset, text)
 
     def deliver(self, chunk: OutputChunk) -> None:
         _, rest = self._decoded(chunk.data)
-        self.offset, self._rest = chunk.offset + len(chunk.data), rest
+        self.position = chunk.offset + len(chunk.data), rest
 
     def end(self, handle: ExecHandle) -> None:
         log = self._log or self._opened(handle)
@@ -105,7 +119,7 @@ class _Tail:
         """Decode what comes next; return the text, and the beginning of an incomplete character."""
         end = self.offset + len(data)
         final = self._size is not None and (not data or end >= self._size)
-        encoded = self._rest + data
+        encoded = self.position[1] + data
         text, used = utf_8_decode(encoded, "replace", final)
         return text, encoded[used:]
 
@@ -122,5 +136,5 @@ class _Tail:
         begin = max(0, self.offset - _LONGEST_REST)
         before = log.read(begin, self.offset - begin) if self.offset else b""
         _, used = utf_8_decode(before, "replace", False)
-        self._log, self._rest = log, before[used:]
+        self._log, self.position = log, (self.offset, before[used:])
         return log

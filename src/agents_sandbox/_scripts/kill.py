@@ -6,9 +6,10 @@ their start, because that would change what the command sees. The script finds t
 - An exec's leader leads a session, and has the same parent as the script, which is an exec itself.
   In a container this parent is outside, and `/proc` says 0.
 - The leader's stdout or stderr is its log file. The folder of the logs is mounted in the sandbox,
-  but where is not known, so the script looks at all mounts.
-- If that fails, because the command has redirected both or has removed its log, the leader is the
-  only one with the argv of the exec.
+  but where is not known, so the script looks at all mounts. A shell may have saved it elsewhere
+  while one of its commands has another output.
+- A leader that has redirected both, or has removed its logs, is not recognised. Its argv does not
+  identify it: the command of an exec that was cancelled runs on, and may have the same.
 - To an exec belong its leader's session, all that descend from it, and processes without a parent
   whose stdout or stderr is its log.
 
@@ -19,19 +20,12 @@ It only uses what is built into shells, and `/proc` of Linux.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from .._shared.helpers import KILL, KillExit
-
-_ARGV_LIMIT = 65_536
-"""Characters of an argv that the script compares. With a longer one, it might not start itself."""
 
 _SCRIPT = r"""
 exec 2>/dev/null
 LC_ALL=C IFS=
 log=$2
-shift 2
-argv="$*"
 
 # Sets the state, parent and session of a process; fails if it has ended.
 stat() {
@@ -48,7 +42,14 @@ stat() {
 # Sets `out` and `err` to the log files of the exec: the longest end of its path below a mount.
 find_logs() {
   while IFS=' ' read -r _ _ _ _ point _; do
-    case $point in *\\*) point=$(printf '%b.' "$point") && point=${point%.} ;; esac
+    case $point in *\\*)
+      # `\040` is a space. In `printf %b` that is `\0040`: more digits may follow.
+      rest=$point point=
+      while [ "$rest" != "${rest#*\\}" ]; do
+        point="$point${rest%%\\*}\\0" rest=${rest#*\\}
+      done
+      point=$(printf '%b.' "$point$rest") && point=${point%.} ;;
+    esac
     end=${log#/}
     while out=$point/$end && ! [ -e "$out" ]; do
       case $end in */*) end=${end#*/} ;; *) continue 2 ;; esac
@@ -69,12 +70,18 @@ writes() {
   return 1
 }
 
-has_argv() {
-  text=
-  # The shell drops the NUL after each argument.
-  while read -r line; do text="$text$line
-"; done <"/proc/$1/cmdline"
-  [ "$text$line" = "$argv" ]
+# Whether a process can write to one of the files under a number that shells use for what they save.
+saves() {
+  for number in 10 11 12 13 14 15 16 17 18 19; do
+    for file in "$out" "$err"; do
+      [ "/proc/$1/fd/$number" -ef "$file" ] || continue
+      # Octal: the last digit has the access mode.
+      while read -r line; do
+        case $line in flags:*[1256]) return ;; esac
+      done <"/proc/$1/fdinfo/$number"
+    done
+  done
+  return 1
 }
 
 # Whether the session of a process, or the process that all its ancestors descend from, is of
@@ -95,26 +102,17 @@ top=$parent
 find_logs
 err=${out%.stdout.log}.stderr.log
 
-leader='' alike=''
+leader=
 for process in /proc/[0-9]*; do
   pid=${process#/proc/}
   [ "$pid" != 1 ] && [ "$pid" != $$ ] && stat "$pid" || continue
   [ "$session" = "$pid" ] && [ "$parent" = "$top" ] || continue
-  if writes "$pid" "$out" "$err"; then
+  if writes "$pid" "$out" "$err" || saves "$pid"; then
     leader=$pid
     break
   fi
-  if [ "$argv" ] && has_argv "$pid" && ! writes "$pid" "${out%/*}"/*.log; then
-    alike="$alike $pid"
-  fi
 done
-if ! [ "$leader" ]; then
-  leader=${alike# }
-  case $leader in
-    '') exit NOT_FOUND ;;
-    *' '*) exit AMBIGUOUS ;;
-  esac
-fi
+[ "$leader" ] || exit NOT_FOUND
 
 take() {
   kill -STOP "$1"
@@ -167,14 +165,11 @@ for _name, _code in vars(KillExit).items():
         _SCRIPT = _SCRIPT.replace(f"exit {_name}", f"exit {_code}")
 
 
-def kill_command(exec_id: str, log_path: str, argv: Sequence[str]) -> tuple[str, ...]:
+def kill_command(exec_id: str, log_path: str) -> tuple[str, ...]:
     """Return the argv that kills an exec, for another exec in its sandbox.
 
     Args:
         exec_id: The exec.
         log_path: The path of its stdout log: that on the daemon's host, or the end of it.
-        argv: Its argv; empty if another exec of its sandbox has the same.
     """
-    if sum(map(len, argv)) > _ARGV_LIMIT:
-        argv = ()
-    return ("sh", "-c", _SCRIPT, KILL, exec_id, log_path, *argv)
+    return ("sh", "-c", _SCRIPT, KILL, exec_id, log_path)

@@ -2,7 +2,7 @@
 
 They are `("sh", "-c", <script>, <name>, ...)`. What follows the name:
 
-- `KILL`, for the end of an exec: its id, and what the script needs;
+- `KILL`, for the end of an exec: its id, and the path of its log;
 - `FILES`, for the files of a sandbox: the operation, a mark, a path, and what the operation needs;
 - `STDIN`, for a command with input: a file, the input as `SIZE:BASE64` or `-` if the file has it,
   and the command itself.
@@ -38,9 +38,7 @@ class KillExit:
 
     KILLED = 0
     NOT_FOUND = 80
-    """No process is that of the exec, or the only one cannot be recognised."""
-    AMBIGUOUS = 81
-    """Several processes could be."""
+    """No process is recognised as that of the exec."""
     NOT_PERMITTED = 82
     """Some of its processes belong to another user."""
     NO_PROC = 83

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Literal, overload
 from ..._aio import public
 from ..._arguments import checks
 from ..._arguments.creates import NewExec
-from ..._arguments.durations import DurationLike, to_seconds
+from ..._arguments.durations import DurationLike
 from ..._arguments.ids import ExecIdLike, SandboxIdLike, exec_id_of, sandbox_id_of
 from ..._connection.rpc import concerning
 from ..._deadline import Budget
+from ..._goals.exec_end import may_be_running
 from ..._notes import noting_remains
 from ..._output.result import MAX_OUTPUT_BYTES, ExecResult
 from ..._tracebacks import ends_at_caller
@@ -121,7 +122,7 @@ class ExecCalls(Calls):
         budget = self._budget(timeout_seconds)
         with noting_remains() as remains:
             created, logs = await self._daemon.create_exec(new, budget.rpc(), remains)
-            remains.note = _started(created)
+            remains.note = may_be_running(created)
             with concerning(new.sandbox_id, created):
                 return await self._daemon.get_exec(created, budget.rpc(), logs)
 
@@ -132,22 +133,39 @@ class ExecCalls(Calls):
         max_output_bytes: int,
         on_stdout: Callable[[str], object] | None = None,
         on_stderr: Callable[[str], object] | None = None,
+        kill_on_timeout: bool = False,
     ) -> ExecResult:
         if on_stdout is not None or on_stderr is not None:
             from .._execs.callbacks import run_with_callbacks
             from .._execs.execution import Execution
 
             execution = Execution(self._daemon, self._feeds, new, lambda: budget)
-            return await run_with_callbacks(execution, on_stdout, on_stderr, max_output_bytes)
+            return await run_with_callbacks(
+                execution, on_stdout, on_stderr, max_output_bytes, kill_on_timeout
+            )
+        # An id of the caller may be that of another exec, until the daemon accepts it.
+        ours = new.id_is_ours
         with noting_remains() as remains:
-            created, logs = await self._daemon.create_exec(new, budget.rpc(), remains)
-            remains.note = _started(created)
-            with concerning(new.sandbox_id, created):
-                wait_for = ExecWait(
-                    self._daemon, self._feeds, created, budget, new.sandbox_id, logs
+            try:
+                created, logs = await self._daemon.create_exec(new, budget.rpc(), remains)
+                ours = True
+                remains.note = may_be_running(created)
+                with concerning(new.sandbox_id, created):
+                    wait_for = ExecWait(
+                        self._daemon, self._feeds, created, budget, new.sandbox_id, logs
+                    )
+                    ended = await wait_for.until_reached()
+            except OperationTimeoutError as timeout:
+                if not (kill_on_timeout and ours):
+                    raise
+                from .._execs.kill import kill_after
+
+                created = remains.id or new.exec_id
+                late = await kill_after(
+                    self._daemon, self._feeds, created, timeout, max_output_bytes
                 )
-                ended = await wait_for.until_reached()
-                return await result_of(self._daemon, ended, max_output_bytes)
+                raise late from late.__cause__
+            return await result_of(self._daemon, ended, max_output_bytes)
 
     @public
     async def run(
@@ -215,22 +233,14 @@ class ExecCalls(Calls):
             max_output_bytes=limit,
             on_stdout=on_stdout,
             on_stderr=on_stderr,
+            kill_on_timeout=kill_on_timeout,
         )
-        try:
-            if data is None:
-                result = await run(new)
-            else:
-                from .._sandboxes.file_commands import Input
+        if data is None:
+            result = await run(new)
+        else:
+            from .._sandboxes.file_commands import Input
 
-                result = await Input(self._client, new, data).used_by(run, budget.operation)
-        except OperationTimeoutError as timeout:
-            if not kill_on_timeout:
-                raise
-            from .._execs.kill import kill_after
-
-            created = timeout.exec_id or new.exec_id
-            late = await kill_after(self._daemon, self._feeds, created, timeout, limit)
-            raise late from late.__cause__
+            result = await Input(self._client, new, data).used_by(run, budget.operation)
         return result.check() if check else result
 
     @ends_at_caller
@@ -279,7 +289,7 @@ class ExecCalls(Calls):
             self._client,
             execution,
             keep=keep,
-            cleanup_seconds=to_seconds("cleanup_timeout_seconds", cleanup_timeout_seconds),
+            time_to_end=self._time_to_delete(cleanup_timeout_seconds),
         )
 
     @public
@@ -361,7 +371,10 @@ class ExecCalls(Calls):
             if kill:
                 from .._execs.kill import Killer
 
-                await Killer(self._daemon, self._feeds, exec_id, budget).kill()
+                killer = Killer(self._daemon, self._feeds, exec_id, budget)
+                await killer.kill()
+                if wait:
+                    return await killer.until_ended()
             else:
                 await self._daemon.cancel_exec(exec_id, budget.rpc())
             if not wait:
@@ -411,7 +424,3 @@ class ExecCalls(Calls):
         """
         one = None if sandbox_id is None else sandbox_id_of(sandbox_id)
         return await self._daemon.list_active_execs(one, self._query(timeout_seconds))
-
-
-def _started(exec_id: str) -> str:
-    return f"exec {exec_id} was started: check with get_exec"

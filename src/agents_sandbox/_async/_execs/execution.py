@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ..._aio import TimedLock
-from ..._arguments.creates import LogPaths, NewExec
+from ..._arguments.creates import NO_LOGS, LogPaths, NewExec
 from ..._connection.rpc import concerning
 from ..._deadline import Budget
+from ..._goals.exec_end import may_be_running
 from ..._notes import noting_remains
 from ...errors import (
     DaemonUnavailableError,
@@ -39,7 +40,7 @@ class Execution:
         self, daemon: Daemon, feeds: Feeds, new: NewExec, budget: Callable[[], Budget]
     ) -> None:
         self.daemon = daemon
-        self._feeds = feeds
+        self.feeds = feeds
         self._new = new
         self._make_budget = budget
         self._budget: Budget | None = None
@@ -76,19 +77,22 @@ class Execution:
             seconds: How long it may take; None: as long as the command has.
         """
         budget = self.budget if seconds is None else self.budget.within(seconds)
-        return ExecWait(
-            self.daemon, self._feeds, self.exec_id, budget, self.sandbox_id, self._known_logs()
-        )
+        return ExecWait(self.daemon, self.feeds, self.exec_id, budget, self.sandbox_id, self.logs)
 
     def see(self, handle: ExecHandle) -> ExecHandle:
-        """Take note of a snapshot, and return it with the log paths."""
-        logs = self._known_logs()
-        self.handle = replace(handle, stdout_log_path=logs.stdout, stderr_log_path=logs.stderr)
-        return self.handle
+        """Take note of a snapshot, and return it."""
+        self.handle = handle
+        return handle
 
-    async def pause(self, seconds: float) -> None:
-        """Pause, but end the pause early if the client is closed."""
-        await self.daemon.pause(seconds)
+    def located(self) -> ExecHandle:
+        """Return the newest snapshot with the paths at which its logs are; it has begun.
+
+        Raises:
+            OutputUnavailableError: The daemon keeps none, or they are unknown.
+        """
+        assert self.handle is not None  # noqa: S101 - for type checkers
+        logs = self.daemon.where_logs_are(self.handle)
+        return replace(self.handle, stdout_log_path=logs.stdout, stderr_log_path=logs.stderr)
 
     @property
     def budget(self) -> Budget:
@@ -97,8 +101,10 @@ class Execution:
             self._budget = self._make_budget()
         return self._budget
 
-    def _known_logs(self) -> LogPaths:
-        return self._logs or LogPaths()
+    @property
+    def logs(self) -> LogPaths:
+        """Its log paths, as far as the answer to its create has told them."""
+        return self._logs or NO_LOGS
 
     async def _start(self) -> ExecHandle:
         deadline = self.budget.rpc()
@@ -114,6 +120,6 @@ class Execution:
                     raise
                 finally:
                     self.exec_id = remains.id or self.exec_id
-            remains.note = f"exec {self.exec_id} was started: check with get_exec"
+            remains.note = may_be_running(self.exec_id)
             with concerning(self.sandbox_id, self.exec_id):
                 return await self.daemon.get_exec(self.exec_id, self.budget.rpc(), self._logs)

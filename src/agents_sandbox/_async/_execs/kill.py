@@ -7,7 +7,7 @@ from ..._arguments.creates import NO_LOGS, LogPaths, NewExec
 from ..._deadline import Backoff, Budget, Deadline
 from ..._enums import ExecState
 from ..._goals.goal import too_late, within
-from ..._notes import Remains, noting_remains
+from ..._notes import Remains
 from ..._scripts.kill import kill_command
 from ..._shared.helpers import KillExit
 from ..._shared.shown import shortened, shown_id
@@ -29,11 +29,7 @@ from .results import result_of
 _PROBLEMS = {
     KillExit.NOT_FOUND: (
         "not_found",
-        "its processes cannot be recognised: it has redirected its output and changed its argv",
-    ),
-    KillExit.AMBIGUOUS: (
-        "ambiguous",
-        "it has redirected its output, and several execs have its argv",
+        "its processes cannot be recognised: it has redirected its output, or removed its logs",
     ),
     KillExit.NOT_PERMITTED: (
         "not_permitted",
@@ -87,29 +83,45 @@ class Killer:
             await self._daemon.pause(self._backoff.pause(self._budget.operation))
 
     async def until_ended(self, logs: LogPaths = NO_LOGS) -> ExecHandle:
-        """Wait until the daemon has reported the end of the killed exec."""
-        wait_for = ExecWait(self._daemon, self._feeds, self._id, self._budget, logs=logs)
-        return await wait_for.until_reached()
+        """Wait until the daemon has reported the end of the killed exec.
+
+        Args:
+            logs: Its log paths, if known.
+
+        Raises:
+            ExecNotKilledError: It has not ended all the same.
+            OperationTimeoutError: The time is over.
+        """
+        budget = self._budget.within(_deadline.KILL_SECONDS)
+        wait_for = ExecWait(self._daemon, self._feeds, self._id, budget, logs=logs)
+        try:
+            return await wait_for.until_reached()
+        except OperationTimeoutError as timeout:
+            if self._budget.operation.expired():
+                raise
+            reason = f"its processes were killed, and it did not end {_in_kill_seconds()}"
+            raise self._not_killed(timeout.sandbox_id, "timeout", reason) from timeout
 
     async def _running(self) -> ExecHandle:
         handle = await self._daemon.get_exec(self._id, self._budget.rpc())
-        if handle.state.is_terminal:
-            raise ExecAlreadyTerminalError(self._id, sandbox_id=handle.sandbox_id)
-        return handle
+        if not handle.state.is_terminal:
+            return handle
+        cancelled = (
+            f"exec {shown_id(self._id)} was cancelled, and its process may run on: to end that, "
+            "stop or delete its sandbox"
+        )
+        raise ExecAlreadyTerminalError(
+            self._id,
+            message=cancelled if handle.state is ExecState.CANCELLED else None,
+            sandbox_id=handle.sandbox_id,
+        )
 
     async def _run_script(
         self, handle: ExecHandle, log_path: str | None
     ) -> tuple[int | None, str | None]:
         """Run the script and return its exit code, or None and why there is none."""
-        sandbox_id, argv = handle.sandbox_id, handle.command
-        active = await self._daemon.list_active_execs(sandbox_id, self._budget.rpc())
-        # `/proc` has the arguments one after the other, and a shell cannot tell where one ends.
-        alike = [item for item in active if "".join(item.command) == "".join(argv)]
-        command = kill_command(
-            self._id,
-            log_path or f"{sandbox_id}/{self._id}.stdout.log",
-            () if len(alike) > 1 else argv,
-        )
+        sandbox_id = handle.sandbox_id
+        command = kill_command(self._id, log_path or f"{sandbox_id}/{self._id}.stdout.log")
         budget = self._budget.within(_deadline.KILL_SECONDS)
         try:
             new = NewExec(sandbox_id, command, cwd="/")
@@ -123,15 +135,12 @@ class Killer:
             raise self._late(handle) from timeout
         if ended.state is ExecState.FINISHED:
             return KillExit.KILLED, None
-        if ended.exit_code == KillExit.NOT_FOUND and len(alike) > 1:
-            return KillExit.AMBIGUOUS, None
         return ended.exit_code, ended.error
 
     def _late(self, handle: ExecHandle) -> SandboxClientError:
         if not self._budget.operation.expired():
-            return self._not_killed(
-                handle, "timeout", f"the kill did not end {within(_deadline.KILL_SECONDS)}"
-            )
+            reason = f"the kill did not end {_in_kill_seconds()}"
+            return self._not_killed(handle.sandbox_id, "timeout", reason)
         bound = self._budget.operation.bound
         return too_late(
             f"exec {shown_id(self._id)} was not killed {within(bound)}",
@@ -146,16 +155,20 @@ class Killer:
     def _error(self, handle: ExecHandle, code: int | None, why: str | None) -> SandboxClientError:
         failed = "failed", shortened(why or f"the kill ended with exit code {code}")
         problem, reason = failed if code is None else _PROBLEMS.get(code, failed)
-        return self._not_killed(handle, problem, reason)
+        return self._not_killed(handle.sandbox_id, problem, reason)
 
-    def _not_killed(self, handle: ExecHandle, problem: str, reason: str) -> ExecNotKilledError:
+    def _not_killed(self, sandbox_id: str | None, problem: str, reason: str) -> ExecNotKilledError:
         return ExecNotKilledError(
             self._id,
             message=f"exec {shown_id(self._id)} could not be killed: {reason}. To end it for "
             "certain, stop or delete its sandbox",
             problem=problem,
-            sandbox_id=handle.sandbox_id,
+            sandbox_id=sandbox_id,
         )
+
+
+def _in_kill_seconds() -> str:
+    return within(_deadline.KILL_SECONDS)
 
 
 async def kill_after(
@@ -182,19 +195,17 @@ async def kill_after(
     budget = Budget(seconds, seconds, seconds, seconds)
     killer = Killer(daemon, feeds, exec_id, budget)
     cause: SandboxClientError | None = None
-    with noting_remains() as remains:
-        remains.note = f"exec {shown_id(exec_id)} may still be running: check with get_exec"
+    try:
         try:
-            try:
-                await killer.kill(logs.stdout)
-                outcome = "and was killed"
-            except ExecAlreadyTerminalError:
-                outcome = "and ended before it could be killed"
-            seen = await result_of(daemon, await killer.until_ended(logs), max_output_bytes)
-        except ExecNotFoundError:
-            return timeout  # it was never started
-        except SandboxClientError as error:
-            outcome, cause = f"and may still be running: {error}", error
+            await killer.kill(logs.stdout)
+            outcome = "and was killed"
+        except ExecAlreadyTerminalError as ended:
+            outcome = f"and could not be killed any more: {ended}"
+        seen = await result_of(daemon, await killer.until_ended(logs), max_output_bytes)
+    except ExecNotFoundError:
+        return timeout  # it was never started
+    except SandboxClientError as error:
+        outcome, cause = f"and may still be running: {error}", error
     late = OperationTimeoutError(
         f"exec {shown_id(exec_id)} did not end {within(timeout.timeout_seconds)}, {outcome}",
         timeout_seconds=timeout.timeout_seconds,

@@ -27,8 +27,10 @@ class ExecOutput(AsyncIterator[OutputChunk]):
     writes each to a file of its own.
 
     It reads when it is asked for the next chunk, so a slow reader holds nobody up. It ends after
-    the end of the command, when everything written until then was delivered. An interrupted step
-    loses nothing: the next one continues after the last delivered chunk.
+    the end of the command, when everything written until then was delivered. After an interrupted
+    step, the next one continues after the last delivered chunk, so nothing is lost. The one
+    exception is Ctrl-C in the moment in which a step hands its chunk over: `offsets` may count that
+    chunk already.
 
     Made by the `output()` of a process.
     """
@@ -70,8 +72,13 @@ class ExecOutput(AsyncIterator[OutputChunk]):
                 self._close()
                 raise
             if chunk is not None:
-                self._tails.deliver(chunk)
-                return chunk
+                before = self._tails.positions
+                try:
+                    self._tails.deliver(chunk)
+                    return chunk  # noqa: TRY300 - an interruption can come between the two
+                except BaseException:  # in the blocking flavour, it can come at any line
+                    self._tails.go_back(before)
+                    raise
             self._close()
             raise StopAsyncIteration
 
@@ -89,7 +96,8 @@ class ExecOutput(AsyncIterator[OutputChunk]):
     async def aclose(self) -> None:
         """Stop reading and close the files. The command continues. Safe to repeat.
 
-        A step in progress ends the iteration within half a second.
+        It waits for a step in progress, which then ends the iteration: for half a second, or for
+        as long as the start of the command and an answer of the daemon take.
         """
         self._closed = True
         try:
@@ -104,8 +112,7 @@ class ExecOutput(AsyncIterator[OutputChunk]):
                 # Before the read: if it is interrupted, no chunk is lost. And also while there is
                 # output: a command that was cancelled may write for ever.
                 await self._look(Deadline(self._pause))
-            handle = self._execution.handle
-            chunk = None if self._closed or handle is None else self._tails.read(handle)
+            chunk = None if self._closed else self._tails.read(self._execution.located())
             if chunk is not None:
                 self._pause = 0.0
                 return chunk
@@ -126,7 +133,8 @@ class ExecOutput(AsyncIterator[OutputChunk]):
             self._wait = wait
         ended = await wait.step(until)
         if ended is not None:
-            self._tails.end(self._execution.see(ended))
+            self._execution.see(ended)
+            self._tails.end(self._execution.located())
             self._command_ended = True
             wait.leave()
 

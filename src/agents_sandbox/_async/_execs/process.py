@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NoReturn
 
 from ... import _copies
@@ -11,7 +11,8 @@ from ..._aio import CleanUp, public
 from ..._arguments import checks
 from ..._arguments.durations import DurationLike, to_seconds
 from ..._connection.rpc import concerning
-from ..._deadline import Deadline
+from ..._deadline import Budget
+from ..._goals.goal import within
 from ..._notes import add_note
 from ..._output.chunk import STREAMS
 from ..._output.result import MAX_OUTPUT_BYTES, ExecResult
@@ -19,16 +20,23 @@ from ..._output.tail import Tails
 from ..._shared.shown import shown_id
 from ..._tracebacks import ends_at_caller
 from ...errors import (
+    ClientClosedError,
     ExecAlreadyTerminalError,
     ExecNotFoundError,
     ExecNotKilledError,
     InvalidArgumentError,
+    OperationTimeoutError,
     SandboxClientError,
     SandboxNotFoundError,
+    SandboxNotReadyError,
 )
 from ...models import ExecHandle
 from .._block import Block
+from .._daemon import Daemon
+from .._feeds import Feeds
+from .._waits import ExecWait
 from .execution import Execution
+from .kill import Killer
 from .output import ExecOutput
 from .results import result_of
 
@@ -39,6 +47,13 @@ if TYPE_CHECKING:
 
 # An interrupted request may still be on its way to the daemon.
 _IN_FLIGHT_SECONDS = 0.05
+
+# What is left of the time if a kill hangs, for a cancel: it takes milliseconds.
+_CANCEL_SECONDS = 2.0
+_CANCEL_PART = 0.25
+
+# After these, the daemon may still be able to cancel.
+_NOT_KILLED = (ExecNotKilledError, OperationTimeoutError, SandboxNotReadyError)
 
 
 class ExecProcess(Block):
@@ -52,7 +67,7 @@ class ExecProcess(Block):
         client: The client.
         execution: The exec.
         keep: Whether the exit of a block leaves the command running.
-        cleanup_seconds: How long the exit may take to end it.
+        time_to_end: Makes the budget of that exit when it begins to end the command.
     """
 
     __module__ = "agents_sandbox"
@@ -63,12 +78,13 @@ class ExecProcess(Block):
         execution: Execution,
         *,
         keep: bool,
-        cleanup_seconds: float,
+        time_to_end: Callable[[], Budget],
     ) -> None:
         self._client = client
         self._execution = execution
         self._keep = keep
-        self._cleanup_seconds = cleanup_seconds
+        self._time_to_end = time_to_end
+        self._time: Budget | None = None
         self._clean_up = CleanUp(self._end_command)
         self._given_up = False
 
@@ -212,24 +228,62 @@ class ExecProcess(Block):
             add_note(raising, f"exec {self.exec_id} may still be running: {failure}")
 
     async def _end_command(self) -> None:
-        deadline = Deadline(self._cleanup_seconds)
-        existed = await self._end_if_running(deadline)
-        if not existed and not self._execution.accepted:
-            await self._execution.pause(_IN_FLIGHT_SECONDS)
-            await self._end_if_running(deadline)
-
-    async def _end_if_running(self, deadline: Deadline) -> bool:
-        """Kill the command, or else cancel it, and return whether it existed."""
+        # It has the same deadline when it is begun again.
+        budget = self._time = self._time or self._time_to_end()
+        execution = self._execution
         try:
             try:
-                await self.kill(timeout_seconds=deadline.remaining())
-            except ExecNotKilledError:
-                await self.cancel(timeout_seconds=deadline.remaining())
+                await self._end_over(execution.daemon, execution.feeds, budget)
+            except ClientClosedError:  # in the block, or by one that should have been around it
+                await self._end_over_another_connection(budget)
+        except OperationTimeoutError as timeout:
+            raise OperationTimeoutError(
+                f"exec {shown_id(self.exec_id)} was not ended {within(budget.operation.bound)}: "
+                "increase cleanup_timeout_seconds, or stop or delete its sandbox",
+                timeout_seconds=budget.operation.bound,
+                last_handle=self.handle,
+                sandbox_id=self.sandbox_id,
+                exec_id=self.exec_id,
+            ) from timeout
+
+    async def _end_over_another_connection(self, budget: Budget) -> None:
+        daemon = self._execution.daemon.reopened()
+        try:
+            await self._end_over(daemon, Feeds(daemon, budget.rpc_seconds), budget)
+        finally:
+            await daemon.aclose()
+
+    async def _end_over(self, daemon: Daemon, feeds: Feeds, budget: Budget) -> None:
+        existed = await self._end_if_it_exists(daemon, feeds, budget)
+        if not existed and not self._execution.accepted:
+            await daemon.pause(_IN_FLIGHT_SECONDS)
+            await self._end_if_it_exists(daemon, feeds, budget)
+
+    async def _end_if_it_exists(self, daemon: Daemon, feeds: Feeds, budget: Budget) -> bool:
+        """Kill the command, or else cancel it, and return whether it existed."""
+        exec_id, logs = self.exec_id, self._execution.logs
+        try:
+            try:
+                killer = Killer(daemon, feeds, exec_id, _most_of(budget))
+                await killer.kill(logs.stdout)
+                ended = await killer.until_ended(logs)
+            except _NOT_KILLED:
+                await daemon.cancel_exec(exec_id, budget.rpc())
+                wait_for = ExecWait(daemon, feeds, exec_id, budget, self.sandbox_id, logs)
+                ended = await wait_for.until_reached()
         except ExecAlreadyTerminalError:
-            self._execution.see(await self._client.get_exec(self.exec_id))
+            ended = await daemon.get_exec(exec_id, budget.rpc(), logs)
         except (ExecNotFoundError, SandboxNotFoundError):
             return False
+        self._execution.see(ended)
         return True
+
+
+def _most_of(budget: Budget) -> Budget:
+    left = budget.operation.remaining()
+    return (
+        budget if left is None else budget.within(left - min(_CANCEL_SECONDS, _CANCEL_PART * left))
+    )
 
 
 def _checked_offsets(offsets: Mapping[str, int] | None) -> dict[str, int]:

@@ -6,15 +6,22 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from ..._aio import CleanUp
+from ..._aio import CleanUp, Mailbox
 from ..._arguments.creates import NewExec
 from ..._arguments.sandbox_paths import SandboxPath
-from ..._deadline import Deadline
+from ..._deadline import Backoff, Deadline
+from ..._goals.goal import within
 from ..._output.file_answers import FileAnswer, check_input
 from ..._output.result import ExecResult
 from ..._scripts import files as scripts
 from ..._shared.helpers import stdin_file
-from ...errors import InvalidArgumentError, SandboxClientError, SandboxFileError
+from ..._shared.shown import shown_id
+from ...errors import (
+    InvalidArgumentError,
+    OperationTimeoutError,
+    SandboxClientError,
+    SandboxFileError,
+)
 
 if TYPE_CHECKING:
     from .._client import AgentsSandboxClient
@@ -101,7 +108,7 @@ class FileCommands:
         mark = scripts.new_mark()
         command = scripts.drop_command(mark, path.absolute, temporary)
         with suppress(SandboxClientError):
-            writing = True
+            writing, backoff, pause = True, Backoff(), Mailbox[None]()
             while writing and not deadline.expired():
                 active = await self._client.list_active_execs(
                     sandbox_id=self._id, timeout_seconds=_left(deadline)
@@ -109,6 +116,8 @@ class FileCommands:
                 writing = any(temporary in handle.command for handle in active)
                 answer = await self._answer("drop", path, command, mark, deadline)
                 answer.close()
+                if writing:
+                    await pause.take(backoff.pause(deadline))
 
     async def _run_all(
         self,
@@ -166,9 +175,11 @@ class Input:
 
         Raises:
             SandboxFileError: The command was not started, because it would not have had its input.
+            OperationTimeoutError: The same, because the input did not arrive in time; or the
+                command did not end in time.
         """
         try:
-            await self._commands.bring_input(self._path, self._temporary, self._data, deadline)
+            await self._bring(deadline)
             result: ExecResult = await run(self.new)
             check_input(result, self._path)
         except BaseException as error:
@@ -176,6 +187,19 @@ class Input:
                 await self._commands.drop(self._path, self._temporary, error)
             raise
         return result
+
+    async def _bring(self, deadline: Deadline) -> None:
+        try:
+            await self._commands.bring_input(self._path, self._temporary, self._data, deadline)
+        except OperationTimeoutError as timeout:
+            raise OperationTimeoutError(
+                f"the input of exec {shown_id(self.new.exec_id)} did not arrive in sandbox "
+                f"{shown_id(self.new.sandbox_id)} {within(deadline.bound)}, so the command was not "
+                "started: increase timeout_seconds or exec_timeout_seconds",
+                timeout_seconds=deadline.bound,
+                sandbox_id=self.new.sandbox_id,
+                exec_id=self.new.exec_id,
+            ) from timeout
 
 
 def check_size(name: str, data: bytes) -> None:

@@ -97,7 +97,7 @@ class Execs:
         task = self._spawn(sandbox, self._run(item, process))
         if not process.on_host:
             self._scripted[exec_id] = item, task
-            task.add_done_callback(lambda _: self._scripted.pop(exec_id))
+            task.add_done_callback(lambda _: self._scripted.pop(exec_id, None))
         return item
 
     def _command(self, sandbox: Sandbox, exec_id: str, request: pb.CreateExecRequest) -> Command:
