@@ -155,7 +155,7 @@ def test_no_method_is_forgotten(daemon: FakeDaemon) -> None:
         for name, _ in inspect.getmembers(AgentsSandboxClient, inspect.isfunction)
         if not name.startswith("_")
     }
-    without_io = {"attach", "sandbox", "scope", "pool"}
+    without_io = {"attach", "attach_exec", "sandbox", "scope", "pool"}
     assert methods == {name.partition(",")[0] for name in CALLS} | {"aclose"} | without_io
 
 

@@ -39,7 +39,17 @@ RENAMED = {
 }
 NOT_AWAITED = {
     *("__init__", "__getattr__", "__reduce__", "__aiter__", "__repr__"),
-    *("attach", "events", "output", "pool", "sandbox", "scope", "start", "start_exec"),
+    *(
+        "attach",
+        "attach_exec",
+        "events",
+        "output",
+        "pool",
+        "sandbox",
+        "scope",
+        "start",
+        "start_exec",
+    ),
     "subscribe_sandbox_events",
     "SandboxPool.take",
     *("stream", "when_gone", "usable", "Stream.cancel", "report_closing", "held"),

@@ -548,3 +548,26 @@ def test_copies_are_refused(box: Sandbox) -> None:
     for thing in (process, process.output()):
         with pytest.raises(TypeError, match="cannot be copied or pickled"):
             thing.__reduce__()
+
+
+async def test_the_command_of_another_client(
+    client: AgentsSandboxClient, box: Sandbox, daemon: FakeDaemon, told: Told
+) -> None:
+    started = await client.create_exec(ID, TOLD, exec_id="theirs")
+    async with AgentsSandboxClient(daemon.socket_path) as other:
+        async with other.attach_exec("theirs") as process:
+            with pytest.raises(OutputUnavailableError) as caught:
+                await drain(process.output())
+            assert caught.value.problem == "unknown_path"
+            daemon.on_exec(("true",)).exit(0)
+            await other.run(process.sandbox_id, ("true",))  # tells where logs are
+            told.stdout("hello")
+            assert (await step(process.output(from_offsets={"stdout": 1}))).text == "ello"
+        assert process.handle is not None
+        assert process.handle.state is ExecState.RUNNING
+        again = other.attach_exec(started)
+        assert (again.sandbox_id, again.handle) == (ID, None)
+        told.exit(3)
+        assert ((await again.wait()).stdout, again.exit_code) == ("hello", 3)
+        with pytest.raises(ExecNotFoundError):
+            await other.attach_exec("nobodys").wait()

@@ -226,7 +226,7 @@ def test_every_public_method_is_covered() -> None:
         for name, _ in inspect.getmembers(AgentsSandboxClient, callable)
         if not name.startswith("_")
     }
-    without_io = {"attach", "pool", "sandbox", "scope", "start_exec"}
+    without_io = {"attach", "attach_exec", "pool", "sandbox", "scope", "start_exec"}
     assert {case.method for case in (*CASES, CLOSING)} == public - without_io
 
 

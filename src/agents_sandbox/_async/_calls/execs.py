@@ -14,7 +14,7 @@ from ..._arguments.creates import NewExec
 from ..._arguments.durations import DurationLike
 from ..._arguments.ids import ExecIdLike, SandboxIdLike, exec_id_of, sandbox_id_of
 from ..._connection.rpc import concerning
-from ..._deadline import Budget
+from ..._deadline import CLEANUP_SECONDS, Budget
 from ..._goals.exec_end import may_be_running
 from ..._notes import noting_remains
 from ..._output.result import MAX_OUTPUT_BYTES, ExecResult
@@ -137,9 +137,9 @@ class ExecCalls(Calls):
     ) -> ExecResult:
         if on_stdout is not None or on_stderr is not None:
             from .._execs.callbacks import run_with_callbacks
-            from .._execs.execution import Execution
+            from .._execs.execution import Started
 
-            execution = Execution(self._daemon, self._feeds, new, lambda: budget)
+            execution = Started(self._daemon, self._feeds, new, lambda: budget)
             return await run_with_callbacks(
                 execution, on_stdout, on_stderr, max_output_bytes, kill_on_timeout
             )
@@ -278,18 +278,54 @@ class ExecCalls(Calls):
         Raises:
             InvalidArgumentError: An argument is not acceptable.
         """
-        from .._execs.execution import Execution
+        from .._execs.execution import Started
         from .._execs.process import ExecProcess
 
         checks.boolean("keep", keep)
         new = NewExec(sandbox_id, command, exec_id=exec_id, cwd=cwd, env_overrides=env_overrides)
         seconds = self._explicit(timeout_seconds)
-        execution = Execution(self._daemon, self._feeds, new, lambda: self._exec_budget(seconds))
+        execution = Started(self._daemon, self._feeds, new, lambda: self._exec_budget(seconds))
         return ExecProcess(
             self._client,
             execution,
             keep=keep,
             time_to_end=self._time_to_delete(cleanup_timeout_seconds),
+        )
+
+    @ends_at_caller
+    def attach_exec(
+        self, exec_id: ExecIdLike, *, timeout_seconds: DurationLike | None = None
+    ) -> ExecProcess:
+        """Return an object for an exec that somebody else has started. No I/O.
+
+        It follows the output, waits for the end, and cancels or kills. The exit of a block leaves
+        the command running.
+
+        Args:
+            exec_id: The exec: its id, or an object that has it, such as a handle.
+            timeout_seconds: How long `output()` and `wait()` may take from the first use, in
+                seconds; None: the client's `exec_timeout_seconds`, by default no limit.
+
+        Raises:
+            InvalidArgumentError: An argument is not acceptable.
+        """
+        from .._execs.execution import Attached
+        from .._execs.process import ExecProcess
+
+        sandbox_id = exec_id.sandbox_id if isinstance(exec_id, ExecHandle) else ""
+        seconds = self._explicit(timeout_seconds)
+        execution = Attached(
+            self._daemon,
+            self._feeds,
+            exec_id_of(exec_id),
+            sandbox_id,
+            lambda: self._exec_budget(seconds),
+        )
+        return ExecProcess(
+            self._client,
+            execution,
+            keep=True,
+            time_to_end=self._time_to_delete(CLEANUP_SECONDS),
         )
 
     @public

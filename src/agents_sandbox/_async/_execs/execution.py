@@ -1,7 +1,8 @@
-"""One exec that this client starts: its start, its newest snapshot, and the waits for its end."""
+"""One exec: its start, its newest snapshot, and the waits for its end."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -26,32 +27,41 @@ from .._waits import ExecWait
 _UNCERTAIN = (DaemonUnavailableError, OperationTimeoutError, ProtocolError)
 
 
-class Execution:
-    """One exec that this client starts.
+class Execution(ABC):
+    """One exec.
 
     Args:
         daemon: The daemon.
         feeds: The event streams to share.
-        new: What to run.
-        budget: Makes the time that the command has; called when it starts.
+        exec_id: Its id.
+        sandbox_id: Its sandbox; empty if that is not known yet.
+        budget: Makes the time that the command has; called when it begins.
     """
 
     def __init__(
-        self, daemon: Daemon, feeds: Feeds, new: NewExec, budget: Callable[[], Budget]
+        self,
+        daemon: Daemon,
+        feeds: Feeds,
+        exec_id: str,
+        sandbox_id: str,
+        budget: Callable[[], Budget],
     ) -> None:
         self.daemon = daemon
         self.feeds = feeds
-        self._new = new
         self._make_budget = budget
         self._budget: Budget | None = None
         self._logs: LogPaths | None = None
         self._turn = TimedLock()
-        self.exec_id: str = new.exec_id
-        self.sandbox_id: str = new.sandbox_id
+        self.exec_id: str = exec_id
+        self.sandbox_id: str = sandbox_id
         self.handle: ExecHandle | None = None
         """The newest snapshot; None before the first."""
         self.ours: bool = False
         """Whether the exec with this id exists, or may exist, and is the one that we started."""
+
+    @abstractmethod
+    async def _start(self) -> ExecHandle:
+        """Make the first snapshot."""
 
     @property
     def accepted(self) -> bool:
@@ -106,6 +116,23 @@ class Execution:
         """Its log paths, as far as the answer to its create has told them."""
         return self._logs or NO_LOGS
 
+
+class Started(Execution):
+    """One exec that this client starts.
+
+    Args:
+        daemon: The daemon.
+        feeds: The event streams to share.
+        new: What to run.
+        budget: As in `Execution`.
+    """
+
+    def __init__(
+        self, daemon: Daemon, feeds: Feeds, new: NewExec, budget: Callable[[], Budget]
+    ) -> None:
+        super().__init__(daemon, feeds, new.exec_id, new.sandbox_id, budget)
+        self._new = new
+
     async def _start(self) -> ExecHandle:
         deadline = self.budget.rpc()
         with noting_remains() as remains:
@@ -123,3 +150,13 @@ class Execution:
             remains.note = may_be_running(self.exec_id)
             with concerning(self.sandbox_id, self.exec_id):
                 return await self.daemon.get_exec(self.exec_id, self.budget.rpc(), self._logs)
+
+
+class Attached(Execution):
+    """One exec that somebody else has started."""
+
+    async def _start(self) -> ExecHandle:
+        with concerning(exec_id=self.exec_id):
+            handle = await self.daemon.get_exec(self.exec_id, self.budget.rpc())
+        self.sandbox_id = handle.sandbox_id
+        return handle

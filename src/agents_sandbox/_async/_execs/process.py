@@ -59,7 +59,8 @@ _NOT_KILLED = (ExecNotKilledError, OperationTimeoutError, SandboxNotReadyError)
 class ExecProcess(Block):
     """One command: started, followed and ended.
 
-    Made by `client.start_exec()` and the `start()` of a sandbox. It starts as a context manager,
+    Made by `client.start_exec()`, by the `start()` of a sandbox, and, for a command that somebody
+    else has started, by `client.attach_exec()`. It starts as a context manager,
     which ends the command at the exit of the block if it still runs. Without a block, it starts
     with `begin()`, or with the first use of `output()` or `wait()`, and nothing ends it.
 
@@ -106,7 +107,7 @@ class ExecProcess(Block):
 
     @property
     def sandbox_id(self) -> str:
-        """The id of its sandbox."""
+        """The id of its sandbox; empty before the first use of an object from `attach_exec`."""
         return self._execution.sandbox_id
 
     @property
