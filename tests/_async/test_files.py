@@ -469,7 +469,7 @@ async def test_without_its_input_no_command_starts(
 async def test_input_that_does_not_arrive_in_time(sandbox: Sandbox, daemon: FakeDaemon) -> None:
     daemon.faults.fail_next("CreateExec", code="DEADLINE_EXCEEDED")
     with pytest.raises(
-        OperationTimeoutError, match="input of exec my-exec did not arrive .* was not started"
+        OperationTimeoutError, match=r"input of exec my-exec did not arrive .* was not started"
     ) as caught:
         await sandbox.run(
             ("cat",), input="x" * 98_302, exec_id="my-exec", kill_on_timeout=True, timeout_seconds=9
