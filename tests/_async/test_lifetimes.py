@@ -347,7 +347,8 @@ async def test_a_closed_client_still_deletes(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
     other = AgentsSandboxClient(daemon.socket_path)
-    async with other.sandbox(image=IMAGE):
+    async with other.scope() as scope, other.sandbox(image=IMAGE):
+        await scope.create_sandbox(image=IMAGE)
         await other.aclose()
     assert await states(client) <= {"DELETING", "DELETED"}
 
