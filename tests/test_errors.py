@@ -60,7 +60,9 @@ MORE_FACTS: dict[str, Any] = {
     "field": "cpu_limit",
     "daemon_version": "0.4.0",
     "since_version": "0.4.1",
+    "errno": errno.ENOLINK,
     "strerror": "other words",
+    "filename": "/workspace/a",
 }
 
 ALL: list[type[SandboxClientError]] = [
@@ -198,7 +200,7 @@ def test_facts_are_unset_until_known(kind: type[SandboxClientError]) -> None:
         **dict.fromkeys(FACTS),
         "metadata": {},
     }
-    for name in typing.get_type_hints(kind).keys() - {"retryable", "strerror"}:
+    for name in typing.get_type_hints(kind).keys() - {"retryable", "errno", "strerror"}:
         assert getattr(error, name) is None
 
 

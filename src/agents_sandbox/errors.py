@@ -473,7 +473,7 @@ class SandboxFileError(_SandboxError, OSError):
     # Attributes of `OSError` are no part of an object's dictionary, which pickles have.
     errno: int | None = codes.EIO
     strerror: str | None = None
-    filename: Any = None
+    filename: object = None
 
     def __init__(
         self,
