@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -39,3 +40,16 @@ def open_logs() -> list[str]:
     descriptors = Path("/proc/self/fd").iterdir()
     paths = (os.path.realpath(descriptor) for descriptor in descriptors)
     return [path for path in paths if path.endswith((".stdout.log", ".stderr.log"))]
+
+
+_NOBODY = 65534
+
+
+def as_nobody(command: Sequence[str]) -> list[str]:
+    """Return a command that root starts as a user whom permissions bind.
+
+    Not `subprocess`'s own `user=`: for that, Python forks this process, and what gRPC does in a
+    forked child can end it.
+    """
+    become = f"os.setgroups([]); os.setuid({_NOBODY}); os.execvp(sys.argv[1], sys.argv[1:])"
+    return [sys.executable, "-I", "-S", "-c", f"import os, sys, warnings; {become}", *command]

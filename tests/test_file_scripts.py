@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,14 +15,24 @@ from agents_sandbox._scripts import files as scripts
 from agents_sandbox._scripts.files import Failure
 from agents_sandbox._shared.trees import remove_tree
 
+from .commands import as_nobody
+
 pytestmark = pytest.mark.once
 
 MARK = "mark"
-NOBODY = 65534
 SHELLS = {
     name: path for name in ("sh", "bash", "busybox") if (path := shutil.which(name)) is not None
 }
 TOOLS = "sh base64 cat chmod df ls mkdir mv readlink rm rmdir stat tail wc"
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A folder that everybody may enter: pytest closes its own, at the start of any run."""
+    made = Path(tempfile.mkdtemp())
+    made.chmod(0o711)
+    yield made
+    remove_tree(made)
 
 
 class Shell:
@@ -34,8 +44,9 @@ class Shell:
     def run(self, operation: str, script: str, path: Path, *args: str) -> tuple[int, bytes]:
         """Run a script; return its exit code and its report."""
         command = scripts.file_command(operation, script, MARK, os.fsencode(path), *args)
-        user: Any = {"user": NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
-        done = subprocess.run(command, env=self._env, capture_output=True, check=False, **user)
+        if os.getuid() == 0:
+            command = as_nobody(command)
+        done = subprocess.run(command, env=self._env, capture_output=True, check=False)
         assert done.stdout.startswith(MARK.encode()), done
         assert done.stdout.endswith(MARK.encode()), done
         return done.returncode, done.stdout[len(MARK) : -len(MARK)]
@@ -66,16 +77,12 @@ def path_variable(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """A folder that everybody may enter and change."""
-    for outer in (tmp_path, *tmp_path.parents):
-        if outer.stat().st_uid == os.getuid() and not outer.stat().st_mode & 0o001:
-            outer.chmod(outer.stat().st_mode | 0o011)
+def folder(tmp_path: Path) -> Path:
+    """A folder that everybody may change."""
     made = tmp_path / "folder"
     made.mkdir()
     made.chmod(0o777)
-    yield made
-    remove_tree(made)
+    return made
 
 
 @pytest.fixture

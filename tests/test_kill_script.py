@@ -18,6 +18,7 @@ from agents_sandbox._scripts import kill as kill_script
 from agents_sandbox._scripts.kill import kill_command
 from agents_sandbox._shared.helpers import KillExit, killed_exec
 
+from .commands import as_nobody
 from .testing.fifo import Fifo
 from .testing.raw import TIMEOUT
 
@@ -151,8 +152,7 @@ def test_command_without_its_logs_is_left(
     target = execs.start(TARGET, talking(fifo, "exec >/dev/null; echo up >&3; sleep 1000; :"))
     assert fifo.read() == b"up\n"
     if os.getuid() == 0:
-        as_nobody = {"user": 65534, "cwd": "/"}
-        assert execs.kill(shell, **as_nobody) == KillExit.NOT_FOUND
+        assert execs.kill(as_nobody(shell), cwd="/") == KillExit.NOT_FOUND
     errors = tmp_path / f"{TARGET}.stderr.log"
     errors.rename(tmp_path / "moved")
     assert execs.kill(shell) == KillExit.NOT_FOUND
