@@ -125,7 +125,10 @@ async def test_it_never_deletes_again_what_came_back(
         await client.delete_sandbox(ID, wait=False)
         waiting = Background(client.wait_for_sandbox, ID, DELETED)
         await off_loop(daemon.wait_for_streams, 1)
-    assert (await client.wait_for_sandbox(ID)).state is READY
+    async with client.subscribe_sandbox_events(ID) as events:
+        async for event in events:  # a wait would give up if it saw it DELETED
+            if event.sandbox_state is READY:
+                break
     assert count(daemon, "DeleteSandbox") == 1
     await client.delete_sandbox(ID, wait=False)
     assert (await waiting.result()).state is DELETED
