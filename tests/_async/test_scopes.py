@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from typing import Any
 
 import pytest
@@ -216,3 +217,26 @@ async def test_a_scope_forgets_sandboxes_that_have_ended(client: AgentsSandboxCl
         async with scope.sandbox(image=IMAGE):
             assert len(scope._lifetimes) == 1
         assert not scope._lifetimes
+
+
+async def test_the_end_of_a_scope_waits_for_the_answer_to_a_create(
+    client: AgentsSandboxClient, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting, pause = threading.Event(), client._daemon.pause
+
+    async def noted(seconds: float) -> None:
+        waiting.set()
+        await pause(seconds)
+
+    monkeypatch.setattr(client._daemon, "pause", noted)
+    async with client.scope() as scope:
+        with daemon.faults.delaying(3600, method="CreateSandbox", times=1):
+            creating = Background(scope.create_sandbox, image=IMAGE)
+            await off_loop(daemon.wait_for_call, "CreateSandbox")
+            closing = Background(scope.aclose)
+            assert await off_loop(waiting.wait, 10)
+        with pytest.raises(SandboxClientError):
+            await creating.result()
+        await closing.result()
+    handles = await client.list_sandboxes()
+    assert {handle.state.name for handle in handles} <= {"DELETING"}
