@@ -59,7 +59,7 @@ def end_of(path: Path | str | None, limit: int = 100) -> tuple[bytes, bool]:
         while True:
             next(reading)
     except StopIteration as end:
-        return end.value  # type: ignore[no-any-return]
+        return end.value  # type: ignore[no-any-return] # StopIteration's
 
 
 def problem_of(path: Path | str | None) -> str | None:

@@ -396,7 +396,7 @@ async def test_a_generator_that_is_closed_deletes(client: AgentsSandboxClient) -
     async for number in made:
         if number == 1:
             break
-    await made.aclose()  # type: ignore[attr-defined]
+    await made.aclose()  # type: ignore[attr-defined] # a generator has it
     assert await states(client) <= {"DELETING", "DELETED"}
 
 

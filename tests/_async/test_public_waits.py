@@ -170,7 +170,7 @@ async def test_only_states_that_last_can_be_waited_for(
             await client.wait_for_sandbox(ID, state)
     for wrong in ("READY", 2, None):
         with pytest.raises(InvalidArgumentTypeError, match=r"e\.g\. SandboxState\.READY, not"):
-            await client.wait_for_sandbox(ID, wrong)  # type: ignore[arg-type]
+            await client.wait_for_sandbox(ID, wrong)  # type: ignore[arg-type] # the mistake
     assert daemon.calls == ()
 
 

@@ -183,7 +183,7 @@ class FileAnswer:
             message=f"{self._action} of {self._path} in sandbox {shown_id(sandbox_id)}: {why}",
             filename=self._path.given,
             exec_id=self._handle.exec_id,
-            **facts,  # type: ignore[arg-type]
+            **facts,  # type: ignore[arg-type] # of some classes only
         )
 
 

@@ -35,7 +35,7 @@ class HostFile:
     def __init__(self, path: str) -> None:
         self._path = os.path.realpath(path)
         _refuse_folder(path)
-        folder = os.path.dirname(self._path)  # noqa: PTH120
+        folder = os.path.dirname(self._path)  # noqa: PTH120 - text, like all here
         self._temporary = os.path.join(folder, TEMPORARY + secrets.token_hex(16))  # noqa: PTH118
         self._file = io.FileIO(self._temporary, "x")
 
@@ -58,12 +58,12 @@ class HostFile:
         """Give it its name."""
         with suppress(FileNotFoundError):  # it is new
             os.fchmod(self._descriptor(), stat.S_IMODE(os.stat(self._path).st_mode))  # noqa: PTH116
-        os.replace(self._temporary, self._path)  # noqa: PTH105
+        os.replace(self._temporary, self._path)  # noqa: PTH105 - text, like all here
 
     def close(self) -> None:
         """Close it, and remove it unless it is complete. Safe to repeat."""
         with suppress(OSError):  # it is complete, or was not made
-            os.unlink(self._temporary)  # noqa: PTH108
+            os.unlink(self._temporary)  # noqa: PTH108 - text, like all here
         if self._file is not None:
             self._file.close()
 
