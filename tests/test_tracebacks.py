@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import agents_sandbox
-from agents_sandbox import SandboxClientError
+from agents_sandbox import DaemonUnavailableError, SandboxClientError, SyncAgentsSandboxClient
 from agents_sandbox._tracebacks import ends_at_caller
 
 # As users write them; {} is the path of the socket.
@@ -62,6 +62,21 @@ def test_a_refusal_ends_at_the_call(call: str, monkeypatch: pytest.MonkeyPatch) 
     assert [frame.name for frame in frames] == [
         "test_a_refusal_ends_at_the_call", "<module>", "call",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("block", ["sandbox(image='a:1')", "start_exec('box-1', ('true',))"])
+def test_an_entry_of_a_block_that_fails_is_one_frame(tmp_path: Path, block: str) -> None:
+    with SyncAgentsSandboxClient(tmp_path / "agboxd.sock") as client:
+        entered = eval(f"client.{block}", {"client": client})
+        handled = KeyError("handled")
+        try:
+            raise handled
+        except KeyError:
+            with pytest.raises(DaemonUnavailableError) as caught:
+                entered.__enter__()
+    frames = traceback.extract_tb(caught.value.__traceback__)
+    assert [frame.name for frame in frames[1:]] == ["call"]
+    assert caught.value.__context__ is handled
 
 
 def test_causes_are_kept_without_what_they_came_from() -> None:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import os
+import sys
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import wraps
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from .._notes import note_interruption
+from .._tracebacks import trimmed
+from ..errors import SandboxClientError
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+_MethodT = TypeVar("_MethodT", bound=Callable[..., Any])
 
 
 class Block(ABC):
@@ -23,6 +30,7 @@ class Block(ABC):
     """
 
     _process: int
+    _entered = False
 
     def __new__(cls, *_args: Any, **_more: Any) -> Self:
         """Take note of the process."""
@@ -59,3 +67,44 @@ class Block(ABC):
             BaseException: The first interruption, or else the error of the end, unless the
                 caller raises something.
         """
+
+    async def _give_up(self, raising: BaseException) -> None:
+        """End what the entry has begun, because it raises. Safe to repeat."""
+        await self._end(raising)
+
+
+def begins_block(refusal: str | None = None) -> Callable[[_MethodT], _MethodT]:
+    """Decorate the entry of a block that begins something: if it raises, that is ended.
+
+    Like `public`, it hides our frames. It must be the outermost decorator: what has begun would
+    stay if a signal handler raised in another one, after the entry.
+
+    Args:
+        refusal: What to say if the block is entered again; None: that is possible.
+    """
+
+    def decorate(enter: _MethodT) -> _MethodT:
+        @wraps(enter)
+        async def call(self: Any) -> Any:
+            __tracebackhide__ = True  # for pytest, which shows the caller then
+            handled = sys.exc_info()[1]
+            if self._entered and refusal is not None:
+                raise SandboxClientError(refusal)
+            self._entered = True
+            # In the blocking flavour an interruption can come at any line, also of the inner
+            # handler.
+            try:
+                try:
+                    return await enter(self)
+                except BaseException as error:
+                    await self._give_up(error)
+                    raise
+            except BaseException as error:
+                await self._give_up(error)
+                if isinstance(error, SandboxClientError):
+                    raise trimmed(error, handled)  # noqa: B904 - the same error
+                raise
+
+        return cast("_MethodT", call)
+
+    return decorate

@@ -31,7 +31,7 @@ from ...errors import (
     SandboxNotReadyError,
 )
 from ...models import ExecHandle
-from .._block import Block
+from .._block import Block, begins_block
 from .._daemon import Daemon
 from .._feeds import Feeds
 from .._waits import ExecWait
@@ -139,17 +139,9 @@ class ExecProcess(Block):
         await self._execution.begin()
         return self
 
+    @begins_block()
     async def __aenter__(self) -> Self:
-        # In the blocking flavour an interruption can come at any line, also of the inner handler.
-        try:
-            try:
-                return await self.begin()
-            except BaseException as error:
-                await self._end(error)
-                raise
-        except BaseException as error:
-            await self._end(error)
-            raise
+        return await self.begin()
 
     @ends_at_caller
     def output(self, *, from_offsets: Mapping[str, int] | None = None) -> ExecOutput:

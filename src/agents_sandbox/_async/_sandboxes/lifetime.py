@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..._aio import beside, public
+from ..._aio import beside
 from ..._arguments.creates import NewSandbox
 from ..._deadline import Backoff, Budget
 from ..._enums import SandboxState
@@ -16,10 +16,10 @@ from ..._workspace import Workspace
 from ...errors import (
     DaemonUnavailableError,
     OperationTimeoutError,
-    SandboxClientError,
     SandboxNotFoundError,
 )
 from ...models import SandboxHandle
+from .._block import begins_block
 from .._daemon import READ_BACK_PAUSE, Daemon
 from .._feeds import Feeds
 from .._waits import DeleteWait, create_sandbox
@@ -80,38 +80,17 @@ class SandboxLifetime(Ending):
         self._wait = wait
         self._remains = _Request(before_request)
         self._after_delete = after_delete
-        self._entered = False
         self._creating = True
         self._ready = False
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {shown_id(self._new.sandbox_id)}>"
 
-    @public
+    @begins_block(
+        "this context manager was entered before, and makes one sandbox only: call "
+        "client.sandbox() again"
+    )
     async def __aenter__(self) -> Sandbox:
-        if self._entered:
-            raise SandboxClientError(
-                "this context manager was entered before, and makes one sandbox only: call "
-                "client.sandbox() again"
-            )
-        self._entered = True
-        # In the blocking flavour an interruption can come at any line, also of the inner handler.
-        try:
-            try:
-                return await self._create()
-            except BaseException as error:
-                await self._give_up(error)
-                raise
-        except BaseException as error:
-            await self._give_up(error)
-            raise
-
-    @property
-    def ready(self) -> bool:
-        """Whether the create has finished."""
-        return self._ready
-
-    async def _create(self) -> Sandbox:
         new, workspace = self._new, self._workspace
         if workspace is not None:
             new = new.with_mount(workspace.make())
@@ -126,6 +105,11 @@ class SandboxLifetime(Ending):
         self._ready = handle.state is SandboxState.READY
         path = None if workspace is None else workspace.path
         return Sandbox(self._client, handle.sandbox_id, handle, workspace=path)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the create has finished."""
+        return self._ready
 
     async def _end(self, raising: BaseException | None) -> None:
         if not self._keep:

@@ -6,14 +6,14 @@ from dataclasses import fields
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from ..._aio import CleanUp, public
+from ..._aio import CleanUp
 from ..._arguments.creates import NewSandbox
 from ..._arguments.durations import DurationLike, to_seconds
 from ..._deadline import Deadline
 from ..._enums import SandboxState
 from ..._tracebacks import ends_at_caller
-from ...errors import InvalidArgumentError, SandboxClientError, SandboxNotFoundError
-from .._block import Block
+from ...errors import InvalidArgumentError, SandboxNotFoundError
+from .._block import Block, begins_block
 from .sandbox import Sandbox
 from .scope import SandboxScope
 from .stock import Offer, Stock, Taker
@@ -50,7 +50,6 @@ class SandboxPool(Block):
         self._stopping = CleanUp(stock.stop)
         self._patience = patience_seconds
         self._rpc_seconds = rpc_seconds
-        self._entered = False
 
     def __repr__(self) -> str:
         state = f"ready={self.available}"
@@ -73,24 +72,8 @@ class SandboxPool(Block):
         """How many callers of `take` wait for one."""
         return len(self._stock.takers)
 
+    @begins_block("this pool was entered before: make a new one with client.pool()")
     async def __aenter__(self) -> Self:
-        if self._entered:
-            raise SandboxClientError(
-                "this pool was entered before: make a new one with client.pool()"
-            )
-        self._entered = True
-        # In the blocking flavour an interruption can come at any line, also of the inner handler.
-        try:
-            try:
-                return self._start()
-            except BaseException as error:
-                await self._end(error)
-                raise
-        except BaseException as error:
-            await self._end(error)
-            raise
-
-    def _start(self) -> Self:
         self._stock.start()
         return self
 
@@ -145,24 +128,10 @@ class PooledSandbox(Block):
         self._rpc_seconds = rpc_seconds
         self._taker = Taker()
         self._taken: Offer | None = None
-        self._entered = False
 
-    @public
+    @begins_block("this context manager was entered before: call take() again")
     async def __aenter__(self) -> Sandbox:
-        if self._entered:
-            raise SandboxClientError("this context manager was entered before: call take() again")
-        self._entered = True
-        try:
-            try:
-                return await self._take(Deadline(self._seconds))
-            except BaseException as error:
-                await self._end(error)
-                raise
-        except BaseException as error:
-            await self._end(error)
-            raise
-
-    async def _take(self, deadline: Deadline) -> Sandbox:
+        deadline = Deadline(self._seconds)
         first = False
         while True:
             self._stock.enqueue(self._taker, first=first)
