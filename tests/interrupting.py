@@ -93,6 +93,10 @@ class Lines:
         """Whether there were that many lines."""
         return self._left <= 0
 
+    def interrupt_after(self, lines: int) -> None:
+        """Interrupt at the line that comes so many lines later."""
+        self._left = lines
+
     def run(self, call: Callable[[], object]) -> None:
         """Make the call; if it was interrupted, it must raise KeyboardInterrupt."""
         try:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from agents_sandbox import (
     AgentsSandboxClient,
     MountSpec,
+    OperationTimeoutError,
     SyncAgentsSandboxClient,
+    SyncSandbox,
 )
 from agents_sandbox._scripts import files as scripts
+from agents_sandbox._sync_generated._sandboxes.file_commands import FileCommands
 from agents_sandbox.testing import FakeDaemon
 
 from .cancelling import Suspensions
+from .examples import PART, PARTS
 from .interrupting import Lines
 
 OLD, NEW = b"old", b"the new content"
@@ -94,23 +100,51 @@ async def test_an_input_is_cancelled(daemon: FakeDaemon, observed: Observed) -> 
     assert k > 10
 
 
+CALLS: dict[str, Callable[[SyncSandbox], object]] = {
+    "write": lambda sandbox: sandbox.files.write_bytes("data", NEW),
+    "input": lambda sandbox: sandbox.run(("cat",), input=NEW),
+}
+each_call = pytest.mark.parametrize("call", CALLS)
+
 # All lines take minutes.
 STRIDE = 499
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("call", ["write", "input"])
+@each_call
 def test_ctrl_c_at_any_line(daemon: FakeDaemon, observed: Observed, call: str) -> None:
     lines, k = Lines(1), 1
     with SyncAgentsSandboxClient(daemon.socket_path) as client:
         sandbox = client.attach(observed.id)
-        calls: dict[str, Callable[[], object]] = {
-            "write": partial(sandbox.files.write_bytes, "data", NEW),
-            "input": partial(sandbox.run, ("cat",), input=NEW),
-        }
         while k == 1 or lines.reached:
             lines = Lines(k)
-            lines.run(calls[call])
+            lines.run(partial(CALLS[call], sandbox))
             observed.check()
             k += STRIDE
     assert k > 2 * STRIDE
+
+
+@pytest.mark.slow
+@each_call
+def test_ctrl_c_at_any_line_after_a_failure(
+    daemon: FakeDaemon, observed: Observed, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The temporary file is removed all the same."""
+    lines, k = Lines(1), PART
+    run_all: Callable[..., None] = FileCommands._run_all
+
+    def run_one_and_fail(*args: Any) -> None:
+        *most, commands, mark, deadline = args
+        run_all(*most, [next(iter(commands))], mark, deadline)
+        lines.interrupt_after(k)
+        raise OperationTimeoutError("too late")
+
+    monkeypatch.setattr(FileCommands, "_run_all", run_one_and_fail)
+    with SyncAgentsSandboxClient(daemon.socket_path) as client:
+        while k == PART or lines.reached:
+            lines = Lines(sys.maxsize)
+            with pytest.raises((OperationTimeoutError, KeyboardInterrupt)), lines.counted():
+                CALLS[call](client.attach(observed.id))
+            observed.check()
+            k += PARTS
+    assert k > 10

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from ..._aio import CleanUp, Mailbox
+from ..._aio import Call, CleanUp, Mailbox
 from ..._arguments.creates import NewExec
 from ..._arguments.sandbox_paths import SandboxPath
 from ..._deadline import Backoff, Deadline
@@ -22,6 +22,7 @@ from ...errors import (
     SandboxClientError,
     SandboxFileError,
 )
+from .._block import Block
 
 if TYPE_CHECKING:
     from .._client import AgentsSandboxClient
@@ -76,12 +77,8 @@ class FileCommands:
         """Write a file; the data is not too long."""
         mark, temporary = scripts.new_mark(), scripts.new_temporary()
         commands = list(scripts.write_commands(mark, path.absolute, temporary, data))
-        try:
+        async with self.temporary(path, temporary, used=len(commands) > 1):
             await self._run_all(action, path, commands, mark, deadline)
-        except BaseException as error:
-            if len(commands) > 1:  # a single one cleans up itself
-                await self.drop(path, temporary, error)
-            raise
 
     async def bring_input(
         self, path: SandboxPath, temporary: str, data: bytes, deadline: Deadline
@@ -91,17 +88,15 @@ class FileCommands:
         commands = scripts.input_commands(mark, temporary, data)
         await self._run_all("input", path, commands, mark, deadline)
 
-    async def drop(self, path: SandboxPath, temporary: str, error: BaseException) -> None:
-        """Remove a temporary file, as far as that is possible, after the commands that write it.
+    def temporary(self, path: SandboxPath, name: str, *, used: bool) -> _Temporary:
+        """Return a context manager for the commands that write and use a temporary file.
 
         Args:
             path: What it is for.
-            temporary: Its name.
-            error: What has ended these commands.
+            name: Its name.
+            used: Whether there is one. A single command needs none, or cleans up itself.
         """
-        # A script that failed has done it. What is being closed must not wait.
-        if not isinstance(error, (SandboxFileError, GeneratorExit)):
-            await CleanUp(lambda: self._drop(path, temporary)).finish(error)
+        return _Temporary(lambda: self._drop(path, name), used=used)
 
     async def _drop(self, path: SandboxPath, temporary: str) -> None:
         deadline = Deadline(_CLEANUP_SECONDS)
@@ -150,6 +145,28 @@ class FileCommands:
         return FileAnswer(action, path, result, mark)
 
 
+class _Temporary(Block):
+    """A context manager: if its block raises, a temporary file is removed, as far as possible.
+
+    Args:
+        drop: Removes it, after the commands that write it.
+        used: Whether there is one.
+    """
+
+    def __init__(self, drop: Call[None], *, used: bool) -> None:
+        self._dropping = CleanUp(drop)
+        self._used = used
+
+    async def __aenter__(self) -> None:
+        pass
+
+    async def _end(self, raising: BaseException | None) -> None:
+        # A script that failed has done it. What is being closed must not wait.
+        done = raising is None or isinstance(raising, (SandboxFileError, GeneratorExit))
+        if self._used and not done:
+            await self._dropping.finish(raising)
+
+
 class Input:
     """The input of one command.
 
@@ -178,15 +195,12 @@ class Input:
             OperationTimeoutError: The same, because the input did not arrive in time; or the
                 command did not end in time.
         """
-        try:
+        in_file = scripts.needs_file(self._data)
+        async with self._commands.temporary(self._path, self._temporary, used=in_file):
             await self._bring(deadline)
             result: ExecResult = await run(self.new)
             check_input(result, self._path)
-        except BaseException as error:
-            if scripts.needs_file(self._data):
-                await self._commands.drop(self._path, self._temporary, error)
-            raise
-        return result
+            return result
 
     async def _bring(self, deadline: Deadline) -> None:
         try:
