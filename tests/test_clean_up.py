@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import gc
 import os
@@ -13,6 +14,7 @@ from functools import partial
 import pytest
 
 from agents_sandbox import _aio, _blocking
+from agents_sandbox._sync_generated._block import Block, begins_block
 
 from ._blocking import Background, stop_background
 from .interrupting import Lines
@@ -303,6 +305,34 @@ def test_ctrl_c_again_and_again_waits_for_the_end() -> None:
         signal.signal(signal.SIGINT, before)
     assert caught.value.args == (0,), "the first one comes out"
     assert ended == [None]
+
+
+class Pressed:
+    """When it is collected, Ctrl-C is pressed, and handled a moment later."""
+
+    __del__ = _thread.interrupt_main
+
+
+class Made(Block):
+    ended = False
+
+    @begins_block()
+    def __enter__(self) -> None:
+        _pressed = Pressed()  # collected as the entry returns
+
+    def _end(self, raising: BaseException | None) -> None:
+        self.ended = True
+
+
+def test_ctrl_c_as_an_entry_returns_ends_the_block() -> None:
+    made = Made()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), made:
+            int("1")  # the moment is here, or in what begins the block
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert made.ended
 
 
 @pytest.mark.parametrize("threads", [True, False])
