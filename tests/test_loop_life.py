@@ -279,8 +279,10 @@ def test_a_client_that_is_not_closed_says_what_to_do(daemon: FakeDaemon) -> None
         await AgentsSandboxClient(daemon.socket_path).ping()
         gc.collect()
 
-    with pytest.warns(ResourceWarning, match=r"an AgentsSandboxClient was not closed.*aclose\(\)"):
+    said = r"an AgentsSandboxClient was not closed.*aclose\(\)"
+    with pytest.warns(ResourceWarning, match=said) as warned:
         asyncio.run(use())
+    assert warned[0].filename == __file__
 
 
 def test_a_blocking_client_that_is_not_closed_says_what_to_do(daemon: FakeDaemon) -> None:
@@ -288,8 +290,10 @@ def test_a_blocking_client_that_is_not_closed_says_what_to_do(daemon: FakeDaemon
         SyncAgentsSandboxClient(daemon.socket_path).ping()
         gc.collect()
 
-    with pytest.warns(ResourceWarning, match=r"SyncAgentsSandboxClient was not closed.* close\(\)"):
+    said = r"SyncAgentsSandboxClient was not closed.* close\(\)"
+    with pytest.warns(ResourceWarning, match=said) as warned:
         use()
+    assert warned[0].filename == __file__
 
 
 def test_a_client_that_is_not_closed_in_a_wait_leaves_nothing_open(daemon: FakeDaemon) -> None:

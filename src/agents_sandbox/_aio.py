@@ -27,7 +27,7 @@ from ._notes import note_interruption
 from ._surroundings import gevent
 from ._surroundings.forks import keep_unfinalized, lose_poller, obstacle_to_asyncio
 from ._surroundings.grpc_loop import GrpcLoop
-from ._tracebacks import trimmed
+from ._tracebacks import level_of_caller, trimmed
 from .errors import ClientClosedError, ClientLoopError, SandboxClientError
 
 _ItemT = TypeVar("_ItemT")
@@ -212,7 +212,7 @@ class Channel:
                 "an AgentsSandboxClient was not closed: use async with, or call aclose()",
                 ResourceWarning,
                 source=self,
-                stacklevel=2,
+                stacklevel=level_of_caller(),
             )
 
     def _drop_in_child(self) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import wraps
+from types import FrameType
 from typing import Any, TypeVar, cast
 
 from .errors import SandboxClientError
 
 CallableT = TypeVar("CallableT", bound=Callable[..., Any])
+
+_PACKAGE = __file__.rpartition("_tracebacks")[0]
 
 
 def ends_at_caller(function: CallableT) -> CallableT:
@@ -52,3 +55,13 @@ def trimmed(error: SandboxClientError, context: BaseException | None) -> Sandbox
     error.__traceback__ = None
     error.__context__, error.__suppress_context__ = context, cause is not None
     return error
+
+
+def level_of_caller() -> int:
+    """Return the `stacklevel` of a warning, for the line that called this SDK."""
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - as `warnings` itself does
+    level = 1
+    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame = frame.f_back
+        level += 1
+    return level

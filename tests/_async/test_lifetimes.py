@@ -140,6 +140,7 @@ async def test_a_create_that_outlasts_the_clean_up_is_reported() -> None:
                 await enter(client, timeout_seconds=0.3, cleanup_timeout_seconds=0.1)
             (record,) = daemon.sandboxes
             assert record.sandbox_id in str(warned[0].message)
+            assert warned[0].filename == __file__
             if sys.version_info >= (3, 11):
                 assert notes(caught.value) == [str(warned[0].message)]
 
@@ -160,6 +161,19 @@ async def test_a_delete_that_fails_does_not_replace_what_the_block_raises(
         (note,) = notes(error)
         assert sandbox.id in note
         assert "disk full" in note
+
+
+async def test_a_delete_that_fails_is_reported_at_the_block(
+    client: AgentsSandboxClient, daemon: FakeDaemon
+) -> None:
+    with (
+        daemon.faults.failing(code="INTERNAL", method="DeleteSandbox"),
+        pytest.warns(SandboxLeftoverWarning) as warned,
+        pytest.raises(ValueError, match="of the block"),
+    ):
+        async with client.sandbox(image=IMAGE):
+            raise ValueError("of the block")
+    assert warned[0].filename == __file__
 
 
 async def test_a_delete_that_fails_after_a_quiet_block_raises(

@@ -13,6 +13,7 @@ import grpc
 from .._connection.rpc import CallError
 from .._surroundings.forks import MUTEX
 from .._surroundings.gevent import obstacle_to_grpc
+from .._tracebacks import level_of_caller
 from ..errors import ClientClosedError, ClientLoopError
 from .calls import Connection, StreamCall, UnaryCall
 from .waiting import Latch
@@ -114,7 +115,7 @@ class Channel:
             "a SyncAgentsSandboxClient was not closed: use with, or call close()",
             ResourceWarning,
             source=self,
-            stacklevel=2,
+            stacklevel=level_of_caller(),
         )
 
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from ..._aio import CleanUp
 from ..._deadline import Budget
 from ..._notes import add_note
-from ..._tracebacks import trimmed
+from ..._tracebacks import level_of_caller, trimmed
 from ...errors import (
     ClientClosedError,
     OperationTimeoutError,
@@ -68,7 +68,7 @@ class Ending(Block):
             text = f"{self._left_by(failure)}: {failure}"
             add_note(raising, text)
             with suppress(SandboxLeftoverWarning):  # where warnings are errors
-                warnings.warn(text, SandboxLeftoverWarning, stacklevel=6)
+                warnings.warn(text, SandboxLeftoverWarning, stacklevel=level_of_caller())
 
     # The error of a timeout names the options of other calls.
     def _left_by(self, failure: SandboxClientError) -> str:
