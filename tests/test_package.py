@@ -7,6 +7,7 @@ import importlib.resources
 import inspect
 import json
 import os
+import pickle
 import re
 import subprocess
 import sys
@@ -115,10 +116,17 @@ def test_all_is_sorted_and_complete() -> None:
     public = {
         name
         for name, value in vars(agents_sandbox).items()
-        if name != "TYPE_CHECKING" and not name.startswith("_") and not inspect.ismodule(value)
+        if not name.startswith("_") and not inspect.ismodule(value)
     }
     public |= set(agents_sandbox._ON_FIRST_USE)
     assert public == set(exported) - {"__version__"}
+
+
+def test_dir_shows_public_names_and_modules() -> None:
+    shown = {name for name in dir(agents_sandbox) if not name.startswith("_")}
+    names = set(agents_sandbox.__all__) - {"__version__"}
+    assert shown >= names
+    assert all(inspect.ismodule(getattr(agents_sandbox, name)) for name in shown - names)
 
 
 @pytest.mark.parametrize("name", agents_sandbox.__all__)
@@ -312,6 +320,16 @@ class TestDocumentedSignatures:
     def test_the_filter_of_running_execs_is_keyword_only(self, client: type[Any]) -> None:
         sandbox_id = inspect.signature(client.list_active_execs).parameters["sandbox_id"]
         assert (sandbox_id.kind, sandbox_id.default) == (inspect.Parameter.KEYWORD_ONLY, None)
+
+
+@pytest.mark.parametrize("method", ["ping", "create_sandbox", "run", "start_exec", "sandbox"])
+@pytest.mark.parametrize("kind", [AgentsSandboxClient, SyncAgentsSandboxClient])
+async def test_python_names_the_client_for_all_its_methods(kind: type[Any], method: str) -> None:
+    with pytest.raises(TypeError, match=rf"^{kind.__name__}\.{method}\(\) .*'imagee'"):
+        await getattr(kind("/nowhere"), method)("box-1", ("true",), imagee=1)
+    function = getattr(kind, method)
+    assert function.__qualname__ == f"{kind.__name__}.{method}"
+    assert pickle.loads(pickle.dumps(function)) is function
 
 
 @pytest.mark.parametrize("timeout_seconds", [0, 0.0, False])

@@ -4,8 +4,8 @@
 all models, enums and errors.
 """
 
+import typing as _typing
 from importlib import import_module as _import_module
-from typing import TYPE_CHECKING
 
 from . import _surroundings  # noqa: F401 - first: it refuses a mixed package
 from ._arguments.durations import DurationLike
@@ -71,7 +71,7 @@ from .models import (
     ServiceEventDetails,
 )
 
-if TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from ._arguments.sandbox_paths import SandboxPathLike
     from ._async._execs.output import ExecOutput
     from ._async._execs.process import ExecProcess
@@ -194,7 +194,7 @@ _ON_FIRST_USE = {
     "SyncSandboxScope": "._sync_generated._sandboxes.scope",
 }
 
-if not TYPE_CHECKING:
+if not _typing.TYPE_CHECKING:
 
     def __getattr__(name):
         if name not in _ON_FIRST_USE:

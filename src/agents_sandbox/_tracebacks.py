@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import wraps
-from types import FrameType
+from types import FrameType, FunctionType
 from typing import Any, TypeVar, cast
 
 from .errors import SandboxClientError
 
 CallableT = TypeVar("CallableT", bound=Callable[..., Any])
+ClassT = TypeVar("ClassT", bound=type)
 
 _PACKAGE = __file__.rpartition("_tracebacks")[0]
 
@@ -65,3 +66,19 @@ def level_of_caller() -> int:
         frame = frame.f_back
         level += 1
     return level
+
+
+def names_its_methods(public: ClassT) -> ClassT:
+    """Decorate a class: Python names it for all its methods, in errors, warnings and tasks.
+
+    So it does for a wrong keyword and for a call that nobody waits for. It would name the private
+    base that defines the method, which users do not know.
+    """
+    for base in public.__mro__:
+        for name, value in vars(base).items():
+            method: Any = value
+            while isinstance(method, FunctionType):
+                method.__module__ = public.__module__  # where `pickle` looks
+                method.__qualname__ = f"{public.__name__}.{name}"
+                method = getattr(method, "__wrapped__", None)
+    return public

@@ -15,7 +15,7 @@ from .._arguments.ids import SandboxIdLike, sandbox_id_of
 from .._connection.address import DaemonAddress
 from .._deadline import Deadline
 from .._sequence import EventSequence
-from .._tracebacks import ends_at_caller
+from .._tracebacks import ends_at_caller, names_its_methods
 from .._wire.releases import chosen_release
 from ..models import PingInfo
 from ._calls.blocks import Blocks
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
+@names_its_methods
 class AgentsSandboxClient(SandboxCalls, ExecCalls, Blocks):
     """A client of one agents-sandbox daemon.
 

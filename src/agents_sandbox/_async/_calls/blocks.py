@@ -20,6 +20,7 @@ from ..._arguments.specs import (
 from ..._deadline import CLEANUP_SECONDS, Budget
 from ..._tracebacks import ends_at_caller
 from ...models import SandboxHandle
+from .base import Calls
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from .._sandboxes.pool import SandboxPool
     from .._sandboxes.sandbox import Sandbox
     from .._sandboxes.scope import SandboxScope
-
-from .base import Calls
 
 
 class Blocks(Calls):

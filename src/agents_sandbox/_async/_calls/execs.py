@@ -23,11 +23,10 @@ from ...errors import OperationTimeoutError
 from ...models import ExecHandle
 from .._execs.results import result_of
 from .._waits import ExecWait
+from .base import Calls
 
 if TYPE_CHECKING:
     from .._execs.process import ExecProcess
-
-from .base import Calls
 
 
 class ExecCalls(Calls):

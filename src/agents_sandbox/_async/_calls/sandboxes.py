@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from ..._aio import public
 from ..._arguments import checks
@@ -24,10 +23,6 @@ from ..._notes import noting_remains
 from ...errors import SandboxClientError
 from ...models import DeleteSandboxesResult, SandboxHandle
 from .._waits import DeleteWait, DeletionWatch, SandboxWait, StopWait, create_sandbox
-
-if TYPE_CHECKING:
-    pass
-
 from .base import Calls
 
 
