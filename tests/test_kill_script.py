@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -161,6 +162,22 @@ def test_command_without_its_logs_is_left(
     assert execs.kill(shell) == KillExit.KILLED
     assert target.wait(TIMEOUT) == -signal.SIGKILL
     await_end(fifo)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_process_of_another_user_is_reported(fifo: Fifo, shell: tuple[str, ...]) -> None:
+    with (
+        TemporaryDirectory() as folder,  # unlike `tmp_path`, one that others can enter
+        closing(Execs(Path(folder))) as execs,
+    ):
+        Path(folder).chmod(0o755)
+        leader = as_nobody(["sh", "-c", "echo up >&3; sleep 1000; :"])
+        target = execs.start(TARGET, talking(fifo, 'sleep 1000 & exec "$@"', *leader))
+        assert fifo.read() == b"up\n"
+        assert execs.kill(as_nobody(shell), cwd="/") == KillExit.NOT_PERMITTED
+        assert target.wait(TIMEOUT) == -signal.SIGKILL
+        os.killpg(target.pid, signal.SIGKILL)  # root's own is still there
+        await_end(fifo)
 
 
 def test_shell_may_have_saved_its_output(
