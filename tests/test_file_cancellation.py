@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -89,20 +89,40 @@ async def test_a_write_is_cancelled_at_every_suspension(
     assert k > 10
 
 
-async def test_an_input_is_cancelled(daemon: FakeDaemon, observed: Observed) -> None:
+async def run(client: AgentsSandboxClient, sandbox_id: str) -> None:
+    await client.run(sandbox_id, ("cat",), input=NEW)
+
+
+async def start(client: AgentsSandboxClient, sandbox_id: str) -> None:
+    async with client.start_exec(sandbox_id, ("cat",), input=NEW) as process:
+        await process.wait()
+
+
+@pytest.mark.parametrize("call", [run, start])
+async def test_an_input_is_cancelled(
+    daemon: FakeDaemon,
+    observed: Observed,
+    call: Callable[[AgentsSandboxClient, str], Coroutine[Any, Any, None]],
+) -> None:
     suspensions, k = Suspensions(1), 1
     async with AgentsSandboxClient(daemon.socket_path) as client:
         while k == 1 or suspensions.reached:
             suspensions = Suspensions(k)
-            await suspensions.run(client.run(observed.id, ("cat",), input=NEW))
+            await suspensions.run(call(client, observed.id))
             observed.check()
             k += 4
     assert k > 10
 
 
+def start_and_wait(sandbox: SyncSandbox) -> None:
+    with sandbox.start(("cat",), input=NEW) as process:
+        process.wait()
+
+
 CALLS: dict[str, Callable[[SyncSandbox], object]] = {
     "write": lambda sandbox: sandbox.files.write_bytes("data", NEW),
     "input": lambda sandbox: sandbox.run(("cat",), input=NEW),
+    "input of a start": start_and_wait,
 }
 each_call = pytest.mark.parametrize("call", CALLS)
 

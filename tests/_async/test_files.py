@@ -32,6 +32,7 @@ from agents_sandbox import (
 )
 from agents_sandbox._output.log_file import LogFile
 from agents_sandbox._scripts import files as scripts
+from agents_sandbox._shared.helpers import STDIN
 from agents_sandbox.testing import FakeDaemon
 from agents_sandbox.testing._commands.isolation import probe
 
@@ -299,6 +300,8 @@ async def test_what_cannot_be_right_is_refused_before_any_call(
     ):
         with pytest.raises(InvalidArgumentTypeError, match=why):
             await call()
+    with pytest.raises(InvalidArgumentTypeError, match="input must be str or bytes, not int"):
+        sandbox.start(("cat",), input=wrong)
     assert len(daemon.calls) == calls
 
 
@@ -456,6 +459,37 @@ async def test_input_reaches_a_command(sandbox: Sandbox) -> None:
 
 
 @passthrough_only
+async def test_input_reaches_a_command_that_is_started(sandbox: Sandbox) -> None:
+    for size in (0, 6, 98_302):
+        data = random.Random(size).randbytes(size)
+        async with sandbox.start(("sh", "-c", "cat; exit 3"), input=data) as process:
+            seen = [chunk.data async for chunk in process.output()]
+        assert (b"".join(seen), process.exit_code) == (data, 3)
+        assert (await process.wait()).stdout_bytes == data
+
+
+@passthrough_only
+async def test_input_of_a_command_that_is_killed_is_removed(
+    client: AgentsSandboxClient, daemon: FakeDaemon, tmp_path: Path
+) -> None:
+    """It is killed before it has read it."""
+
+    def file_of_last() -> Path:
+        commands = [call.request.command for call in daemon.calls if call.method == "CreateExec"]
+        return next(Path(argv[4]) for argv in commands[::-1] if argv[3:4] == (STDIN,))
+
+    sandbox = await with_shell(client, tmp_path, f'[ "$3" != {STDIN} ] || exec sleep 1000')
+    for size, in_file in (1, False), (98_302, True):
+        process = await sandbox.start(("cat",), input="x" * size).begin()
+        assert file_of_last().exists() is in_file
+        await process.kill()
+        assert not file_of_last().exists()
+        async with sandbox.start(("cat",), input="x" * size):
+            assert file_of_last().exists() is in_file
+        assert not file_of_last().exists()
+
+
+@passthrough_only
 async def test_without_its_input_no_command_starts(
     client: AgentsSandboxClient, tmp_path: Path
 ) -> None:
@@ -469,6 +503,11 @@ async def test_without_its_input_no_command_starts(
     with pytest.raises(SandboxFileError, match=r"^input of '/tmp/") as caught:
         await sandbox.run(("cat",), input="x" * 98_302)
     assert not Path(str(caught.value.filename)).exists()
+    process = await sandbox.start(("cat",), input="x").begin()
+    with pytest.raises(SandboxFileError, match=r"^input of a command .* file in /tmp"):
+        await process.wait()
+    with pytest.raises(SandboxFileError, match=r"^input of '/tmp/"):
+        await sandbox.start(("cat",), input="x" * 98_302).begin()
 
 
 async def test_input_that_does_not_arrive_in_time(sandbox: Sandbox, daemon: FakeDaemon) -> None:

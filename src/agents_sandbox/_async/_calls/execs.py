@@ -27,6 +27,7 @@ from .base import Calls
 
 if TYPE_CHECKING:
     from .._execs.process import ExecProcess
+    from .._sandboxes.file_commands import Input
 
 
 class ExecCalls(Calls):
@@ -239,7 +240,9 @@ class ExecCalls(Calls):
         else:
             from .._sandboxes.file_commands import Input
 
-            result = await Input(self._client, new, data).used_by(run, budget.operation)
+            given = Input(self._client, new, data)
+            result = await given.used_by(run, budget.operation)
+            given.check(result)
         return result.check() if check else result
 
     @ends_at_caller
@@ -251,6 +254,7 @@ class ExecCalls(Calls):
         exec_id: str | None = None,
         cwd: str | os.PathLike[str] | None = "",
         env_overrides: Mapping[str, str] | None = None,
+        input: str | bytes | None = None,  # noqa: A002 - as in `subprocess.run`
         keep: bool = False,
         cleanup_timeout_seconds: DurationLike = 10.0,
         timeout_seconds: DurationLike | None = None,
@@ -267,6 +271,8 @@ class ExecCalls(Calls):
             exec_id: As in `create_exec`.
             cwd: As in `create_exec`.
             env_overrides: As in `create_exec`.
+            input: As in `run`. If the image lacks what it needs, the start or `wait()` raises a
+                `SandboxFileError`.
             keep: Whether the exit of a block leaves the command running.
             cleanup_timeout_seconds: How long the exit of a block may take to end the command, in
                 seconds.
@@ -283,7 +289,14 @@ class ExecCalls(Calls):
         checks.boolean("keep", keep)
         new = NewExec(sandbox_id, command, exec_id=exec_id, cwd=cwd, env_overrides=env_overrides)
         seconds = self._explicit(timeout_seconds)
-        execution = Started(self._daemon, self._feeds, new, lambda: self._exec_budget(seconds))
+        given: Input | None = None
+        if input is not None:
+            from .._sandboxes.file_commands import Input
+
+            given = Input(self._client, new, checks.data("input", input))
+        execution = Started(
+            self._daemon, self._feeds, new, lambda: self._exec_budget(seconds), given
+        )
         return ExecProcess(
             self._client,
             execution,

@@ -5,13 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
 
 from ..._aio import TimedLock
 from ..._arguments.creates import NO_LOGS, LogPaths, NewExec
 from ..._connection.rpc import concerning
 from ..._deadline import Budget
 from ..._goals.exec_end import may_be_running
-from ..._notes import noting_remains
+from ..._notes import Remains, noting_remains
 from ...errors import (
     DaemonUnavailableError,
     OperationTimeoutError,
@@ -22,6 +24,9 @@ from ...models import ExecHandle
 from .._daemon import Daemon
 from .._feeds import Feeds
 from .._waits import ExecWait
+
+if TYPE_CHECKING:
+    from .._sandboxes.file_commands import Input
 
 # After these, a create may have succeeded. The others refuse it.
 _UNCERTAIN = (DaemonUnavailableError, OperationTimeoutError, ProtocolError)
@@ -58,6 +63,8 @@ class Execution(ABC):
         """The newest snapshot; None before the first."""
         self.ours: bool = False
         """Whether the exec with this id exists, or may exist, and is the one that we started."""
+        self.given: Input | None = None
+        """The input that we give it."""
 
     @abstractmethod
     async def _start(self) -> ExecHandle:
@@ -125,31 +132,45 @@ class Started(Execution):
         feeds: The event streams to share.
         new: What to run.
         budget: As in `Execution`.
+        given: Its input; None: none.
     """
 
     def __init__(
-        self, daemon: Daemon, feeds: Feeds, new: NewExec, budget: Callable[[], Budget]
+        self,
+        daemon: Daemon,
+        feeds: Feeds,
+        new: NewExec,
+        budget: Callable[[], Budget],
+        given: Input | None = None,
     ) -> None:
         super().__init__(daemon, feeds, new.exec_id, new.sandbox_id, budget)
         self._new = new
+        self.given = given
 
     async def _start(self) -> ExecHandle:
-        deadline = self.budget.rpc()
+        time = self.budget
         with noting_remains() as remains:
             if self._logs is None:
-                # An id of the caller may be that of another exec, until the daemon accepts it.
-                self.ours = self._new.id_is_ours
-                try:
-                    _, self._logs = await self.daemon.create_exec(self._new, deadline, remains)
-                    self.ours = True
-                except SandboxClientError as error:
-                    self.ours = self.ours and isinstance(error, _UNCERTAIN)
-                    raise
-                finally:
-                    self.exec_id = remains.id or self.exec_id
+                create = partial(self._create, remains)
+                if self.given is None:
+                    await create(self._new)
+                else:
+                    await self.given.used_by(create, time.operation)
             remains.note = may_be_running(self.exec_id)
             with concerning(self.sandbox_id, self.exec_id):
-                return await self.daemon.get_exec(self.exec_id, self.budget.rpc(), self._logs)
+                return await self.daemon.get_exec(self.exec_id, time.rpc(), self.logs)
+
+    async def _create(self, remains: Remains, new: NewExec) -> None:
+        # An id of the caller may be that of another exec, until the daemon accepts it.
+        self.ours = new.id_is_ours
+        try:
+            _, self._logs = await self.daemon.create_exec(new, self.budget.rpc(), remains)
+            self.ours = True
+        except SandboxClientError as error:
+            self.ours = self.ours and isinstance(error, _UNCERTAIN)
+            raise
+        finally:
+            self.exec_id = remains.id or self.exec_id
 
 
 class Attached(Execution):

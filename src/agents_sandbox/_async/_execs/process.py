@@ -181,6 +181,7 @@ class ExecProcess(Block):
 
         Raises:
             OperationTimeoutError: It did not end in time; it continues.
+            SandboxFileError: It was not started, because it would not have had its `input`.
             SandboxClientError: As in `create_exec`.
         """
         limit = checks.integer("max_output_bytes", max_output_bytes, maximum=sys.maxsize)
@@ -189,7 +190,10 @@ class ExecProcess(Block):
         handle = await execution.begin()
         with concerning(self.sandbox_id, self.exec_id):
             ended = await execution.wait(seconds).until_reached(handle)
-        return await result_of(execution.daemon, execution.see(ended), limit)
+        result = await result_of(execution.daemon, execution.see(ended), limit)
+        if execution.given is not None:
+            execution.given.check(result)
+        return result
 
     @public
     async def cancel(self, *, timeout_seconds: DurationLike | None = None) -> ExecHandle:
@@ -204,9 +208,15 @@ class ExecProcess(Block):
 
         Arguments and errors are those of `cancel_exec` with `kill=True`.
         """
-        return self._execution.see(
+        killed = self._execution.see(
             await self._client.cancel_exec(self.exec_id, kill=True, timeout_seconds=timeout_seconds)
         )
+        await self._drop_input()
+        return killed
+
+    async def _drop_input(self) -> None:
+        if self._execution.given is not None:
+            await self._execution.given.drop()
 
     async def _end(self, raising: BaseException | None) -> None:
         """End the command if it runs and is not to be kept; note a failure on `raising`."""
@@ -229,6 +239,7 @@ class ExecProcess(Block):
                 await self._end_over(execution.daemon, execution.feeds, budget)
             except ClientClosedError:  # in the block, or by one that should have been around it
                 await self._end_over_another_connection(budget)
+            await self._drop_input()
         except OperationTimeoutError as timeout:
             raise OperationTimeoutError(
                 f"exec {shown_id(self.exec_id)} was not ended {within(budget.operation.bound)}: "

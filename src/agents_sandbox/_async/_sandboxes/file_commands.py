@@ -96,9 +96,10 @@ class FileCommands:
             name: Its name.
             used: Whether there is one. A single command needs none, or cleans up itself.
         """
-        return _Temporary(lambda: self._drop(path, name), used=used)
+        return _Temporary(lambda: self.drop(path, name), used=used)
 
-    async def _drop(self, path: SandboxPath, temporary: str) -> None:
+    async def drop(self, path: SandboxPath, temporary: str) -> None:
+        """Remove a temporary file, as far as possible, after the commands that write it."""
         deadline = Deadline(_CLEANUP_SECONDS)
         mark = scripts.new_mark()
         command = scripts.drop_command(mark, path.absolute, temporary)
@@ -183,24 +184,39 @@ class Input:
         check_size("input", data)
         self._commands = FileCommands(client, new.sandbox_id)
         self._data = data
+        self._in_file = scripts.needs_file(data)
         self._temporary = scripts.new_temporary()
         self._path = SandboxPath(stdin_file(self._temporary))
         self.new = new.with_command(scripts.command_with_input(new.command, self._temporary, data))
 
-    async def used_by(self, run: Callable[[NewExec], Any], deadline: Deadline) -> ExecResult:
-        """Bring the input to the sandbox, as far as the command itself does not, and run that.
+    async def used_by(self, start: Callable[[NewExec], Any], deadline: Deadline) -> Any:
+        """Bring the input to the sandbox, as far as the command itself does not, and start that.
+
+        Args:
+            start: Starts the command; it may also wait for its end.
+            deadline: For the input.
 
         Raises:
             SandboxFileError: The command was not started, because it would not have had its input.
-            OperationTimeoutError: The same, because the input did not arrive in time; or the
-                command did not end in time.
+            OperationTimeoutError: The same, because the input did not arrive in time; or what
+                `start` raises.
         """
-        in_file = scripts.needs_file(self._data)
-        async with self._commands.temporary(self._path, self._temporary, used=in_file):
+        async with self._commands.temporary(self._path, self._temporary, used=self._in_file):
             await self._bring(deadline)
-            result: ExecResult = await run(self.new)
-            check_input(result, self._path)
-            return result
+            return await start(self.new)
+
+    async def drop(self) -> None:
+        """Remove the input, as far as possible, if the command was killed before it did."""
+        if self._in_file:
+            await self._commands.drop(self._path, self._temporary)
+
+    def check(self, result: ExecResult) -> None:
+        """Check that the command was started with its input.
+
+        Raises:
+            SandboxFileError: It was not started.
+        """
+        check_input(result, self._path)
 
     async def _bring(self, deadline: Deadline) -> None:
         try:

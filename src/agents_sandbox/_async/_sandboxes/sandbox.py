@@ -129,6 +129,7 @@ class Sandbox:
         exec_id: str | None = None,
         cwd: str | os.PathLike[str] | None = "",
         env_overrides: Mapping[str, str] | None = None,
+        input: str | bytes | None = None,  # noqa: A002 - as in `subprocess.run`
         keep: bool = False,
         cleanup_timeout_seconds: DurationLike = 10.0,
         timeout_seconds: DurationLike | None = None,
@@ -140,6 +141,7 @@ class Sandbox:
             exec_id=exec_id,
             cwd=cwd,
             env_overrides=env_overrides,
+            input=input,
             keep=keep,
             cleanup_timeout_seconds=cleanup_timeout_seconds,
             timeout_seconds=timeout_seconds,
