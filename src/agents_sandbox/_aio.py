@@ -163,6 +163,7 @@ class Channel:
             # task awaits directly.
             for call in tuple(self._calls):
                 call.cancel()
+            self._grpc_loop.cancel()
             await channel.close()
             await self._grpc_loop.settle(_SETTLING_SECONDS)
         else:
