@@ -1,9 +1,12 @@
-"""gRPC's calls, each on a gRPC channel of its own.
+"""gRPC's calls, those that are cancelled by themselves each on a gRPC channel of its own.
 
 To close its channel is the only way to cancel a blocking call from another thread. gRPC's futures
 and its default kind of stream can be cancelled themselves, but they need a thread of gRPC for each
 channel: such a call takes almost twice as long, and is not possible where no thread can be started.
 All gRPC channels of a client share one connection.
+
+Nothing but the end of the client cancels a call that another thread than the main one makes and
+waits for: these calls share a channel.
 
 The main thread calls nothing here that uses gRPC: see `helpers`.
 """
@@ -56,6 +59,7 @@ class Connection:
         # Not the mutex of all clients: the main thread may hold that while a signal handler waits
         # for a helper. Reentrant for handlers of a main thread without helpers.
         self._lock = threading.RLock()
+        self._shared: _Line | None = None
         self._idle: list[_Line] = []
         self._calls: set[_Call] = set()
         self._closed = False
@@ -63,21 +67,48 @@ class Connection:
 
     def usable(self) -> bool:
         """Whether it can be used: only in its process, and until that destroys its modules."""
-        return self.in_this_process() and not sys.is_finalizing()
+        return self._process == os.getpid() and not sys.is_finalizing()
 
     def in_this_process(self) -> bool:
         """Whether it was made in this process, not in its parent."""
         return self._process == os.getpid()
 
+    def unary(self, path: str, request: bytes, timeout: float | None) -> bytes | CallError:
+        """Make a call with one answer in another thread than the main one.
+
+        Returns:
+            The answer, or why the call failed.
+        """
+        shared = self._shared or self._share()
+        try:
+            return shared.unary(path)(request, timeout=timeout)
+        except grpc.RpcError as error:
+            return CallError.of(error)
+        except ValueError:
+            if self._closed:
+                return _cancelled()  # gRPC refused to begin it
+            raise
+
+    def _share(self) -> _Line:
+        with self._lock:
+            self._refuse_if_closed()
+            if self._shared is None:
+                self._shared = self._line()
+            return self._shared
+
     def take(self, call: _Call) -> _Line:
         """Return a channel of gRPC for one call."""
         with self._lock:
-            if self._closed:
-                raise ClientClosedError("the client was closed during the call")
+            self._refuse_if_closed()
             self._calls.add(call)
-            if self._idle:
-                return self._idle.pop()
-            return _Line(grpc.insecure_channel(self._target, options=self._options))
+            return self._idle.pop() if self._idle else self._line()
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise ClientClosedError("the client was closed during the call")
+
+    def _line(self) -> _Line:
+        return _Line(grpc.insecure_channel(self._target, options=self._options))
 
     def give_back(self, call: _Call, line: _Line, *, reusable: bool) -> None:
         """Take back the channel of a call that has ended; close it if it is not reusable."""
@@ -99,6 +130,8 @@ class Connection:
         with self._lock:
             self._closed = True
             calls, idle = tuple(self._calls), self._idle
+            if self._shared is not None:
+                idle.append(self._shared)
             self._idle = []
         for call in calls:
             call.cancel()
@@ -109,7 +142,7 @@ class Connection:
 
 
 class _Line:
-    """A channel of gRPC, for one call at a time.
+    """A channel of gRPC.
 
     It keeps what gRPC makes for a method, because to make that anew costs a twentieth of a call.
     """

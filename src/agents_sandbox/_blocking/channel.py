@@ -14,6 +14,7 @@ from .._surroundings.forks import MUTEX
 from .._surroundings.gevent import obstacle_to_grpc
 from ..errors import ClientClosedError, ClientLoopError
 from .calls import Connection, StreamCall, UnaryCall
+from .locks import in_main_thread
 from .waiting import Latch
 
 _AnswerT = TypeVar("_AnswerT")
@@ -36,8 +37,10 @@ class Channel:
     def unary(self, path: str, request: bytes, timeout: float | None) -> bytes:
         """Send one request and return the answer; raise `grpc.RpcError` if the call fails."""
         connection = self._connect()
-        call = UnaryCall(connection, path, request, timeout)
         try:
+            if not in_main_thread():
+                return _unless_failed(connection.unary(path, request, timeout))
+            call = UnaryCall(connection, path, request, timeout)
             return _unless_failed(connection.helpers.run(call.answer, call))
         except grpc.RpcError:
             _raise_if_closed(self)
