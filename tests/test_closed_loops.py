@@ -162,7 +162,7 @@ async def test_each_of_two_closes_waits_until_grpc_is_done(
     async def close() -> None:
         await client.aclose()
         assert not grpc_loop._futures
-        assert not grpc_loop._tasks
+        assert not grpc_loop._pending()
 
     await asyncio.gather(close(), close())
     for step in steps:

@@ -1,9 +1,12 @@
-"""Decoding is total: every message that a peer sends becomes a model."""
+"""Decoding is total: every message that a peer sends becomes a model, as good as a caller's own."""
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
-from collections.abc import Callable
+import types
+import typing
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -16,6 +19,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agents_sandbox._frozen import FrozenMapping
 from agents_sandbox._wire import codec
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox._wire import v04_pb2 as v04
@@ -72,6 +76,9 @@ DECODERS: list[tuple[type[Message], Callable[[Any], object]]] = [
     (v04.SandboxEvent, lambda message: codec.decode_event(as_v02_event(message))),
     (pb.ExecStatus, codec.decode_exec),
     (pb.SandboxEvent, codec.decode_event),
+    (pb.PingResponse, codec.decode_ping),
+    (pb.DeleteSandboxesResponse, codec.decode_deleted),
+    (pb.CreateExecResponse, codec.decode_log_paths),
 ]
 
 SCALARS: dict[int, st.SearchStrategy[Any]] = {
@@ -106,8 +113,40 @@ def unknown_field(message: Message) -> bytes:
     return message.SerializeToString() + b"\x82\x7d\x03new"
 
 
-def check_decoded(decoded: object) -> None:
-    assert hash(decoded) == hash(pickle.loads(pickle.dumps(decoded)))
+def has_type(value: Any, hint: Any) -> bool:
+    """Whether a value, with all that is in it, is exactly of the declared type of a field."""
+    kind, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if kind in (typing.Union, types.UnionType):
+        return any(has_type(value, choice) for choice in arguments)
+    if kind is tuple:
+        return type(value) is tuple and all(has_type(item, arguments[0]) for item in value)
+    if kind is Mapping:
+        items = [item for pair in value.items() for item in pair]
+        return type(value) is FrozenMapping and all(type(item) is str for item in items)
+    if not dataclasses.is_dataclass(hint):
+        return type(value) is hint
+    hints = typing.get_type_hints(hint)
+    return type(value) is hint and all(has_type(getattr(value, n), hints[n]) for n in hints)
+
+
+def made_by_a_caller(value: Any) -> Any:
+    """Make the same value with the public constructors, which check it."""
+    if isinstance(value, tuple):
+        return tuple(map(made_by_a_caller, value))
+    if not dataclasses.is_dataclass(value):
+        return value
+    names = [field.name for field in dataclasses.fields(value)]
+    kind: Any = type(value)
+    return kind(**{name: made_by_a_caller(getattr(value, name)) for name in names})
+
+
+def check_decoded(decoded: Any, message: Message) -> None:
+    checked, pickled = made_by_a_caller(decoded), pickle.dumps(decoded)
+    if dataclasses.is_dataclass(decoded):
+        assert has_type(decoded, type(decoded))
+    message.Clear()
+    for other in (checked, pickle.loads(pickled)):
+        assert (decoded, hash(decoded), repr(decoded)) == (other, hash(other), repr(other))
 
 
 @pytest.mark.slow
@@ -117,9 +156,10 @@ def test_decoding_is_total_for_every_message(
     kind: type[Message], decode: Callable[[Any], object], data: st.DataObject
 ) -> None:
     message = kind(**data.draw(contents(kind.DESCRIPTOR)))
-    decoded = decode(kind.FromString(message.SerializeToString()))
-    check_decoded(decoded)
+    received = kind.FromString(message.SerializeToString())
+    decoded = decode(received)
     assert decode(kind.FromString(unknown_field(message))) == decoded
+    check_decoded(decoded, received)
 
 
 @pytest.mark.parametrize(("kind", "decode"), DECODERS)
@@ -131,4 +171,4 @@ def test_decoding_is_total_for_whatever_parses(
         message = kind.FromString(data)
     except DecodeError:
         return
-    check_decoded(decode(message))
+    check_decoded(decode(message), message)

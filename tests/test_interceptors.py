@@ -5,6 +5,8 @@ Here are the kinds of interceptors that disturbed it; `tests/instrumented` runs 
 
 from __future__ import annotations
 
+import asyncio
+import math
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -26,6 +28,7 @@ from .releases import any_release
 
 pytestmark = any_release
 
+NEVER = 3600.0
 IMAGE = "ghcr.io/agents-sandbox/coding-runtime:latest"
 
 
@@ -115,6 +118,36 @@ async def test_a_stream_of_the_async_client_ends_as_older_grpc_ends_it() -> None
 
     call: Any = Intercepted()
     assert await _aio.Stream(_aio.Channel(lambda: "unix:nowhere"), call).read() is None
+
+
+class Awaiting(grpc.aio.UnaryUnaryClientInterceptor):
+    """Awaits the end of a call, as Sentry does: gRPC does not cancel what an interceptor awaits."""
+
+    async def intercept_unary_unary(
+        self, continuation: Any, client_call_details: Any, request: Any
+    ) -> Any:
+        call = await continuation(client_call_details, request)
+        await call.code()
+        return call
+
+
+async def test_a_close_ends_a_call_that_an_interceptor_awaits(
+    daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = grpc.aio.insecure_channel
+
+    def intercepted(target: str, options: Any) -> grpc.aio.Channel:
+        return make(target, options, interceptors=[Awaiting()])
+
+    monkeypatch.setattr(grpc.aio, "insecure_channel", intercepted)
+    monkeypatch.setattr(_aio, "_SETTLING_SECONDS", math.inf)
+    client = AgentsSandboxClient(daemon.socket_path, timeout_seconds=NEVER)
+    with daemon.faults.delaying(NEVER, method="Ping"):
+        call = asyncio.ensure_future(client.ping())
+        await asyncio.to_thread(daemon.wait_for_call, "Ping")
+        await client.aclose()  # it waits until gRPC has ended the call
+    with pytest.raises(ClientClosedError):
+        await call
 
 
 def test_event_streams_of_the_daemon_pass_through(intercepted_daemon: FakeDaemon) -> None:

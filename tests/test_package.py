@@ -53,7 +53,7 @@ NOT_AWAITED = {
     ),
     "subscribe_sandbox_events",
     "SandboxPool.take",
-    *("stream", "when_gone", "usable", "Stream.cancel", "report_closing", "held"),
+    *("stream", "when_gone", "usable", "Stream.cancel", "held"),
     *("alive", "Reader.stop", "put"),
 }
 

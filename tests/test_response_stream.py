@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
-from contextlib import nullcontext
-from typing import Any
+from typing import Any, NoReturn
 from weakref import ref
 
 import pytest
@@ -25,9 +24,13 @@ class Ended:
         pass
 
 
+def fail(failure: BaseException) -> NoReturn:
+    raise failure
+
+
 def ended_at_its_deadline() -> ResponseStream[bytes]:
     call: Any = Ended()
-    return ResponseStream(call, nullcontext, bytes, lambda: OperationTimeoutError("too late"))
+    return ResponseStream(call, fail, bytes, lambda: OperationTimeoutError("too late"))
 
 
 def test_an_end_at_the_deadline_is_a_timeout() -> None:

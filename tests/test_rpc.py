@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import math
 import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +35,7 @@ from agents_sandbox import (
     SandboxSequenceExpiredError,
 )
 from agents_sandbox._connection.address import DaemonAddress
-from agents_sandbox._connection.rpc import CHANNEL_OPTIONS, rpc_errors
+from agents_sandbox._connection.rpc import CHANNEL_OPTIONS, FAILURES, raise_explained
 from agents_sandbox._deadline import Deadline
 from agents_sandbox._wire import methods, status_pb2
 from agents_sandbox._wire import v02_pb2 as pb
@@ -78,6 +80,17 @@ def failure(code: str, reason: str, metadata: dict[str, str], said: str = "said"
     return Failure(grpc.StatusCode[code], said, trailers)
 
 
+@contextmanager
+def explained(
+    method: methods.Method[Any, Any], request: Message, address: DaemonAddress, deadline: Deadline
+) -> Iterator[None]:
+    """Do as the transport does with what an RPC raises."""
+    try:
+        yield
+    except FAILURES as failed:
+        raise_explained(failed, method, request, address, deadline)
+
+
 def raised(
     failed: Exception,
     method: methods.Method[Any, Any] = methods.GET_SANDBOX,
@@ -89,7 +102,7 @@ def raised(
     asked = pb.GetSandboxRequest(sandbox_id="box-1") if request is None else request
     with (
         pytest.raises(SandboxClientError) as caught,
-        rpc_errors(method, asked, DaemonAddress(socket_path), Deadline(seconds)),
+        explained(method, asked, DaemonAddress(socket_path), Deadline(seconds)),
     ):
         raise failed
     # The errors of gRPC have reprs of many lines, which a traceback would begin with.
@@ -343,7 +356,7 @@ def test_an_error_of_ours_passes_and_gets_the_ids() -> None:
     request = pb.CreateExecRequest(sandbox_id="box-1", exec_id="exec-1")
     with (
         pytest.raises(ClientClosedError) as caught,
-        rpc_errors(methods.CREATE_EXEC, request, DaemonAddress("/x"), Deadline(1.0)),
+        explained(methods.CREATE_EXEC, request, DaemonAddress("/x"), Deadline(1.0)),
     ):
         raise ours
     assert caught.value is ours
@@ -357,7 +370,7 @@ def test_the_error_of_an_unknown_address_has_the_ids(monkeypatch: pytest.MonkeyP
     address, request = DaemonAddress(None), pb.GetSandboxRequest(sandbox_id="box-1")
     with (
         pytest.raises(DaemonUnavailableError, match="XDG_RUNTIME_DIR is not set") as caught,
-        rpc_errors(methods.GET_SANDBOX, request, address, Deadline(1.0)),
+        explained(methods.GET_SANDBOX, request, address, Deadline(1.0)),
     ):
         address.target()
     assert (caught.value.sandbox_id, caught.value.exec_id) == ("box-1", None)
@@ -368,15 +381,10 @@ def test_the_error_of_an_unknown_address_has_the_ids(monkeypatch: pytest.MonkeyP
 def test_other_exceptions_pass_unchanged(bug: BaseException) -> None:
     with (
         pytest.raises(type(bug)) as caught,
-        rpc_errors(methods.PING, pb.PingRequest(), DaemonAddress("/x"), Deadline(1.0)),
+        explained(methods.PING, pb.PingRequest(), DaemonAddress("/x"), Deadline(1.0)),
     ):
         raise bug
     assert caught.value is bug
-
-
-def test_a_success_passes() -> None:
-    with rpc_errors(methods.PING, pb.PingRequest(), DaemonAddress("/x"), Deadline(1.0)):
-        pass
 
 
 def test_the_details_of_an_error_cannot_be_changed() -> None:

@@ -29,7 +29,7 @@ from agents_sandbox._arguments import checks
 from agents_sandbox._arguments.creates import NewExec, NewSandbox
 from agents_sandbox._arguments.durations import to_timedelta
 from agents_sandbox._connection.address import DaemonAddress
-from agents_sandbox._connection.rpc import rpc_errors
+from agents_sandbox._connection.rpc import FAILURES, raise_explained
 from agents_sandbox._deadline import Deadline
 from agents_sandbox._goals import (
     BECOME_READY,
@@ -199,8 +199,11 @@ class Failure(grpc.RpcError):
 
 def call_fails(code: grpc.StatusCode, socket_path: str = "/nowhere") -> None:
     request = pb.GetSandboxRequest(sandbox_id=LONG)
-    with rpc_errors(methods.GET_SANDBOX, request, DaemonAddress(socket_path), Deadline(5.0)):
+    try:
         raise Failure(code)
+    except FAILURES as failure:
+        address, deadline = DaemonAddress(socket_path), Deadline(5.0)
+        raise_explained(failure, methods.GET_SANDBOX, request, address, deadline)
 
 
 def too_old(**arguments: Any) -> None:

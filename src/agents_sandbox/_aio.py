@@ -13,9 +13,10 @@ import os
 import sys
 import threading
 import warnings
+from asyncio.events import _get_running_loop
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
 from functools import wraps
 from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
 from weakref import WeakKeyDictionary, WeakSet, ref
@@ -109,21 +110,32 @@ class Channel:
         self._home: _Home | None = None
         self._closed = False
         self._closing = _Latch()
-        self._calls: WeakSet[grpc.aio.Call] = WeakSet()
+        self._methods: dict[str, grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]] = {}
+        self._calls: set[grpc.aio.Call] = set()
+        self._streams: WeakSet[grpc.aio.Call] = WeakSet()
 
     async def unary(self, path: str, request: bytes, timeout: float | None) -> bytes:
         """Send one request and return the answer; raise `grpc.RpcError` if the call fails."""
-        method: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self._open().unary_unary(path)
-        call = method(request, timeout=timeout)
+        channel = self._open()
+        method = self._methods.get(path)
+        if method is None:
+            method = self._methods[path] = channel.unary_unary(path)
+        call, before = method(request, timeout=timeout), _cancellations()
         self._calls.add(call)
-        with self.report_closing():
+        try:
             return await call
+        except asyncio.CancelledError:
+            _raise_if_closed(self, before)
+            raise
+        finally:
+            if call.done():  # or its loop was closed, and `_abandon_calls` ends it
+                self._calls.discard(call)
 
     def stream(self, path: str, request: bytes, timeout: float | None) -> Stream:
         """Return the stream of answers to one request."""
         method: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = self._open().unary_stream(path)
         call = method(request, timeout=timeout)
-        self._calls.add(call)
+        self._streams.add(call)
         return Stream(self, call)
 
     @property
@@ -161,21 +173,28 @@ class Channel:
         if channel is not None:
             # gRPC looks for open calls in the frames of all tasks, and finds only those that a
             # task awaits directly.
-            for call in tuple(self._calls):
+            for call in self._open_calls():
                 call.cancel()
+            self._grpc_loop.cancel()
             await channel.close()
             await self._grpc_loop.settle(_SETTLING_SECONDS)
         else:
             self._abandon_calls()
+        self._methods.clear()
         self._channel = None  # last, so that an interrupted close can be repeated
 
     def _abandon_calls(self) -> None:
         """Drop all calls; first cancel those that a closed loop left unfinished."""
         home = self._home
         if home is not None and home.loop.is_closed() and home.is_in_this_process():
-            for call in tuple(self._calls):
+            for call in self._open_calls():
                 _cancel_on_closed_loop(call)
         self._calls.clear()
+        self._streams.clear()
+        self._methods.clear()
+
+    def _open_calls(self) -> tuple[grpc.aio.Call, ...]:
+        return (*tuple(self._calls), *tuple(self._streams))
 
     def _open(self) -> grpc.aio.Channel:
         if self._closed:
@@ -191,20 +210,6 @@ class Channel:
             _open_channels.add(self)
         return self._channel
 
-    @contextmanager
-    def report_closing(self) -> Iterator[None]:
-        """Raise `ClientClosedError` if a call ended because the channel was closed.
-
-        gRPC raises CancelledError for that and for a cancelled task. Only the latter is passed on.
-        """
-        before = _cancellations()
-        try:
-            yield
-        except asyncio.CancelledError:
-            if self._closed and _cancellations() == before:
-                raise ClientClosedError("the client was closed during the call") from None
-            raise
-
     def __del__(self) -> None:
         home = None if self._closed or self._channel is None else self._home
         if home is not None and home.is_in_this_process():
@@ -218,7 +223,14 @@ class Channel:
     def _drop_in_child(self) -> None:
         """In a forked child, drop what belongs to the parent."""
         channel, self._channel = self._channel, None
-        keep_unfinalized((channel, tuple(self._calls)))
+        keep_unfinalized((channel, self._methods.copy(), self._open_calls()))
+
+
+# gRPC raises CancelledError if the channel was closed, and if the task was cancelled. Only the
+# latter is passed on. `before` is how often that had happened before the call.
+def _raise_if_closed(channel: Channel, before: int) -> None:
+    if channel.closed and _cancellations() == before:
+        raise ClientClosedError("the client was closed during the call") from None
 
 
 # A core that was told to cancel needs about a millisecond, whether the daemon answers or not. The
@@ -249,11 +261,11 @@ class Stream:
         """Return the next answer; None if the peer ended the stream or we cancelled it."""
         before, reading = _cancellations(), self._call.read()
         try:
-            with self._channel.report_closing():
-                answer = await (reading if _COUNTED else _counting_cancellation(reading))
+            answer = await (reading if _COUNTED else _counting_cancellation(reading))
         except StopAsyncIteration:  # so older gRPC ends a call with interceptors
             return None
         except asyncio.CancelledError:
+            _raise_if_closed(self._channel, before)
             if self._cancelled and _cancellations() == before:
                 return None
             raise
@@ -265,7 +277,7 @@ class Stream:
         if not self._home.is_in_this_process():
             return  # only the parent may cancel it
         loop = self._home.loop
-        if _running_loop() is loop:
+        if _get_running_loop() is loop:
             self._call.cancel()
         elif loop.is_closed():
             _cancel_on_closed_loop(self._call)
@@ -332,7 +344,7 @@ class CleanUp:
         Raises:
             BaseException: The first interruption of this wait, or else the function's own error.
         """
-        if _running_loop() is None:  # Python finalizes the caller's coroutine after its loop
+        if _get_running_loop() is None:  # Python finalizes the caller's coroutine after its loop
             if self._task is None or _was_interrupted(self._task):
                 _unfinished[self] = self._function
             return
@@ -534,7 +546,7 @@ class _Home:
 
 
 def _loop_of_caller() -> asyncio.AbstractEventLoop:
-    loop = _running_loop()
+    loop = _get_running_loop()
     if loop is None:
         raise ClientLoopError(
             "the async client requires asyncio, and no event loop of asyncio is running here: with "
@@ -544,19 +556,17 @@ def _loop_of_caller() -> asyncio.AbstractEventLoop:
     return loop
 
 
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
-
-
 # False if the loop is closed or belongs to the parent process: nothing of it can be used any more.
 def _usable_here(home: _Home | None) -> bool:
-    if home is None or home.loop.is_closed() or not home.is_in_this_process():
+    if home is None:
         return False
-    if home.loop is _loop_of_caller():
+    if (
+        home.loop is _get_running_loop()
+    ):  # it is open, and none runs in a child that was forked in it
         return True
+    if home.loop.is_closed() or not home.is_in_this_process():
+        return False
+    _loop_of_caller()
     raise ClientLoopError(
         "the client is bound to another event loop that is still open: "
         "create one client for each loop, or share a blocking client among threads"

@@ -7,7 +7,7 @@ import math
 import random
 
 from ._surroundings import clock
-from ._surroundings.clock import GrpcTimeout
+from ._surroundings.clock import grpc_timeout
 
 # gRPC counts nanoseconds since 1970 in 64 bits: a deadline about 240 years ahead overflows and has
 # already passed. More than ten years therefore count as no bound.
@@ -92,7 +92,7 @@ class Deadline:
     def timeout(self) -> float | None:
         """Return the time left, as gRPC expects it."""
         remaining = self.remaining()
-        return None if remaining is None else GrpcTimeout(remaining)
+        return None if remaining is None else grpc_timeout(remaining)
 
     def remaining(self) -> float | None:
         """Seconds left, never below zero; None without a bound."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-from types import SimpleNamespace
 
 import pytest
 
 from agents_sandbox import AgentsSandboxClient, SandboxHandle, _deadline
 from agents_sandbox._deadline import Backoff, Deadline
+from agents_sandbox._surroundings import clock
 from agents_sandbox.testing import FakeDaemon
 
 from .._aio import off_loop
@@ -45,13 +45,12 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The pauses of the client, in seconds. They take no time: its clock moves on instead."""
     made: list[float] = []
     pause = Backoff.pause
-    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + sum(made))
 
     def record(backoff: Backoff, deadline: Deadline) -> float:
         made.append(pause(backoff, deadline))
         return 0.0
 
     monkeypatch.setattr(Backoff, "pause", record)
-    monkeypatch.setattr("agents_sandbox._deadline.clock", clock)
+    monkeypatch.setattr(clock, "monotonic", lambda: time.monotonic() + sum(made))
     monkeypatch.setattr("agents_sandbox._deadline.random.uniform", lambda _, longest: longest)
     return made

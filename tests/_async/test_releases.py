@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -31,7 +32,7 @@ from agents_sandbox import (
     UnsupportedByDaemonError,
     UnsupportedDaemonError,
 )
-from agents_sandbox._deadline import IN_TOUCH_SECONDS, Deadline
+from agents_sandbox._deadline import IN_TOUCH_SECONDS
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import ContainerBehavior, FakeDaemon
 
@@ -806,7 +807,7 @@ async def test_a_daemon_that_was_silent_for_a_while_is_asked_again(
     await client.list_sandboxes()
     await client.list_sandboxes()
     assert pings(daemon) == 1
-    monkeypatch.setattr(client._daemon._transport, "_contact", Deadline(0.0))
+    monkeypatch.setattr(client._daemon._transport, "_contact", -math.inf)
     await client.list_sandboxes()
     assert pings(daemon) == 2
 

@@ -24,7 +24,7 @@ from .._wire.codec import (
     decode_log_paths,
     decode_ping,
 )
-from .._wire.dialects import Dialect, dialect_of
+from .._wire.dialects import dialect_of
 from .._wire.releases import Release
 from ..errors import (
     DaemonUnavailableError,
@@ -134,7 +134,7 @@ class Daemon:
         request = requests.get_sandbox(sandbox_id)
 
         async def get() -> SandboxHandle:
-            dialect = await self._dialect(deadline, on_loss)
+            dialect = dialect_of(await self._release.get(deadline, on_loss))
             answer = await self._transport.unary(dialect.get_sandbox, request, deadline)
             _check_id(dialect.get_sandbox, sandbox_id, answer.sandbox.sandbox_id)
             return dialect.decode_sandbox(answer.sandbox)
@@ -152,7 +152,7 @@ class Daemon:
         request = requests.list_sandboxes(include_deleted, label_selector)
 
         async def list_all() -> list[SandboxHandle]:
-            dialect = await self._dialect(deadline)
+            dialect = dialect_of(await self._release.get(deadline))
             answer = await self._transport.unary(dialect.list_sandboxes, request, deadline)
             return [dialect.decode_sandbox(sandbox) for sandbox in answer.sandboxes]
 
@@ -342,11 +342,6 @@ class Daemon:
             f"socket={shown(path, 200) if path else 'default'} "
             f"release={release or 'unknown'} {'closed' if self._transport.closed else 'open'}"
         )
-
-    async def _dialect(
-        self, deadline: Deadline, on_loss: Callable[[], None] = lambda: None
-    ) -> Dialect:
-        return dialect_of(await self._release.get(deadline, on_loss))
 
     async def _retrying_or_read_back(
         self,

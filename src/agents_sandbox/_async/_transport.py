@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
 from copy import copy
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 from google.protobuf.message import Message
 
 from .. import _deadline
 from .._aio import Call, Channel, Stream
 from .._connection.address import DaemonAddress
-from .._connection.rpc import rpc_errors, stream_timeout
+from .._connection.rpc import FAILURES, raise_explained, stream_timeout
 from .._deadline import Backoff, Deadline
+from .._surroundings import clock
 from .._wire.methods import Method, RequestT, ResponseT
 from ..errors import (
     DaemonUnavailableError,
@@ -40,7 +40,7 @@ class Transport:
     def __init__(self, address: DaemonAddress, *, met: bool = False) -> None:
         self._address = address
         self._channel = Channel(address.target)
-        self._contact: Deadline | None = None
+        self._contact: float | None = None
         self.met = met
         self._losses = 0
 
@@ -48,14 +48,14 @@ class Transport:
         self, method: Method[RequestT, ResponseT], request: RequestT, deadline: Deadline
     ) -> ResponseT:
         """Send one request, once, and return the answer."""
-        with self._errors(method, request, deadline):
+        try:
             answer = await self._channel.unary(
                 method.path, request.SerializeToString(), deadline.timeout()
             )
             message = method.response_type.FromString(answer)
-        self._note_gap()
-        self._contact = Deadline(_deadline.IN_TOUCH_SECONDS)
-        self.met = True
+        except FAILURES as failure:
+            self._fail(failure, method, request, deadline)
+        self._note_contact()
         return message
 
     def stream(
@@ -72,16 +72,16 @@ class Transport:
             self.met = True
             return decode(message)
 
-        with self._errors(method, request, deadline):
+        def fail(failure: BaseException) -> NoReturn:
+            self._fail(failure, method, request, deadline)
+
+        try:
             stream = self._channel.stream(
                 method.path, request.SerializeToString(), deadline.timeout()
             )
-        return ResponseStream(
-            stream,
-            lambda: self._errors(method, request, deadline),
-            parse,
-            lambda: stream_timeout(method, deadline),
-        )
+        except FAILURES as failure:
+            fail(failure)
+        return ResponseStream(stream, fail, parse, lambda: stream_timeout(method, deadline))
 
     async def retrying(
         self,
@@ -99,13 +99,14 @@ class Transport:
         Raises:
             DaemonUnavailableError: No attempt succeeded in time.
         """
-        backoff = Backoff()
+        backoff: Backoff | None = None
         lost: DaemonUnavailableError | None = None
         while True:
             try:
                 return await call()
             except DaemonUnavailableError as error:
                 on_loss()
+                backoff = backoff or Backoff()
                 if not await self._wait_to_retry(error, backoff, deadline):
                     raise
                 # Its traceback would keep this frame alive, and so the error itself.
@@ -163,7 +164,8 @@ class Transport:
     @property
     def in_touch(self) -> bool:
         """Whether the daemon answered within the last seconds."""
-        return self._contact is not None and not self._contact.expired()
+        contact = self._contact  # once, because other threads write it
+        return contact is not None and clock.monotonic() < contact + _deadline.IN_TOUCH_SECONDS
 
     def socket_identity(self) -> object:
         """The identity of the socket file, which changes when the daemon restarts.
@@ -189,18 +191,26 @@ class Transport:
         """End every call and refuse new ones. Safe to repeat."""
         await self._channel.aclose()
 
+    def _note_contact(self) -> None:
+        now, before = clock.monotonic(), self._contact
+        if before is not None and now >= before + _deadline.IN_TOUCH_SECONDS:
+            self._losses += 1
+        self._contact, self.met = now, True
+
     def _note_gap(self) -> None:
-        if self._contact is not None and self._contact.expired():
+        if self._contact is not None and not self.in_touch:
             self._losses += 1
             self._contact = None
 
-    @contextmanager
-    def _errors(
-        self, method: Method[Any, Any], request: Message, deadline: Deadline
-    ) -> Iterator[None]:
+    def _fail(
+        self,
+        failure: BaseException,
+        method: Method[Any, Any],
+        request: Message,
+        deadline: Deadline,
+    ) -> NoReturn:
         try:
-            with rpc_errors(method, request, self._address, deadline):
-                yield
+            raise_explained(failure, method, request, self._address, deadline)
         except (DaemonUnavailableError, ProtocolError):
             self._losses += 1
             self._contact = None
@@ -215,7 +225,7 @@ class ResponseStream(Generic[ItemT]):
 
     Args:
         stream: The call.
-        errors: Turns its failures into errors of this SDK.
+        fail: Raises the error of this SDK that says what a failure means.
         parse: Turns an answer into an item.
         timeout: Makes the error of an end by the daemon that is due to our deadline, if it is.
     """
@@ -223,12 +233,12 @@ class ResponseStream(Generic[ItemT]):
     def __init__(
         self,
         stream: Stream,
-        errors: Callable[[], AbstractContextManager[None]],
+        fail: Callable[[BaseException], NoReturn],
         parse: Callable[[bytes], ItemT],
         timeout: Callable[[], OperationTimeoutError | None],
     ) -> None:
         self._stream = stream
-        self._errors = errors
+        self._fail = fail
         self._parse = parse
         self._timeout = timeout
         self._cancelled = False
@@ -242,10 +252,12 @@ class ResponseStream(Generic[ItemT]):
 
     async def read(self) -> ItemT | None:
         """Return the next item; None if the daemon ended the stream or we cancelled it."""
-        with self._errors():
+        try:
             answer = await self._stream.read()
             if answer is not None:
                 return self._parse(answer)
+        except FAILURES as failure:
+            self._fail(failure)
         self.on_end(self)
         if self._loss is not None:
             raise copy(self._loss) from self._loss

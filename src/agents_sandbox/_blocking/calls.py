@@ -1,9 +1,12 @@
-"""gRPC's calls, each on a gRPC channel of its own.
+"""gRPC's calls, those that are cancelled by themselves each on a gRPC channel of its own.
 
 To close its channel is the only way to cancel a blocking call from another thread. gRPC's futures
 and its default kind of stream can be cancelled themselves, but they need a thread of gRPC for each
 channel: such a call takes almost twice as long, and is not possible where no thread can be started.
 All gRPC channels of a client share one connection.
+
+Nothing but the end of the client cancels a call that another thread than the main one makes and
+waits for: these calls share a channel.
 
 The main thread calls nothing here that uses gRPC: see `helpers`.
 """
@@ -56,37 +59,65 @@ class Connection:
         # Not the mutex of all clients: the main thread may hold that while a signal handler waits
         # for a helper. Reentrant for handlers of a main thread without helpers.
         self._lock = threading.RLock()
-        self._idle: list[grpc.Channel] = []
+        self._shared: _Line | None = None
+        self._idle: list[_Line] = []
         self._calls: set[_Call] = set()
         self._closed = False
         _open.add(self)
 
     def usable(self) -> bool:
         """Whether it can be used: only in its process, and until that destroys its modules."""
-        return self.in_this_process() and not sys.is_finalizing()
+        return self._process == os.getpid() and not sys.is_finalizing()
 
     def in_this_process(self) -> bool:
         """Whether it was made in this process, not in its parent."""
         return self._process == os.getpid()
 
-    def take(self, call: _Call) -> grpc.Channel:
-        """Return a channel for one call."""
-        with self._lock:
-            if self._closed:
-                raise ClientClosedError("the client was closed during the call")
-            self._calls.add(call)
-            if self._idle:
-                return self._idle.pop()
-            return grpc.insecure_channel(self._target, options=self._options)
+    def unary(self, path: str, request: bytes, timeout: float | None) -> bytes | CallError:
+        """Make a call with one answer in another thread than the main one.
 
-    def give_back(self, call: _Call, channel: grpc.Channel, *, reusable: bool) -> None:
+        Returns:
+            The answer, or why the call failed.
+        """
+        shared = self._shared or self._share()
+        try:
+            return shared.unary(path)(request, timeout=timeout)
+        except grpc.RpcError as error:
+            return CallError.of(error)
+        except ValueError:
+            if self._closed:
+                return _cancelled()  # gRPC refused to begin it
+            raise
+
+    def _share(self) -> _Line:
+        with self._lock:
+            self._refuse_if_closed()
+            if self._shared is None:
+                self._shared = self._line()
+            return self._shared
+
+    def take(self, call: _Call) -> _Line:
+        """Return a channel of gRPC for one call."""
+        with self._lock:
+            self._refuse_if_closed()
+            self._calls.add(call)
+            return self._idle.pop() if self._idle else self._line()
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise ClientClosedError("the client was closed during the call")
+
+    def _line(self) -> _Line:
+        return _Line(grpc.insecure_channel(self._target, options=self._options))
+
+    def give_back(self, call: _Call, line: _Line, *, reusable: bool) -> None:
         """Take back the channel of a call that has ended; close it if it is not reusable."""
         with self._lock:
             self._calls.discard(call)
             if reusable and not self._closed:
-                self._idle.append(channel)
+                self._idle.append(line)
                 return
-        channel.close()
+        line.channel.close()
 
     def abandon(self, call: _Call) -> None:
         """Never use what gRPC made for a call again, not even to end it: a lock may be held."""
@@ -99,13 +130,35 @@ class Connection:
         with self._lock:
             self._closed = True
             calls, idle = tuple(self._calls), self._idle
+            if self._shared is not None:
+                idle.append(self._shared)
             self._idle = []
         for call in calls:
             call.cancel()
-        for channel in idle:
-            channel.close()
+        for line in idle:
+            line.channel.close()
         self.helpers.end()
         _open.discard(self)
+
+
+class _Line:
+    """A channel of gRPC.
+
+    It keeps what gRPC makes for a method, because to make that anew costs a twentieth of a call.
+    """
+
+    __slots__ = ("_unary", "channel")
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        self.channel = channel
+        self._unary: dict[str, grpc.UnaryUnaryMultiCallable[bytes, bytes]] = {}
+
+    def unary(self, path: str) -> grpc.UnaryUnaryMultiCallable[bytes, bytes]:
+        """Return what calls a method with one answer."""
+        method = self._unary.get(path)
+        if method is None:
+            method = self._unary[path] = self.channel.unary_unary(path)
+        return method
 
 
 class _Call:
@@ -124,25 +177,25 @@ class _Call:
         self._request = request
         self._timeout = timeout
         self._cancelled = False
-        self._channel: grpc.Channel | None = None  # while the call is in progress
+        self._line: _Line | None = None  # while the call is in progress
 
     def cancel(self) -> None:
         """End the call if it is in progress. Safe to repeat."""
         self._cancelled = True
-        channel = self._channel
-        if channel is not None:
-            channel.close()
+        line = self._line
+        if line is not None:
+            line.channel.close()
 
-    def _begin(self) -> grpc.Channel:
-        channel = self._channel = self._connection.take(self)
+    def _begin(self) -> _Line:
+        line = self._line = self._connection.take(self)
         if self.given_up or self._cancelled:
             raise _cancelled()
-        return channel
+        return line
 
     def _end(self) -> None:
-        channel, self._channel = self._channel, None
-        if channel is not None:
-            self._connection.give_back(self, channel, reusable=not self._cancelled)
+        line, self._line = self._line, None
+        if line is not None:
+            self._connection.give_back(self, line, reusable=not self._cancelled)
 
     def _failure(self, error: BaseException) -> CallError | None:
         """Return why the call failed; None if the error says something else."""
@@ -153,7 +206,7 @@ class _Call:
         self._cancelled = True  # an interceptor raised it, so the call may still be in progress
         if in_main_thread():  # or a signal handler did, because there are no helpers
             self._connection.abandon(self)
-            self._channel = None
+            self._line = None
         return None
 
 
@@ -174,8 +227,7 @@ class UnaryCall(_Call):
     def answer(self) -> bytes | CallError:
         """Make the call; return the answer, or why the call failed."""
         try:
-            method: grpc.UnaryUnaryMultiCallable[bytes, bytes]
-            method = self._begin().unary_unary(self._path)
+            method = self._begin().unary(self._path)
             return self._in_context(method, self._request, timeout=self._timeout)
         except BaseException as error:
             failure = self._failure(error)
@@ -233,7 +285,7 @@ class StreamCall(_Call):
             if begin and not self._begun:
                 self._begun = True
                 method: grpc.UnaryStreamMultiCallable[bytes, bytes]
-                method = _below_interceptors(self._begin()).unary_stream(self._path)
+                method = _below_interceptors(self._begin().channel).unary_stream(self._path)
                 self._answers = iter(method(self._request, timeout=self._timeout))
             if self._answers is None:
                 return _cancelled() if self._cancelled else None

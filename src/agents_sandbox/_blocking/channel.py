@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TypeVar
 from weakref import ref
 
@@ -16,6 +15,7 @@ from .._surroundings.gevent import obstacle_to_grpc
 from .._tracebacks import level_of_caller
 from ..errors import ClientClosedError, ClientLoopError
 from .calls import Connection, StreamCall, UnaryCall
+from .locks import in_main_thread
 from .waiting import Latch
 
 _AnswerT = TypeVar("_AnswerT")
@@ -37,10 +37,15 @@ class Channel:
 
     def unary(self, path: str, request: bytes, timeout: float | None) -> bytes:
         """Send one request and return the answer; raise `grpc.RpcError` if the call fails."""
-        with self.report_closing():
-            connection = self._connect()
+        connection = self._connect()
+        try:
+            if not in_main_thread():
+                return _unless_failed(connection.unary(path, request, timeout))
             call = UnaryCall(connection, path, request, timeout)
             return _unless_failed(connection.helpers.run(call.answer, call))
+        except grpc.RpcError:
+            _raise_if_closed(self)
+            raise
 
     def stream(self, path: str, request: bytes, timeout: float | None) -> Stream:
         """Return the stream of answers to one request."""
@@ -92,19 +97,6 @@ class Channel:
                 connection = self._connection = Connection(self._target())
             return connection
 
-    @contextmanager
-    def report_closing(self) -> Iterator[None]:
-        """Raise `ClientClosedError` if a call ended because the channel was closed.
-
-        gRPC ends calls in progress with CANCELLED.
-        """
-        try:
-            yield
-        except grpc.RpcError:
-            if self._closed:
-                raise ClientClosedError("the client was closed during the call") from None
-            raise
-
     def __del__(self) -> None:
         connection = self._connection
         if connection is None or not connection.in_this_process():
@@ -117,6 +109,12 @@ class Channel:
             source=self,
             stacklevel=level_of_caller(),
         )
+
+
+# gRPC ends the calls of a channel that is closed with CANCELLED.
+def _raise_if_closed(channel: Channel) -> None:
+    if channel.closed:
+        raise ClientClosedError("the client was closed during the call") from None
 
 
 def _refuse_where_grpc_hangs() -> None:
@@ -143,9 +141,9 @@ class Stream:
         """Return the next answer; None if the peer ended the stream or we cancelled it."""
         call = self._call
         try:
-            with self._channel.report_closing():
-                return _unless_failed(self._connection.helpers.run(call.read, call))
+            return _unless_failed(self._connection.helpers.run(call.read, call))
         except grpc.RpcError:
+            _raise_if_closed(self._channel)
             if call.given_up:
                 return None
             raise

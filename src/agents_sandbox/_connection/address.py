@@ -78,7 +78,7 @@ class DaemonAddress:
     def socket_identity(self) -> tuple[int, ...] | None:
         """The identity of the socket file, which changes with the daemon; None without a file."""
         try:
-            found = Path((self._opened or self.resolve())[0]).stat()
+            found = os.stat((self._opened or self.resolve())[0])  # noqa: PTH116 - on every read
         except OSError:
             return None
         # Inode numbers are reused, so the time counts too: that of the content, which a chmod

@@ -9,12 +9,12 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import suppress
+from functools import partial
+from types import BuiltinFunctionType
 
-
-def monotonic() -> float:
-    """Seconds on a clock that never goes back."""
-    # freezegun replaces `time.monotonic`, also where a module has bound it.
-    return time.clock_gettime(time.CLOCK_MONOTONIC)
+# freezegun replaces `time.monotonic`, also where a module has bound it.
+monotonic = partial(time.clock_gettime, time.CLOCK_MONOTONIC)
+"""Seconds on a clock that never goes back."""
 
 
 def real_time() -> float:
@@ -28,12 +28,19 @@ def real_time() -> float:
     return time.clock_gettime(time.CLOCK_REALTIME)
 
 
-class GrpcTimeout(float):
-    """Seconds from now, for gRPC.
+def grpc_timeout(seconds: float) -> float:
+    """Return a number of seconds from now as gRPC has to get it.
 
-    It passes the core a date as the deadline, `time.time() + timeout`. Where that date is mocked,
+    gRPC passes its core a date as the deadline, `time.time() + timeout`. Where that date is mocked,
     the deadline has passed at once or never passes.
     """
+    # time-machine moves the clock that the real function reads.
+    real = isinstance(time.time, BuiltinFunctionType) and "time_machine" not in sys.modules
+    return seconds if real else _GrpcTimeout(seconds)
+
+
+class _GrpcTimeout(float):
+    """Makes the date by the real clock."""
 
     __slots__ = ()
 

@@ -30,7 +30,7 @@ class GrpcLoop:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: set[ref[asyncio.Task[Any]]] = set()
         self._futures: set[ref[asyncio.Future[Any]]] = set()
         self._settled: asyncio.Future[None] | None = None
 
@@ -47,6 +47,15 @@ class GrpcLoop:
             _set_running_loop(self._loop)
             grpc.aio.shutdown_grpc_aio()
 
+    def cancel(self) -> None:
+        """Cancel the calls of a channel, also those that only an interceptor knows.
+
+        To cancel a call that is intercepted cancels the interceptor, and not always what that
+        awaits.
+        """
+        for task in self._pending():
+            task.cancel()
+
     async def settle(self, timeout: float) -> None:
         """Wait until nothing is left of the calls, but no longer than `timeout` seconds.
 
@@ -54,21 +63,18 @@ class GrpcLoop:
         """
         if self._settled is None or self._settled.done():
             self._settled = self._loop.create_future()
+        for task in self._pending():
+            task.add_done_callback(self._wake_settling)
         self._wake_settling()
         await asyncio.wait((self._settled,), timeout=timeout)
 
     def create_task(
         self, work: Coroutine[Any, Any, _ResultT], **options: Any
     ) -> asyncio.Task[_ResultT]:
-        """Start a task, and note it until it has ended."""
+        """Start a task, and note it."""
         task = self._loop.create_task(work, **options)
-        self._tasks.add(task)
-        task.add_done_callback(self._end)
+        self._tasks.add(ref(task, self._tasks.discard))
         return task
-
-    def _end(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        self._wake_settling()
 
     def create_future(self) -> asyncio.Future[Any]:
         """Make a future, and note it while anything refers to it."""
@@ -81,11 +87,16 @@ class GrpcLoop:
     # Called in the thread that drops the last reference to the future.
     def _forget(self, future: ref[asyncio.Future[Any]]) -> None:
         self._futures.discard(future)
-        self._wake_settling()
+        if self._settled is not None:
+            self._wake_settling()
 
-    def _wake_settling(self) -> None:
-        if self._settled is not None and not self._tasks and not self._futures:
+    def _wake_settling(self, _: object = None) -> None:
+        if self._settled is not None and not self._futures and not self._pending():
             self.call_soon_threadsafe(_wake, self._settled)
+
+    def _pending(self) -> list[asyncio.Task[Any]]:
+        tasks = [task() for task in tuple(self._tasks)]
+        return [task for task in tasks if task is not None and not task.done()]
 
     def call_soon_threadsafe(self, callback: Callable[..., object], *args: Any) -> None:
         """Call what completes a future; if the loop is closed, nobody waits for it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message
@@ -43,7 +44,7 @@ class Method(Generic[RequestT, ResponseT]):
         """The client's method for it, e.g. `delete_sandbox`, which messages name."""
         return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", self.name).lower()
 
-    @property
+    @cached_property
     def path(self) -> str:
         """The full path that gRPC sends, e.g. `/agbox.v1.SandboxService/Ping`."""
         return f"/{SERVICE}/{self.name}"

@@ -1,0 +1,68 @@
+"""What the daemon sent, as values of models, without the checks and copies that callers need.
+
+The wire guarantees the types. What it does not guarantee, such as the range of a time, is the
+codec's part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from enum import IntEnum
+from typing import Any, ParamSpec, TypeVar
+
+from .._frozen import FrozenMapping
+
+FieldsT = ParamSpec("FieldsT")
+ModelT = TypeVar("ModelT")
+EnumT = TypeVar("EnumT", bound=IntEnum)
+
+_NO_ITEMS: FrozenMapping[str] = FrozenMapping()
+
+
+def trusted(kind: Callable[FieldsT, ModelT]) -> Callable[FieldsT, ModelT]:
+    """Return a constructor of a model that only sets the fields.
+
+    It has no defaults: the codec cannot forget a field. For type checkers, it takes what the public
+    constructor takes.
+
+    Args:
+        kind: A dataclass whose slots are its fields.
+    """
+    model: Any = kind
+    names = [field.name for field in fields(model)]
+    # As `dataclass` writes a constructor. A frozen model does not keep its slots from setting it.
+    lines = [
+        f"def make({', '.join(names)}):",
+        "    model = new(kind)",
+        *(f"    set_{name}(model, {name})" for name in names),
+        "    return model",
+    ]
+    setters = {f"set_{name}": getattr(model, name).__set__ for name in names}
+    namespace: dict[str, Any] = {"new": object.__new__, "kind": kind, **setters}
+    exec("\n".join(lines), namespace)  # noqa: S102 - of names in our own source
+    made: Callable[FieldsT, ModelT] = namespace["make"]
+    return made
+
+
+def frozen(items: Mapping[str, str]) -> FrozenMapping[str]:
+    """Copy a map of a message."""
+    if not items:
+        return _NO_ITEMS
+    # A dict of the map itself would be made through `Mapping.keys`, in Python. Without `__init__`,
+    # which adds nothing.
+    return FrozenMapping.__new__(FrozenMapping, {key: items[key] for key in items})
+
+
+class Members(dict[int, EnumT]):
+    """The members of an enum by number; they are found ten times as fast as by calling it.
+
+    A number that only a newer daemon knows becomes a member that is not kept, as in the enum.
+    """
+
+    def __init__(self, kind: type[EnumT]) -> None:
+        super().__init__((member.value, member) for member in kind)
+        self._kind = kind
+
+    def __missing__(self, number: int) -> EnumT:
+        return self._kind(number)
