@@ -7,18 +7,21 @@ from typing import Any
 
 import pytest
 
-from agents_sandbox import ExecResult, SandboxState
+from agents_sandbox import ExecResult, SandboxFileInfo, SandboxState
 from agents_sandbox._frozen import FrozenMapping
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox._wire.trusted import Members, frozen, trusted
 
 from .test_models import MODELS, kind
 
-# A result has its output besides its fields, and no message.
-DECODED = [model for model in MODELS if type(model) is not ExecResult]
+# A result has its output besides its fields. An entry of a folder has a field named `kind`.
+SLOTTED = [
+    *(model for model in MODELS if type(model) is not ExecResult),
+    SandboxFileInfo("a", "file", 1),
+]
 
 
-@pytest.mark.parametrize("model", DECODED, ids=kind)
+@pytest.mark.parametrize("model", SLOTTED, ids=kind)
 def test_a_trusted_constructor_needs_every_field(model: Any) -> None:
     values = {field.name: getattr(model, field.name) for field in dataclasses.fields(model)}
     make: Any = trusted(type(model))

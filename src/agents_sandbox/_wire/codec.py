@@ -45,6 +45,7 @@ _SANDBOX_STATES = Members(SandboxState)
 _EXEC_STATES = Members(ExecState)
 _EVENT_TYPES = Members(SandboxEventType)
 
+# The constructors of the models, past their checks.
 _healthcheck = trusted(HealthcheckConfig)
 _service = trusted(ServiceSpec)
 _companion = trusted(CompanionContainerSpec)

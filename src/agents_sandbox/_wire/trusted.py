@@ -31,26 +31,26 @@ def trusted(kind: Callable[FieldsT, ModelT]) -> Callable[FieldsT, ModelT]:
     """
     model: Any = kind
     names = [field.name for field in fields(model)]
-    # As `dataclass` writes a constructor. A frozen model does not keep its slots from setting it.
+    # Written as `dataclass` writes constructors. Slots can set what a frozen model refuses. The
+    # names with an underscore are not those of fields.
     lines = [
         f"def make({', '.join(names)}):",
-        "    model = new(kind)",
-        *(f"    set_{name}(model, {name})" for name in names),
-        "    return model",
+        "    _model = _new(_kind)",
+        *(f"    _set_{name}(_model, {name})" for name in names),
+        "    return _model",
     ]
-    setters = {f"set_{name}": getattr(model, name).__set__ for name in names}
-    namespace: dict[str, Any] = {"new": object.__new__, "kind": kind, **setters}
+    setters = {f"_set_{name}": getattr(model, name).__set__ for name in names}
+    namespace: dict[str, Any] = {"_new": object.__new__, "_kind": kind, **setters}
     exec("\n".join(lines), namespace)  # noqa: S102 - of names in our own source
-    made: Callable[FieldsT, ModelT] = namespace["make"]
-    return made
+    make: Callable[FieldsT, ModelT] = namespace["make"]
+    return make
 
 
 def frozen(items: Mapping[str, str]) -> FrozenMapping[str]:
     """Copy a map of a message."""
     if not items:
         return _NO_ITEMS
-    # A dict of the map itself would be made through `Mapping.keys`, in Python. Without `__init__`,
-    # which adds nothing.
+    # `dict(items)` would go through `Mapping.keys`, which is slow. `__init__` would add nothing.
     return FrozenMapping.__new__(FrozenMapping, {key: items[key] for key in items})
 
 
