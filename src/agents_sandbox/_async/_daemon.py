@@ -109,8 +109,9 @@ class Daemon:
                     if not new.id_is_ours:  # then it was never requested before
                         remains.sandbox_ids.clear()
                     raise
-                _check_id(dialect.create_sandbox, new.sandbox_id, answer.sandbox.sandbox_id)
-                return dialect.decode_sandbox(answer.sandbox)
+                sandbox = dialect.decode_sandbox(answer.sandbox)
+                _check_id(dialect.create_sandbox, new.sandbox_id, sandbox.sandbox_id)
+                return sandbox
 
         async def read_back() -> SandboxHandle:
             return await self.get_sandbox(new.sandbox_id, deadline)
@@ -136,8 +137,9 @@ class Daemon:
         async def get() -> SandboxHandle:
             dialect = dialect_of(await self._release.get(deadline, on_loss))
             answer = await self._transport.unary(dialect.get_sandbox, request, deadline)
-            _check_id(dialect.get_sandbox, sandbox_id, answer.sandbox.sandbox_id)
-            return dialect.decode_sandbox(answer.sandbox)
+            sandbox = dialect.decode_sandbox(answer.sandbox)
+            _check_id(dialect.get_sandbox, sandbox_id, sandbox.sandbox_id)
+            return sandbox
 
         with concerning(sandbox_id):
             return await self._transport.retrying(get, deadline, on_loss)
