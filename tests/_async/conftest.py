@@ -53,5 +53,5 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
     monkeypatch.setattr(Backoff, "pause", record)
     monkeypatch.setattr("agents_sandbox._deadline.clock", clock)
-    monkeypatch.setattr("agents_sandbox._deadline.random.uniform", lambda _, longest: longest)
+    monkeypatch.setattr("random.uniform", lambda _, longest: longest)
     return made

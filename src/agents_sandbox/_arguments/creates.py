@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -226,12 +225,18 @@ def _yaml(config_yaml: str | bytes | None) -> bytes:
 
 
 def _new_id(name: str, value: str | None) -> str:
-    return str(uuid.uuid4()) if value is None else checks.new_id(name, value)
+    return _random_id() if value is None else checks.new_id(name, value)
+
+
+def _random_id() -> str:
+    import uuid  # noqa: PLC0415 - is slow to load, and not every program creates something
+
+    return str(uuid.uuid4())
 
 
 def _renewed(new: _NewT, name: str) -> _NewT:
     fresh = copy(new)
-    fill(fresh, **{name: str(uuid.uuid4())})
+    fill(fresh, **{name: _random_id()})
     return fresh
 
 

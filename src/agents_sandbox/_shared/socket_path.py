@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from urllib.parse import unquote
 
 from .shown import shown
 
@@ -33,7 +32,7 @@ def plain_path(written: str) -> str:
         ValueError: It names no file. The message says why and lacks only the parameter's name.
     """
     url = _URL.match(written)
-    path = _expanded(unquote(written[url.end() :]) if url else written)
+    path = _expanded(_unquoted(written[url.end() :]) if url else written)
     if _ABSTRACT.match(written) or path.startswith("@"):
         raise ValueError(
             f"must be a path: the daemon's socket is a file, not an abstract socket such as "
@@ -50,6 +49,12 @@ def plain_path(written: str) -> str:
             f"{shown(written)}"
         )
     return path
+
+
+def _unquoted(written: str) -> str:
+    from urllib.parse import unquote  # noqa: PLC0415 - is slow to load, and URLs are rare
+
+    return unquote(written)
 
 
 def _expanded(written: str) -> str:
