@@ -7,7 +7,7 @@ from copy import copy
 from dataclasses import dataclass
 from datetime import timedelta
 from os import PathLike
-from typing import TypedDict, TypeVar
+from typing import NamedTuple, TypedDict, TypeVar
 
 from .._frozen import FrozenMapping
 from .._shared.shown import OneLineRepr, shown_id
@@ -60,7 +60,7 @@ class SandboxArguments(PoolArguments, total=False):
     sandbox_id: str | None
 
 
-@dataclass(frozen=True, init=False, repr=False)
+@dataclass(eq=False, init=False, repr=False)
 class NewSandbox(OneLineRepr):
     """The arguments of `create_sandbox`. It makes an id if there is none: errors can then name it.
 
@@ -240,7 +240,7 @@ def _renewed(new: _NewT, name: str) -> _NewT:
     return fresh
 
 
-@dataclass(frozen=True, init=False, repr=False)
+@dataclass(eq=False, init=False, repr=False)
 class NewExec(OneLineRepr):
     """The arguments of `create_exec`. It makes an id if there is none: errors can then name it.
 
@@ -288,8 +288,7 @@ class NewExec(OneLineRepr):
         return changed
 
 
-@dataclass(frozen=True, repr=False)
-class LogPaths(OneLineRepr):
+class LogPaths(NamedTuple):
     """The files on the daemon's host that collect an exec's output.
 
     Only the answer to `create_exec` has them. None: the daemon keeps no logs, or the answer was

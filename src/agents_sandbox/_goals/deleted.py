@@ -20,7 +20,7 @@ _ENDS_OF_WORK = (SandboxState.READY, SandboxState.FAILED, SandboxState.STOPPED)
 _BEING_DELETED = (SandboxState.DELETING, SandboxState.DELETED)
 
 
-@dataclass
+@dataclass(eq=False)
 class BecomeDeleted:
     """DELETED for good.
 

@@ -18,7 +18,7 @@ _END_IT = "end it with cancel_exec(kill=True)"
 _SANDBOX_ENDS = (SandboxState.FAILED, SandboxState.STOPPED, SandboxState.DELETED)
 
 
-@dataclass
+@dataclass(eq=False)
 class ExecEnd:
     """The end of an exec, by itself or with its sandbox.
 

@@ -20,7 +20,7 @@ _DYING = frozenset({"CONTAINER_DIED", "CONTAINER_OOM", None})
 _STOPPED = SandboxGoal(SandboxState.STOPPED, frozenset({SandboxState.DELETED}), _DYING)
 
 
-@dataclass
+@dataclass(eq=False)
 class BecomeStopped:
     """STOPPED, unless another caller resumes the sandbox before that is seen.
 
@@ -100,7 +100,7 @@ class BecomeStopped:
         return _STOPPED.timeout_error(sandbox_id, handle, seconds, trouble)
 
 
-@dataclass
+@dataclass(eq=False)
 class SeeStopped:
     """STOPPED, for a wait that requested nothing: another caller or the daemon stops the sandbox.
 
