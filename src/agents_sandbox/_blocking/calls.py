@@ -20,6 +20,7 @@ from typing import Any
 from weakref import ref
 
 import grpc
+import grpc.experimental
 
 from .._connection.rpc import CHANNEL_OPTIONS, CallError
 from .._surroundings.forks import keep_unfinalized
@@ -42,9 +43,6 @@ class Connection:
     """
 
     def __init__(self, target: str) -> None:
-        # gRPC itself loads it with the first channel.
-        from grpc.experimental import ChannelOptions  # noqa: PLC0415
-
         self.helpers: Helpers = Helpers()
         self._target = target
         self._process = os.getpid()
@@ -53,7 +51,7 @@ class Connection:
             # Channels with equal options share a connection. Clients do not share one, and a forked
             # child does not use its parent's.
             ("agents_sandbox.connection", f"{self._process}-{next(_numbers)}"),
-            (ChannelOptions.SingleThreadedUnaryStream, 1),
+            (grpc.experimental.ChannelOptions.SingleThreadedUnaryStream, 1),
         )
         # Not the mutex of all clients: the main thread may hold that while a signal handler waits
         # for a helper. Reentrant for handlers of a main thread without helpers.
