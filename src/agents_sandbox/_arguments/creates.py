@@ -14,7 +14,7 @@ from .._shared.shown import OneLineRepr, shown_id
 from ..errors import InvalidArgumentError, InvalidArgumentTypeError
 from . import checks
 from .durations import DurationLike, check_range, to_timedelta
-from .ids import SandboxIdLike, sandbox_id_of
+from .ids import SandboxIdLike, new_uuid, sandbox_id_of
 from .specs import (
     CompanionContainerSpec,
     CopySpec,
@@ -225,18 +225,12 @@ def _yaml(config_yaml: str | bytes | None) -> bytes:
 
 
 def _new_id(name: str, value: str | None) -> str:
-    return _random_id() if value is None else checks.new_id(name, value)
-
-
-def _random_id() -> str:
-    import uuid  # noqa: PLC0415 - is slow to load, and not every program creates something
-
-    return str(uuid.uuid4())
+    return new_uuid() if value is None else checks.new_id(name, value)
 
 
 def _renewed(new: _NewT, name: str) -> _NewT:
     fresh = copy(new)
-    fill(fresh, **{name: _random_id()})
+    fill(fresh, **{name: new_uuid()})
     return fresh
 
 
