@@ -19,7 +19,10 @@ class Release(NamedTuple):
     minor: int
     patch: int
     reported: str = ""
-    """The version that the daemon reports, if that is not the name of a release."""
+    """The version that the daemon reports, if that is not the name of a release.
+
+    It counts last in a comparison, and nothing is compared with a release that has it.
+    """
 
     def __str__(self) -> str:
         number = f"{self.major}.{self.minor}.{self.patch}"
