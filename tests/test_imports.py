@@ -80,7 +80,7 @@ def unwanted(modules: set[str], parts: set[str]) -> set[str]:
 )
 def test_a_client_loads_little_beside_grpc(client: str, other_flavour: set[str]) -> None:
     modules = loaded_by(f"from agents_sandbox import {client}", after=BASE)
-    assert modules - ours(modules) <= ON_TOP
+    assert modules - ours(modules) <= ON_TOP  # neither yaml nor what tests need
     assert unwanted(modules, other_flavour | ON_FIRST_USE) == set()
 
 
