@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from types import SimpleNamespace
 
 import pytest
 
@@ -36,7 +35,7 @@ def jitter(monkeypatch: pytest.MonkeyPatch, share: float) -> None:
     def uniform(low: float, high: float) -> float:
         return low + (high - low) * share
 
-    monkeypatch.setattr(_deadline, "random", SimpleNamespace(uniform=uniform))
+    monkeypatch.setattr("random.uniform", uniform)
 
 
 def test_a_deadline_runs_down_to_zero_and_stays_there(clock: Clock) -> None:

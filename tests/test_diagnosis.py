@@ -61,7 +61,7 @@ def looks_denied(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
     with monkeypatch.context() as denied:
-        denied.setattr(Path, "stat", deny)
+        denied.setattr(os, "stat", deny)
         denied.setattr(os, "lstat", deny)
         yield
 

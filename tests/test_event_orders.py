@@ -240,7 +240,7 @@ def test_streams_that_end_after_a_snapshot_are_opened_less_and_less_often(
         def pause(self, seconds: float, /) -> None:
             pauses.append(seconds)
 
-    monkeypatch.setattr("agents_sandbox._deadline.random.uniform", lambda _, longest: longest)
+    monkeypatch.setattr("random.uniform", lambda _, longest: longest)
     events = subscription(Shows(0, []), snapshot=True)
     while len(pauses) < 4:
         item = events.read()

@@ -57,7 +57,7 @@ def test_a_refusal_ends_at_the_call(call: str, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
     monkeypatch.setattr(sys, "platform", "linux")  # macOS has a default without it
     with pytest.raises(SandboxClientError) as caught:
-        eval(call, dict(vars(agents_sandbox)))
+        eval(call, {name: getattr(agents_sandbox, name) for name in agents_sandbox.__all__})
     frames = traceback.extract_tb(caught.value.__traceback__)
     assert [frame.name for frame in frames] == [
         "test_a_refusal_ends_at_the_call", "<module>", "call",

@@ -18,10 +18,8 @@ from ._arguments.specs import (
     PortMapping,
     ServiceSpec,
 )
-from ._async import AgentsSandboxClient, AsyncSandboxEventStream
 from ._enums import ExecState, SandboxEventType, SandboxState
-from ._output.result import ExecResult
-from ._sync_generated import SyncAgentsSandboxClient, SyncSandboxEventStream
+from ._surroundings.forks import LOADING as _LOADING
 from ._version import __version__
 from .errors import (
     ClientClosedError,
@@ -73,6 +71,8 @@ from .models import (
 
 if _typing.TYPE_CHECKING:
     from ._arguments.sandbox_paths import SandboxPathLike
+    from ._async._client import AgentsSandboxClient
+    from ._async._events import AsyncSandboxEventStream
     from ._async._execs.output import ExecOutput
     from ._async._execs.process import ExecProcess
     from ._async._sandboxes.files import SandboxFiles
@@ -81,6 +81,9 @@ if _typing.TYPE_CHECKING:
     from ._async._sandboxes.sandbox import Sandbox
     from ._async._sandboxes.scope import SandboxScope
     from ._output.chunk import OutputChunk
+    from ._output.result import ExecResult
+    from ._sync_generated._client import SyncAgentsSandboxClient
+    from ._sync_generated._events import SyncSandboxEventStream
     from ._sync_generated._execs.output import SyncExecOutput
     from ._sync_generated._execs.process import SyncExecProcess
     from ._sync_generated._sandboxes.files import SyncSandboxFiles
@@ -171,11 +174,14 @@ __all__ = [
     "__version__",
 ]
 
-# What not every program needs loads on first use (PEP 562). Type checkers know these names from the
-# imports above.
+# What not every program needs loads on first use (PEP 562): one flavour is enough, and models and
+# errors need no gRPC. Type checkers know these names from the imports above.
 _ON_FIRST_USE = {
+    "AgentsSandboxClient": "._async._client",
+    "AsyncSandboxEventStream": "._async._events",
     "ExecOutput": "._async._execs.output",
     "ExecProcess": "._async._execs.process",
+    "ExecResult": "._output.result",
     "OutputChunk": "._output.chunk",
     "PooledSandbox": "._async._sandboxes.pool",
     "Sandbox": "._async._sandboxes.sandbox",
@@ -184,10 +190,12 @@ _ON_FIRST_USE = {
     "SandboxPathLike": "._arguments.sandbox_paths",
     "SandboxPool": "._async._sandboxes.pool",
     "SandboxScope": "._async._sandboxes.scope",
+    "SyncAgentsSandboxClient": "._sync_generated._client",
     "SyncExecOutput": "._sync_generated._execs.output",
     "SyncExecProcess": "._sync_generated._execs.process",
     "SyncPooledSandbox": "._sync_generated._sandboxes.pool",
     "SyncSandbox": "._sync_generated._sandboxes.sandbox",
+    "SyncSandboxEventStream": "._sync_generated._events",
     "SyncSandboxFiles": "._sync_generated._sandboxes.files",
     "SyncSandboxLifetime": "._sync_generated._sandboxes.lifetime",
     "SyncSandboxPool": "._sync_generated._sandboxes.pool",
@@ -199,7 +207,8 @@ if not _typing.TYPE_CHECKING:
     def __getattr__(name):
         if name not in _ON_FIRST_USE:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
-        value = getattr(_import_module(_ON_FIRST_USE[name], __name__), name)
+        with _LOADING:
+            value = getattr(_import_module(_ON_FIRST_USE[name], __name__), name)
         globals()[name] = value
         return value
 

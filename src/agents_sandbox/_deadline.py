@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import random
 
 from ._surroundings import clock
 from ._surroundings.clock import grpc_timeout
@@ -180,6 +179,8 @@ class Backoff:
 
     def pause(self, deadline: Deadline) -> float:
         """Return the next pause in seconds, at most up to the deadline."""
+        import random  # noqa: PLC0415 - is slow to load, and most programs never wait for a daemon
+
         pause = self._next * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
         self._next = min(self._LONGEST, self._next * 2)
         remaining = deadline.remaining()

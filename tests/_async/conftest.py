@@ -52,5 +52,5 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
     monkeypatch.setattr(Backoff, "pause", record)
     monkeypatch.setattr(clock, "monotonic", lambda: time.monotonic() + sum(made))
-    monkeypatch.setattr("agents_sandbox._deadline.random.uniform", lambda _, longest: longest)
+    monkeypatch.setattr("random.uniform", lambda _, longest: longest)
     return made

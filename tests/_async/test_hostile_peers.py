@@ -208,7 +208,7 @@ async def test_a_forbidden_socket_is_not_waited_for(
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
     with monkeypatch.context() as denied:
-        denied.setattr(Path, "stat", deny)
+        denied.setattr(os, "stat", deny)
         errors = await errors_at(tmp_path / "agboxd.sock")
     for error in errors.values():
         assert isinstance(error, DaemonUnavailableError)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from datetime import timedelta
 from os import PathLike
-from typing import TypedDict, TypeVar
+from typing import NamedTuple, TypedDict, TypeVar
 
 from .._frozen import FrozenMapping
 from .._shared.shown import OneLineRepr, shown_id
 from ..errors import InvalidArgumentError, InvalidArgumentTypeError
 from . import checks
 from .durations import DurationLike, check_range, to_timedelta
-from .ids import SandboxIdLike, sandbox_id_of
+from .ids import SandboxIdLike, new_uuid, sandbox_id_of
 from .specs import (
     CompanionContainerSpec,
     CopySpec,
@@ -61,7 +60,7 @@ class SandboxArguments(PoolArguments, total=False):
     sandbox_id: str | None
 
 
-@dataclass(frozen=True, init=False, repr=False)
+@dataclass(eq=False, init=False, repr=False)
 class NewSandbox(OneLineRepr):
     """The arguments of `create_sandbox`. It makes an id if there is none: errors can then name it.
 
@@ -226,16 +225,16 @@ def _yaml(config_yaml: str | bytes | None) -> bytes:
 
 
 def _new_id(name: str, value: str | None) -> str:
-    return str(uuid.uuid4()) if value is None else checks.new_id(name, value)
+    return new_uuid() if value is None else checks.new_id(name, value)
 
 
 def _renewed(new: _NewT, name: str) -> _NewT:
     fresh = copy(new)
-    fill(fresh, **{name: str(uuid.uuid4())})
+    fill(fresh, **{name: new_uuid()})
     return fresh
 
 
-@dataclass(frozen=True, init=False, repr=False)
+@dataclass(eq=False, init=False, repr=False)
 class NewExec(OneLineRepr):
     """The arguments of `create_exec`. It makes an id if there is none: errors can then name it.
 
@@ -283,8 +282,7 @@ class NewExec(OneLineRepr):
         return changed
 
 
-@dataclass(frozen=True, repr=False)
-class LogPaths(OneLineRepr):
+class LogPaths(NamedTuple):
     """The files on the daemon's host that collect an exec's output.
 
     Only the answer to `create_exec` has them. None: the daemon keeps no logs, or the answer was

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Protocol, TypeAlias
 
 from ..errors import InvalidArgumentTypeError
@@ -68,3 +69,12 @@ def _no_id(name: str, objects: str, value: object, hint: str = "") -> InvalidArg
     return InvalidArgumentTypeError(
         f"{name} must be a str, {objects}, not {type(value).__name__}{hint}"
     )
+
+
+def new_uuid() -> str:
+    """Return a random UUID, as `uuid.uuid4()` makes it: the module `uuid` is slow to load."""
+    number = bytearray(os.urandom(16))
+    number[6] = 0x40 | number[6] & 0x0F  # version 4
+    number[8] = 0x80 | number[8] & 0x3F  # the variant of all versions
+    digits = number.hex()
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))

@@ -60,6 +60,8 @@ class AgentsSandboxClient(SandboxCalls, ExecCalls, Blocks):
         UnsupportedDaemonError: The release `daemon_version` is not supported.
     """
 
+    __module__ = "agents_sandbox"
+
     @ends_at_caller
     def __init__(
         self,

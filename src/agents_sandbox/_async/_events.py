@@ -24,6 +24,8 @@ class AsyncSandboxEventStream(AsyncIterator[SandboxEvent]):
     step loses nothing: the next one continues after the last delivered event.
     """
 
+    __module__ = "agents_sandbox"
+
     def __init__(self, events: Subscription) -> None:
         self._events = events
         self._ended = False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 
 from .._aio import TimedLock
 from .._deadline import Deadline
@@ -125,7 +124,7 @@ class DaemonRelease:
         # have dropped them.
         if found is OLDEST and not await self._knows(OLD_PROBE, deadline):
             raise releases.unsupported(version)
-        return replace(found, reported=version)
+        return found._replace(reported=version)
 
     async def _knows(self, config_yaml: str, deadline: Deadline) -> bool:
         try:

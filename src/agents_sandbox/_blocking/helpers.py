@@ -11,17 +11,20 @@ from __future__ import annotations
 
 import sys
 import threading
+from _queue import Empty
 from _thread import start_new_thread
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from queue import Empty, SimpleQueue
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from .._surroundings.gevent import thread_queue
 from ..errors import ClientClosedError
 from .locks import acquire, closed_gate, in_main_thread, pass_through
+
+if TYPE_CHECKING:
+    from queue import SimpleQueue
 
 _ResultT = TypeVar("_ResultT")
 

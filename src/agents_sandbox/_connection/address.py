@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import socket
 import stat
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from .._arguments import checks
 from .._shared.shown import shortened, shown
@@ -73,12 +72,12 @@ class DaemonAddress:
         self._opened = self.resolve()
         # Without the two slashes, gRPC would take the first part of a path that begins with `//`
         # for a host.
-        return "unix://" + quote(os.fsencode(self._opened[0]))
+        return "unix://" + _percent_encoded(os.fsencode(self._opened[0]))
 
     def socket_identity(self) -> tuple[int, ...] | None:
         """The identity of the socket file, which changes with the daemon; None without a file."""
         try:
-            found = os.stat((self._opened or self.resolve())[0])  # noqa: PTH116 - on every read
+            found = os.stat((self._opened or self.resolve())[0])
         except OSError:
             return None
         # Inode numbers are reused, so the time counts too: that of the content, which a chmod
@@ -116,12 +115,16 @@ def _checked(socket_path: str | os.PathLike[str]) -> str:
 
 def _absolute(path: str) -> str:
     try:
-        return os.path.abspath(path)  # noqa: PTH100 - resolve() follows links
+        return os.path.abspath(path)
     except FileNotFoundError as error:
         raise InvalidArgumentError(
             f"socket_path is relative, but the current folder no longer exists: "
             f"{shown(path)}. Pass an absolute path"
         ) from error
+
+
+def _percent_encoded(path: bytes) -> str:
+    return re.sub(rb"[^\w.~/-]", lambda byte: b"%%%02X" % ord(byte[0]), path).decode("ascii")
 
 
 def _unavailable(
@@ -146,7 +149,7 @@ def _default_path() -> tuple[str, str]:
     if sys.platform == "darwin":
         for name in ("agboxd.sock", "run/agboxd.sock"):
             path = f"~/Library/Application Support/agbox/{name}"
-            candidates.append((os.path.expanduser(path), "the default of macOS"))  # noqa: PTH111 - Path's raises
+            candidates.append((os.path.expanduser(path), "the default of macOS"))
     if not candidates:
         raise _unavailable(
             None,
@@ -161,7 +164,7 @@ def _default_path() -> tuple[str, str]:
 def _diagnose(path: str, detail: str) -> tuple[str, bool]:
     """Return what is wrong, and whether that may change by itself."""
     try:
-        mode = Path(path).stat().st_mode
+        mode = os.stat(path).st_mode
     except FileNotFoundError:
         return _describe_missing(path), True
     except PermissionError:
@@ -178,8 +181,10 @@ def _diagnose(path: str, detail: str) -> tuple[str, bool]:
 
 
 def _describe_missing(path: str) -> str:
-    folder = Path(path).parent
-    missing = "the socket does not exist" if folder.is_dir() else f"folder {folder} is missing"
+    folder = os.path.dirname(path)
+    missing = (
+        "the socket does not exist" if os.path.isdir(folder) else f"folder {folder} is missing"
+    )
     return f"{missing}. Is the daemon running? Start agboxd"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime
 
 from .. import _deadline
@@ -20,7 +19,6 @@ _ENDS_OF_WORK = (SandboxState.READY, SandboxState.FAILED, SandboxState.STOPPED)
 _BEING_DELETED = (SandboxState.DELETING, SandboxState.DELETED)
 
 
-@dataclass
 class BecomeDeleted:
     """DELETED for good.
 
@@ -41,14 +39,15 @@ class BecomeDeleted:
         grace: How long to wait for the end of a resume after the deletion.
     """
 
-    creating: bool = False
-    resuming: bool = False
-    deleted: bool = False
-    reappeared: bool = False
-    failure: SandboxFailedError | None = None
-    accepted_at: datetime | None = None
-    purged: bool = False
-    grace: Deadline = field(default_factory=lambda: Deadline(0.0))
+    def __init__(self) -> None:
+        self.creating = False
+        self.resuming = False
+        self.deleted = False
+        self.reappeared = False
+        self.failure: SandboxFailedError | None = None
+        self.accepted_at: datetime | None = None
+        self.purged = False
+        self.grace = Deadline(0.0)
 
     def concerns(self, event: SandboxEvent) -> bool:
         """True for events that carry a state."""

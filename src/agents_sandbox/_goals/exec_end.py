@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 
 from .. import _deadline
 from .._deadline import Deadline
@@ -18,7 +17,6 @@ _END_IT = "end it with cancel_exec(kill=True)"
 _SANDBOX_ENDS = (SandboxState.FAILED, SandboxState.STOPPED, SandboxState.DELETED)
 
 
-@dataclass
 class ExecEnd:
     """The end of an exec, by itself or with its sandbox.
 
@@ -29,9 +27,10 @@ class ExecEnd:
         grace: How long to wait for the exec's end after that.
     """
 
-    exec_id: str
-    lost_sandbox: SandboxClientError | None = field(default=None, init=False)
-    grace: Deadline = field(default_factory=lambda: Deadline(math.inf), init=False)
+    def __init__(self, exec_id: str) -> None:
+        self.exec_id = exec_id
+        self.lost_sandbox: SandboxClientError | None = None
+        self.grace = Deadline(math.inf)
 
     def concerns(self, event: SandboxEvent) -> bool:
         """True for the end of the exec or of its sandbox."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from .._arguments.specs import ServiceSpec
 from .._deadline import Deadline
@@ -20,7 +19,6 @@ BECOME_READY = SandboxGoal(
 )
 
 
-@dataclass
 class ReadyWithCompanions:
     """READY, and required services have started; for daemons since 0.3.0.
 
@@ -34,9 +32,10 @@ class ReadyWithCompanions:
         ready: Whether an event reported that the sandbox is READY.
     """
 
-    missing: set[str]
-    failure: SandboxFailedError | None = field(default=None, init=False)
-    ready: bool = field(default=False, init=False)
+    def __init__(self, missing: set[str]) -> None:
+        self.missing = missing
+        self.failure: SandboxFailedError | None = None
+        self.ready = False
 
     def concerns(self, event: SandboxEvent) -> bool:
         """True for events that carry a state, and for events of companions."""

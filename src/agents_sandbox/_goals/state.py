@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .._deadline import Deadline
 from .._enums import SandboxState
@@ -12,8 +12,7 @@ from ..models import SandboxEvent, SandboxHandle, SandboxPhaseDetails
 from .goal import last_seen, sandbox_failed, too_late, within
 
 
-@dataclass(frozen=True)
-class SandboxGoal:
+class SandboxGoal(NamedTuple):
     """A state that a sandbox should reach.
 
     Attributes:

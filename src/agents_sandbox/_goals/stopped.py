@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from .. import _deadline
 from .._deadline import Deadline
 from .._enums import SandboxEventType, SandboxState
@@ -20,7 +18,6 @@ _DYING = frozenset({"CONTAINER_DIED", "CONTAINER_OOM", None})
 _STOPPED = SandboxGoal(SandboxState.STOPPED, frozenset({SandboxState.DELETED}), _DYING)
 
 
-@dataclass
 class BecomeStopped:
     """STOPPED, unless another caller resumes the sandbox before that is seen.
 
@@ -36,11 +33,12 @@ class BecomeStopped:
             daemon that accepted the stop may already have been the restarted one.
     """
 
-    sequence_at_request: int | None = field(default=None, init=False)
-    stopped: bool = field(default=False, init=False)
-    resumed: bool = field(default=False, init=False)
-    overtaken: bool = field(default=False, init=False)
-    dying: Deadline | None = field(default=None, init=False)
+    def __init__(self) -> None:
+        self.sequence_at_request: int | None = None
+        self.stopped = False
+        self.resumed = False
+        self.overtaken = False
+        self.dying: Deadline | None = None
 
     def concerns(self, event: SandboxEvent) -> bool:  # noqa: ARG002 - the signature of all goals
         """True for every event: the position in the stream matters."""
@@ -100,7 +98,6 @@ class BecomeStopped:
         return _STOPPED.timeout_error(sandbox_id, handle, seconds, trouble)
 
 
-@dataclass
 class SeeStopped:
     """STOPPED, for a wait that requested nothing: another caller or the daemon stops the sandbox.
 
@@ -108,7 +105,8 @@ class SeeStopped:
         dying: How long the sandbox may stay FAILED before it is STOPPED.
     """
 
-    dying: Deadline | None = field(default=None, init=False)
+    def __init__(self) -> None:
+        self.dying: Deadline | None = None
 
     def concerns(self, event: SandboxEvent) -> bool:
         """True for events that carry a state."""

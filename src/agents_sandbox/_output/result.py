@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._arguments.creates import LogPaths
 from .._enums import ExecState
@@ -28,8 +28,7 @@ _CONTINUES = range(0x80, 0xC0)
 """The bytes of a character in UTF-8 after its first."""
 
 
-@dataclass(frozen=True)
-class _Stream:
+class _Stream(NamedTuple):
     """One stream of output that was read, or why it was not."""
 
     data: bytes = b""

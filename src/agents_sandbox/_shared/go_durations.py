@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from fractions import Fraction
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 # Go accepts both micro signs.
 _NANOSECONDS = {
@@ -33,12 +36,12 @@ def parse_nanoseconds(text: str) -> Fraction:
         OverflowError: A number in it has thousands of digits.
     """
     unsigned = text[1:] if text[:1] in ("+", "-") else text
-    total = Fraction(0) if unsigned == "0" else _sum_of_parts(unsigned, text)
+    total = _exact("0") if unsigned == "0" else _sum_of_parts(unsigned, text)
     return -total if text.startswith("-") else total
 
 
 def _sum_of_parts(unsigned: str, text: str) -> Fraction:
-    total = Fraction(0)
+    total = _exact("0")
     position = 0
     while position < len(unsigned) or not unsigned:
         part = _PART.match(unsigned, position)
@@ -55,6 +58,8 @@ def _sum_of_parts(unsigned: str, text: str) -> Fraction:
 
 
 def _exact(number: str) -> Fraction:
+    from fractions import Fraction  # noqa: PLC0415 - loads decimal, and few durations are text
+
     try:
         return Fraction(number)
     except ValueError as error:  # Python's own limit, 4,300 digits

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-from urllib.parse import unquote
 
 from .shown import shown
 
+# Patterns are text, which `re` compiles on first use: most paths are absolute and need none.
+
 # At the beginning, as in `$XDG_RUNTIME_DIR/agbox/agboxd.sock`. Elsewhere a `$` stands for itself:
 # every absolute path means what it says.
-_VARIABLE = re.compile(r"\$(?:(\w+)|\{([^}]*)\})", re.ASCII)
-_URL = re.compile(r"unix:(//)?", re.IGNORECASE)
-_ABSTRACT = re.compile(r"@|unix:@|unix-abstract:", re.IGNORECASE)
+_VARIABLE = r"(?a)\$(?:(\w+)|\{([^}]*)\})"
+_URL = r"(?i)unix:(//)?"
+_ABSTRACT = r"(?i)@|unix:@|unix-abstract:"
 # gRPC's names for addresses, and those of others: `tcp://host:1`, `dns:host`, `host:1`.
-_NETWORK = re.compile(
-    r"[a-z][a-z0-9+.-]*://|(?:dns|https?|ipv[46]|tcp|vsock|xds):|[^/]*:[0-9]+$",
-    re.IGNORECASE,
-)
+_NETWORK = r"(?i)[a-z][a-z0-9+.-]*://|(?:dns|https?|ipv[46]|tcp|vsock|xds):|[^/]*:[0-9]+$"
 
 
 def plain_path(written: str) -> str:
@@ -32,14 +30,16 @@ def plain_path(written: str) -> str:
     Raises:
         ValueError: It names no file. The message says why and lacks only the parameter's name.
     """
-    url = _URL.match(written)
-    path = _expanded(unquote(written[url.end() :]) if url else written)
-    if _ABSTRACT.match(written) or path.startswith("@"):
+    if written.startswith("/"):
+        return written
+    url = re.match(_URL, written)
+    path = _expanded(_unquoted(written[url.end() :]) if url else written)
+    if re.match(_ABSTRACT, written) or path.startswith("@"):
         raise ValueError(
             f"must be a path: the daemon's socket is a file, not an abstract socket such as "
             f"{shown(written)}"
         )
-    if _NETWORK.match(path):
+    if re.match(_NETWORK, path):
         raise ValueError(
             f"must be the path of a Unix socket: the daemon does not listen at a network address "
             f"such as {shown(written)}"
@@ -52,9 +52,15 @@ def plain_path(written: str) -> str:
     return path
 
 
+def _unquoted(written: str) -> str:
+    from urllib.parse import unquote  # noqa: PLC0415 - is slow to load, and URLs are rare
+
+    return unquote(written)
+
+
 def _expanded(written: str) -> str:
     path = written
-    if variable := _VARIABLE.match(written):
+    if variable := re.match(_VARIABLE, written):
         value = os.environ.get(variable[1] or variable[2])
         if not value:
             raise ValueError(

@@ -17,9 +17,18 @@ another thread holds it would find it locked forever. It is reentrant because a 
 while it is held may run immediately (`asyncio.eager_task_factory`).
 """
 
-os.register_at_fork(
-    before=MUTEX.acquire, after_in_parent=MUTEX.release, after_in_child=MUTEX.release
-)
+LOADING = threading.RLock()
+"""Guards the first use of what the package has not loaded yet.
+
+It is held during a fork, too: a child that is forked while another thread loads a module would wait
+for that module forever. And threads that load modules of one package in different order can find
+each other's half loaded.
+"""
+
+for _lock in (MUTEX, LOADING):
+    os.register_at_fork(
+        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+    )
 
 _kept: list[object] = []
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 import sys
 from _queue import SimpleQueue
 from typing import Any
@@ -30,7 +29,11 @@ def thread_queue() -> SimpleQueue[Any]:
     """Make a queue between the threads of this process, whichever kind they are."""
     # gevent replaces `queue.SimpleQueue` also where it leaves threads alone, and real threads wait
     # at its own one forever.
-    return queue.SimpleQueue() if _patches_threads() else SimpleQueue()
+    if not _patches_threads():
+        return SimpleQueue()
+    import queue  # noqa: PLC0415 - its Python half is for this case alone
+
+    return queue.SimpleQueue()
 
 
 def _patches_threads() -> bool:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from .._arguments.creates import NewSandbox
 from ..models import SandboxHandle
@@ -14,8 +13,7 @@ from .creates import encode_v02, encode_v04
 from .releases import Release
 
 
-@dataclass(frozen=True)
-class Dialect:
+class Dialect(NamedTuple):
     """The methods whose messages contain a create or a handle, and the codecs of these.
 
     Everything else is equal in both dialects, including event streams.

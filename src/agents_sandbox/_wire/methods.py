@@ -23,7 +23,7 @@ RequestT = TypeVar("RequestT", bound=Message)
 ResponseT = TypeVar("ResponseT", bound=Message)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Method(Generic[RequestT, ResponseT]):
     """One RPC.
 

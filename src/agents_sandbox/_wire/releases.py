@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from .._shared.shown import shown, shown_id
 from ..errors import InvalidArgumentError, UnsupportedByDaemonError, UnsupportedDaemonError
@@ -12,15 +12,17 @@ from ..errors import InvalidArgumentError, UnsupportedByDaemonError, Unsupported
 _VERSION = re.compile(r"([0-9]{1,9})\.([0-9]{1,9})\.([0-9]{1,9})")
 
 
-@dataclass(frozen=True, order=True)
-class Release:
-    """A release of the daemon, such as 0.4.3."""
+class Release(NamedTuple):
+    """A release of the daemon, such as 0.4.3. They are ordered."""
 
     major: int
     minor: int
     patch: int
-    reported: str = field(default="", compare=False)
-    """The version that the daemon reports, if that is not the name of a release."""
+    reported: str = ""
+    """The version that the daemon reports, if that is not the name of a release.
+
+    It counts last in a comparison, and nothing is compared with a release that has it.
+    """
 
     def __str__(self) -> str:
         number = f"{self.major}.{self.minor}.{self.patch}"

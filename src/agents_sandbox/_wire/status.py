@@ -7,10 +7,11 @@ raise during error handling.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
 
+from .._frozen import FrozenMapping
 from . import status_pb2 as pb
 
 DOMAIN = "agents-sandbox"
@@ -23,12 +24,11 @@ ERROR_INFO_TYPE = "type.googleapis.com/google.rpc.ErrorInfo"
 """The type URL of a detail that contains an ErrorInfo."""
 
 
-@dataclass(frozen=True)
-class ErrorInfo:
+class ErrorInfo(NamedTuple):
     """The daemon's machine-readable reason of an error."""
 
     reason: str
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = FrozenMapping()
 
 
 def decode_error_info(details: bytes | None) -> ErrorInfo | None:

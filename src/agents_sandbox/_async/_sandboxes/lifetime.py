@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..._aio import beside
 from ..._arguments.creates import NewSandbox
+from ..._arguments.ids import new_uuid
 from ..._deadline import Backoff, Budget
 from ..._enums import SandboxState
 from ..._notes import Remains, nothing
@@ -72,7 +72,7 @@ class SandboxLifetime(Ending):
         super().__init__(daemon, time_to_delete)
         self._feeds = feeds
         self._client = client
-        self._owner = None if new.id_is_ours else str(uuid.uuid4())
+        self._owner = None if new.id_is_ours else new_uuid()
         self._new = new if self._owner is None else new.with_labels({OWNER_LABEL: self._owner})
         self._time_to_create = time_to_create
         self._keep = keep

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from ..._aio import public
 from ..._arguments import checks
 from ..._arguments.creates import NewSandbox
 from ..._arguments.durations import DurationLike
+from ..._arguments.ids import new_uuid
 from ..._deadline import Budget
 from ..._frozen import FrozenMapping
 from ..._tracebacks import ends_at_caller
@@ -56,7 +56,7 @@ class SandboxScope(Ending):
     ) -> None:
         super().__init__(daemon, time_to_delete)
         self._make = make
-        self._labels = FrozenMapping({**labels, SCOPE_LABEL: str(uuid.uuid4())})
+        self._labels = FrozenMapping({**labels, SCOPE_LABEL: new_uuid()})
         self._lifetimes: set[SandboxLifetime] = set()
         self._closed = False
 
