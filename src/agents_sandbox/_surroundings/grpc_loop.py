@@ -32,7 +32,9 @@ class GrpcLoop:
         self._loop = loop
         self._tasks: set[asyncio.Task[Any]] = set()
         self._futures: set[ref[asyncio.Future[Any]]] = set()
-        self._settled: asyncio.Future[None] | None = None
+        # Bound once, and in C: there are many parts of calls.
+        self._end_task: Callable[[asyncio.Task[Any]], None] = self._tasks.discard
+        self._forget: Callable[[ref[asyncio.Future[Any]]], None] = self._futures.discard
 
     def open(self, new: Callable[[], _ResultT]) -> _ResultT:
         """Make a channel or a server that uses this loop."""
@@ -52,10 +54,35 @@ class GrpcLoop:
 
         They must have been cancelled, or their server stopped.
         """
-        if self._settled is None or self._settled.done():
-            self._settled = self._loop.create_future()
-        self._wake_settling()
-        await asyncio.wait((self._settled,), timeout=timeout)
+        deadline = self._loop.time() + timeout
+        while self._tasks or self._futures:
+            # Another thread may change the set of futures meanwhile, but not during its copy.
+            parts: tuple[asyncio.Task[Any] | ref[asyncio.Future[Any]], ...]
+            parts = (*self._tasks, *self._futures.copy())
+            for part in parts:
+                left = deadline - self._loop.time()
+                if left <= 0.0:
+                    return
+                await self._end_of(part, left)
+
+    async def _end_of(
+        self, part: asyncio.Task[Any] | ref[asyncio.Future[Any]], timeout: float
+    ) -> None:
+        ended = self._loop.create_future()
+
+        # A reference calls this in the thread that drops the last other one to the future.
+        def wake(_: object) -> None:
+            self.call_soon_threadsafe(_wake, ended)
+
+        watched: object = part
+        if isinstance(part, asyncio.Task):
+            part.add_done_callback(wake)
+        elif (future := part()) is not None:
+            watched = ref(future, wake)
+            del future
+        else:
+            wake(watched)
+        await asyncio.wait((ended,), timeout=timeout)
 
     def create_task(
         self, work: Coroutine[Any, Any, _ResultT], **options: Any
@@ -63,12 +90,8 @@ class GrpcLoop:
         """Start a task, and note it until it has ended."""
         task = self._loop.create_task(work, **options)
         self._tasks.add(task)
-        task.add_done_callback(self._end)
+        task.add_done_callback(self._end_task)
         return task
-
-    def _end(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        self._wake_settling()
 
     def create_future(self) -> asyncio.Future[Any]:
         """Make a future, and note it while anything refers to it."""
@@ -77,15 +100,6 @@ class GrpcLoop:
         if _get_running_loop() is self._loop:
             self._futures.add(ref(future, self._forget))
         return future
-
-    # Called in the thread that drops the last reference to the future.
-    def _forget(self, future: ref[asyncio.Future[Any]]) -> None:
-        self._futures.discard(future)
-        self._wake_settling()
-
-    def _wake_settling(self) -> None:
-        if self._settled is not None and not self._tasks and not self._futures:
-            self.call_soon_threadsafe(_wake, self._settled)
 
     def call_soon_threadsafe(self, callback: Callable[..., object], *args: Any) -> None:
         """Call what completes a future; if the loop is closed, nobody waits for it."""
