@@ -11,7 +11,7 @@ from ..._arguments.creates import NO_LOGS, LogPaths, NewExec
 from ..._connection.rpc import concerning
 from ..._deadline import Budget
 from ..._goals.exec_end import may_be_running
-from ..._notes import noting_remains
+from ..._notes import Remains
 from ...errors import (
     DaemonUnavailableError,
     OperationTimeoutError,
@@ -135,7 +135,7 @@ class Started(Execution):
 
     async def _start(self) -> ExecHandle:
         deadline = self.budget.rpc()
-        with noting_remains() as remains:
+        with Remains() as remains:
             if self._logs is None:
                 # An id of the caller may be that of another exec, until the daemon accepts it.
                 self.ours = self._new.id_is_ours
