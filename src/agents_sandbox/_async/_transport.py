@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from copy import copy
 from typing import Any, Generic, TypeVar
 
@@ -66,22 +66,11 @@ class Transport:
         deadline: Deadline,
     ) -> ResponseStream[ItemT]:
         """Send one request and return the stream of decoded answers."""
-
-        def parse(answer: bytes) -> ItemT:
-            message = method.response_type.FromString(answer)
-            self.met = True
-            return decode(message)
-
         with self._errors(method, request, deadline):
             stream = self._channel.stream(
                 method.path, request.SerializeToString(), deadline.timeout()
             )
-        return ResponseStream(
-            stream,
-            lambda: self._errors(method, request, deadline),
-            parse,
-            lambda: stream_timeout(method, deadline),
-        )
+        return ResponseStream(self, stream, method, request, decode, deadline)
 
     async def retrying(
         self,
@@ -214,26 +203,33 @@ class ResponseStream(Generic[ItemT]):
     """The answers to one streaming call. The code that opens a stream must cancel it.
 
     Args:
+        transport: What sent the request.
         stream: The call.
-        errors: Turns its failures into errors of this SDK.
-        parse: Turns an answer into an item.
-        timeout: Makes the error of an end by the daemon that is due to our deadline, if it is.
+        method: The RPC.
+        request: The request.
+        decode: Turns an answer into an item.
+        deadline: The deadline of the RPC.
     """
 
+    # No closures: thousands of streams may be open, and the garbage collector visits each object.
     def __init__(
         self,
+        transport: Transport,
         stream: Stream,
-        errors: Callable[[], AbstractContextManager[None]],
-        parse: Callable[[bytes], ItemT],
-        timeout: Callable[[], OperationTimeoutError | None],
+        method: Method[Any, Any],
+        request: Message,
+        decode: Callable[[Any], ItemT],
+        deadline: Deadline,
     ) -> None:
+        self._transport = transport
         self._stream = stream
-        self._errors = errors
-        self._parse = parse
-        self._timeout = timeout
+        self._method = method
+        self._request = request
+        self._decode = decode
+        self._deadline = deadline
         self._cancelled = False
         self._loss: SandboxClientError | None = None
-        self.on_end: Callable[[ResponseStream[ItemT]], None] = lambda _: None
+        self.on_end: Callable[[ResponseStream[ItemT]], None] = _ignore
         """Called when the stream has ended, possibly more than once."""
 
     def usable(self) -> bool:
@@ -242,14 +238,20 @@ class ResponseStream(Generic[ItemT]):
 
     async def read(self) -> ItemT | None:
         """Return the next item; None if the daemon ended the stream or we cancelled it."""
-        with self._errors():
+        try:
             answer = await self._stream.read()
             if answer is not None:
-                return self._parse(answer)
+                message = self._method.response_type.FromString(answer)
+                self._transport.met = True
+                return self._decode(message)
+        except Exception:
+            errors = self._transport._errors  # noqa: SLF001 - of this module
+            with errors(self._method, self._request, self._deadline):
+                raise
         self.on_end(self)
         if self._loss is not None:
             raise copy(self._loss) from self._loss
-        too_late = None if self._cancelled else self._timeout()
+        too_late = None if self._cancelled else stream_timeout(self._method, self._deadline)
         if too_late is not None:
             raise too_late
         return None
@@ -264,3 +266,7 @@ class ResponseStream(Generic[ItemT]):
         """End the call; its reader gets the error."""
         self._loss = loss
         self.cancel()
+
+
+def _ignore(_: object) -> None:
+    """Do nothing at the end of a stream."""
