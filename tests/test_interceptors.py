@@ -6,7 +6,7 @@ Here are the kinds of interceptors that disturbed it; `tests/instrumented` runs 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import grpc.aio
@@ -113,8 +113,8 @@ async def test_a_stream_of_the_async_client_ends_as_older_grpc_ends_it() -> None
         def cancel(self) -> None:
             pass
 
-    call: Any = Intercepted()
-    assert await _aio.Stream(_aio.Channel(lambda: "unix:nowhere"), call).read() is None
+    channel, call, home = _aio.Channel(lambda: "unix:nowhere"), Intercepted(), _aio._Home()
+    assert await _aio.Stream(channel, cast("Any", call), home).read() is None
 
 
 def test_event_streams_of_the_daemon_pass_through(intercepted_daemon: FakeDaemon) -> None:

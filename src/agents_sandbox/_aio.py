@@ -124,7 +124,7 @@ class Channel:
         method: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = self._open().unary_stream(path)
         call = method(request, timeout=timeout)
         self._calls.add(call)
-        return Stream(self, call)
+        return Stream(self, call, cast("_Home", self._home))
 
     @property
     def closed(self) -> bool:
@@ -202,7 +202,7 @@ class Channel:
             yield
         except asyncio.CancelledError:
             if self._closed and _cancellations() == before:
-                raise ClientClosedError("the client was closed during the call") from None
+                raise ClientClosedError(_CLOSED_MEANWHILE) from None
             raise
 
     def __del__(self) -> None:
@@ -221,6 +221,8 @@ class Channel:
         keep_unfinalized((channel, tuple(self._calls)))
 
 
+_CLOSED_MEANWHILE = "the client was closed during the call"
+
 # A core that was told to cancel needs about a millisecond, whether the daemon answers or not. The
 # bound is for the case that somebody, such as a debugger, keeps what it was waited for with.
 _SETTLING_SECONDS = 2.0
@@ -235,11 +237,13 @@ def _cancel_on_closed_loop(call: grpc.aio.Call) -> None:
 class Stream:
     """The answers to one streaming call. The code that opens a stream must cancel it."""
 
-    def __init__(self, channel: Channel, call: grpc.aio.UnaryStreamCall[bytes, bytes]) -> None:
+    def __init__(
+        self, channel: Channel, call: grpc.aio.UnaryStreamCall[bytes, bytes], home: _Home
+    ) -> None:
         self._channel = channel
         self._call = call
         self._cancelled = False
-        self._home = _Home()
+        self._home = home
 
     def usable(self) -> bool:
         """Whether the stream can be read from here; if not, it can never be read again."""
@@ -249,12 +253,15 @@ class Stream:
         """Return the next answer; None if the peer ended the stream or we cancelled it."""
         before, reading = _cancellations(), self._call.read()
         try:
-            with self._channel.report_closing():
-                answer = await (reading if _COUNTED else _counting_cancellation(reading))
+            answer = await (reading if _COUNTED else _counting_cancellation(reading))
         except StopAsyncIteration:  # so older gRPC ends a call with interceptors
             return None
         except asyncio.CancelledError:
-            if self._cancelled and _cancellations() == before:
+            if _cancellations() != before:
+                raise
+            if self._channel.closed:
+                raise ClientClosedError(_CLOSED_MEANWHILE) from None
+            if self._cancelled:
                 return None
             raise
         return answer if isinstance(answer, bytes) else None
@@ -292,8 +299,9 @@ class Reader:
 
     def __init__(self, function: Call[None], on_end: Callable[[], None]) -> None:
         self._home = _Home()
+        self._on_end = on_end
         self._task = asyncio.ensure_future(function())
-        self._task.add_done_callback(lambda _: on_end())
+        self._task.add_done_callback(self._end)
 
     def alive(self) -> bool:
         """Whether the function is still running, and in this process and loop."""
@@ -302,6 +310,9 @@ class Reader:
     def stop(self) -> None:
         """Interrupt the function where it waits."""
         self._task.cancel()
+
+    def _end(self, _: object) -> None:
+        self._on_end()
 
     async def ended(self) -> None:
         """Wait until the function has ended, after `stop()`."""
@@ -446,7 +457,7 @@ class Mailbox(Generic[_ItemT]):
         """Take the next item; None if none arrives within `timeout` seconds."""
         if not self._items:
             self._arrival = asyncio.get_running_loop().create_future()
-            await asyncio.wait((self._arrival,), timeout=timeout)
+            await _woken(self._arrival, timeout)
         return self._items.popleft() if self._items else None
 
 
@@ -510,9 +521,20 @@ class _Latch:
         opening = asyncio.get_running_loop().create_future()
         self._waiting.add(opening)
         try:
-            await asyncio.wait((opening,), timeout=timeout)
+            await _woken(opening, timeout)
         finally:
             self._waiting.discard(opening)
+
+
+# `asyncio.wait` would make another future and a callback between the two.
+async def _woken(waiting: asyncio.Future[None], timeout: float | None) -> None:
+    """Wait until a future of the running loop is woken, but no longer than `timeout` seconds."""
+    timer = None if timeout is None else waiting.get_loop().call_later(timeout, _wake, waiting)
+    try:
+        await waiting
+    finally:
+        if timer is not None:
+            timer.cancel()
 
 
 # The waiting task may belong to a loop that has been closed since.

@@ -10,6 +10,7 @@ from copy import copy
 from .. import _deadline
 from .._aio import Mailbox, Reader
 from .._deadline import Deadline
+from .._notes import nothing
 from .._sequence import EventSequence
 from .._surroundings.forks import MUTEX
 from ..errors import DaemonUnavailableError, SandboxClientError
@@ -20,6 +21,8 @@ from ._subscription import Break, Subscription
 # Events kept for followers that join with a snapshot older than the newest event. If one needs
 # even older events, a new stream that begins earlier replaces the old one for all followers.
 _REMEMBERED = 1024
+
+_FOREVER = Deadline(math.inf)
 
 
 class Feeds:
@@ -61,16 +64,16 @@ class Feeds:
         events = Subscription(
             self._daemon,
             EventSequence(sandbox_id, after),
-            Deadline(math.inf),
+            _FOREVER,
             rpc_seconds=self._rpc_seconds,
             patience_seconds=math.inf,
             watched=False,
         )
-        return _Feed(events, lambda feed: self._forget(sandbox_id, feed))
+        return _Feed(sandbox_id, events, self._forget)
 
-    def _forget(self, sandbox_id: str, feed: _Feed) -> None:
-        if self._feeds.get(sandbox_id) is feed:
-            del self._feeds[sandbox_id]
+    def _forget(self, feed: _Feed) -> None:
+        if self._feeds.get(feed.sandbox_id) is feed:
+            del self._feeds[feed.sandbox_id]
 
 
 class Follower:
@@ -140,18 +143,22 @@ class _Feed:
     """A stream of events for all its followers.
 
     Args:
+        sandbox_id: The sandbox.
         events: The source of the events.
         forget: Called, with the mutex held, when no follower can join any more.
     """
 
-    def __init__(self, events: Subscription, forget: Callable[[_Feed], None]) -> None:
+    def __init__(
+        self, sandbox_id: str, events: Subscription, forget: Callable[[_Feed], None]
+    ) -> None:
+        self.sandbox_id = sandbox_id
         self._events = events
         events.on_loss = self._report_loss
         self._forget = forget
         self._position = self._begin = events.position
         self._recent: deque[SandboxEvent] = deque(maxlen=_REMEMBERED)
         self._followers: set[Follower] = set()
-        self._readers: list[Reader] = []  # empty before start(), one after
+        self._reader: Reader | None = None  # before start() and after its end
 
     @property
     def trouble(self) -> DaemonUnavailableError | None:
@@ -161,15 +168,17 @@ class _Feed:
     @property
     def in_background(self) -> bool:
         """Whether its followers only wait; otherwise each one has to read in turn."""
-        return all(reader.in_background for reader in self._readers)
+        reader = self._reader
+        return reader is None or reader.in_background
 
     def start(self) -> None:
         """Start reading."""
-        self._readers.append(Reader(self._read, self._on_end))
+        self._reader = Reader(self._read, self._on_end)
 
     def alive(self) -> bool:
         """Whether it is being read in this process and loop."""
-        return any(reader.alive() for reader in self._readers)
+        reader = self._reader
+        return reader is not None and reader.alive()
 
     def covers(self, after: int) -> bool:
         """Whether it still has all events after this sequence."""
@@ -201,7 +210,8 @@ class _Feed:
     def close(self) -> None:
         """Close the stream, once it has no followers any more or another feed replaces it."""
         self._events.cancel()
-        for reader in self._readers:
+        reader = self._reader
+        if reader is not None:
             reader.stop()
 
     async def read_in_turn(self, deadline: Deadline) -> None:
@@ -224,6 +234,9 @@ class _Feed:
     def _on_end(self) -> None:
         self._events.cancel()
         self._end(Break.END)
+        # They refer to the feed. The garbage of thousands of waits that end would be collected
+        # again and again, and the more of them are open, the longer each collection takes.
+        self._events.on_loss, self._reader = nothing, None
 
     def _publish(self, item: SandboxEvent | Break) -> None:
         with MUTEX:
