@@ -257,11 +257,10 @@ class Stream:
         except StopAsyncIteration:  # so older gRPC ends a call with interceptors
             return None
         except asyncio.CancelledError:
-            if _cancellations() != before:
-                raise
-            if self._channel.closed:
+            of_call = _cancellations() == before  # not of the task
+            if of_call and self._channel.closed:
                 raise ClientClosedError(_CLOSED_MEANWHILE) from None
-            if self._cancelled:
+            if of_call and self._cancelled:
                 return None
             raise
         return answer if isinstance(answer, bytes) else None

@@ -158,7 +158,7 @@ class _Feed:
         self._position = self._begin = events.position
         self._recent: deque[SandboxEvent] = deque(maxlen=_REMEMBERED)
         self._followers: set[Follower] = set()
-        self._reader: Reader | None = None  # before start() and after its end
+        self._readers: list[Reader] = []  # one from start() on, until it has ended
 
     @property
     def trouble(self) -> DaemonUnavailableError | None:
@@ -168,17 +168,15 @@ class _Feed:
     @property
     def in_background(self) -> bool:
         """Whether its followers only wait; otherwise each one has to read in turn."""
-        reader = self._reader
-        return reader is None or reader.in_background
+        return all(reader.in_background for reader in self._readers)
 
     def start(self) -> None:
         """Start reading."""
-        self._reader = Reader(self._read, self._on_end)
+        self._readers.append(Reader(self._read, self._on_end))
 
     def alive(self) -> bool:
         """Whether it is being read in this process and loop."""
-        reader = self._reader
-        return reader is not None and reader.alive()
+        return any(reader.alive() for reader in self._readers)
 
     def covers(self, after: int) -> bool:
         """Whether it still has all events after this sequence."""
@@ -210,8 +208,7 @@ class _Feed:
     def close(self) -> None:
         """Close the stream, once it has no followers any more or another feed replaces it."""
         self._events.cancel()
-        reader = self._reader
-        if reader is not None:
+        for reader in self._readers:
             reader.stop()
 
     async def read_in_turn(self, deadline: Deadline) -> None:
@@ -236,7 +233,8 @@ class _Feed:
         self._end(Break.END)
         # They refer to the feed. The garbage of thousands of waits that end would be collected
         # again and again, and the more of them are open, the longer each collection takes.
-        self._events.on_loss, self._reader = nothing, None
+        self._events.on_loss = nothing
+        self._readers.clear()
 
     def _publish(self, item: SandboxEvent | Break) -> None:
         with MUTEX:
