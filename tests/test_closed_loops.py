@@ -7,6 +7,7 @@ import gc
 import math
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
+from weakref import ref
 
 import pytest
 import uvloop
@@ -162,7 +163,7 @@ async def test_each_of_two_closes_waits_until_grpc_is_done(
     async def close() -> None:
         await client.aclose()
         assert not grpc_loop._futures
-        assert not grpc_loop._pending()
+        assert not grpc_loop._running()
 
     await asyncio.gather(close(), close())
     for step in steps:
@@ -199,6 +200,12 @@ async def test_settling_waits_for_the_result_of_a_cancelled_call() -> None:
     running.call_soon(running.call_soon, kept.clear)
     await loop.settle(math.inf)
     assert not kept
+
+
+async def test_settling_does_not_wait_for_what_is_gone_just_then() -> None:
+    loop = GrpcLoop(asyncio.get_running_loop())
+    gone = ref(asyncio.get_running_loop().create_future())
+    await loop._end_of(gone, math.inf)
 
 
 async def test_what_is_made_at_the_opening_is_no_part_of_a_call() -> None:

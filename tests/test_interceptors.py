@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import grpc.aio
@@ -116,8 +116,8 @@ async def test_a_stream_of_the_async_client_ends_as_older_grpc_ends_it() -> None
         def cancel(self) -> None:
             pass
 
-    call: Any = Intercepted()
-    assert await _aio.Stream(_aio.Channel(lambda: "unix:nowhere"), call).read() is None
+    channel, call, home = _aio.Channel(lambda: "unix:nowhere"), Intercepted(), _aio._Home()
+    assert await _aio.Stream(channel, cast("Any", call), home).read() is None
 
 
 class Awaiting(grpc.aio.UnaryUnaryClientInterceptor):

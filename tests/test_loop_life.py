@@ -23,6 +23,10 @@ from agents_sandbox import (
     SandboxState,
     SyncAgentsSandboxClient,
 )
+from agents_sandbox._aio import Reader
+from agents_sandbox._async._feeds import _Feed
+from agents_sandbox._async._subscription import Subscription
+from agents_sandbox._async._transport import ResponseStream
 from agents_sandbox._deadline import Backoff, Deadline
 from agents_sandbox.testing import FakeDaemon
 
@@ -330,3 +334,23 @@ def test_a_client_that_was_closed_or_never_used_needs_no_closing(daemon: FakeDae
         del blocking
         gc.collect()
     assert not [str(warning.message) for warning in caught]
+
+
+def parts_of_waits() -> int:
+    """How many there are in the process; other tests may have left some."""
+    kinds = (_Feed, Reader, ResponseStream, Subscription)
+    return sum(isinstance(thing, kinds) for thing in gc.get_objects())
+
+
+@any_release
+async def test_a_wait_that_has_ended_leaves_no_garbage(daemon: FakeDaemon) -> None:
+    async with AgentsSandboxClient(daemon.socket_path) as client:
+        gc.collect()
+        gc.disable()
+        try:
+            before = parts_of_waits()
+            await client.create_sandbox(image="a:1")
+            await asyncio.to_thread(daemon.wait_for_streams, 0)
+            assert parts_of_waits() <= before
+        finally:
+            gc.enable()

@@ -7,12 +7,12 @@ import sys
 import pytest
 
 from agents_sandbox import SandboxClientError
-from agents_sandbox._notes import noting_remains
+from agents_sandbox._notes import Remains
 
 
 def fail(error: BaseException, note: str | None = "sandbox abc may exist") -> list[str] | None:
     """Return the notes of an error that comes out."""
-    with pytest.raises(type(error)) as caught, noting_remains() as remains:
+    with pytest.raises(type(error)) as caught, Remains() as remains:
         remains.note = note
         raise error
     assert caught.value is error

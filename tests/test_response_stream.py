@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
-from typing import Any, NoReturn
+from typing import Any
 from weakref import ref
 
 import pytest
 
 from agents_sandbox import DaemonUnavailableError, OperationTimeoutError, _aio
-from agents_sandbox._sync_generated._transport import ResponseStream
+from agents_sandbox._connection.address import DaemonAddress
+from agents_sandbox._deadline import Deadline
+from agents_sandbox._sync_generated._transport import ResponseStream, Transport
+from agents_sandbox._wire.methods import SUBSCRIBE_SANDBOX_EVENTS
 
 
 class Ended:
@@ -24,17 +27,17 @@ class Ended:
         pass
 
 
-def fail(failure: BaseException) -> NoReturn:
-    raise failure
-
-
-def ended_at_its_deadline() -> ResponseStream[bytes]:
+def ended_at_its_deadline() -> ResponseStream[None]:
     call: Any = Ended()
-    return ResponseStream(call, fail, bytes, lambda: OperationTimeoutError("too late"))
+    transport = Transport(DaemonAddress("/nowhere"))
+    request = SUBSCRIBE_SANDBOX_EVENTS.request_type()
+    return ResponseStream(
+        transport, call, SUBSCRIBE_SANDBOX_EVENTS, request, lambda _: None, Deadline(0.0)
+    )
 
 
 def test_an_end_at_the_deadline_is_a_timeout() -> None:
-    with pytest.raises(OperationTimeoutError, match="too late"):
+    with pytest.raises(OperationTimeoutError, match="did not end within 0 s"):
         ended_at_its_deadline().read()
 
 
@@ -97,7 +100,7 @@ async def test_a_task_that_is_cancelled_together_with_its_stream_is_cancelled(
 ) -> None:
     channel: Any = _aio.Channel(lambda: "unix:///nowhere")
     call: Any = Answerless(error)
-    stream = _aio.Stream(channel, call)
+    stream = _aio.Stream(channel, call, _aio._Home())
     reader = asyncio.ensure_future(stream.read())
     await asyncio.sleep(0)  # until it has begun
     await asyncio.sleep(0)  # until it reads, which may be in a task of its own
@@ -111,7 +114,7 @@ async def test_a_task_that_is_cancelled_together_with_its_stream_is_cancelled(
 async def test_a_stream_that_is_cancelled_does_not_cancel_its_reader() -> None:
     channel: Any = _aio.Channel(lambda: "unix:///nowhere")
     call: Any = Answerless()
-    stream = _aio.Stream(channel, call)
+    stream = _aio.Stream(channel, call, _aio._Home())
     reader = asyncio.ensure_future(stream.read())
     await asyncio.sleep(0)  # until it has begun
     await asyncio.sleep(0)  # until it reads, which may be in a task of its own
@@ -126,7 +129,7 @@ async def test_a_stream_that_is_cancelled_does_not_cancel_its_reader() -> None:
 async def test_a_read_that_failed_keeps_nothing_alive() -> None:
     channel: Any = _aio.Channel(lambda: "unix:///nowhere")
     call: Any = Answerless(ConnectionError)
-    left, stream = ref(call), _aio.Stream(channel, call)
+    left, stream = ref(call), _aio.Stream(channel, call, _aio._Home())
     gc.disable()
     try:
         assert await fail_to_read(stream)

@@ -136,7 +136,7 @@ class Channel:
         method: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = self._open().unary_stream(path)
         call = method(request, timeout=timeout)
         self._streams.add(call)
-        return Stream(self, call)
+        return Stream(self, call, cast("_Home", self._home))
 
     @property
     def closed(self) -> bool:
@@ -247,11 +247,13 @@ def _cancel_on_closed_loop(call: grpc.aio.Call) -> None:
 class Stream:
     """The answers to one streaming call. The code that opens a stream must cancel it."""
 
-    def __init__(self, channel: Channel, call: grpc.aio.UnaryStreamCall[bytes, bytes]) -> None:
+    def __init__(
+        self, channel: Channel, call: grpc.aio.UnaryStreamCall[bytes, bytes], home: _Home
+    ) -> None:
         self._channel = channel
         self._call = call
         self._cancelled = False
-        self._home = _Home()
+        self._home = home
 
     def usable(self) -> bool:
         """Whether the stream can be read from here; if not, it can never be read again."""
@@ -304,8 +306,9 @@ class Reader:
 
     def __init__(self, function: Call[None], on_end: Callable[[], None]) -> None:
         self._home = _Home()
+        self._on_end = on_end
         self._task = asyncio.ensure_future(function())
-        self._task.add_done_callback(lambda _: on_end())
+        self._task.add_done_callback(self._end)
 
     def alive(self) -> bool:
         """Whether the function is still running, and in this process and loop."""
@@ -314,6 +317,9 @@ class Reader:
     def stop(self) -> None:
         """Interrupt the function where it waits."""
         self._task.cancel()
+
+    def _end(self, _: object) -> None:
+        self._on_end()
 
     async def ended(self) -> None:
         """Wait until the function has ended, after `stop()`."""
@@ -458,7 +464,7 @@ class Mailbox(Generic[_ItemT]):
         """Take the next item; None if none arrives within `timeout` seconds."""
         if not self._items:
             self._arrival = asyncio.get_running_loop().create_future()
-            await asyncio.wait((self._arrival,), timeout=timeout)
+            await _woken(self._arrival, timeout)
         return self._items.popleft() if self._items else None
 
 
@@ -522,9 +528,20 @@ class _Latch:
         opening = asyncio.get_running_loop().create_future()
         self._waiting.add(opening)
         try:
-            await asyncio.wait((opening,), timeout=timeout)
+            await _woken(opening, timeout)
         finally:
             self._waiting.discard(opening)
+
+
+# `asyncio.wait` would make another future and a callback between the two.
+async def _woken(waiting: asyncio.Future[None], timeout: float | None) -> None:
+    """Wait until a future of the running loop is woken, but no longer than `timeout` seconds."""
+    timer = None if timeout is None else waiting.get_loop().call_later(timeout, _wake, waiting)
+    try:
+        await waiting
+    finally:
+        if timer is not None:
+            timer.cancel()
 
 
 # The waiting task may belong to a loop that has been closed since.

@@ -196,7 +196,7 @@ class Patience:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._backoff = Backoff()
+        self._backoff: Backoff | None = None  # made for the first pause: most waits need none
         self._outage: Deadline | None = None
 
     def begin_outage(self) -> None:
@@ -209,8 +209,7 @@ class Patience:
 
     def reset(self) -> None:
         """Note that the outage is over and all is well: the next pause is short."""
-        self._outage = None
-        self._backoff.reset()
+        self._outage = self._backoff = None
 
     def limit(self, deadline: Deadline) -> Deadline:
         """Return the earlier of a deadline and the moment at which an outage is too long."""
@@ -218,6 +217,7 @@ class Patience:
 
     def pause(self, deadline: Deadline) -> float:
         """Return the next pause in seconds, at most up to the deadline; there is no outage."""
+        self._backoff = self._backoff or Backoff()
         return self._backoff.pause(deadline)
 
     def next_pause(self, deadline: Deadline) -> float | None:
@@ -227,7 +227,7 @@ class Patience:
             deadline: No pause ends after it.
         """
         outage = self._begin()
-        return None if outage.expired() else self._backoff.pause(deadline.earlier(outage))
+        return None if outage.expired() else self.pause(deadline.earlier(outage))
 
     def _begin(self) -> Deadline:
         self._outage = self._outage or Deadline(self._seconds)

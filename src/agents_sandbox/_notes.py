@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from .errors import SandboxClientError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class Remains:
     """What a call leaves behind if it is interrupted now.
+
+    As a context manager it says so on an interruption; the SDK's own errors have attributes.
 
     Attributes:
         note: One sentence about it; None: nothing.
@@ -34,19 +38,14 @@ class Remains:
         self.accepted = True
         self.note = f"sandbox {sandbox_id} exists: delete it with delete_sandbox"
 
+    def __enter__(self) -> Self:
+        return self
 
-@contextmanager
-def noting_remains() -> Iterator[Remains]:
-    """Say on an interruption what it may leave behind; the SDK's own errors have attributes."""
-    remains = Remains()
-    try:
-        yield remains
-    except SandboxClientError:
-        raise
-    except BaseException as interruption:
-        if remains.note is not None:
-            add_note(interruption, remains.note)
-        raise
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if error is None or isinstance(error, SandboxClientError):
+            return
+        if self.note is not None:
+            add_note(error, self.note)
 
 
 def nothing() -> None:

@@ -142,12 +142,13 @@ async def test_a_sandbox_that_is_purged_meanwhile_is_deleted(
     waiting = Background(client.wait_for_sandbox, ID, DELETED)
     await off_loop(daemon.wait_for_streams, 1)
     with daemon.faults.failing(method="GetSandbox", code="UNAVAILABLE"):
-        with pytest.raises(DaemonUnavailableError):
-            await client.delete_sandbox(ID, wait=False, timeout_seconds=1)
+        deleting = Background(client.delete_sandbox, ID, wait=False)
         async with client.subscribe_sandbox_events(ID) as events:
             while (await step(events)).sandbox_state is not DELETED:
                 pass
         await off_loop(daemon.purge, ID)
+    with pytest.raises(SandboxNotFoundError):
+        await deleting.result()
     assert await waiting.result() == replace(sandbox, state=DELETED)
 
 
@@ -255,18 +256,23 @@ async def test_commands_have_no_time_limit_unless_the_caller_sets_one(
 @any_release
 @pytest.mark.parametrize("in_turn", [False, True], ids=["shared", "in turn"])
 async def test_without_a_bound_one_outage_has_one(
-    sandbox: SandboxHandle, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch, in_turn: bool
+    client: AgentsSandboxClient,
+    sandbox: SandboxHandle,
+    daemon: FakeDaemon,
+    monkeypatch: pytest.MonkeyPatch,
+    in_turn: bool,
 ) -> None:
     if in_turn:
         stop_background(monkeypatch)
         monkeypatch.setattr(_deadline, "LOOK_SECONDS", 0.05)
     daemon.on_exec(("train",)).never()
+    await client.create_exec(ID, ("train",), exec_id="my-exec")
     async with AgentsSandboxClient(
-        daemon.socket_path, timeout_seconds=1, operation_timeout_seconds=0.2
-    ) as client:
+        daemon.socket_path, timeout_seconds=0.2, operation_timeout_seconds=0.2
+    ) as hasty:
         calls = [
-            Background(client.run, ID, ("train",), exec_id="my-exec"),
-            Background(client.wait_for_sandbox, ID, STOPPED, timeout_seconds=math.inf),
+            Background(hasty.wait_for_exec, "my-exec"),
+            Background(hasty.wait_for_sandbox, ID, STOPPED, timeout_seconds=math.inf),
         ]
         await off_loop(daemon.wait_for_streams, 2 if in_turn else 1)
         await off_loop(daemon.kill)
@@ -326,7 +332,7 @@ async def test_without_a_bound_a_silent_daemon_has_one(
     daemon.on_exec(("train",)).never()
     started = await client.create_exec(ID, ("train",))
     async with AgentsSandboxClient(
-        daemon.socket_path, timeout_seconds=0.5, operation_timeout_seconds=0.2
+        daemon.socket_path, timeout_seconds=0.2, operation_timeout_seconds=0.2
     ) as hasty:
         if follows:
             wait = Background(hasty.wait_for_exec, started, timeout_seconds=math.inf)

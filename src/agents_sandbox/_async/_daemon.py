@@ -203,7 +203,7 @@ class Daemon:
         request = requests.subscribe_sandbox_events(
             sequence.sandbox_id, sequence.position, sequence.wants_snapshot
         )
-        socket_file = self._transport.socket_identity()
+        socket_file = self._transport.socket_identity() if watched else None
         stream = self._transport.stream(
             methods.SUBSCRIBE_SANDBOX_EVENTS, request, decode_event, deadline
         )

@@ -10,6 +10,7 @@ from copy import copy
 from .. import _deadline
 from .._aio import Mailbox, Reader
 from .._deadline import Deadline
+from .._notes import nothing
 from .._sequence import EventSequence
 from .._surroundings.forks import MUTEX
 from ..errors import DaemonUnavailableError, SandboxClientError
@@ -20,6 +21,8 @@ from ._subscription import Break, Subscription
 # Events kept for followers that join with a snapshot older than the newest event. If one needs
 # even older events, a new stream that begins earlier replaces the old one for all followers.
 _REMEMBERED = 1024
+
+_FOREVER = Deadline(math.inf)
 
 
 class Feeds:
@@ -61,16 +64,16 @@ class Feeds:
         events = Subscription(
             self._daemon,
             EventSequence(sandbox_id, after),
-            Deadline(math.inf),
+            _FOREVER,
             rpc_seconds=self._rpc_seconds,
             patience_seconds=math.inf,
             watched=False,
         )
-        return _Feed(events, lambda feed: self._forget(sandbox_id, feed))
+        return _Feed(sandbox_id, events, self._forget)
 
-    def _forget(self, sandbox_id: str, feed: _Feed) -> None:
-        if self._feeds.get(sandbox_id) is feed:
-            del self._feeds[sandbox_id]
+    def _forget(self, feed: _Feed) -> None:
+        if self._feeds.get(feed.sandbox_id) is feed:
+            del self._feeds[feed.sandbox_id]
 
 
 class Follower:
@@ -140,18 +143,22 @@ class _Feed:
     """A stream of events for all its followers.
 
     Args:
+        sandbox_id: The sandbox.
         events: The source of the events.
         forget: Called, with the mutex held, when no follower can join any more.
     """
 
-    def __init__(self, events: Subscription, forget: Callable[[_Feed], None]) -> None:
+    def __init__(
+        self, sandbox_id: str, events: Subscription, forget: Callable[[_Feed], None]
+    ) -> None:
+        self.sandbox_id = sandbox_id
         self._events = events
         events.on_loss = self._report_loss
         self._forget = forget
         self._position = self._begin = events.position
         self._recent: deque[SandboxEvent] = deque(maxlen=_REMEMBERED)
         self._followers: set[Follower] = set()
-        self._readers: list[Reader] = []  # empty before start(), one after
+        self._readers: list[Reader] = []  # one from start() on, until it has ended
 
     @property
     def trouble(self) -> DaemonUnavailableError | None:
@@ -224,6 +231,10 @@ class _Feed:
     def _on_end(self) -> None:
         self._events.cancel()
         self._end(Break.END)
+        # They refer to the feed. The garbage of thousands of waits that end would be collected
+        # again and again, and the more of them are open, the longer each collection takes.
+        self._events.on_loss = nothing
+        self._readers.clear()
 
     def _publish(self, item: SandboxEvent | Break) -> None:
         with MUTEX:

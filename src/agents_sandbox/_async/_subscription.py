@@ -8,6 +8,7 @@ from enum import Enum
 from .. import _deadline
 from .._connection.rpc import concerning
 from .._deadline import Deadline, Patience
+from .._notes import nothing
 from .._sequence import EventSequence
 from ..errors import (
     DaemonUnavailableError,
@@ -67,7 +68,7 @@ class Subscription:
         self._ended_by_daemon = False
         self.trouble: DaemonUnavailableError | None = None
         """Why no events come at present, if something is wrong."""
-        self.on_loss: Callable[[], None] = lambda: None
+        self.on_loss: Callable[[], None] = nothing
         """Called when that begins."""
 
     @property
@@ -97,8 +98,11 @@ class Subscription:
         Raises:
             SandboxClientError: No event can be read any more.
         """
-        with concerning(self._sequence.sandbox_id):
+        try:
             return await self._read()
+        except SandboxClientError:
+            with concerning(self._sequence.sandbox_id):
+                raise
 
     async def read_until(self, deadline: Deadline) -> SandboxEvent | Break:
         """Read within a deadline, which replaces that of the subscription."""

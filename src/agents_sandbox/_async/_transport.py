@@ -54,7 +54,7 @@ class Transport:
             )
             message = method.response_type.FromString(answer)
         except FAILURES as failure:
-            self._fail(failure, method, request, deadline)
+            self.raise_explained(failure, method, request, deadline)
         self._note_contact()
         return message
 
@@ -66,22 +66,13 @@ class Transport:
         deadline: Deadline,
     ) -> ResponseStream[ItemT]:
         """Send one request and return the stream of decoded answers."""
-
-        def parse(answer: bytes) -> ItemT:
-            message = method.response_type.FromString(answer)
-            self.met = True
-            return decode(message)
-
-        def fail(failure: BaseException) -> NoReturn:
-            self._fail(failure, method, request, deadline)
-
         try:
             stream = self._channel.stream(
                 method.path, request.SerializeToString(), deadline.timeout()
             )
         except FAILURES as failure:
-            fail(failure)
-        return ResponseStream(stream, fail, parse, lambda: stream_timeout(method, deadline))
+            self.raise_explained(failure, method, request, deadline)
+        return ResponseStream(self, stream, method, request, decode, deadline)
 
     async def retrying(
         self,
@@ -202,13 +193,14 @@ class Transport:
             self._losses += 1
             self._contact = None
 
-    def _fail(
+    def raise_explained(
         self,
         failure: BaseException,
         method: Method[Any, Any],
         request: Message,
         deadline: Deadline,
     ) -> NoReturn:
+        """Raise the error of this SDK that says what the failure of an RPC means."""
         try:
             raise_explained(failure, method, request, self._address, deadline)
         except (DaemonUnavailableError, ProtocolError):
@@ -224,26 +216,33 @@ class ResponseStream(Generic[ItemT]):
     """The answers to one streaming call. The code that opens a stream must cancel it.
 
     Args:
+        transport: What sent the request.
         stream: The call.
-        fail: Raises the error of this SDK that says what a failure means.
-        parse: Turns an answer into an item.
-        timeout: Makes the error of an end by the daemon that is due to our deadline, if it is.
+        method: The RPC.
+        request: The request.
+        decode: Turns an answer into an item.
+        deadline: The deadline of the RPC.
     """
 
+    # No closures: thousands of streams may be open, and the garbage collector visits each object.
     def __init__(
         self,
+        transport: Transport,
         stream: Stream,
-        fail: Callable[[BaseException], NoReturn],
-        parse: Callable[[bytes], ItemT],
-        timeout: Callable[[], OperationTimeoutError | None],
+        method: Method[Any, Any],
+        request: Message,
+        decode: Callable[[Any], ItemT],
+        deadline: Deadline,
     ) -> None:
+        self._transport = transport
         self._stream = stream
-        self._fail = fail
-        self._parse = parse
-        self._timeout = timeout
+        self._method = method
+        self._request = request
+        self._decode = decode
+        self._deadline = deadline
         self._cancelled = False
         self._loss: SandboxClientError | None = None
-        self.on_end: Callable[[ResponseStream[ItemT]], None] = lambda _: None
+        self.on_end: Callable[[ResponseStream[ItemT]], None] = _ignore
         """Called when the stream has ended, possibly more than once."""
 
     def usable(self) -> bool:
@@ -255,13 +254,15 @@ class ResponseStream(Generic[ItemT]):
         try:
             answer = await self._stream.read()
             if answer is not None:
-                return self._parse(answer)
+                message = self._method.response_type.FromString(answer)
+                self._transport.met = True
+                return self._decode(message)
         except FAILURES as failure:
-            self._fail(failure)
+            self._transport.raise_explained(failure, self._method, self._request, self._deadline)
         self.on_end(self)
         if self._loss is not None:
             raise copy(self._loss) from self._loss
-        too_late = None if self._cancelled else self._timeout()
+        too_late = None if self._cancelled else stream_timeout(self._method, self._deadline)
         if too_late is not None:
             raise too_late
         return None
@@ -276,3 +277,7 @@ class ResponseStream(Generic[ItemT]):
         """End the call; its reader gets the error."""
         self._loss = loss
         self.cancel()
+
+
+def _ignore(_: object) -> None:
+    """Do nothing at the end of a stream."""

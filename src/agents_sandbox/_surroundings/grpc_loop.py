@@ -30,9 +30,8 @@ class GrpcLoop:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._tasks: set[ref[asyncio.Task[Any]]] = set()
+        self._tasks: set[ref[asyncio.Future[Any]]] = set()
         self._futures: set[ref[asyncio.Future[Any]]] = set()
-        self._settled: asyncio.Future[None] | None = None
 
     def open(self, new: Callable[[], _ResultT]) -> _ResultT:
         """Make a channel or a server that uses this loop."""
@@ -53,25 +52,51 @@ class GrpcLoop:
         To cancel a call that is intercepted cancels the interceptor, and not always what that
         awaits.
         """
-        for task in self._pending():
-            task.cancel()
+        for running in self._running():
+            task = running()
+            if task is not None:
+                task.cancel()
 
     async def settle(self, timeout: float) -> None:
         """Wait until nothing is left of the calls, but no longer than `timeout` seconds.
 
         They must have been cancelled, or their server stopped.
         """
-        if self._settled is None or self._settled.done():
-            self._settled = self._loop.create_future()
-        for task in self._pending():
-            task.add_done_callback(self._wake_settling)
-        self._wake_settling()
-        await asyncio.wait((self._settled,), timeout=timeout)
+        deadline = self._loop.time() + timeout
+        while parts := (*self._running(), *self._futures.copy()):
+            for part in parts:
+                left = deadline - self._loop.time()
+                if left <= 0.0:
+                    return
+                await self._end_of(part, left)
 
+    async def _end_of(self, part: ref[asyncio.Future[Any]], timeout: float) -> None:
+        ended = self._loop.create_future()
+
+        # A reference calls this in the thread that drops the last other one to the future.
+        def wake(_: object) -> None:
+            self.call_soon_threadsafe(_wake, ended)
+
+        watched: object = None
+        future = part()
+        if isinstance(future, asyncio.Task):
+            future.add_done_callback(wake)
+        elif future is not None:
+            watched = ref(future, wake)
+        else:
+            wake(watched)
+        del future
+        await asyncio.wait((ended,), timeout=timeout)
+
+    def _running(self) -> list[ref[asyncio.Future[Any]]]:
+        return [task for task in self._tasks.copy() if not _has_ended(task())]
+
+    # The sets forget what is gone by themselves, without any code of Python. Another thread may
+    # change them, but not during a copy.
     def create_task(
         self, work: Coroutine[Any, Any, _ResultT], **options: Any
     ) -> asyncio.Task[_ResultT]:
-        """Start a task, and note it."""
+        """Start a task, and note it while anything refers to it."""
         task = self._loop.create_task(work, **options)
         self._tasks.add(ref(task, self._tasks.discard))
         return task
@@ -81,22 +106,8 @@ class GrpcLoop:
         future = self._loop.create_future()
         # The one that a server makes for its end, when it is opened, is no part of a call.
         if _get_running_loop() is self._loop:
-            self._futures.add(ref(future, self._forget))
+            self._futures.add(ref(future, self._futures.discard))
         return future
-
-    # Called in the thread that drops the last reference to the future.
-    def _forget(self, future: ref[asyncio.Future[Any]]) -> None:
-        self._futures.discard(future)
-        if self._settled is not None:
-            self._wake_settling()
-
-    def _wake_settling(self, _: object = None) -> None:
-        if self._settled is not None and not self._futures and not self._pending():
-            self.call_soon_threadsafe(_wake, self._settled)
-
-    def _pending(self) -> list[asyncio.Task[Any]]:
-        tasks = [task() for task in tuple(self._tasks)]
-        return [task for task in tasks if task is not None and not task.done()]
 
     def call_soon_threadsafe(self, callback: Callable[..., object], *args: Any) -> None:
         """Call what completes a future; if the loop is closed, nobody waits for it."""
@@ -114,6 +125,10 @@ class GrpcLoop:
 
     def __hash__(self) -> int:
         return hash(self._loop)
+
+
+def _has_ended(task: asyncio.Future[Any] | None) -> bool:
+    return task is None or task.done()
 
 
 def _wake(waiting: asyncio.Future[None]) -> None:

@@ -16,7 +16,7 @@ from ..._arguments.ids import ExecIdLike, SandboxIdLike, exec_id_of, sandbox_id_
 from ..._connection.rpc import concerning
 from ..._deadline import CLEANUP_SECONDS, Budget
 from ..._goals.exec_end import may_be_running
-from ..._notes import noting_remains
+from ..._notes import Remains
 from ..._output.result import MAX_OUTPUT_BYTES, ExecResult
 from ..._tracebacks import ends_at_caller
 from ...errors import OperationTimeoutError
@@ -120,7 +120,7 @@ class ExecCalls(Calls):
         if wait:
             return await self._run(new, self._exec_budget(timeout_seconds), MAX_OUTPUT_BYTES)
         budget = self._budget(timeout_seconds)
-        with noting_remains() as remains:
+        with Remains() as remains:
             created, logs = await self._daemon.create_exec(new, budget.rpc(), remains)
             remains.note = may_be_running(created)
             with concerning(new.sandbox_id, created):
@@ -145,7 +145,7 @@ class ExecCalls(Calls):
             )
         # An id of the caller may be that of another exec, until the daemon accepts it.
         ours = new.id_is_ours
-        with noting_remains() as remains:
+        with Remains() as remains:
             try:
                 created, logs = await self._daemon.create_exec(new, budget.rpc(), remains)
                 ours = True

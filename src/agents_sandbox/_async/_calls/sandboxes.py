@@ -19,7 +19,7 @@ from ..._arguments.specs import (
 from ..._deadline import Budget
 from ..._enums import SandboxState
 from ..._goals import BECOME_READY, BecomeDeleted, reach
-from ..._notes import noting_remains
+from ..._notes import Remains
 from ...errors import SandboxClientError
 from ...models import DeleteSandboxesResult, SandboxHandle
 from .._waits import DeleteWait, DeletionWatch, SandboxWait, StopWait, create_sandbox
@@ -127,7 +127,7 @@ class SandboxCalls(Calls):
             gpus=gpus,
         )
         budget = self._budget(timeout_seconds)
-        with noting_remains() as remains:
+        with Remains() as remains:
             return await create_sandbox(self._daemon, self._feeds, new, budget, remains, wait=wait)
 
     @public

@@ -7,7 +7,7 @@ from typing import TypeAlias, TypeVar
 
 from ..._aio import Call, notify
 from ..._goals.exec_end import may_be_running
-from ..._notes import add_note, noting_remains
+from ..._notes import Remains, add_note
 from ..._output.chunk import STREAMS, OutputChunk
 from ..._output.result import ExecResult
 from ..._output.tail import Tails
@@ -66,7 +66,7 @@ async def run_with_callbacks(
         except StopAsyncIteration:
             return None
 
-    with noting_remains() as remains:
+    with Remains() as remains:
         await in_time(execution.begin)
         remains.note = may_be_running(execution.exec_id)
         async with output:

@@ -13,7 +13,7 @@ from ..._arguments.creates import NO_LOGS, LogPaths, NewExec
 from ..._connection.rpc import concerning
 from ..._deadline import Budget
 from ..._goals.exec_end import may_be_running
-from ..._notes import Remains, noting_remains
+from ..._notes import Remains
 from ...errors import (
     DaemonUnavailableError,
     OperationTimeoutError,
@@ -149,7 +149,7 @@ class Started(Execution):
 
     async def _start(self) -> ExecHandle:
         time = self.budget
-        with noting_remains() as remains:
+        with Remains() as remains:
             if self._logs is None:
                 create = partial(self._create, remains)
                 if self.given is None:
