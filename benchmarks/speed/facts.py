@@ -1,0 +1,17 @@
+"""What the server and the clients agree on."""
+
+from __future__ import annotations
+
+VERSION = "0.2.1"
+"""The release of the daemon that the server plays, and of the published peer."""
+
+IMAGE = "ghcr.io/agents-sandbox/coding-runtime:latest"
+SANDBOX_ID = "bench-sandbox"
+"""A sandbox that is READY, with three services and four labels."""
+EVENTS_ID = "bench-events"
+"""A sandbox with a long history of events."""
+TOGETHER = "bench.together"
+"""A label of sandboxes and a variable of execs: so many become READY, or end, at the same time."""
+
+TIMEOUT = 600.0
+"""Time limit of each call, in seconds. All clients set one, as programs should."""
