@@ -10,8 +10,6 @@ from typing import Any
 from .programs import AGAIN, OURS, PEER, RAW, Burst, Lab
 from .rounds import Figure, Goal, alternate, noise, speed
 
-ROUNDS = 7
-
 
 @dataclass(frozen=True)
 class Calls:
@@ -28,7 +26,8 @@ class Calls:
         each: How many items one call brings; the cost of one of them is shown.
         arguments: What the call is given.
         server: Options of the server.
-        peer: Whether the published peer has that call.
+        peer: Whether the published peer takes part.
+        rounds: How many.
     """
 
     work: str
@@ -42,6 +41,7 @@ class Calls:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     server: Mapping[str, int] = field(default_factory=dict)
     peer: bool = False
+    rounds: int = 21
 
     def measure(self, lab: Lab) -> Iterator[Figure]:
         """Measure it with all clients."""
@@ -59,7 +59,7 @@ class Calls:
                     clients[name].burst(
                         self.call, max(calls // 5, at_once, 1), at_once, **self.arguments
                     )
-                bursts = alternate(measure, names, lab.rounds or ROUNDS)
+                bursts = alternate(measure, names, lab.rounds or self.rounds)
                 yield from self._figures(at_once, calls, bursts)
 
     def _figures(

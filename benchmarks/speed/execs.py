@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from .programs import OURS, Burst, Lab
 from .rounds import Figure, Spread, alternate, at_most, cost, noise
 
-ROUNDS = 7
+ROUNDS = 11
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,12 @@ class Execs:
             clients = {name: stack.enter_context(lab.client(name, "async")) for name in names}
 
             def measure(name: str) -> Burst:
-                before = server.tell({})
+                before = server.tell("count")
                 burst = clients[name].burst("run_execs", 1, 1, together=count)
-                after = server.tell({})
+                after = server.tell("count")
                 if name == OURS:
-                    streams.append(after["streams"] - before.get("streams", 0))
-                    events.append(after["events"] - before.get("events", 0))
+                    streams.append(after["streams"] - before["streams"])
+                    events.append(after["events"] - before["events"])
                 return burst
 
             for name in names:  # to warm up

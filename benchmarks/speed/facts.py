@@ -10,8 +10,10 @@ SANDBOX_ID = "bench-sandbox"
 """A sandbox that is READY, with three services and four labels."""
 EVENTS_ID = "bench-events"
 """A sandbox with a long history of events."""
-TOGETHER = "bench.together"
-"""A label of sandboxes and a variable of execs: so many become READY, or end, at the same time."""
+TOGETHER = "BENCH_TOGETHER"
+"""A variable of execs: so many of one sandbox end at the same time."""
+MAKE_READY = "make ready"
+"""Tells the server that all sandboxes become READY whose events are being followed."""
 
 TIMEOUT = 600.0
 """Time limit of each call, in seconds. All clients set one, as programs should."""

@@ -6,11 +6,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
+
+from .proc import kib
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,9 +35,9 @@ class Burst:
     threads: int
     """The most threads of Python at the end of one of its tasks or threads."""
     resident_kib: int
-    """The memory of the process after it; 0 if unknown, as in `grown_kib`."""
-    grown_kib: int
-    """The peak of the memory, less what the process had before."""
+    """The memory of the process after it; 0 if unknown."""
+    peak_kib: int
+    """The most memory that the process ever had."""
     failures: int
     failure: str
     """The first one."""
@@ -55,11 +57,15 @@ class Program:
         self._stdin = cast("IO[str]", process.stdin)
         self._stdout = cast("IO[str]", process.stdout)
 
-    def tell(self, order: Mapping[str, Any]) -> dict[str, Any]:
+    def tell(self, order: object) -> dict[str, Any]:
         """Give an order, and return the answer."""
+        self.begin(order)
+        return self.answer()
+
+    def begin(self, order: object) -> None:
+        """Give an order."""
         self._stdin.write(f"{json.dumps(order)}\n")
         self._stdin.flush()
-        return self.answer()
 
     def answer(self) -> dict[str, Any]:
         """Read one line.
@@ -77,28 +83,35 @@ class Program:
         """Let the program end."""
         self._stdin.close()
 
-    def burst(
-        self, call: str, calls: int, at_once: int, *, may_fail: bool = False, **arguments: Any
-    ) -> Burst:
+    def resident_kib(self) -> int:
+        """The memory of the process; 0 if unknown."""
+        return kib("VmRSS", self._process.pid)
+
+    def burst(self, call: str, calls: int, at_once: int, **arguments: Any) -> Burst:
         """Let a client make many calls.
 
         Args:
             call: Which one.
             calls: How many.
             at_once: By how many tasks or threads; 0: in the main thread.
-            may_fail: Whether failures are counted, and not raised.
             **arguments: What the call is given.
 
         Raises:
             ProgramError: A call failed.
         """
-        answer = self.tell(
-            {"call": call, "calls": calls, "at_once": at_once, "arguments": arguments}
-        )
-        burst = Burst(**answer)
-        if burst.failures and not may_fail:
+        self.begin_burst(call, calls, at_once, **arguments)
+        burst = self.end_burst()
+        if burst.failures:
             raise ProgramError(f"{burst.failures} of {calls} {call} failed: {burst.failure}")
         return burst
+
+    def begin_burst(self, call: str, calls: int, at_once: int, **arguments: Any) -> None:
+        """Let a client begin with many calls; arguments as in `burst`."""
+        self.begin({"call": call, "calls": calls, "at_once": at_once, "arguments": arguments})
+
+    def end_burst(self) -> Burst:
+        """Wait until it has made them; calls may have failed."""
+        return Burst(**self.answer())
 
 
 @dataclass(frozen=True)

@@ -4,30 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import median, quantiles
+from math import comb
+from statistics import quantiles
+from typing import TypeVar
 
-from .programs import AGAIN, OURS, RAW, Burst
+from .programs import AGAIN, OURS, RAW
+
+ResultT = TypeVar("ResultT")
 
 NOISE_LIMIT = 0.05
-"""If the raw client differs from itself by more, nothing is judged."""
+"""If the raw client may differ from itself by more, nothing is judged."""
+_CONFIDENCE = 0.95
 
 Samples = Mapping[str, Sequence[float]]
 """One number a round, by client."""
 
 
 def alternate(
-    measure: Callable[[str], Burst], names: Sequence[str], rounds: int
-) -> dict[str, list[Burst]]:
+    measure: Callable[[str], ResultT], names: Sequence[str], rounds: int
+) -> dict[str, list[ResultT]]:
     """Measure all clients in turns, so that all see the same machine.
 
     Each round begins with another client, so that none always follows the same one.
     """
-    bursts: dict[str, list[Burst]] = {name: [] for name in names}
+    results: dict[str, list[ResultT]] = {name: [] for name in names}
     for number in range(rounds):
         first = number % len(names)
         for name in (*names[first:], *names[:first]):
-            bursts[name].append(measure(name))
-    return bursts
+            results[name].append(measure(name))
+    return results
 
 
 @dataclass(frozen=True)
@@ -118,10 +123,27 @@ def reference(samples: Samples) -> list[float]:
 
 
 def noise(samples: Samples) -> float:
-    """How far the raw client differed from itself in a round, typically."""
-    return median(
-        abs(one / other - 1) for one, other in zip(samples[RAW], samples[AGAIN], strict=True)
-    )
+    """How far the raw client may differ from itself.
+
+    Its two turns do the same, so their ratio should be 1. This is how far from 1 its median may
+    be, with a confidence of 95 %, or what so few rounds can give.
+    """
+    ratios = sorted(one / other for one, other in zip(samples[RAW], samples[AGAIN], strict=True))
+    left_out = _outside(len(ratios))
+    return max(abs(ratios[left_out] - 1), abs(ratios[-1 - left_out] - 1))
+
+
+def _outside(count: int) -> int:
+    """How many numbers to leave out at both ends so that the rest still contains the median.
+
+    Each number is above the median, or below it, as a coin falls.
+    """
+    left_out = 0
+    outside = 2 / 2**count
+    while outside + 2 * comb(count, left_out + 1) / 2**count <= 1 - _CONFIDENCE:
+        left_out += 1
+        outside += 2 * comb(count, left_out) / 2**count
+    return left_out
 
 
 def speed(samples: Samples, name: str = OURS) -> Spread:

@@ -2,9 +2,10 @@
 
     python -m benchmarks.speed.server --list 10000 --events 20000
 
-It plays a daemon well enough for the clients' checks, and no better: any sandbox is READY, and any
-exec exists. It listens where all clients look by default, below XDG_RUNTIME_DIR. It prints a line
-of JSON once it listens, and another with its counters for each line that it reads.
+It plays a daemon well enough for the clients' checks, and no better: any sandbox can be read, and
+is READY. A new one becomes READY for those who follow its events when the benchmark says so. The
+server listens where all clients look by default, below XDG_RUNTIME_DIR. It prints a line of JSON
+once it listens, and another with its counters for each line that it reads.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox._wire.methods import SERVICE
 
 from . import messages
-from .facts import EVENTS_ID, SANDBOX_ID, TOGETHER, VERSION
+from .facts import EVENTS_ID, MAKE_READY, SANDBOX_ID, TOGETHER, VERSION
 
 _MANY = 10**6
 _OPTIONS = (
@@ -36,24 +37,6 @@ _OPTIONS = (
 )
 
 Handler = Callable[[bytes, object], Awaitable[bytes]]
-
-
-class Gate:
-    """Opens once so many have arrived."""
-
-    def __init__(self, size: int) -> None:
-        self._missing = size
-        self._open = asyncio.Event()
-
-    def arrive(self) -> None:
-        """Note that one has arrived."""
-        self._missing -= 1
-        if self._missing <= 0:
-            self._open.set()
-
-    async def wait(self) -> None:
-        """Wait until it is open."""
-        await self._open.wait()
 
 
 class Execs:
@@ -113,11 +96,10 @@ class BareServer:
             sandboxes=[messages.sandbox_v02(f"bench-{number:05}") for number in range(sandboxes)]
         ).SerializeToString()
         self._history = list(messages.history(events))
-        self._groups: dict[int, Gate] = {}
-        self._gates: dict[str, Gate] = {}
+        self._ready = asyncio.Event()
         self._execs: dict[str, Execs] = {}
         self._sandbox_of_exec: dict[str, str] = {}
-        self.counters: Counter[str] = Counter()
+        self.counters: Counter[str] = Counter(streams=0, events=0, waiting=0)
 
     async def ping(self, _request: bytes, _context: object) -> bytes:
         """Answer `Ping`."""
@@ -138,10 +120,6 @@ class BareServer:
     async def create_sandbox(self, request: bytes, _context: object) -> bytes:
         """Answer `CreateSandbox`: it is PENDING."""
         message = pb.CreateSandboxRequest.FromString(request)
-        size = int(message.create_spec.labels[TOGETHER])
-        if size not in self._groups:
-            self._groups[size] = Gate(size)
-        self._gates[message.sandbox_id] = self._groups[size]
         sandbox = messages.plain_sandbox(message.sandbox_id, pb.SANDBOX_STATE_PENDING, 1)
         return pb.CreateSandboxResponse(sandbox=sandbox).SerializeToString()
 
@@ -149,8 +127,7 @@ class BareServer:
         """Answer `SubscribeSandboxEvents`; such a stream ends when the client cancels it."""
         message = pb.SubscribeSandboxEventsRequest.FromString(request)
         self.counters["streams"] += 1
-        events = self._events(message.sandbox_id, message.from_sequence)
-        async for event in events:
+        async for event in self._events(message.sandbox_id, message.from_sequence):
             self.counters["events"] += 1
             yield event
         await asyncio.Event().wait()
@@ -173,13 +150,17 @@ class BareServer:
                 yield event
 
     async def _start_of(self, sandbox_id: str) -> AsyncIterator[bytes]:
-        """The events of a create after its acceptance, READY with all others of its group."""
-        gate = self._gates.pop(sandbox_id)
+        """The events of a create after its acceptance."""
         yield messages.state_event(sandbox_id, 2, pb.SANDBOX_PREPARING, pb.SANDBOX_STATE_PENDING)
-        gate.arrive()
-        await gate.wait()
-        self._groups = {size: each for size, each in self._groups.items() if each is not gate}
+        self.counters["waiting"] += 1
+        await self._ready.wait()
         yield messages.state_event(sandbox_id, 3, pb.SANDBOX_READY, pb.SANDBOX_STATE_READY)
+
+    def make_ready(self) -> None:
+        """Let all sandboxes become READY whose events are being followed."""
+        self._ready.set()
+        self._ready = asyncio.Event()
+        self.counters["waiting"] = 0
 
     async def create_exec(self, request: bytes, _context: object) -> bytes:
         """Answer `CreateExec`."""
@@ -230,7 +211,9 @@ async def serve(sandboxes: int, events: int) -> None:
     server.add_insecure_port(f"unix:{path}")
     await server.start()
     print(json.dumps({"listening": str(path)}), flush=True)
-    while await asyncio.to_thread(sys.stdin.readline):
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        if json.loads(line) == MAKE_READY:
+            bare.make_ready()
         print(json.dumps(bare.counters), flush=True)
     await server.stop(None)
 

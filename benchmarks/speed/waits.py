@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from .programs import AGAIN, OURS, RAW, Burst, Lab
+from .facts import MAKE_READY
+from .programs import OURS, Burst, Lab, Program
 from .rounds import Figure, Spread, alternate, at_most, cost, noise
 
-ROUNDS = 3
+ROUNDS = 5
 WORK = "create_sandbox(wait=True)"
+
+_LOOK_SECONDS = 0.02
+_PATIENCE_SECONDS = 30.0
+"""How long to wait for one more wait: if calls fail, not all of them ever wait."""
+
+
+@dataclass(frozen=True)
+class Wait:
+    """What many waits cost."""
+
+    size: int
+    burst: Burst
+    waiting_kib: int
+    """The memory of the process while all were waiting, less what it had before."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +33,7 @@ class Waits:
     """Concurrent waits of the async client, against a raw create, subscription and get.
 
     No sandbox becomes READY before all of them are waiting. Each round has a fresh process, so
-    that the peak of its memory is that of its waits.
+    that its memory is that of its waits.
 
     Attributes:
         sizes: How many at once.
@@ -27,68 +43,86 @@ class Waits:
 
     def measure(self, lab: Lab) -> Iterator[Figure]:
         """Measure all sizes."""
-        samples: dict[int, dict[str, list[float]]] = {}
-        for size in self._sizes(lab):
-            bursts = self._bursts(lab, size)
-            samples[size] = _cpu(bursts, size)
-            yield from _figures(size, bursts, samples[size])
-        yield from _growth(samples)
+        cpu: dict[int, dict[str, list[float]]] = {}
+        for size in (size // 10 for size in self.sizes) if lab.quick else self.sizes:
+            with lab.server() as server:
 
-    def _sizes(self, lab: Lab) -> tuple[int, ...]:
-        return tuple(size // 10 for size in self.sizes) if lab.quick else self.sizes
+                def measure(name: str, server: Program = server, size: int = size) -> Wait:
+                    with lab.client(name, "async") as client:
+                        _wait(server, client, 1)  # to warm up
+                        return _wait(server, client, size)
 
-    def _bursts(self, lab: Lab, size: int) -> dict[str, list[Burst]]:
-        with lab.server():
-
-            def measure(name: str) -> Burst:
-                with lab.client(name, "async") as client:
-                    client.burst("create_sandbox", 1, 1, together=1)  # to warm up
-                    return client.burst("create_sandbox", size, size, may_fail=True, together=size)
-
-            return alternate(measure, lab.names(), lab.rounds or ROUNDS)
+                waits = alternate(measure, lab.names(), lab.rounds or ROUNDS)
+            cpu[size] = _each(waits, "cpu")
+            yield from _figures(size, waits)
+        yield _growth(cpu)
 
 
-def _cpu(bursts: dict[str, list[Burst]], size: int) -> dict[str, list[float]]:
-    return {name: [burst.cpu / size * 1e6 for burst in each] for name, each in bursts.items()}
+def _wait(server: Program, client: Program, size: int) -> Wait:
+    before = client.resident_kib()
+    client.begin_burst("create_sandbox", size, size)
+    waiting, since = 0, time.monotonic()
+    while waiting < size and time.monotonic() - since < _PATIENCE_SECONDS:
+        time.sleep(_LOOK_SECONDS)
+        now = server.tell("count")["waiting"]
+        if now > waiting:
+            waiting, since = now, time.monotonic()
+    resident = client.resident_kib()
+    server.tell(MAKE_READY)
+    return Wait(size, client.end_burst(), resident - before)
 
 
-def _figures(
-    size: int, bursts: dict[str, list[Burst]], cpu: dict[str, list[float]]
-) -> Iterator[Figure]:
+def _each(waits: Mapping[str, Sequence[Wait]], what: str) -> dict[str, list[float]]:
+    """What one wait took, in microseconds."""
+    return {
+        name: [getattr(wait.burst, what) / wait.size * 1e6 for wait in each]
+        for name, each in waits.items()
+    }
+
+
+def _figures(size: int, waits: Mapping[str, Sequence[Wait]]) -> Iterator[Figure]:
     case = f"{size:,} at once"
+    for what, field, goal in (("CPU", "cpu", at_most(1.3)), ("clock", "wall", None)):
+        samples = _each(waits, field)
+        yield Figure(
+            WORK,
+            case,
+            size,
+            f"{what}, ours / raw",
+            cost(samples),
+            goal,
+            noise(samples),
+            samples,
+            "us",
+        )
+    memory = {
+        name: [wait.waiting_kib * 1.024 / size for wait in each] for name, each in waits.items()
+    }
     yield Figure(
-        WORK, case, size, "CPU, ours / raw", cost(cpu), at_most(1.3), noise(cpu), cpu, "us"
-    )
-    wall = {name: [burst.wall / size * 1e6 for burst in each] for name, each in bursts.items()}
-    yield Figure(WORK, case, size, "clock, ours / raw", cost(wall), None, noise(wall), wall, "us")
-    memory = {name: [burst.grown_kib / size for burst in each] for name, each in bursts.items()}
-    yield Figure(
-        WORK, case, size, "KiB a wait", Spread.of(memory[OURS]), at_most(40), None, memory, "KiB"
+        WORK, case, size, "KB a wait", Spread.of(memory[OURS]), at_most(40), None, memory, "KB"
     )
     for what, limit in (("threads", 4), ("failures", 0)):
         counts = {
-            name: [float(getattr(burst, what)) for burst in each] for name, each in bursts.items()
+            name: [float(getattr(wait.burst, what)) for wait in each]
+            for name, each in waits.items()
         }
         most = max(counts[OURS])
         yield Figure(WORK, case, size, what, Spread(most, most, most), at_most(limit), None, counts)
 
 
-def _growth(samples: dict[int, dict[str, list[float]]]) -> Iterator[Figure]:
-    few, many = min(samples), max(samples)
+def _growth(cpu: Mapping[int, Mapping[str, Sequence[float]]]) -> Figure:
+    few, many = min(cpu), max(cpu)
     ratios = {
-        name: [
-            late / early
-            for early, late in zip(samples[few][name], samples[many][name], strict=True)
-        ]
-        for name in (RAW, AGAIN, OURS)
+        name: [late / early for early, late in zip(cpu[few][name], cpu[many][name], strict=True)]
+        for name in cpu[few]
     }
-    yield Figure(
+    return Figure(
         WORK,
         f"{many:,} against {few:,}",
         0,
         "CPU of one wait",
         Spread.of(ratios[OURS]),
         at_most(1.1),
-        max(noise(samples[few]), noise(samples[many])),
+        max(noise(cpu[few]), noise(cpu[many])),
         ratios,
     )

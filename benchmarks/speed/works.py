@@ -23,7 +23,7 @@ class Work(Protocol):
 
 
 _LIST = 10_000
-_EVENTS = 20_000
+_EVENTS = 10_000
 
 WORKS: dict[str, tuple[Work, ...]] = {
     "async-ping": (
@@ -31,7 +31,7 @@ WORKS: dict[str, tuple[Work, ...]] = {
             "async ping",
             "async",
             "ping",
-            3000,
+            1000,
             (1, 10, 50),
             cpu=dict.fromkeys((1, 10, 50), at_least(0.95)),
             peer=True,
@@ -42,7 +42,7 @@ WORKS: dict[str, tuple[Work, ...]] = {
             "async get_sandbox",
             "async",
             "get_sandbox",
-            2000,
+            800,
             (1, 10, 50),
             cpu=dict.fromkeys((1, 10, 50), at_least(0.85)),
             peer=True,
@@ -53,7 +53,7 @@ WORKS: dict[str, tuple[Work, ...]] = {
             "blocking ping",
             "blocking",
             "ping",
-            2400,
+            960,
             (0, 1, 8, 32),
             wall={0: at_least(0.80), **dict.fromkeys((1, 8, 32), at_least(0.95))},
         ),
@@ -63,7 +63,7 @@ WORKS: dict[str, tuple[Work, ...]] = {
             "blocking get_sandbox",
             "blocking",
             "get_sandbox",
-            2000,
+            800,
             (0, 1),
             wall={0: at_least(0.75), 1: at_least(0.85)},
         ),
@@ -80,6 +80,7 @@ WORKS: dict[str, tuple[Work, ...]] = {
             each=_LIST,
             server={"list": _LIST},
             peer=flavour == "async",
+            rounds=11,
         )
         for flavour, at_once in (("async", 1), ("blocking", 0))
     ),
@@ -95,15 +96,16 @@ WORKS: dict[str, tuple[Work, ...]] = {
             arguments={"count": _EVENTS},
             server={"events": _EVENTS},
             peer=flavour == "async",
+            rounds=11,
         )
         for flavour, at_once in (("async", 1), ("blocking", 0))
     ),
     "codec": tuple(
         Calls(f"{what}, codec alone", "codec", call, calls, (0,))
         for what, call, calls in (
-            ("sandbox of 0.2", "decode_sandbox_v02", 10_000),
-            ("sandbox of 0.4", "decode_sandbox_v04", 10_000),
-            ("event", "decode_event", 50_000),
+            ("sandbox of 0.2", "decode_sandbox_v02", 4_000),
+            ("sandbox of 0.4", "decode_sandbox_v04", 4_000),
+            ("event", "decode_event", 20_000),
         )
     ),
     "memory": (Memory("async", 10), Memory("blocking", 0)),

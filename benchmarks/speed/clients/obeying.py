@@ -19,10 +19,9 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-_STATUS = Path("/proc/self/status")
+from ..proc import kib
 
 
 def obey(calls: Mapping[str, Callable[..., object]]) -> None:
@@ -101,7 +100,6 @@ class _Cost:
         self._threads = 0
         self._wall = self._cpu = 0.0
         gc.collect()  # what was before is not theirs
-        self._resident = _kib("VmRSS")
 
     def begin(self) -> None:
         """Begin."""
@@ -122,24 +120,15 @@ class _Cost:
 
     def tell(self) -> None:
         """Answer the order."""
-        peak = _kib("VmHWM")
+        peak = kib("VmHWM")
         gc.collect()
         answer = {
             "wall": self._wall,
             "cpu": self._cpu,
             "threads": self._threads,
-            "resident_kib": _kib("VmRSS"),
-            "grown_kib": peak - self._resident,
+            "resident_kib": kib("VmRSS"),
+            "peak_kib": peak,
             "failures": len(self._failures),
             "failure": self._failures[0] if self._failures else "",
         }
         print(json.dumps(answer), flush=True)
-
-
-def _kib(name: str) -> int:
-    """A size of the memory of this process; 0 where the system does not tell, unlike Linux."""
-    try:
-        lines = _STATUS.read_text().splitlines()
-    except OSError:
-        return 0
-    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))

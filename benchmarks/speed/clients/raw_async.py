@@ -52,10 +52,10 @@ class Raw:
         finally:
             stream.cancel()
 
-    async def create_sandbox(self, together: int) -> tuple[Any, ...]:
+    async def create_sandbox(self) -> tuple[Any, ...]:
         """Create a sandbox and wait until it is READY: create, subscribe, get."""
         sandbox_id = str(uuid.uuid4())
-        spec = pb.CreateSpec(image=IMAGE, labels={TOGETHER: str(together)})
+        spec = pb.CreateSpec(image=IMAGE)
         create = pb.CreateSandboxRequest(sandbox_id=sandbox_id, create_spec=spec)
         accepted = (await self._stub.create_sandbox(create, timeout=TIMEOUT)).sandbox
         subscribe = pb.SubscribeSandboxEventsRequest(

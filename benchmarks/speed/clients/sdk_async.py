@@ -44,9 +44,9 @@ class Sdk:
         finally:
             await events.aclose()
 
-    async def create_sandbox(self, together: int) -> Any:
+    async def create_sandbox(self) -> Any:
         """Create a sandbox and wait until it is READY."""
-        return await self._client.create_sandbox(image=IMAGE, labels={TOGETHER: str(together)})
+        return await self._client.create_sandbox(image=IMAGE)
 
     async def run_execs(self, together: int) -> None:
         """Run many commands in one sandbox at once."""
