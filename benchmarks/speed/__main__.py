@@ -2,8 +2,8 @@
 
     python -m benchmarks.speed [--help]
 
-See benchmarks/README.md. The exit code is 1 if a goal is missed, and 2 if none is but the machine
-was too noisy to judge one.
+See benchmarks/README.md. The exit code is 1 if a goal is missed or a client failed, else 2 if the
+machine was too noisy to judge a goal.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.peers.clients import CrossCheckError, install
 
 from .facts import VERSION
-from .programs import ROOT, Lab
+from .programs import ROOT, Lab, ProgramError
 from .report import line, machine, summary, write
 from .rounds import MISSED, NOISY, Figure
 from .works import WORKS
@@ -41,6 +41,12 @@ def peer_python(folder: Path) -> Path | None:
         return None
 
 
+def measure(name: str, lab: Lab) -> Iterator[Figure]:
+    """Measure all works of a name."""
+    for work in WORKS[name]:
+        yield from work.measure(lab)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     options = _parser().parse_args(argv)
@@ -51,15 +57,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         peer = None if options.no_peer else peer_python(options.peer)
         lab = Lab(Path(folder), peer, options.rounds, options.quick)
+        failed = False
         for name in options.only or WORKS:
-            for work in WORKS[name]:
-                for figure in work.measure(lab):
+            try:
+                for figure in measure(name, lab):
                     print(line(figure), flush=True)
                     figures.append(figure)
+            except ProgramError as error:
+                print(f"{name}: FAILED: {error}", flush=True)
+                failed = True
     write(options.output, about, figures)
     print(f"{summary(figures)}\nresults: {options.output}")
     verdicts = {figure.verdict for figure in figures}
-    return 1 if MISSED in verdicts else 2 if NOISY in verdicts else 0
+    return 1 if failed or MISSED in verdicts else 2 if NOISY in verdicts else 0
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from .facts import COUNT
 from .programs import OURS, Burst, Lab
 from .rounds import Figure, Spread, alternate, at_most, cost, noise
 
@@ -35,9 +36,9 @@ class Execs:
             clients = {name: stack.enter_context(lab.client(name, "async")) for name in names}
 
             def measure(name: str) -> Burst:
-                before = server.tell("count")
+                before = server.tell(COUNT)
                 burst = clients[name].burst("run_execs", 1, 1, together=count)
-                after = server.tell("count")
+                after = server.tell(COUNT)
                 if name == OURS:
                     streams.append(after["streams"] - before["streams"])
                     events.append(after["events"] - before["events"])

@@ -12,8 +12,10 @@ EVENTS_ID = "bench-events"
 """A sandbox with a long history of events."""
 TOGETHER = "BENCH_TOGETHER"
 """A variable of execs: so many of one sandbox end at the same time."""
-MAKE_READY = "make ready"
-"""Tells the server that all sandboxes become READY whose events are being followed."""
+COUNT, HOLD, MAKE_READY = "count", "hold", "make ready"
+"""Orders to the server, which answers each with its counters: nothing more; no new sandbox becomes
+READY from now on; all do.
+"""
 
 TIMEOUT = 600.0
 """Time limit of each call, in seconds. All clients set one, as programs should."""

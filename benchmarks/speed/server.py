@@ -3,9 +3,9 @@
     python -m benchmarks.speed.server --list 10000 --events 20000
 
 It plays a daemon well enough for the clients' checks, and no better: any sandbox can be read, and
-is READY. A new one becomes READY for those who follow its events when the benchmark says so. The
+is READY. For those who follow its events, a new one becomes READY when the benchmark says so. The
 server listens where all clients look by default, below XDG_RUNTIME_DIR. It prints a line of JSON
-once it listens, and another with its counters for each line that it reads.
+once it listens, and another with its counters after each order on its standard input.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox._wire.methods import SERVICE
 
 from . import messages
-from .facts import EVENTS_ID, MAKE_READY, SANDBOX_ID, TOGETHER, VERSION
+from .facts import EVENTS_ID, HOLD, MAKE_READY, SANDBOX_ID, TOGETHER, VERSION
 
 _MANY = 10**6
 _OPTIONS = (
@@ -156,11 +156,13 @@ class BareServer:
         await self._ready.wait()
         yield messages.state_event(sandbox_id, 3, pb.SANDBOX_READY, pb.SANDBOX_STATE_READY)
 
-    def make_ready(self) -> None:
-        """Let all sandboxes become READY whose events are being followed."""
-        self._ready.set()
-        self._ready = asyncio.Event()
-        self.counters["waiting"] = 0
+    def obey(self, order: str) -> None:
+        """Obey the benchmark."""
+        if order == HOLD:
+            self._ready.clear()
+            self.counters["waiting"] = 0
+        elif order == MAKE_READY:
+            self._ready.set()
 
     async def create_exec(self, request: bytes, _context: object) -> bytes:
         """Answer `CreateExec`."""
@@ -212,8 +214,7 @@ async def serve(sandboxes: int, events: int) -> None:
     await server.start()
     print(json.dumps({"listening": str(path)}), flush=True)
     while line := await asyncio.to_thread(sys.stdin.readline):
-        if json.loads(line) == MAKE_READY:
-            bare.make_ready()
+        bare.obey(json.loads(line))
         print(json.dumps(bare.counters), flush=True)
     await server.stop(None)
 

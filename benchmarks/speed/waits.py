@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from .facts import MAKE_READY
+from .facts import COUNT, HOLD, MAKE_READY
 from .programs import OURS, Burst, Lab, Program
 from .rounds import Figure, Spread, alternate, at_most, cost, noise
 
@@ -60,11 +60,12 @@ class Waits:
 
 def _wait(server: Program, client: Program, size: int) -> Wait:
     before = client.resident_kib()
+    server.tell(HOLD)
     client.begin_burst("create_sandbox", size, size)
     waiting, since = 0, time.monotonic()
     while waiting < size and time.monotonic() - since < _PATIENCE_SECONDS:
         time.sleep(_LOOK_SECONDS)
-        now = server.tell("count")["waiting"]
+        now = server.tell(COUNT)["waiting"]
         if now > waiting:
             waiting, since = now, time.monotonic()
     resident = client.resident_kib()

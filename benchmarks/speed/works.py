@@ -79,7 +79,6 @@ WORKS: dict[str, tuple[Work, ...]] = {
             (at_once,),
             each=_LIST,
             server={"list": _LIST},
-            peer=flavour == "async",
             rounds=11,
         )
         for flavour, at_once in (("async", 1), ("blocking", 0))
