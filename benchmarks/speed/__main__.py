@@ -16,6 +16,8 @@ from pathlib import Path
 
 from tests.peers.clients import CrossCheckError, install
 
+import agents_sandbox
+
 from .facts import VERSION
 from .programs import ROOT, Lab, ProgramError
 from .report import line, machine, summary, write
@@ -51,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     options = _parser().parse_args(argv)
     about = machine()
+    print(f"the SDK in {Path(agents_sandbox.__file__).parent}")
     print(", ".join(f"{name} {value}" for name, value in about.items()), flush=True)
     figures: list[Figure] = []
     # Not below the output: the path of a socket must be short.

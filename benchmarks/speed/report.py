@@ -25,7 +25,7 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "grpcio": version("grpcio"),
         "protobuf": version("protobuf"),
-        "system": platform.platform(),
+        "system": f"{platform.system()} {platform.machine()}",
         "cores": os.cpu_count(),
         "load": os.getloadavg()[0],
     }
@@ -88,8 +88,8 @@ def summary(figures: Sequence[Figure]) -> str:
     text = f"verdict: {counts or 'nothing to judge'}"
     if NOISY in verdicts:
         text += (
-            f". The machine was too noisy to judge: the raw client differed from itself by more "
-            f"than {NOISE_LIMIT:.0%}. Repeat on a quiet one"
+            ". The machine was too noisy to judge all of them: the raw client differed from itself "
+            f"by more than {NOISE_LIMIT:.0%}, and the goal was as near. Repeat on a quiet machine"
         )
     return text
 
@@ -123,4 +123,4 @@ def _draw(path: Path, figures: Sequence[Figure]) -> None:
             title=work, xlabel="at once", ylabel="CPU of one, us", xscale="log", ylim=(0, None)
         )
         axes.legend()
-    picture.savefig(path)
+    picture.savefig(path, metadata={"Date": None})

@@ -13,7 +13,7 @@ from .programs import AGAIN, OURS, RAW
 ResultT = TypeVar("ResultT")
 
 NOISE_LIMIT = 0.05
-"""If the raw client may differ from itself by more, nothing is judged."""
+"""If the raw client may differ from itself by more, nothing near its goal is judged."""
 _CONFIDENCE = 0.95
 
 Samples = Mapping[str, Sequence[float]]
@@ -109,12 +109,13 @@ class Figure:
 
     @property
     def verdict(self) -> str:
-        """Whether the goal is met, if there is one and the machine was quiet enough to tell."""
+        """Whether the goal is met, if there is one and the machine was quiet enough to say."""
         if self.goal is None:
             return NOT_JUDGED
-        if self.noise is not None and self.noise > NOISE_LIMIT:
+        value, noise = self.value.median, self.noise or 0.0
+        if noise > NOISE_LIMIT and abs(value / self.goal.bound - 1) <= noise:
             return NOISY
-        return MET if self.goal.met_by(self.value.median) else MISSED
+        return MET if self.goal.met_by(value) else MISSED
 
 
 def reference(samples: Samples) -> list[float]:

@@ -124,6 +124,6 @@ def _growth(cpu: Mapping[int, Mapping[str, Sequence[float]]]) -> Figure:
         "CPU of one wait",
         Spread.of(ratios[OURS]),
         at_most(1.1),
-        max(noise(cpu[few]), noise(cpu[many])),
+        noise(ratios),
         ratios,
     )

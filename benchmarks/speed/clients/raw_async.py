@@ -74,6 +74,7 @@ class Raw:
         """Run many commands in one sandbox at once: one subscription, two gets for each."""
         sandbox_id = f"execs-{uuid.uuid4()}"
         running: dict[str, asyncio.Event] = {}
+        created = asyncio.Event()
 
         async def run() -> None:
             exec_id = str(uuid.uuid4())
@@ -85,12 +86,14 @@ class Raw:
                 env_overrides={TOGETHER: str(together)},
             )
             await self._stub.create_exec(create, timeout=TIMEOUT)
+            created.set()
             get = pb.GetExecRequest(exec_id=exec_id)
             read_exec((await self._stub.get_exec(get, timeout=TIMEOUT)).exec)
             await running[exec_id].wait()
             read_exec((await self._stub.get_exec(get, timeout=TIMEOUT)).exec)
 
         async def follow() -> None:
+            await created.wait()  # the server knows the sandbox then
             request = pb.SubscribeSandboxEventsRequest(sandbox_id=sandbox_id)
             stream = self._stub.subscribe(request, timeout=TIMEOUT)
             left = together
@@ -104,9 +107,7 @@ class Raw:
             finally:
                 stream.cancel()
 
-        runs = [asyncio.ensure_future(run()) for _ in range(together)]
-        await asyncio.sleep(0)  # the creates go first: they make the sandbox
-        await asyncio.gather(follow(), *runs)
+        await asyncio.gather(follow(), *(run() for _ in range(together)))
 
     async def _read(self, sandbox_id: str) -> tuple[Any, ...]:
         request = pb.GetSandboxRequest(sandbox_id=sandbox_id)
