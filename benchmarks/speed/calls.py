@@ -41,7 +41,7 @@ class Calls:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     server: Mapping[str, int] = field(default_factory=dict)
     peer: bool = False
-    rounds: int = 21
+    rounds: int = 41
 
     def measure(self, lab: Lab) -> Iterator[Figure]:
         """Measure it with all clients."""
@@ -56,9 +56,7 @@ class Calls:
                     return clients[name].burst(self.call, calls, at_once, **self.arguments)
 
                 for name in names:  # to warm up
-                    clients[name].burst(
-                        self.call, max(calls // 5, at_once, 1), at_once, **self.arguments
-                    )
+                    measure(name)
                 bursts = alternate(measure, names, lab.rounds or self.rounds)
                 yield from self._figures(at_once, calls, bursts)
 

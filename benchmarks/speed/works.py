@@ -31,7 +31,7 @@ WORKS: dict[str, tuple[Work, ...]] = {
             "async ping",
             "async",
             "ping",
-            1000,
+            400,
             (1, 10, 50),
             cpu=dict.fromkeys((1, 10, 50), at_least(0.95)),
             peer=True,
@@ -42,7 +42,7 @@ WORKS: dict[str, tuple[Work, ...]] = {
             "async get_sandbox",
             "async",
             "get_sandbox",
-            800,
+            300,
             (1, 10, 50),
             cpu=dict.fromkeys((1, 10, 50), at_least(0.85)),
             peer=True,
@@ -53,7 +53,7 @@ WORKS: dict[str, tuple[Work, ...]] = {
             "blocking ping",
             "blocking",
             "ping",
-            960,
+            384,
             (0, 1, 8, 32),
             wall={0: at_least(0.80), **dict.fromkeys((1, 8, 32), at_least(0.95))},
         ),
@@ -63,7 +63,7 @@ WORKS: dict[str, tuple[Work, ...]] = {
             "blocking get_sandbox",
             "blocking",
             "get_sandbox",
-            800,
+            300,
             (0, 1),
             wall={0: at_least(0.75), 1: at_least(0.85)},
         ),
@@ -102,9 +102,9 @@ WORKS: dict[str, tuple[Work, ...]] = {
     "codec": tuple(
         Calls(f"{what}, codec alone", "codec", call, calls, (0,))
         for what, call, calls in (
-            ("sandbox of 0.2", "decode_sandbox_v02", 4_000),
-            ("sandbox of 0.4", "decode_sandbox_v04", 4_000),
-            ("event", "decode_event", 20_000),
+            ("sandbox of 0.2", "decode_sandbox_v02", 1_000),
+            ("sandbox of 0.4", "decode_sandbox_v04", 1_000),
+            ("event", "decode_event", 5_000),
         )
     ),
     "memory": (Memory("async", 10), Memory("blocking", 0)),

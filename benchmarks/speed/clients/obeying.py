@@ -43,9 +43,17 @@ def _call_here(call: Callable[[], object], count: int) -> _Cost:
 
 def _call_in_threads(call: Callable[[], object], count: int, threads: int) -> _Cost:
     cost = _Cost()
+    barrier = threading.Barrier(threads + 1)
+
+    def work(share: int) -> None:
+        barrier.wait()  # the start of the threads is not measured
+        _repeat(call, share, cost)
+
     with ThreadPoolExecutor(threads) as pool:
+        working = pool.map(work, _shares(count, threads))
         cost.begin()
-        list(pool.map(lambda share: _repeat(call, share, cost), _shares(count, threads)))
+        barrier.wait()
+        list(working)
         cost.end()
     return cost
 
