@@ -48,7 +48,7 @@ class Imports:
                 text=True,
             )
             wall, cpu = map(float, run.stdout.split())
-            return Burst(wall, cpu, 1, 0, 0, 0, "")
+            return Burst(wall, cpu, threads=1, resident_kib=0, failures=0, failure="")
 
         names = lab.names(peer=True)
         for name in names:

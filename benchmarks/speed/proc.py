@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 
-def kib(name: str, process: int | str = "self") -> int:
-    """Return a size such as `VmRSS`, in KiB; 0 where the system does not tell, unlike Linux."""
+def resident_kib(process: int | str = "self") -> int:
+    """Return the resident set of a process, in KiB; 0 where the system does not tell it."""
     try:
         lines = Path(f"/proc/{process}/status").read_text().splitlines()
     except OSError:
         return 0
-    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))

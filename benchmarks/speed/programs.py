@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
-from .proc import kib
+from .proc import resident_kib
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -36,8 +36,6 @@ class Burst:
     """The most threads of Python at the end of one of its tasks or threads."""
     resident_kib: int
     """The memory of the process after it; 0 if unknown."""
-    peak_kib: int
-    """The most memory that the process ever had."""
     failures: int
     failure: str
     """The first one."""
@@ -85,7 +83,7 @@ class Program:
 
     def resident_kib(self) -> int:
         """The memory of the process; 0 if unknown."""
-        return kib("VmRSS", self._process.pid)
+        return resident_kib(self._process.pid)
 
     def burst(self, call: str, calls: int, at_once: int, **arguments: Any) -> Burst:
         """Let a client make many calls.

@@ -121,8 +121,10 @@ def _draw(path: Path, figures: Sequence[Figure]) -> None:
             }
             if points:
                 axes.plot(points.keys(), points.values(), marker="o", label=name)
-        axes.set(
-            title=work, xlabel="at once", ylabel="CPU of one, us", xscale="log", ylim=(0, None)
-        )
+        axes.set(title=work, xlabel="at once", ylabel="CPU of one, us", xscale="log")
+        sizes = sorted({each.size for each in grown if each.work == work})
+        axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
+        axes.minorticks_off()
+        axes.set_ylim(bottom=0)
         axes.legend()
     picture.savefig(path, metadata={"Date": None})

@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from ..proc import kib
+from ..proc import resident_kib
 
 
 def obey(calls: Mapping[str, Callable[..., object]]) -> None:
@@ -128,14 +128,12 @@ class _Cost:
 
     def tell(self) -> None:
         """Answer the order."""
-        peak = kib("VmHWM")
         gc.collect()
         answer = {
             "wall": self._wall,
             "cpu": self._cpu,
             "threads": self._threads,
-            "resident_kib": kib("VmRSS"),
-            "peak_kib": peak,
+            "resident_kib": resident_kib(),
             "failures": len(self._failures),
             "failure": self._failures[0] if self._failures else "",
         }
