@@ -35,12 +35,12 @@ def machine() -> dict[str, Any]:
 def row(figure: Figure) -> tuple[str, ...]:
     """The cells of a figure."""
     costs = {
-        name: f"{median(each):.4g} {figure.unit}".strip() for name, each in figure.samples.items()
+        name: f"{_number(median(each))} {figure.unit}".strip()
+        for name, each in figure.samples.items()
     }
     client = next((costs[name] for name in (OURS, PEER) if name in costs), "")
     value, low, high = (
-        f"{number:.2f}" if number < 100 else f"{number:,.0f}"
-        for number in (figure.value.median, figure.value.low, figure.value.high)
+        _number(number) for number in (figure.value.median, figure.value.low, figure.value.high)
     )
     return (
         figure.work,
@@ -54,6 +54,12 @@ def row(figure: Figure) -> tuple[str, ...]:
         "" if figure.goal is None else str(figure.goal),
         figure.verdict,
     )
+
+
+def _number(number: float) -> str:
+    if number >= 100 or number.is_integer():
+        return f"{number:,.0f}"
+    return f"{number:.2f}" if number < 10 else f"{number:.1f}"
 
 
 def line(figure: Figure) -> str:
