@@ -10,6 +10,9 @@ from typing import Any
 from .programs import AGAIN, OURS, PEER, RAW, Burst, Lab
 from .rounds import Figure, Goal, alternate, noise, speed
 
+_LIVES = 5
+_WHAT = {"cpu": "CPU", "wall": "clock"}
+
 
 @dataclass(frozen=True)
 class Calls:
@@ -41,30 +44,44 @@ class Calls:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     server: Mapping[str, int] = field(default_factory=dict)
     peer: bool = False
-    rounds: int = 41
+    rounds: int = 40
 
     def measure(self, lab: Lab) -> Iterator[Figure]:
         """Measure it with all clients."""
+        bursts: dict[int, dict[str, list[Burst]]] = {at_once: {} for at_once in self.at_once}
+        with lab.server(**self.server):
+            for rounds in _lives(lab.rounds or self.rounds):
+                for at_once, more in self._live(lab, rounds):
+                    for name, each in more.items():
+                        bursts[at_once].setdefault(name, []).extend(each)
+        for at_once in self.at_once:
+            yield from self._figures(at_once, self._count(lab, at_once), bursts[at_once])
+
+    def _live(self, lab: Lab, rounds: int) -> Iterator[tuple[int, dict[str, list[Burst]]]]:
+        """Measure all cases in fresh processes."""
         names = lab.names(peer=self.peer)
         with ExitStack() as stack:
-            stack.enter_context(lab.server(**self.server))
             clients = {name: stack.enter_context(lab.client(name, self.flavour)) for name in names}
             for at_once in self.at_once:
-                calls = max(self.calls // (4 if lab.quick else 1), at_once, 1)
+                count = self._count(lab, at_once)
 
-                def measure(name: str, calls: int = calls, at_once: int = at_once) -> Burst:
-                    return clients[name].burst(self.call, calls, at_once, **self.arguments)
+                def measure(name: str, count: int = count, at_once: int = at_once) -> Burst:
+                    return clients[name].burst(self.call, count, at_once, **self.arguments)
 
                 for name in names:  # to warm up
                     measure(name)
-                bursts = alternate(measure, names, lab.rounds or self.rounds)
-                yield from self._figures(at_once, calls, bursts)
+                yield at_once, alternate(measure, names, rounds)
+
+    def _count(self, lab: Lab, at_once: int) -> int:
+        """How many calls in a round: as many for each task or thread."""
+        calls = self.calls // (4 if lab.quick else 1)
+        workers = max(at_once, 1)
+        return max(calls // workers, 1) * workers
 
     def _figures(
         self, at_once: int, calls: int, bursts: Mapping[str, list[Burst]]
     ) -> Iterator[Figure]:
-        # A share of the calls is the same for each task or thread.
-        items = calls // max(at_once, 1) * max(at_once, 1) * self.each
+        items = calls * self.each
         for what, goals in (("cpu", self.cpu), ("wall", self.wall)):
             samples = {
                 name: [getattr(burst, what) / items * 1e6 for burst in each]
@@ -92,4 +109,6 @@ class Calls:
         return {0: "main thread", 1: "worker thread"}.get(at_once, f"{at_once} threads")
 
 
-_WHAT = {"cpu": "CPU", "wall": "clock"}
+def _lives(rounds: int) -> list[int]:
+    """Divide the rounds among fresh processes, so that no unlucky one decides alone."""
+    return [len(range(life, rounds, _LIVES)) for life in range(min(_LIVES, rounds))]

@@ -79,7 +79,7 @@ WORKS: dict[str, tuple[Work, ...]] = {
             (at_once,),
             each=_LIST,
             server={"list": _LIST},
-            rounds=11,
+            rounds=10,
         )
         for flavour, at_once in (("async", 1), ("blocking", 0))
     ),
@@ -95,7 +95,7 @@ WORKS: dict[str, tuple[Work, ...]] = {
             arguments={"count": _EVENTS},
             server={"events": _EVENTS},
             peer=flavour == "async",
-            rounds=11,
+            rounds=10,
         )
         for flavour, at_once in (("async", 1), ("blocking", 0))
     ),
