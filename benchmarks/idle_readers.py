@@ -20,8 +20,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from agents_sandbox import AgentsSandboxClient, ExecOutput, SyncAgentsSandboxClient
 
+from ._fake_daemon import daemon_process
 from ._memory import MIB, resident_bytes
-from .main_thread_ping import daemon_process
 
 _SETTLING = 2.0
 """How long readers may take until they look least often, in seconds."""

@@ -1,0 +1,1 @@
+"""The compared clients. Each runs in a process of its own, which does nothing else."""
