@@ -213,7 +213,8 @@ def test_helpers_are_few_and_end_with_the_client(daemon: FakeDaemon) -> None:
         join(thread)
 
 
-def test_helpers_that_are_no_longer_needed_end() -> None:
+def test_helpers_that_are_no_longer_needed_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(helpers, "_MOMENT_SECONDS", 0.0)  # the work cannot end so early
     some, together, ended = helpers.Helpers(), threading.Barrier(6), threading.Semaphore(0)
 
     def watch(thread: threading.Thread) -> None:

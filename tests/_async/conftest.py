@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
@@ -15,6 +15,8 @@ from agents_sandbox.testing import FakeDaemon
 from .._aio import off_loop
 
 IMAGE = "ghcr.io/agents-sandbox/coding-runtime:latest"
+
+LastAttempt = Callable[..., None]
 
 
 @pytest.fixture
@@ -54,3 +56,25 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     monkeypatch.setattr(clock, "monotonic", lambda: time.monotonic() + sum(made))
     monkeypatch.setattr("random.uniform", lambda _, longest: longest)
     return made
+
+
+@pytest.fixture
+def last_attempt(pauses: list[float], monkeypatch: pytest.MonkeyPatch) -> LastAttempt:
+    """Let a pause of the client, counted from 1, leave a moment for the next attempt.
+
+    What comes before that pause has the whole time of the call, and nobody waits for the rest.
+    """
+
+    def arrange(number: int, meanwhile: Callable[[], object] = lambda: None) -> None:
+        pause = Backoff.pause
+
+        def nearly_all(backoff: Backoff, deadline: Deadline) -> float:
+            if len(pauses) == number - 1:
+                meanwhile()
+                pauses.append((deadline.remaining() or 0.0) - 0.1)
+                return 0.0
+            return pause(backoff, deadline)
+
+        monkeypatch.setattr(Backoff, "pause", nearly_all)
+
+    return arrange

@@ -341,7 +341,9 @@ def read_up(fifo: Fifo, count: int) -> None:
         read += fifo.read()
 
 
-async def test_all_processes_of_a_command_are_killed(real: FakeDaemon, tmp_path: Path) -> None:
+async def test_all_processes_of_a_command_are_killed(
+    real: FakeDaemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     odd = tmp_path / ODD
     odd.symlink_to("/bin/sh")
     async with AgentsSandboxClient(real.socket_path) as client:
@@ -378,6 +380,7 @@ async def test_all_processes_of_a_command_are_killed(real: FakeDaemon, tmp_path:
             silent = ("sh", "-c", 'exec 3>"$0" >&3 2>&1; echo up; sleep 1000; :', fifo.path)
             await client.create_exec(sandbox.id, silent, exec_id="silent")
             await off_loop(read_up, fifo, 1)
+            monkeypatch.setattr(_deadline, "APPEARING_SECONDS", 0.0)  # it has appeared
             with pytest.raises(ExecNotKilledError) as caught:
                 await client.cancel_exec("silent", kill=True)
             assert caught.value.problem == "not_found"

@@ -37,6 +37,7 @@ from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import FakeDaemon
 
 from .._aio import Background, off_loop
+from .conftest import LastAttempt
 
 # The daemon accepts no requests over 4 MiB.
 LONG = "x" * 1_000_000
@@ -361,8 +362,12 @@ async def test_a_lost_daemon_is_a_traceback_of_a_few_lines(
 
 
 async def test_a_daemon_that_does_not_answer_is_a_traceback_of_a_few_lines(
-    client: AgentsSandboxClient, daemon: FakeDaemon, sandbox: SandboxHandle
+    client: AgentsSandboxClient,
+    daemon: FakeDaemon,
+    sandbox: SandboxHandle,
+    last_attempt: LastAttempt,
 ) -> None:
+    last_attempt(1)
     # The first attempt is lost, the second one gets no answer.
     with (
         daemon.faults.delaying(60, method="GetSandbox"),

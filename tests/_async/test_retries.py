@@ -29,7 +29,7 @@ from agents_sandbox.testing import ContainerBehavior, FakeDaemon
 
 from .._aio import Background, off_loop
 from ..releases import each_dialect
-from .conftest import IMAGE
+from .conftest import IMAGE, LastAttempt
 from .life import ID, count
 
 pytestmark = each_dialect
@@ -138,33 +138,40 @@ async def test_a_daemon_that_sent_an_event_was_available(
     assert pauses
 
 
-@pytest.mark.usefixtures("pauses")
 @pytest.mark.parametrize("read", READS)
 async def test_a_retry_that_times_out_reports_the_lost_connection(
-    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon, read: str
+    client: AgentsSandboxClient,
+    sandbox: SandboxHandle,
+    daemon: FakeDaemon,
+    last_attempt: LastAttempt,
+    read: str,
 ) -> None:
     await client.run(ID, ("true",), exec_id="my-exec")
+    last_attempt(1)
     late = daemon.faults.delaying(60, method=RPC[read])
-    with late as delaying, daemon.faults.failing(method=RPC[read], times=1):
+    with late, daemon.faults.failing(method=RPC[read], times=1) as failing:
         with pytest.raises(DaemonUnavailableError, match="no retry succeeded within") as caught:
-            await getattr(client, read)(*READS[read], timeout_seconds=0.5)
-        assert delaying.hits == 1
+            await getattr(client, read)(*READS[read], timeout_seconds=30)
+        assert failing.hits == 1
     assert isinstance(caught.value.__cause__, DaemonUnavailableError)
     about = {"get_sandbox": (ID, None), "get_exec": (None, "my-exec")}.get(read, (None, None))
     assert (caught.value.sandbox_id, caught.value.exec_id) == about
 
 
 async def test_a_retry_that_times_out_reports_the_current_problem(
-    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+    client: AgentsSandboxClient,
+    sandbox: SandboxHandle,
+    daemon: FakeDaemon,
+    last_attempt: LastAttempt,
 ) -> None:
+    path = Path(daemon.socket_path)
+    hidden = Path(f"{path}.hidden")
+    last_attempt(1, lambda: path.rename(hidden))
     late = daemon.faults.delaying(60, method="GetExec")
     with late, daemon.faults.failing(method="GetExec", times=1):
-        call = Background(client.get_exec, "my-exec", timeout_seconds=2)
-        await off_loop(daemon.wait_for_call, "GetExec", count=2)
-        hidden = Path(daemon.socket_path).rename(f"{daemon.socket_path}.hidden")
         with pytest.raises(DaemonUnavailableError, match="the socket does not exist"):
-            await call.result()
-        hidden.rename(daemon.socket_path)
+            await client.get_exec("my-exec", timeout_seconds=30)
+        hidden.rename(path)
 
 
 @pytest.mark.usefixtures("pauses")
@@ -409,6 +416,7 @@ async def test_an_id_that_a_crash_has_burnt_is_replaced(
     assert [item.sandbox_id for item in await client.list_sandboxes()] == [handle.sandbox_id]
 
 
+@pytest.mark.usefixtures("pauses")
 async def test_an_id_that_a_living_daemon_has_taken_is_not_replaced(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
@@ -422,6 +430,7 @@ async def test_an_id_that_a_living_daemon_has_taken_is_not_replaced(
     assert [item.sandbox_id for item in await client.list_sandboxes()] == [handle.sandbox_id]
 
 
+@pytest.mark.usefixtures("pauses")
 async def test_an_id_that_a_living_daemon_has_taken_for_nothing_is_a_conflict(
     client: AgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
@@ -431,7 +440,7 @@ async def test_an_id_that_a_living_daemon_has_taken_for_nothing_is_a_conflict(
         missing as reads,
         pytest.raises(SandboxConflictError) as caught,
     ):
-        await client.create_sandbox(image=IMAGE, timeout_seconds=0.5)
+        await client.create_sandbox(image=IMAGE, timeout_seconds=5)
     assert reads.hits > 2
     (created,) = await client.list_sandboxes()
     assert caught.value.sandbox_id == created.sandbox_id
@@ -439,8 +448,10 @@ async def test_an_id_that_a_living_daemon_has_taken_for_nothing_is_a_conflict(
 
 @pytest.mark.parametrize("missing", [False, True])
 async def test_a_read_of_a_taken_id_that_gets_no_answer(
-    client: AgentsSandboxClient, daemon: FakeDaemon, missing: bool
+    client: AgentsSandboxClient, daemon: FakeDaemon, missing: bool, last_attempt: LastAttempt
 ) -> None:
+    # Before the retry of the create, or between the first read and the second.
+    last_attempt(2 if missing else 1)
     failing = partial(daemon.faults.failing, method="GetSandbox", times=1)
     with (
         daemon.faults.losing_answers(method="CreateSandbox", times=1),
@@ -448,8 +459,7 @@ async def test_a_read_of_a_taken_id_that_gets_no_answer(
         failing("NOT_FOUND", reason="SANDBOX_NOT_FOUND") if missing else nullcontext(),
         pytest.raises(SandboxConflictError if missing else DaemonUnavailableError) as caught,
     ):
-        # Two reads must be answered in time before one is not.
-        await client.create_sandbox(image=IMAGE, timeout_seconds=2 if missing else 0.5)
+        await client.create_sandbox(image=IMAGE, timeout_seconds=30)
     (created,) = await client.list_sandboxes()
     assert getattr(caught.value, "sandbox_id", None) == created.sandbox_id
 
