@@ -613,13 +613,18 @@ async def _counting_cancellation(reading: Coroutine[Any, Any, _ItemT]) -> _ItemT
     except asyncio.CancelledError:
         inner.cancel()
         inner.add_done_callback(_retrieve)
-        task = cast("asyncio.Task[Any]", asyncio.current_task())  # or it could not wait
-        _counts[task] = _counts.get(task, 0) + 1
+        _count_cancellation()
         raise
     try:
         return inner.result()
     finally:
         del inner  # its error refers to this frame
+
+
+# Not in the frame above, to which the error refers that the task keeps.
+def _count_cancellation() -> None:
+    task = cast("asyncio.Task[Any]", asyncio.current_task())  # or it could not wait
+    _counts[task] = _counts.get(task, 0) + 1
 
 
 # Otherwise asyncio logs an error that nobody waits for any more.
