@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+import pytest
+
 import agents_sandbox
 from agents_sandbox import AgentsSandboxClient, SyncAgentsSandboxClient
 from agents_sandbox.testing import FakeDaemon
@@ -25,8 +27,8 @@ _PACKAGE = f"{Path(agents_sandbox.__file__).parent}/"
 _FAKE = f"{_PACKAGE}testing/"
 
 # Threads and streams decide how often a wait wakes up for several events at once. The least of so
-# many waits is the same each time, or nearly.
-_WAITS = 5
+# many calls is the same each time, or nearly.
+_CALLS = 5
 
 
 @contextmanager
@@ -52,25 +54,42 @@ def counted() -> Iterator[Counter[str]]:
         threading.setprofile(None)
 
 
-def test_a_wait_of_the_blocking_client(daemon: FakeDaemon) -> None:
-    with SyncAgentsSandboxClient(daemon.socket_path) as client:
-        client.create_sandbox(image="a:1")  # opens the connection
-        waits = []
-        for _ in range(_WAITS):
-            with counted() as calls:
-                client.create_sandbox(image="a:1")
-            waits.append(calls)
-    least = min(waits, key=Counter.total)
-    assert least.total() <= 510, least.most_common()
+# Each with the most functions that it may call.
+CALLS: dict[str, tuple[dict[str, str], int, int]] = {
+    # name: arguments, bound of the async client, bound of the blocking one
+    "ping": ({}, 27, 32),
+    "get_sandbox": ({"sandbox_id": "box-1"}, 51, 58),
+    "create_sandbox": ({"image": "a:1"}, 355, 425),
+}
+
+each_call = pytest.mark.parametrize("name", CALLS)
 
 
-async def test_a_wait_of_the_async_client(daemon: FakeDaemon) -> None:
+def fewest(counts: list[Counter[str]]) -> Counter[str]:
+    return min(counts, key=Counter.total)
+
+
+@each_call
+async def test_a_call_of_the_async_client(daemon: FakeDaemon, name: str) -> None:
+    arguments, bound, _ = CALLS[name]
+    counts = []
     async with AgentsSandboxClient(daemon.socket_path) as client:
-        await client.create_sandbox(image="a:1")  # opens the connection
-        waits = []
-        for _ in range(_WAITS):
+        await client.create_sandbox(image="a:1", sandbox_id="box-1")  # opens the connection
+        for _ in range(_CALLS):
             with counted() as calls:
-                await client.create_sandbox(image="a:1")
-            waits.append(calls)
-    least = min(waits, key=Counter.total)
-    assert least.total() <= 430, least.most_common()
+                await getattr(client, name)(**arguments)
+            counts.append(calls)
+    assert fewest(counts).total() <= bound, fewest(counts).most_common()
+
+
+@each_call
+def test_a_call_of_the_blocking_client(daemon: FakeDaemon, name: str) -> None:
+    arguments, _, bound = CALLS[name]
+    counts = []
+    with SyncAgentsSandboxClient(daemon.socket_path) as client:
+        client.create_sandbox(image="a:1", sandbox_id="box-1")  # opens the connection
+        for _ in range(_CALLS):
+            with counted() as calls:
+                getattr(client, name)(**arguments)
+            counts.append(calls)
+    assert fewest(counts).total() <= bound, fewest(counts).most_common()
