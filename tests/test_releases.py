@@ -228,8 +228,7 @@ async def test_an_async_lock_is_not_lost_with_a_task_that_is_cancelled_as_it_get
     for _ in range(3):
         await asyncio.sleep(0)  # a turn of the loop, not time
     await held.__aexit__(None, None, None)
-    # The lock is acquired by the waiting task's helper, and the task does not know it yet.
-    await asyncio.sleep(0)  # a turn of the loop, not time
+    # The waiting task holds the lock now, and does not know it yet.
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
@@ -238,7 +237,7 @@ async def test_an_async_lock_is_not_lost_with_a_task_that_is_cancelled_as_it_get
 
 
 async def test_an_async_lock_is_not_acquired_when_all_tasks_are_cancelled() -> None:
-    # Like a loop that shuts down: it cancels the waiting task and its helper.
+    # Like a loop that shuts down.
     lock = _aio.TimedLock()
     before = asyncio.all_tasks()
     async with lock.held(60.0):

@@ -15,10 +15,10 @@ import threading
 import warnings
 from asyncio.events import _get_running_loop
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from functools import wraps
-from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
+from typing import Any, Generic, TypeAlias, TypeVar, cast
 from weakref import WeakKeyDictionary, WeakSet, ref
 
 import grpc.aio
@@ -472,40 +472,66 @@ class TimedLock:
     """A lock that can be acquired with a timeout."""
 
     def __init__(self) -> None:
-        self._lock = asyncio.Lock()
+        self._line = _Line()
         self._home: _Home | None = None
 
-    @asynccontextmanager
-    async def held(self, timeout: float | None) -> AsyncIterator[bool]:
-        """Hold the lock; yield False if it could not be acquired within `timeout` seconds."""
+    def held(self, timeout: float | None) -> _Turn:
+        """Hold the lock; `as` False if it could not be acquired within `timeout` seconds."""
         if not _usable_here(self._home):
-            self._lock, self._home = asyncio.Lock(), _Home()
-        lock = self._lock
-        entered = await _acquire(lock, timeout)
+            self._line, self._home = _Line(), _Home()
+        return _Turn(self._line, timeout)
+
+
+class _Turn:
+    """A context manager: somebody's turn with a lock."""
+
+    __slots__ = ("_entered", "_line", "_timeout")
+
+    def __init__(self, line: _Line, timeout: float | None) -> None:
+        self._line = line
+        self._timeout = timeout
+        self._entered = False
+
+    async def __aenter__(self) -> bool:
+        self._entered = await self._line.enter(self._timeout)
+        return self._entered
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._entered:
+            self._line.leave()
+
+
+class _Line:
+    """Who holds a lock in one event loop, and who waits for it.
+
+    `asyncio.Lock` has no timeout, and `asyncio.wait_for` would make a task for each that waits.
+    """
+
+    def __init__(self) -> None:
+        self._held = False
+        self._waiting: deque[asyncio.Future[bool | None]] = deque()
+
+    async def enter(self, timeout: float | None) -> bool:
+        if not self._held:
+            self._held = True
+            return True
+        waiting: asyncio.Future[bool | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiting)
         try:
-            yield entered
-        finally:
-            if entered:
-                lock.release()
+            return await _woken(waiting, timeout) is True
+        except asyncio.CancelledError:
+            if waiting.done() and not waiting.cancelled() and waiting.result():
+                self.leave()  # it was handed over just now
+            raise
 
-
-# Before Python 3.12, wait_for() can lose a lock that is acquired just when the task is cancelled.
-async def _acquire(lock: asyncio.Lock, timeout: float | None) -> bool:
-    if timeout is None:
-        return await lock.acquire()
-    acquiring = asyncio.ensure_future(lock.acquire())
-    try:
-        await asyncio.wait((acquiring,), timeout=timeout)
-    except asyncio.CancelledError:
-        if _acquired(acquiring):
-            lock.release()
-        raise
-    return _acquired(acquiring)
-
-
-# A loop that shuts down cancels all its tasks, so `acquiring` may be cancelled without our doing.
-def _acquired(acquiring: asyncio.Future[Literal[True]]) -> bool:
-    return not acquiring.cancel() and not acquiring.cancelled()
+    def leave(self) -> None:
+        """Hand it over to whoever waits longest."""
+        while self._waiting:
+            waiting = self._waiting.popleft()
+            if not waiting.done():  # else its time has run out, or its task was cancelled
+                waiting.set_result(True)
+                return
+        self._held = False
 
 
 class _Latch:
@@ -534,18 +560,18 @@ class _Latch:
 
 
 # `asyncio.wait` would make another future and a callback between the two.
-async def _woken(waiting: asyncio.Future[None], timeout: float | None) -> None:
-    """Wait until a future of the running loop is woken, but no longer than `timeout` seconds."""
+async def _woken(waiting: asyncio.Future[_ItemT | None], timeout: float | None) -> _ItemT | None:
+    """Wait for a future of the running loop; None if it is woken, or after `timeout` seconds."""
     timer = None if timeout is None else waiting.get_loop().call_later(timeout, _wake, waiting)
     try:
-        await waiting
+        return await waiting
     finally:
         if timer is not None:
             timer.cancel()
 
 
 # The waiting task may belong to a loop that has been closed since.
-def _wake(waiting: asyncio.Future[None]) -> None:
+def _wake(waiting: asyncio.Future[Any]) -> None:
     if not (waiting.done() or waiting.get_loop().is_closed()):
         waiting.set_result(None)
 
