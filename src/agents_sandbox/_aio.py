@@ -48,11 +48,12 @@ def public(method: _MethodT) -> _MethodT:
     async def call(*args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True  # for pytest, which shows the caller then
         handled = sys.exc_info()[1]
+        coroutine = method(*args, **kwargs)
+        del args, kwargs  # tools that report errors show them, and some are secrets
         try:
-            return await method(*args, **kwargs)
+            return await coroutine
         except SandboxClientError as caught:
             error = trimmed(caught, handled)
-            del args, kwargs  # tools that report errors show them, and some are secrets
             try:
                 raise error
             finally:
@@ -450,8 +451,10 @@ def _deliver_later(interruption: BaseException, raising: BaseException) -> None:
 class Mailbox(Generic[_ItemT]):
     """A queue of items for one consumer."""
 
+    __slots__ = ("_arrival", "_items")
+
     def __init__(self) -> None:
-        self._items: deque[_ItemT] = deque()
+        self._items: list[_ItemT] = []  # few; an empty deque takes ten times as much memory
         self._arrival: asyncio.Future[None] | None = None
 
     def put(self, item: _ItemT) -> None:
@@ -465,7 +468,7 @@ class Mailbox(Generic[_ItemT]):
         if not self._items:
             self._arrival = asyncio.get_running_loop().create_future()
             await _woken(self._arrival, timeout)
-        return self._items.popleft() if self._items else None
+        return self._items.pop(0) if self._items else None
 
 
 class TimedLock:
@@ -578,6 +581,8 @@ def _wake(waiting: asyncio.Future[Any]) -> None:
 
 class _Home:
     """The event loop and the process in which something was made and can be used."""
+
+    __slots__ = ("_process", "loop")
 
     def __init__(self) -> None:
         self.loop = _loop_of_caller()

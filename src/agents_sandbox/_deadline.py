@@ -194,6 +194,8 @@ class Patience:
         seconds: The longest outage to tolerate; `math.inf` for no bound.
     """
 
+    __slots__ = ("_backoff", "_outage", "_seconds")
+
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._backoff: Backoff | None = None  # made for the first pause: most waits need none

@@ -51,3 +51,7 @@ class FrozenMapping(dict[str, ValueT]):
     # Otherwise its items would be set one by one.
     def __reduce__(self) -> tuple[type[Self], tuple[dict[str, ValueT]]]:
         return type(self), (dict(self),)
+
+
+NO_ITEMS: FrozenMapping[str] = FrozenMapping()
+"""An empty one, for all who need one."""

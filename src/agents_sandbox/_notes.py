@@ -22,15 +22,18 @@ class Remains:
         id: The id of the exec that may exist. It can replace an id of ours by another one.
     """
 
+    __slots__ = ("accepted", "id", "note", "sandbox_ids")
+
     def __init__(self) -> None:
         self.note: str | None = None
-        self.sandbox_ids: set[str] = set()
+        self.sandbox_ids: list[str] = []
         self.accepted: bool = False
         self.id: str | None = None
 
     def before_create(self, sandbox_id: str) -> None:
         """Take note of a request that is about to be sent."""
-        self.sandbox_ids.add(sandbox_id)
+        if sandbox_id not in self.sandbox_ids:
+            self.sandbox_ids.append(sandbox_id)
         self.note = f"sandbox {sandbox_id} may exist: delete it with delete_sandbox"
 
     def after_create(self, sandbox_id: str) -> None:

@@ -34,6 +34,17 @@ class EventSequence:
         InvalidArgumentError: An argument is not acceptable.
     """
 
+    __slots__ = (
+        "_delivered",
+        "_delivered_snapshots",
+        "_newest_in_stream",
+        "_repeats",
+        "_step_began",
+        "position",
+        "sandbox_id",
+        "wants_snapshot",
+    )
+
     def __init__(
         self, sandbox_id: str, from_sequence: int, include_current_snapshot: bool = False
     ) -> None:
@@ -43,7 +54,7 @@ class EventSequence:
             "include_current_snapshot", include_current_snapshot
         )
         self._delivered = self.position
-        self._delivered_snapshots: set[str] = set()
+        self._delivered_snapshots: frozenset[str] = frozenset()  # few streams have any
         self._step_began: tuple[int, int] | None = None
         self._newest_in_stream = 0
         self._repeats = 0
@@ -107,7 +118,7 @@ class EventSequence:
             )
         # Nothing may follow: an interruption there would lose the event.
         if event.snapshot:
-            self._delivered_snapshots.add(event.event_id)
+            self._delivered_snapshots |= {event.event_id}
         else:
             self._delivered = event.sequence
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import TypeVar
 
-from .._frozen import FrozenMapping
+from .._frozen import NO_ITEMS, FrozenMapping
 from .._shared.facts import ID, MAX_PORT
 from .._shared.shown import shown
 from ..errors import InvalidArgumentError, InvalidArgumentTypeError
@@ -118,7 +118,7 @@ def text_mapping(name: str, values: object) -> FrozenMapping[str]:
 
 def optional_mapping(name: str, values: object) -> FrozenMapping[str]:
     """Check a mapping of strings to strings; None means an empty one."""
-    return text_mapping(name, {} if values is None else values)
+    return NO_ITEMS if values is None else text_mapping(name, values)
 
 
 def label_selector(values: object) -> FrozenMapping[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable
 from copy import copy
 
@@ -156,7 +155,7 @@ class _Feed:
         events.on_loss = self._report_loss
         self._forget = forget
         self._position = self._begin = events.position
-        self._recent: deque[SandboxEvent] = deque(maxlen=_REMEMBERED)
+        self._recent: list[SandboxEvent] = []
         self._followers: set[Follower] = set()
         self._readers: list[Reader] = []  # one from start() on, until it has ended
 
@@ -243,6 +242,7 @@ class _Feed:
                     self._broadcast(Break.UNSURE)
                 self._position = item.sequence
                 self._recent.append(item)
+                del self._recent[:-_REMEMBERED]
             self._broadcast(item)
 
     def _report_loss(self) -> None:

@@ -32,6 +32,9 @@ class GrpcLoop:
         self._loop = loop
         self._tasks: set[ref[asyncio.Future[Any]]] = set()
         self._futures: set[ref[asyncio.Future[Any]]] = set()
+        # Bound once: every call has several parts.
+        self._forget_task: Callable[[ref[asyncio.Future[Any]]], None] = self._tasks.discard
+        self._forget: Callable[[ref[asyncio.Future[Any]]], None] = self._futures.discard
 
     def open(self, new: Callable[[], _ResultT]) -> _ResultT:
         """Make a channel or a server that uses this loop."""
@@ -98,7 +101,7 @@ class GrpcLoop:
     ) -> asyncio.Task[_ResultT]:
         """Start a task, and note it while anything refers to it."""
         task = self._loop.create_task(work, **options)
-        self._tasks.add(ref(task, self._tasks.discard))
+        self._tasks.add(ref(task, self._forget_task))
         return task
 
     def create_future(self) -> asyncio.Future[Any]:
@@ -106,7 +109,7 @@ class GrpcLoop:
         future = self._loop.create_future()
         # The one that a server makes for its end, when it is opened, is no part of a call.
         if _get_running_loop() is self._loop:
-            self._futures.add(ref(future, self._futures.discard))
+            self._futures.add(ref(future, self._forget))
         return future
 
     def call_soon_threadsafe(self, callback: Callable[..., object], *args: Any) -> None:

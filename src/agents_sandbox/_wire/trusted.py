@@ -11,13 +11,11 @@ from dataclasses import fields
 from enum import IntEnum
 from typing import Any, ParamSpec, TypeVar
 
-from .._frozen import FrozenMapping
+from .._frozen import NO_ITEMS, FrozenMapping
 
 FieldsT = ParamSpec("FieldsT")
 ModelT = TypeVar("ModelT")
 EnumT = TypeVar("EnumT", bound=IntEnum)
-
-_NO_ITEMS: FrozenMapping[str] = FrozenMapping()
 
 
 def trusted(kind: Callable[FieldsT, ModelT]) -> Callable[FieldsT, ModelT]:
@@ -49,7 +47,7 @@ def trusted(kind: Callable[FieldsT, ModelT]) -> Callable[FieldsT, ModelT]:
 def frozen(items: Mapping[str, str]) -> FrozenMapping[str]:
     """Copy a map of a message."""
     if not items:
-        return _NO_ITEMS
+        return NO_ITEMS
     # `dict(items)` would go through `Mapping.keys`, which is slow. `__init__` would add nothing.
     return FrozenMapping.__new__(FrozenMapping, {key: items[key] for key in items})
 
