@@ -20,7 +20,6 @@ from google.protobuf import (
 )
 from google.protobuf.internal import builder, containers, enum_type_wrapper
 """
-_SDK = "import agents_sandbox"
 
 _PROGRAM = """
 import time
@@ -32,14 +31,22 @@ print(time.perf_counter() - wall, time.process_time() - cpu)
 
 @dataclass(frozen=True)
 class Imports:
-    """Import of the SDK, against that of gRPC and protobuf."""
+    """Import of the SDK, against that of gRPC and protobuf.
+
+    Attributes:
+        what: What of it is loaded, for the table; empty for the package alone.
+        statement: The import.
+    """
+
+    what: str
+    statement: str
 
     def measure(self, lab: Lab) -> Iterator[Figure]:
         """Measure it."""
 
         def measure(name: str) -> Burst:
             python = str(lab.peer) if name == PEER else sys.executable
-            imports = _RAW if name in (RAW, AGAIN) else _SDK
+            imports = _RAW if name in (RAW, AGAIN) else self.statement
             run = subprocess.run(
                 [python, "-c", _PROGRAM.format(imports=imports)],
                 cwd=lab.runtime_dir,
@@ -50,7 +57,7 @@ class Imports:
             wall, cpu = map(float, run.stdout.split())
             return Burst(wall, cpu, threads=1, resident_kib=0, failures=0, failure="")
 
-        names = lab.names(peer=True)
+        names = lab.names(peer=not self.what)  # which loads all of itself at once
         for name in names:
             measure(name)  # to compile, and to fill the caches of the disk
         bursts = alternate(measure, names, lab.rounds or ROUNDS)
@@ -63,7 +70,7 @@ class Imports:
                 if name in samples:
                     yield Figure(
                         "import",
-                        "",
+                        self.what,
                         0,
                         f"{what}, {name} / raw",
                         cost(samples, name),

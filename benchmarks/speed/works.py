@@ -69,7 +69,11 @@ WORKS: dict[str, tuple[Work, ...]] = {
         ),
     ),
     "waits": (Waits(),),
-    "imports": (Imports(),),
+    "imports": (
+        Imports("", "import agents_sandbox"),
+        Imports("with the async client", "from agents_sandbox import AgentsSandboxClient"),
+        Imports("with the blocking client", "from agents_sandbox import SyncAgentsSandboxClient"),
+    ),
     "list": tuple(
         Calls(
             f"{flavour} list_sandboxes, {_LIST:,} sandboxes, each",
