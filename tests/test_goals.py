@@ -39,6 +39,7 @@ from agents_sandbox._goals import (
     SandboxGoal,
     SeeStopped,
     become_ready,
+    reach,
 )
 
 UNKNOWN = SandboxState(99)
@@ -169,13 +170,23 @@ def test_a_dead_end_names_both_states_and_a_likely_cause() -> None:
         BECOME_READY.judge(sandbox(S.STOPPED))
 
 
-@pytest.mark.parametrize("goal", [BECOME_READY, BecomeDeleted()])
-def test_goals_of_a_sandbox_are_concerned_with_its_states(
-    goal: SandboxGoal | BecomeDeleted,
-) -> None:
+def test_a_delete_is_concerned_with_all_states() -> None:
+    goal = BecomeDeleted()
     assert not goal.concerns(event())
     assert not goal.concerns(event(exec=ExecEventDetails("exec-1", 1, ExecState.FAILED)))
     assert all(goal.concerns(event(state)) for state in [*S, UNKNOWN] if state is not S.UNSPECIFIED)
+
+
+@pytest.mark.parametrize("target", [S.READY, S.STOPPED, S.FAILED])
+def test_a_state_to_reach_is_concerned_with_what_decides(target: SandboxState) -> None:
+    goal: Any = reach(target)
+    for state in [*S, UNKNOWN]:
+        seen = event(state)
+        try:
+            decided = goal.see(seen)
+        except SandboxClientError:
+            decided = True
+        assert goal.concerns(seen) is decided
 
 
 T = SandboxEventType

@@ -38,7 +38,7 @@ class ReadyWithCompanions:
         self.ready = False
 
     def concerns(self, event: SandboxEvent) -> bool:
-        """True for events that carry a state, and for events of companions."""
+        """True for events of states that decide, and for events of companions."""
         return event.service is not None or BECOME_READY.concerns(event)
 
     def judge(self, handle: SandboxHandle) -> bool:

@@ -27,8 +27,9 @@ class SandboxGoal(NamedTuple):
     passing: frozenset[str | None] = frozenset()
 
     def concerns(self, event: SandboxEvent) -> bool:
-        """True for events that carry a state; those of execs and services have none."""
-        return event.sandbox_state is not SandboxState.UNSPECIFIED
+        """True for events of states that decide: at others, the wait need not wake up."""
+        state = event.sandbox_state
+        return state is self.target or state is SandboxState.FAILED or state in self.dead_ends
 
     def judge(self, handle: SandboxHandle) -> bool:
         """Judge a snapshot."""

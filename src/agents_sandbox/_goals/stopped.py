@@ -109,7 +109,7 @@ class SeeStopped:
         self.dying: Deadline | None = None
 
     def concerns(self, event: SandboxEvent) -> bool:
-        """True for events that carry a state."""
+        """True for events of states that decide."""
         return _STOPPED.concerns(event)
 
     def see(self, event: SandboxEvent) -> bool:
