@@ -37,7 +37,7 @@ def child_of_fork(function):
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
-        signal.alarm(10)  # otherwise a hanging child would go unnoticed
+        signal.alarm(60)  # otherwise a hanging child would go unnoticed
         os.write(writing, told(function).encode())
         sys.exit()
     os.close(writing)
@@ -52,7 +52,7 @@ def child_of_multiprocessing(function):
     answers = context.SimpleQueue()
 
     def call():
-        signal.alarm(10)
+        signal.alarm(60)
         answers.put(told(function))
 
     child = context.Process(target=call)
@@ -83,7 +83,7 @@ def run(program: str, socket_path: str, how: str = "fork") -> list[str]:
         [sys.executable, "-u", "-c", _PREAMBLE + textwrap.dedent(program), socket_path, how],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr

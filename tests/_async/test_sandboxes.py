@@ -189,12 +189,12 @@ async def test_a_wait_may_outlast_the_timeout_of_one_rpc(release: str) -> None:
 
 @each_dialect
 async def test_a_wait_ends_at_the_operation_timeout(daemon: FakeDaemon) -> None:
-    async with AgentsSandboxClient(daemon.socket_path, operation_timeout_seconds=0.2) as client:
+    async with AgentsSandboxClient(daemon.socket_path, operation_timeout_seconds=0.5) as client:
         with daemon.paused(), pytest.raises(OperationTimeoutError, match="PENDING") as caught:
             await client.create_sandbox(image=IMAGE, sandbox_id="demo-sandbox")
     assert isinstance(caught.value, TimeoutError)
     assert caught.value.sandbox_id == "demo-sandbox"
-    assert caught.value.timeout_seconds == 0.2
+    assert caught.value.timeout_seconds == 0.5
     assert isinstance(caught.value.last_handle, SandboxHandle)
     assert caught.value.last_handle.state is SandboxState.PENDING
 

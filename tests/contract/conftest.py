@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from agents_sandbox.testing._commands.isolation.probe import obstacle_to_isolation
-from agents_sandbox.testing._time import clock
 
 from .gaps import KNOWN_GAPS, Gap
 from .hosts import EXEC_MODE
@@ -38,12 +37,6 @@ _ACCOUNT = pytest.StashKey[Account]()
 def transcripts_of(config: pytest.Config) -> list[Transcript]:
     """The transcripts that this run replays."""
     return load_all(Path(config.getoption("--transcripts") or RECORDINGS))
-
-
-@pytest.fixture(autouse=True)
-def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Some recorded commands do not end: waiting long for them takes time and changes nothing."""
-    monkeypatch.setattr(clock, "PATIENCE", 0.1)
 
 
 @pytest.fixture

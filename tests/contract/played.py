@@ -105,6 +105,18 @@ def played(
     return found
 
 
+def sleeps_without_end(transcript: Transcript) -> bool:
+    """Whether a command that is run here sleeps until it is killed."""
+    known = played(transcript)
+    return any(
+        "sleep" in " ".join(step["request"]["command"])
+        for step in transcript.steps
+        if step.get("rpc") == "CreateExec"
+        and "response" in step
+        and step["response"]["exec_id"] not in known
+    )
+
+
 def script_execs(daemon: FakeDaemon, transcript: Transcript, bindings: Bindings) -> None:
     """Script the commands that cannot be run here."""
     for item in played(transcript).values():

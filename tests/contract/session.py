@@ -7,11 +7,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
+import pytest
+
+from agents_sandbox.testing._time import clock
+from agents_sandbox.testing._time.clock import VirtualClock
+
 from .bindings import Bindings, created_ids, selected_labels
 from .comparing import DOCKER, WORDINGS, Comparer
 from .gaps import KNOWN_GAPS, Gap
 from .hosts import fake_daemon, make_fixtures
-from .played import script_execs
+from .played import script_execs, sleeps_without_end
 from .replay import Replay
 from .targets import FakeTarget, LiveTarget
 from .transcripts import Transcript
@@ -45,6 +50,13 @@ def fake_replay(
     script_execs(daemon, transcript, bindings)
     wire = Wire(daemon.socket_path, transcript.version, patience=_PATIENCE)
     with ExitStack() as stack:
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        if sleeps_without_end(transcript):
+            # Waiting long for such a command takes time and changes nothing.
+            patch.setattr(clock, "PATIENCE", 0.1)
+        else:
+            # All end by themselves. Until then time stands still, however slow the machine is.
+            patch.setattr(VirtualClock, "hesitate_during", VirtualClock.freeze_during)
         stack.enter_context(daemon)
         stack.enter_context(closing(wire))
         target = FakeTarget(daemon, wire, bindings, tuple(transcript.events))
