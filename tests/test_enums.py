@@ -86,22 +86,12 @@ def test_members_are_integers(number: int) -> None:
     assert SandboxState.PENDING < member < 10
     assert int(member) == number
     assert type(member.value) is int
-    assert json.dumps([member]) == f"[{number}]"
-
-
-@pytest.mark.parametrize(("number", "name"), [(2, "READY"), (9, "UNKNOWN_9")])
-def test_text_of_a_member_is_its_name(number: int, name: str) -> None:
-    member = SandboxState(number)
-    assert (str(member), f"{member}", "%s" % member) == (name,) * 3  # noqa: UP031 - as users do
-    assert (f"{member:>12}", f"{member!s:.1}") == (f"{name:>12}", name[0])
-    assert (f"{member:d}", f"{member:02d}", f"{member:x}") == (
-        f"{number}",
-        f"0{number}",
-        f"{number}",
+    assert (str(member), f"{member}", f"{member:02d}", f"{member:>3}") == (
+        *(f"{number}", f"{number}", f"0{number}", f"  {number}"),
     )
-    assert "%d" % member == f"{number}"  # noqa: UP031
-    with pytest.raises(ValueError, match="format"):
-        format(member, "nonsense")
+    assert ("%d" % member, "%s" % member, json.dumps([member])) == (  # noqa: UP031 - as users do
+        *(f"{number}", f"{number}", f"[{number}]"),
+    )
 
 
 @pytest.mark.parametrize("enumeration", ENUMS)

@@ -41,15 +41,12 @@ class _OpenEnum(enum.IntEnum):
 
     __hash__ = int.__hash__
 
-    # The name, on every Python: those of an IntEnum differ, and most are numbers.
+    # The number, on every Python: str() of an IntEnum is its name before 3.11.
     def __str__(self) -> str:
-        return self.name
+        return int.__repr__(self)
 
     def __format__(self, format_spec: str) -> str:
-        try:
-            return format(self.name, format_spec)
-        except ValueError:  # one for numbers, such as "d"
-            return int.__format__(self, format_spec)
+        return int.__format__(self, format_spec)
 
     # By value: some Python versions pickle members by name, and unknown members have none.
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
