@@ -131,7 +131,7 @@ def has_type(value: Any, hint: Any) -> bool:
 
 def made_by_a_caller(value: Any) -> Any:
     """Make the same value with the public constructors, which check it."""
-    if isinstance(value, tuple):
+    if type(value) is tuple:
         return tuple(map(made_by_a_caller, value))
     if not dataclasses.is_dataclass(value):
         return value

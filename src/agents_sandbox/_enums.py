@@ -41,7 +41,8 @@ class _OpenEnum(enum.IntEnum):
 
     __hash__ = int.__hash__
 
-    # The number, on every Python: str() of an IntEnum is its name before 3.11.
+    # The number, on every Python, as programs for the daemon project's own SDK expect it: str() of
+    # an IntEnum is its name before 3.11.
     def __str__(self) -> str:
         return int.__repr__(self)
 

@@ -80,10 +80,10 @@ def test_stop_leaves_nothing_of_the_server(raw: Raw, daemon: FakeDaemon) -> None
     with raw.stream() as stream:
         next(stream)
         grpc_loop = daemon._engine._grpc_loop
-        assert grpc_loop._tasks
+        assert grpc_loop._running()
         assert grpc_loop._futures
         daemon.stop()
-    assert (grpc_loop._tasks, grpc_loop._futures) == (set(), set())
+    assert (grpc_loop._running(), grpc_loop._futures) == ([], set())
 
 
 def test_a_start_that_fails_leaves_nothing_to_wait_for(
