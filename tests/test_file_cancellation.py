@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
@@ -12,13 +13,16 @@ import pytest
 
 from agents_sandbox import (
     AgentsSandboxClient,
+    ExecState,
     MountSpec,
     OperationTimeoutError,
     SyncAgentsSandboxClient,
     SyncSandbox,
 )
+from agents_sandbox._arguments.creates import NewExec
+from agents_sandbox._deadline import Deadline
 from agents_sandbox._scripts import files as scripts
-from agents_sandbox._sync_generated._sandboxes.file_commands import FileCommands
+from agents_sandbox._sync_generated._sandboxes.file_commands import FileCommands, Input
 from agents_sandbox.testing import FakeDaemon
 
 from .cancelling import Suspensions
@@ -112,6 +116,31 @@ async def test_an_input_is_cancelled(
             observed.check()
             k += 4
     assert k > 10
+
+
+async def test_the_end_of_a_block_removes_the_input_if_a_kill_was_cancelled(
+    daemon: FakeDaemon, observed: Observed
+) -> None:
+    daemon.on_exec(("cat",)).never()
+    async with AgentsSandboxClient(daemon.socket_path) as client:
+        async with client.start_exec(observed.id, ("cat",), input=NEW) as process:
+            with daemon.faults.delaying(3600.0, method="ListActiveExecs"):
+                kill = asyncio.ensure_future(process.kill())
+                await asyncio.to_thread(daemon.wait_for_call, "ListActiveExecs")
+                kill.cancel()
+                await asyncio.wait((kill,))
+            assert process.handle is not None
+            assert process.handle.state is ExecState.FAILED
+            before = len(daemon.calls)
+        assert "ListActiveExecs" in [call.method for call in daemon.calls[before:]]
+
+
+def test_the_removal_of_an_input_has_a_bound(daemon: FakeDaemon, observed: Observed) -> None:
+    with SyncAgentsSandboxClient(daemon.socket_path) as client:
+        given = Input(client, NewExec(observed.id, ("cat",)), NEW)
+        with daemon.faults.delaying(3600.0, method="ListActiveExecs"):
+            given.drop(Deadline(0.05))
+    assert "ListActiveExecs" in [call.method for call in daemon.calls]
 
 
 def start_and_wait(sandbox: SyncSandbox) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NoReturn
@@ -11,7 +12,7 @@ from ..._aio import CleanUp, public
 from ..._arguments import checks
 from ..._arguments.durations import DurationLike, to_seconds
 from ..._connection.rpc import concerning
-from ..._deadline import Budget
+from ..._deadline import Budget, Deadline
 from ..._goals.goal import within
 from ..._notes import add_note
 from ..._output.chunk import STREAMS
@@ -88,6 +89,7 @@ class ExecProcess(Block):
         self._time: Budget | None = None
         self._clean_up = CleanUp(self._end_command)
         self._given_up = False
+        self._input_left = False
 
     def __repr__(self) -> str:
         handle = self.handle
@@ -208,19 +210,24 @@ class ExecProcess(Block):
 
         Arguments and errors are those of `cancel_exec` with `kill=True`.
         """
+        seconds = math.inf if timeout_seconds is None else timeout_seconds
+        until = Deadline(to_seconds("timeout_seconds", seconds))
+        # First, so that the end of the block goes on where an interruption ends this.
+        self._input_left = self._execution.given is not None
         killed = self._execution.see(
             await self._client.cancel_exec(self.exec_id, kill=True, timeout_seconds=timeout_seconds)
         )
-        await self._drop_input()
+        await self._drop_input(until)
         return killed
 
-    async def _drop_input(self) -> None:
+    async def _drop_input(self, until: Deadline) -> None:
         if self._execution.given is not None:
-            await self._execution.given.drop()
+            await self._execution.given.drop(until)
+        self._input_left = False
 
     async def _end(self, raising: BaseException | None) -> None:
         """End the command if it runs and is not to be kept; note a failure on `raising`."""
-        if self._keep or self._given_up or not self._execution.running:
+        if self._keep or self._given_up or not (self._execution.running or self._input_left):
             return
         try:
             await self._clean_up.finish(raising)
@@ -236,10 +243,11 @@ class ExecProcess(Block):
         execution = self._execution
         try:
             try:
-                await self._end_over(execution.daemon, execution.feeds, budget)
+                if execution.running:
+                    await self._end_over(execution.daemon, execution.feeds, budget)
             except ClientClosedError:  # in the block, or by one that should have been around it
                 await self._end_over_another_connection(budget)
-            await self._drop_input()
+            await self._drop_input(budget.operation)
         except OperationTimeoutError as timeout:
             raise OperationTimeoutError(
                 f"exec {shown_id(self.exec_id)} was not ended {within(budget.operation.bound)}: "

@@ -98,9 +98,11 @@ class FileCommands:
         """
         return _Temporary(lambda: self.drop(path, name), used=used)
 
-    async def drop(self, path: SandboxPath, temporary: str) -> None:
+    async def drop(self, path: SandboxPath, temporary: str, until: Deadline | None = None) -> None:
         """Remove a temporary file, as far as possible, after the commands that write it."""
         deadline = Deadline(_CLEANUP_SECONDS)
+        if until is not None:
+            deadline = deadline.earlier(until)
         mark = scripts.new_mark()
         command = scripts.drop_command(mark, path.absolute, temporary)
         with suppress(SandboxClientError):
@@ -205,10 +207,10 @@ class Input:
             await self._bring(deadline)
             return await start(self.new)
 
-    async def drop(self) -> None:
+    async def drop(self, until: Deadline) -> None:
         """Remove the input, as far as possible, if the command was killed before it did."""
         if self._in_file:
-            await self._commands.drop(self._path, self._temporary)
+            await self._commands.drop(self._path, self._temporary, until)
 
     def check(self, result: ExecResult) -> None:
         """Check that the command was started with its input.
