@@ -247,6 +247,28 @@ def test_helpers_end_with_a_client_that_nothing_refers_to(daemon: FakeDaemon) ->
         join(thread)
 
 
+@pytest.mark.parametrize("in_main", [True, False])
+def test_no_channel_of_grpc_is_finalized_in_the_main_thread(
+    daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch, in_main: bool
+) -> None:
+    finalized: list[threading.Thread] = []
+    kind: Any = type(grpc.insecure_channel("unix:nowhere"))
+    finalize = kind.__del__
+
+    def note(channel: grpc.Channel) -> None:
+        finalized.append(threading.current_thread())
+        finalize(channel)
+
+    client = SyncAgentsSandboxClient(daemon.socket_path)
+    monkeypatch.setattr(kind, "__del__", note)
+    client.ping() if in_main else Background(client.ping).result()
+    client.close()
+    del client
+    gc.collect()
+    assert finalized
+    assert threading.main_thread() not in finalized
+
+
 def test_a_stream_has_ended_when_its_close_returns(client: SyncAgentsSandboxClient) -> None:
     before = set(calls._open)
     box = client.create_sandbox(image=IMAGE, wait=False).sandbox_id

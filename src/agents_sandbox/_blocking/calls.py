@@ -59,8 +59,8 @@ class Connection:
         # Not the mutex of all clients: the main thread may hold that while a signal handler waits
         # for a helper. Reentrant for handlers of a main thread without helpers.
         self._lock = threading.RLock()
-        self._shared: _Line | None = None
-        self._idle: list[_Line] = []
+        self._shared: _GrpcChannel | None = None
+        self._idle: list[_GrpcChannel] = []
         self._calls: set[_Call] = set()
         self._closed = False
         _open.add(self)
@@ -89,35 +89,35 @@ class Connection:
                 return _cancelled()  # gRPC refused to begin it
             raise
 
-    def _share(self) -> _Line:
+    def _share(self) -> _GrpcChannel:
         with self._lock:
             self._refuse_if_closed()
             if self._shared is None:
-                self._shared = self._line()
+                self._shared = self._channel()
             return self._shared
 
-    def take(self, call: _Call) -> _Line:
+    def take(self, call: _Call) -> _GrpcChannel:
         """Return a channel of gRPC for one call."""
         with self._lock:
             self._refuse_if_closed()
             self._calls.add(call)
-            return self._idle.pop() if self._idle else self._line()
+            return self._idle.pop() if self._idle else self._channel()
 
     def _refuse_if_closed(self) -> None:
         if self._closed:
             raise ClientClosedError("the client was closed during the call")
 
-    def _line(self) -> _Line:
-        return _Line(grpc.insecure_channel(self._target, options=self._options))
+    def _channel(self) -> _GrpcChannel:
+        return _GrpcChannel(grpc.insecure_channel(self._target, options=self._options))
 
-    def give_back(self, call: _Call, line: _Line, *, reusable: bool) -> None:
+    def give_back(self, call: _Call, channel: _GrpcChannel, *, reusable: bool) -> None:
         """Take back the channel of a call that has ended; close it if it is not reusable."""
         with self._lock:
             self._calls.discard(call)
             if reusable and not self._closed:
-                self._idle.append(line)
+                self._idle.append(channel)
                 return
-        line.channel.close()
+        channel.close()
 
     def abandon(self, call: _Call) -> None:
         """Never use what gRPC made for a call again, not even to end it: a lock may be held."""
@@ -130,35 +130,41 @@ class Connection:
         with self._lock:
             self._closed = True
             calls, idle = tuple(self._calls), self._idle
-            if self._shared is not None:
-                idle.append(self._shared)
-            self._idle = []
+            # Let go of them here: if the last reference went in the main thread, gRPC's finalizer
+            # would run there.
+            shared, self._shared, self._idle = self._shared, None, []
+            if shared is not None:
+                idle.append(shared)
         for call in calls:
             call.cancel()
-        for line in idle:
-            line.channel.close()
+        for channel in idle:
+            channel.close()
         self.helpers.end()
         _open.discard(self)
 
 
-class _Line:
+class _GrpcChannel:
     """A channel of gRPC.
 
     It keeps what gRPC makes for a method, because to make that anew costs a twentieth of a call.
     """
 
-    __slots__ = ("_unary", "channel")
+    __slots__ = ("_unary", "inner")
 
-    def __init__(self, channel: grpc.Channel) -> None:
-        self.channel = channel
+    def __init__(self, inner: grpc.Channel) -> None:
+        self.inner = inner
         self._unary: dict[str, grpc.UnaryUnaryMultiCallable[bytes, bytes]] = {}
 
     def unary(self, path: str) -> grpc.UnaryUnaryMultiCallable[bytes, bytes]:
         """Return what calls a method with one answer."""
         method = self._unary.get(path)
         if method is None:
-            method = self._unary[path] = self.channel.unary_unary(path)
+            method = self._unary[path] = self.inner.unary_unary(path)
         return method
+
+    def close(self) -> None:
+        """End its calls."""
+        self.inner.close()
 
 
 class _Call:
@@ -177,25 +183,25 @@ class _Call:
         self._request = request
         self._timeout = timeout
         self._cancelled = False
-        self._line: _Line | None = None  # while the call is in progress
+        self._channel: _GrpcChannel | None = None  # while the call is in progress
 
     def cancel(self) -> None:
         """End the call if it is in progress. Safe to repeat."""
         self._cancelled = True
-        line = self._line
-        if line is not None:
-            line.channel.close()
+        channel = self._channel
+        if channel is not None:
+            channel.close()
 
-    def _begin(self) -> _Line:
-        line = self._line = self._connection.take(self)
+    def _begin(self) -> _GrpcChannel:
+        channel = self._channel = self._connection.take(self)
         if self.given_up or self._cancelled:
             raise _cancelled()
-        return line
+        return channel
 
     def _end(self) -> None:
-        line, self._line = self._line, None
-        if line is not None:
-            self._connection.give_back(self, line, reusable=not self._cancelled)
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            self._connection.give_back(self, channel, reusable=not self._cancelled)
 
     def _failure(self, error: BaseException) -> CallError | None:
         """Return why the call failed; None if the error says something else."""
@@ -206,7 +212,7 @@ class _Call:
         self._cancelled = True  # an interceptor raised it, so the call may still be in progress
         if in_main_thread():  # or a signal handler did, because there are no helpers
             self._connection.abandon(self)
-            self._line = None
+            self._channel = None
         return None
 
 
@@ -285,7 +291,7 @@ class StreamCall(_Call):
             if begin and not self._begun:
                 self._begun = True
                 method: grpc.UnaryStreamMultiCallable[bytes, bytes]
-                method = _below_interceptors(self._begin().channel).unary_stream(self._path)
+                method = _below_interceptors(self._begin().inner).unary_stream(self._path)
                 self._answers = iter(method(self._request, timeout=self._timeout))
             if self._answers is None:
                 return _cancelled() if self._cancelled else None
