@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+import sys
+import time
+from collections.abc import Callable
 
 import pytest
 
 from agents_sandbox import _deadline
 from agents_sandbox._deadline import Backoff, Budget, Deadline
+from agents_sandbox._surroundings.clock import grpc_timeout
 
 TEN_YEARS = 315_360_000.0
 
@@ -136,3 +140,15 @@ def test_a_pause_ends_with_the_deadline(clock: Clock) -> None:
     assert Backoff().pause(deadline) == pytest.approx(0.001)
     clock.now += 1.0
     assert Backoff().pause(deadline) == 0.0
+
+
+@pytest.mark.parametrize("replacement", [time.monotonic, [0.0].pop, lambda: 0.0])
+def test_a_timeout_for_grpc_knows_whether_the_date_is_mocked(
+    replacement: Callable[[], float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "time_machine", raising=False)
+    assert type(grpc_timeout(5.0)) is float
+    now = time.time()
+    monkeypatch.setattr(time, "time", replacement)
+    # gRPC adds it to what it takes for the date.
+    assert time.time() + grpc_timeout(5.0) >= now + 5.0

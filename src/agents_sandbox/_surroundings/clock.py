@@ -10,7 +10,6 @@ import sys
 import time
 from contextlib import suppress
 from functools import partial
-from types import BuiltinFunctionType
 
 # freezegun replaces `time.monotonic`, also where a module has bound it.
 monotonic = partial(time.clock_gettime, time.CLOCK_MONOTONIC)
@@ -34,9 +33,11 @@ def grpc_timeout(seconds: float) -> float:
     gRPC passes its core a date as the deadline, `time.time() + timeout`. Where that date is mocked,
     the deadline has passed at once or never passes.
     """
-    # time-machine moves the clock that the real function reads.
-    real = isinstance(time.time, BuiltinFunctionType) and "time_machine" not in sys.modules
-    return seconds if real else _GrpcTimeout(seconds)
+    # time-machine moves the clock that the real function reads. Others replace the function,
+    # perhaps before this module is imported: the real one knows its module.
+    real = getattr(time.time, "__self__", None) is time and time.time.__name__ == "time"
+    mocked = not real or "time_machine" in sys.modules
+    return _GrpcTimeout(seconds) if mocked else seconds
 
 
 class _GrpcTimeout(float):
