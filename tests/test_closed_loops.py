@@ -245,3 +245,36 @@ def test_a_client_that_outlives_its_loop_can_be_closed(daemon: FakeDaemon) -> No
     asyncio.run(leave_a_stream_open())
     asyncio.run(client.aclose())
     daemon.wait_for_streams(0)
+
+
+async def test_a_call_whose_coroutine_was_closed_is_forgotten_when_it_ends(
+    daemon: FakeDaemon,
+) -> None:
+    async with AgentsSandboxClient(daemon.socket_path) as client:
+        await client.ping()
+        calling: Any = client.ping()
+        calling.send(None)  # as whoever drives coroutines by hand does
+        calling.close()
+        (call,) = client._daemon._transport._channel._calls
+        ended = asyncio.get_running_loop().create_future()
+        call.add_done_callback(ended.set_result)
+        await ended
+        assert not client._daemon._transport._channel._calls
+
+
+async def test_what_the_core_calls_lives_until_all_parts_of_calls_are_completed() -> None:
+    """The core has no reference to it: the process crashed when a loop was closed in a call."""
+
+    def make() -> tuple[ref[GrpcLoop], asyncio.Future[Any]]:
+        grpc_loop = GrpcLoop(asyncio.get_running_loop())
+        return ref(grpc_loop), grpc_loop.create_future()
+
+    def open_another() -> None:
+        GrpcLoop(asyncio.get_running_loop()).open(object)
+
+    grpc_loop, future = make()
+    open_another()
+    assert grpc_loop() is not None
+    del future
+    open_another()
+    assert grpc_loop() is None

@@ -21,6 +21,9 @@ import grpc.aio
 
 _ResultT = TypeVar("_ResultT")
 
+# Those that nobody uses any more, but for the core.
+_left: list[GrpcLoop] = []
+
 
 class GrpcLoop:
     """Stands in for a loop, and knows which parts of calls have yet to be completed.
@@ -32,12 +35,21 @@ class GrpcLoop:
         self._loop = loop
         self._tasks: set[ref[asyncio.Future[Any]]] = set()
         self._futures: set[ref[asyncio.Future[Any]]] = set()
-        # Bound once: every call has several parts.
-        self._forget_task: Callable[[ref[asyncio.Future[Any]]], None] = self._tasks.discard
-        self._forget: Callable[[ref[asyncio.Future[Any]]], None] = self._futures.discard
+        # Every part of a call refers to one of these. They are made once to save memory.
+        self._discard_task: Callable[[ref[asyncio.Future[Any]]], None] = self._tasks.discard
+        self._discard_future: Callable[[ref[asyncio.Future[Any]]], None] = self._futures.discard
+
+    # The core calls it when a part of a call is completed, and has no reference of its own: if the
+    # object were gone, the process would crash. That happened after the loop of a call was closed.
+    def __del__(self, keep: Callable[[GrpcLoop], None] = _left.append) -> None:
+        if self._futures:
+            keep(self)
 
     def open(self, new: Callable[[], _ResultT]) -> _ResultT:
         """Make a channel or a server that uses this loop."""
+        for left in tuple(_left):
+            if not left._futures:  # noqa: SLF001 - of this class
+                _left.remove(left)
         # gRPC makes each loop read the poller's socket once, and takes equal loops for one. The
         # real one must come first, so that others who use gRPC in it take no detour.
         grpc.aio.init_grpc_aio()
@@ -101,7 +113,7 @@ class GrpcLoop:
     ) -> asyncio.Task[_ResultT]:
         """Start a task, and note it while anything refers to it."""
         task = self._loop.create_task(work, **options)
-        self._tasks.add(ref(task, self._forget_task))
+        self._tasks.add(ref(task, self._discard_task))
         return task
 
     def create_future(self) -> asyncio.Future[Any]:
@@ -109,7 +121,7 @@ class GrpcLoop:
         future = self._loop.create_future()
         # The one that a server makes for its end, when it is opened, is no part of a call.
         if _get_running_loop() is self._loop:
-            self._futures.add(ref(future, self._forget))
+            self._futures.add(ref(future, self._discard_future))
         return future
 
     def call_soon_threadsafe(self, callback: Callable[..., object], *args: Any) -> None:
