@@ -252,6 +252,35 @@ async def test_an_async_lock_is_not_acquired_when_all_tasks_are_cancelled() -> N
         assert entered
 
 
+async def test_an_async_lock_is_not_lost_with_a_coroutine_that_is_closed() -> None:
+    lock = _aio.TimedLock()
+    async with lock.held(None):
+        waiting = lock.held(None).__aenter__()
+        waiting.send(None)  # as whoever drives coroutines by hand does
+        waiting.close()
+    async with lock.held(0.0) as entered:
+        assert entered
+
+
+def test_an_async_lock_is_not_handed_over_in_a_closed_loop() -> None:
+    lock, loop = _aio.TimedLock(), asyncio.new_event_loop()
+
+    async def wait() -> None:
+        async with lock.held(None):
+            await asyncio.Event().wait()
+
+    holding, waiting = wait(), wait()
+
+    async def begin() -> None:
+        for coroutine in (holding, waiting):
+            coroutine.send(None)
+
+    loop.run_until_complete(begin())
+    loop.close()
+    holding.close()  # as Python does when it finalizes the coroutine
+    waiting.close()
+
+
 def test_a_blocking_lock_is_held_by_one_and_given_up_in_time() -> None:
     lock = _blocking.TimedLock()
     entered: list[bool] = []

@@ -129,8 +129,10 @@ class Channel:
             _raise_if_closed(self, before)
             raise
         finally:
-            if call.done():  # or its loop was closed, and `_abandon_calls` ends it
+            if call.done():
                 self._calls.discard(call)
+            else:  # the coroutine is closed, perhaps after its loop: `_abandon_calls` ends it then
+                call.add_done_callback(self._calls.discard)
 
     def stream(self, path: str, request: bytes, timeout: float | None) -> Stream:
         """Return the stream of answers to one request."""
@@ -175,7 +177,8 @@ class Channel:
             # gRPC looks for open calls in the frames of all tasks, and finds only those that a
             # task awaits directly.
             for call in self._open_calls():
-                call.cancel()
+                with suppress(Exception):  # older gRPC raises what an interceptor has raised
+                    call.cancel()
             self._grpc_loop.cancel()
             await channel.close()
             await self._grpc_loop.settle(_SETTLING_SECONDS)
@@ -317,7 +320,8 @@ class Reader:
 
     def stop(self) -> None:
         """Interrupt the function where it waits."""
-        self._task.cancel()
+        if not self._home.loop.is_closed():  # else it waits for ever
+            self._task.cancel()
 
     def _end(self, _: object) -> None:
         self._on_end()
@@ -475,36 +479,36 @@ class TimedLock:
     """A lock that can be acquired with a timeout."""
 
     def __init__(self) -> None:
-        self._line = _Line()
+        self._queue = _Queue()
         self._home: _Home | None = None
 
     def held(self, timeout: float | None) -> _Turn:
         """Hold the lock; `as` False if it could not be acquired within `timeout` seconds."""
         if not _usable_here(self._home):
-            self._line, self._home = _Line(), _Home()
-        return _Turn(self._line, timeout)
+            self._queue, self._home = _Queue(), _Home()
+        return _Turn(self._queue, timeout)
 
 
 class _Turn:
     """A context manager: somebody's turn with a lock."""
 
-    __slots__ = ("_entered", "_line", "_timeout")
+    __slots__ = ("_entered", "_queue", "_timeout")
 
-    def __init__(self, line: _Line, timeout: float | None) -> None:
-        self._line = line
+    def __init__(self, queue: _Queue, timeout: float | None) -> None:
+        self._queue = queue
         self._timeout = timeout
         self._entered = False
 
     async def __aenter__(self) -> bool:
-        self._entered = await self._line.enter(self._timeout)
+        self._entered = await self._queue.enter(self._timeout)
         return self._entered
 
     async def __aexit__(self, *_: object) -> None:
         if self._entered:
-            self._line.leave()
+            self._queue.leave()
 
 
-class _Line:
+class _Queue:
     """Who holds a lock in one event loop, and who waits for it.
 
     `asyncio.Lock` has no timeout, and `asyncio.wait_for` would make a task for each that waits.
@@ -522,8 +526,10 @@ class _Line:
         self._waiting.append(waiting)
         try:
             return await _woken(waiting, timeout) is True
-        except asyncio.CancelledError:
-            if waiting.done() and not waiting.cancelled() and waiting.result():
+        except BaseException:
+            if not waiting.done():  # the coroutine was closed
+                waiting.cancel()
+            elif not waiting.cancelled() and waiting.result():
                 self.leave()  # it was handed over just now
             raise
 
@@ -531,7 +537,8 @@ class _Line:
         """Hand it over to whoever waits longest."""
         while self._waiting:
             waiting = self._waiting.popleft()
-            if not waiting.done():  # else its time has run out, or its task was cancelled
+            # Else its time has run out, or its task was cancelled or left in a closed loop.
+            if not (waiting.done() or waiting.get_loop().is_closed()):
                 waiting.set_result(True)
                 return
         self._held = False
@@ -608,9 +615,8 @@ def _loop_of_caller() -> asyncio.AbstractEventLoop:
 def _usable_here(home: _Home | None) -> bool:
     if home is None:
         return False
-    if (
-        home.loop is _get_running_loop()
-    ):  # it is open, and none runs in a child that was forked in it
+    # Then it is open: and in a child that was forked in it, no loop runs.
+    if home.loop is _get_running_loop():
         return True
     if home.loop.is_closed() or not home.is_in_this_process():
         return False
