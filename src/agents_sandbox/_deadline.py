@@ -7,6 +7,7 @@ import math
 
 from ._surroundings import clock
 from ._surroundings.clock import grpc_timeout
+from ._surroundings.forks import LOADING
 
 # gRPC counts nanoseconds since 1970 in 64 bits: a deadline about 240 years ahead overflows and has
 # already passed. More than ten years therefore count as no bound.
@@ -179,7 +180,8 @@ class Backoff:
 
     def pause(self, deadline: Deadline) -> float:
         """Return the next pause in seconds, at most up to the deadline."""
-        import random  # noqa: PLC0415 - is slow to load, and most programs never wait for a daemon
+        with LOADING:
+            import random  # noqa: PLC0415 - slow to load, and most programs wait for no daemon
 
         pause = self._next * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
         self._next = min(self._LONGEST, self._next * 2)

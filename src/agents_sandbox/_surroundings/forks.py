@@ -18,11 +18,12 @@ while it is held may run immediately (`asyncio.eager_task_factory`).
 """
 
 LOADING = threading.RLock()
-"""Guards the first use of what the package has not loaded yet.
+"""Guards the first use of a public name that loads on first use.
 
 It is held during a fork, too: a child that is forked while another thread loads a module would wait
 for that module forever. And threads that load modules of one package in different order can find
-each other's half loaded.
+each other's half loaded. Imports within functions are not guarded, but for those of a back-off: to
+fork in the midst of one is as wrong as with any other import of the program.
 """
 
 for _lock in (MUTEX, LOADING):

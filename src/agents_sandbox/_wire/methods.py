@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message
@@ -32,6 +31,7 @@ class Method(Generic[RequestT, ResponseT]):
         request_type: The message of the request.
         response_type: The message of the answer.
         streams: Whether the answer is a stream of such messages.
+        path: The full path that gRPC sends, e.g. `/agbox.v1.SandboxService/Ping`.
     """
 
     name: str
@@ -39,15 +39,13 @@ class Method(Generic[RequestT, ResponseT]):
     response_type: type[ResponseT]
     streams: bool = False
 
+    def __post_init__(self) -> None:
+        self.path = f"/{SERVICE}/{self.name}"
+
     @property
     def call(self) -> str:
         """The client's method for it, e.g. `delete_sandbox`, which messages name."""
         return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", self.name).lower()
-
-    @cached_property
-    def path(self) -> str:
-        """The full path that gRPC sends, e.g. `/agbox.v1.SandboxService/Ping`."""
-        return f"/{SERVICE}/{self.name}"
 
 
 PING = Method("Ping", pb.PingRequest, pb.PingResponse)

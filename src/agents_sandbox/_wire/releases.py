@@ -21,7 +21,7 @@ class Release(NamedTuple):
     reported: str = ""
     """The version that the daemon reports, if that is not the name of a release.
 
-    It counts last in a comparison, and nothing is compared with a release that has it.
+    It counts last in a comparison, so a release that has it is only ever the left side of `<`.
     """
 
     def __str__(self) -> str:
