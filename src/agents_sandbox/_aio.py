@@ -592,7 +592,7 @@ class _Home:
     __slots__ = ("_process", "loop")
 
     def __init__(self) -> None:
-        self.loop = _loop_of_caller()
+        self.loop: asyncio.AbstractEventLoop = _loop_of_caller()
         self._process = os.getpid()
 
     def is_in_this_process(self) -> bool:

@@ -41,7 +41,7 @@ class Transport:
         self._address = address
         self._channel = Channel(address.target)
         self._contact: float | None = None
-        self.met = met
+        self.met: bool = met
         self._losses = 0
 
     async def unary(

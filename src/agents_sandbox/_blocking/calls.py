@@ -152,7 +152,7 @@ class _GrpcChannel:
     __slots__ = ("_unary", "inner")
 
     def __init__(self, inner: grpc.Channel) -> None:
-        self.inner = inner
+        self.inner: grpc.Channel = inner
         self._unary: dict[str, grpc.UnaryUnaryMultiCallable[bytes, bytes]] = {}
 
     def unary(self, path: str) -> grpc.UnaryUnaryMultiCallable[bytes, bytes]:

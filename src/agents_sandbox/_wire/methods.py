@@ -40,7 +40,7 @@ class Method(Generic[RequestT, ResponseT]):
     streams: bool = False
 
     def __post_init__(self) -> None:
-        self.path = f"/{SERVICE}/{self.name}"
+        self.path: str = f"/{SERVICE}/{self.name}"
 
     @property
     def call(self) -> str:
