@@ -135,6 +135,22 @@ async def test_the_end_of_a_block_removes_the_input_if_a_kill_was_cancelled(
         assert "ListActiveExecs" in [call.method for call in daemon.calls[before:]]
 
 
+def test_the_end_of_a_block_removes_the_input_if_a_kill_was_interrupted(
+    daemon: FakeDaemon, observed: Observed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    daemon.on_exec(("cat",)).never()
+    with SyncAgentsSandboxClient(daemon.socket_path) as client:
+        with client.start_exec(observed.id, ("cat",), input=NEW) as process:
+            with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+                patched.setattr(FileCommands, "drop", interrupt)
+                process.kill()
+            before = len(daemon.calls)
+        assert "ListActiveExecs" in [call.method for call in daemon.calls[before:]]
+
+
 def test_the_removal_of_an_input_has_a_bound(daemon: FakeDaemon, observed: Observed) -> None:
     with SyncAgentsSandboxClient(daemon.socket_path) as client:
         given = Input(client, NewExec(observed.id, ("cat",)), NEW)

@@ -28,9 +28,10 @@ from agents_sandbox import (
     SyncAgentsSandboxClient,
 )
 from agents_sandbox._blocking import Channel, calls, helpers
+from agents_sandbox._connection.rpc import CallError
 from agents_sandbox._surroundings import forks
 from agents_sandbox._surroundings.forks import MUTEX
-from agents_sandbox._wire.methods import SUBSCRIBE_SANDBOX_EVENTS
+from agents_sandbox._wire.methods import PING, SUBSCRIBE_SANDBOX_EVENTS
 from agents_sandbox.testing import FakeDaemon
 
 from ._blocking import Background, stop_background
@@ -245,6 +246,23 @@ def test_helpers_end_with_a_client_that_nothing_refers_to(daemon: FakeDaemon) ->
     daemon.wait_for_streams(0)
     for thread in fresh:
         join(thread)
+
+
+def test_threads_share_a_channel_until_the_client_is_closed(daemon: FakeDaemon) -> None:
+    connection = calls.Connection(f"unix:{daemon.socket_path}")
+    shared = connection._share()
+    assert connection._share() is shared
+    shared.close()
+    with pytest.raises(ValueError, match="closed channel"):  # nobody but the client closes it
+        connection.unary(PING.path, b"", 5.0)
+    connection.close()
+    connection._shared = shared  # another thread took it just before
+    outcome = connection.unary(PING.path, b"", 5.0)
+    assert isinstance(outcome, CallError)
+    assert outcome.code() is grpc.StatusCode.CANCELLED
+    connection._shared = None
+    with pytest.raises(ClientClosedError):
+        connection.unary(PING.path, b"", 5.0)
 
 
 @pytest.mark.parametrize("in_main", [True, False])

@@ -4,8 +4,8 @@
 all models, enums and errors.
 """
 
-import typing as _typing
 from importlib import import_module as _import_module
+from typing import TYPE_CHECKING
 
 from . import _surroundings  # noqa: F401 - first: it refuses a mixed package
 from ._arguments.durations import DurationLike
@@ -69,7 +69,7 @@ from .models import (
     ServiceEventDetails,
 )
 
-if _typing.TYPE_CHECKING:
+if TYPE_CHECKING:
     from ._arguments.sandbox_paths import SandboxPathLike
     from ._async._client import AgentsSandboxClient
     from ._async._events import AsyncSandboxEventStream
@@ -202,7 +202,7 @@ _ON_FIRST_USE = {
     "SyncSandboxScope": "._sync_generated._sandboxes.scope",
 }
 
-if not _typing.TYPE_CHECKING:
+if not TYPE_CHECKING:
 
     def __getattr__(name):
         if name not in _ON_FIRST_USE:
@@ -215,6 +215,8 @@ if not _typing.TYPE_CHECKING:
     def __dir__():
         return sorted({*globals(), *__all__})
 
+
+del TYPE_CHECKING  # it is no public name
 
 # Tracebacks, reprs and pickles show these classes under the package's name, not under the private
 # modules that define them.

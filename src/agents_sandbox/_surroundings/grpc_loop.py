@@ -67,10 +67,8 @@ class GrpcLoop:
         To cancel a call that is intercepted cancels the interceptor, and not always what that
         awaits.
         """
-        for running in self._running():
-            task = running()
-            if task is not None:
-                task.cancel()
+        for task in filter(None, [running() for running in self._running()]):
+            task.cancel()
 
     async def settle(self, timeout: float) -> None:
         """Wait until nothing is left of the calls, but no longer than `timeout` seconds.
@@ -90,7 +88,7 @@ class GrpcLoop:
 
         # A reference calls this in the thread that drops the last other one to the future.
         def wake(_: object) -> None:
-            self.call_soon_threadsafe(_wake, ended)
+            self.call_soon_threadsafe(ended.set_result, None)
 
         watched: object = None
         future = part()
@@ -144,8 +142,3 @@ class GrpcLoop:
 
 def _has_ended(task: asyncio.Future[Any] | None) -> bool:
     return task is None or task.done()
-
-
-def _wake(waiting: asyncio.Future[None]) -> None:
-    if not waiting.done():
-        waiting.set_result(None)

@@ -189,7 +189,8 @@ class Input:
         self._in_file = scripts.needs_file(data)
         self._temporary = scripts.new_temporary()
         self._path = SandboxPath(stdin_file(self._temporary))
-        self.new: NewExec = new.with_command(scripts.command_with_input(new.command, self._temporary, data))
+        command = scripts.command_with_input(new.command, self._temporary, data)
+        self.new: NewExec = new.with_command(command)
 
     async def used_by(self, start: Callable[[NewExec], Any], deadline: Deadline) -> Any:
         """Bring the input to the sandbox, as far as the command itself does not, and start that.
