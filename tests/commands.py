@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -37,8 +37,10 @@ class Told:
 
 def open_logs() -> list[str]:
     """The log files that this process has open."""
-    descriptors = Path("/proc/self/fd").iterdir()
-    paths = (os.path.realpath(descriptor) for descriptor in descriptors)
+    paths = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # another thread has closed it since
+            paths.append(str(descriptor.readlink()))
     return [path for path in paths if path.endswith((".stdout.log", ".stderr.log"))]
 
 
