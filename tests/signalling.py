@@ -11,6 +11,10 @@ from __future__ import annotations
 import faulthandler
 import gc
 import os
+
+# An exception that a handler raises while Python 3.13 imports it leaves it broken for good. The SDK
+# loads it with the first scope.
+import pathlib  # noqa: F401
 import random
 import signal
 import sys
