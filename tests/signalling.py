@@ -14,7 +14,7 @@ import os
 
 # An exception that a handler raises while Python 3.13 imports it leaves it broken for good. The SDK
 # loads it with the first scope.
-import pathlib  # noqa: F401
+import pathlib  # noqa: F401 - only to load it
 import random
 import signal
 import sys
