@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import AsyncIterator, Callable
 
@@ -17,6 +18,7 @@ from .._aio import off_loop
 IMAGE = "ghcr.io/agents-sandbox/coding-runtime:latest"
 
 LastAttempt = Callable[..., None]
+AtPause = Callable[[int, Callable[[], object]], None]
 
 
 @pytest.fixture
@@ -76,5 +78,23 @@ def last_attempt(pauses: list[float], monkeypatch: pytest.MonkeyPatch) -> LastAt
             return pause(backoff, deadline)
 
         monkeypatch.setattr(Backoff, "pause", nearly_all)
+
+    return arrange
+
+
+@pytest.fixture
+def at_pause(monkeypatch: pytest.MonkeyPatch) -> AtPause:
+    """Call a function before a pause of the client, counted from 1."""
+
+    def arrange(number: int, function: Callable[[], object]) -> None:
+        pause = Backoff.pause
+        numbers = itertools.count(1)
+
+        def call_first(backoff: Backoff, deadline: Deadline) -> float:
+            if next(numbers) == number:
+                function()
+            return pause(backoff, deadline)
+
+        monkeypatch.setattr(Backoff, "pause", call_first)
 
     return arrange

@@ -29,7 +29,7 @@ from agents_sandbox.testing import ContainerBehavior, FakeDaemon
 
 from .._aio import Background, off_loop
 from ..releases import each_dialect
-from .conftest import IMAGE, LastAttempt
+from .conftest import IMAGE, AtPause, LastAttempt
 from .life import ID, count
 
 pytestmark = each_dialect
@@ -414,6 +414,38 @@ async def test_an_id_that_a_crash_has_burnt_is_replaced(
     ]
     assert others[-1] == handle.sandbox_id != burnt
     assert [item.sandbox_id for item in await client.list_sandboxes()] == [handle.sandbox_id]
+
+
+async def test_an_id_that_is_burnt_after_an_attempt_that_found_no_daemon(
+    client: AgentsSandboxClient, daemon: FakeDaemon, at_pause: AtPause
+) -> None:
+    await client.ping()
+    await off_loop(daemon.kill)
+    Path(daemon.socket_path).unlink()
+    at_pause(1, daemon.start)
+    with daemon.faults.burning_ids(times=1) as fault:
+        handle = await client.create_sandbox(image=IMAGE)
+    assert (fault.hits, handle.state) == (1, SandboxState.READY)
+
+
+async def test_an_id_that_a_crash_burns_while_it_is_read(
+    client: AgentsSandboxClient, daemon: FakeDaemon, at_pause: AtPause
+) -> None:
+    """The first attempt was at work in a daemon that does not live to record it."""
+
+    def restart() -> None:
+        daemon.kill()
+        daemon.start()
+
+    at_pause(3, restart)
+    with daemon.faults.losing_answers(method="CreateSandbox", times=1):
+        # Twice before the restart, once after it.
+        daemon.faults.fail_next("GetSandbox", code="NOT_FOUND", reason="SANDBOX_NOT_FOUND", times=3)
+        handle = await client.create_sandbox(image=IMAGE)
+    burnt, *others = [
+        call.request.sandbox_id for call in daemon.calls if call.method == "CreateSandbox"
+    ]
+    assert others[-1] == handle.sandbox_id != burnt
 
 
 @pytest.mark.usefixtures("pauses")

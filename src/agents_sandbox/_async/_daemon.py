@@ -96,6 +96,7 @@ class Daemon:
         Raises:
             UnsupportedByDaemonError: The daemon would ignore an argument.
         """
+        attempts = _Attempts(self.socket_identity)
 
         async def create() -> SandboxHandle:
             with concerning(new.sandbox_id):
@@ -103,6 +104,7 @@ class Daemon:
                 dialect = dialect_of(release)
                 request = dialect.encode_create(new, release)
                 remains.before_create(new.sandbox_id)
+                attempts.note()
                 try:
                     answer = await self._transport.unary(dialect.create_sandbox, request, deadline)
                 except SandboxConflictError:
@@ -122,7 +124,7 @@ class Daemon:
 
         if not new.id_is_ours:
             return await create()
-        return await self._retrying_or_read_back(create, read_back, deadline, renew)
+        return await self._retrying_or_read_back(attempts, create, read_back, deadline, renew)
 
     def reopened(self) -> Daemon:
         """Return the same daemon with a connection of its own, after this one was closed."""
@@ -226,12 +228,14 @@ class Daemon:
             that follow from other execs. An id of ours that a crash of the daemon has burnt is
             replaced by another one.
         """
+        attempts = _Attempts(self.socket_identity)
 
         async def create() -> tuple[str, LogPaths]:
             remains.id = new.exec_id
             remains.note = f"exec {new.exec_id} may be running: check with get_exec"
             with concerning(new.sandbox_id, new.exec_id):
                 request = requests.create_exec(new)
+                attempts.note()
                 answer = await self._transport.unary(methods.CREATE_EXEC, request, deadline)
                 _check_id(methods.CREATE_EXEC, new.exec_id, answer.exec_id)
                 logs = decode_log_paths(answer)
@@ -248,20 +252,22 @@ class Daemon:
 
         if not new.id_is_ours:
             return await create()
-        return await self._retrying_or_read_back(create, read_back, deadline, renew)
+        return await self._retrying_or_read_back(attempts, create, read_back, deadline, renew)
 
     async def cancel_exec(self, exec_id: str, deadline: Deadline) -> None:
         """Request the cancellation of an exec."""
         request = requests.cancel_exec(exec_id)
+        attempts = _Attempts(self.socket_identity)
 
         async def cancel() -> bool:
+            attempts.note()
             await self._transport.unary(methods.CANCEL_EXEC, request, deadline)
             return True
 
         async def read_back() -> bool:
             return (await self.get_exec(exec_id, deadline)).state is ExecState.CANCELLED
 
-        await self._retrying_or_read_back(cancel, read_back, deadline)
+        await self._retrying_or_read_back(attempts, cancel, read_back, deadline)
 
     async def get_exec(
         self,
@@ -347,6 +353,7 @@ class Daemon:
 
     async def _retrying_or_read_back(
         self,
+        attempts: _Attempts,
         send: Call[AnswerT],
         read_back: Call[AnswerT],
         deadline: Deadline,
@@ -358,66 +365,85 @@ class Daemon:
         Then `read_back` returns what that attempt made, or raises or returns False.
 
         Args:
-            send: Sends the request.
+            attempts: Those to send the request.
+            send: Takes note of an attempt and sends the request.
             read_back: Reads what an earlier attempt made.
             deadline: When to give up.
             renew: Replaces the id that the request creates. A daemon that is killed between the
                 reservation of an id and the storing of its record has burnt it: it is taken, but
                 nothing was created.
         """
-        first_socket: object = None
-        sent_before = False
 
         async def send_or_read_back() -> AnswerT:
-            nonlocal first_socket, sent_before
             while True:
-                if not sent_before:
-                    first_socket = self.socket_identity()
                 try:
                     return await send()
-                except DaemonUnavailableError:
-                    sent_before = True
-                    raise
                 except _REFUSALS as refusal:
-                    if not sent_before:
+                    if attempts.number < 2:
                         raise
                     taken = renew is not None and isinstance(refusal, SandboxConflictError)
                     # Only a crash burns an id, and after it there is another socket file. The same
                     # daemon is still about to store what the first attempt creates.
-                    patience = Backoff() if taken and self._is_same_socket(first_socket) else None
-                    answer = await self._none_if_missing(read_back, deadline, patience)
+                    to_come = attempts.same_daemon if taken else lambda: False
+                    answer = await self._none_if_missing(read_back, deadline, to_come)
                     if answer:
                         return answer
-                    if renew is None or not taken or patience is not None:
+                    if renew is None or not taken or attempts.same_daemon():
                         raise
                 renew()
-                sent_before = False
+                attempts.clear()
 
         return await self._transport.retrying(send_or_read_back, deadline)
 
-    def _is_same_socket(self, before: object) -> bool:
-        return before in (None, self.socket_identity())
-
     async def _none_if_missing(
-        self, read_back: Call[AnswerT], deadline: Deadline, patience: Backoff | None
+        self, read_back: Call[AnswerT], deadline: Deadline, to_come: Callable[[], bool]
     ) -> AnswerT | None:
-        """Read what was made: once more after a short pause, or with patience until the deadline.
+        """Read what was made: as long as it is to come, until the deadline, and once more.
 
         The first attempt may be between the reservation of its id and the record just now.
         """
+        backoff = Backoff()
         missing = False
         while True:
+            patient = to_come()
             try:
                 return await read_back()
             except (SandboxNotFoundError, ExecNotFoundError):
-                if deadline.expired() or (missing and patience is None):
+                if deadline.expired() or (missing and not patient):
                     return None
                 missing = True
             except OperationTimeoutError:
                 if not missing:
                     raise
                 return None
-            await self.pause(READ_BACK_PAUSE if patience is None else patience.pause(deadline))
+            await self.pause(backoff.pause(deadline) if patient else READ_BACK_PAUSE)
+
+
+class _Attempts:
+    """The attempts to send a request that cannot take effect twice.
+
+    Args:
+        socket_identity: See `Daemon.socket_identity`.
+    """
+
+    def __init__(self, socket_identity: Callable[[], object]) -> None:
+        self._socket_identity = socket_identity
+        self._first_socket: object = None
+        self.number = 0
+
+    def note(self) -> None:
+        """Take note of one that is about to be made."""
+        if self.number == 0:
+            self._first_socket = self._socket_identity()
+        self.number += 1
+
+    def same_daemon(self) -> bool:
+        """Whether the daemon of the first one still lives."""
+        return self._first_socket == self._socket_identity()
+
+    def clear(self) -> None:
+        """Begin with another request."""
+        self.number = 0
 
 
 def _check_id(method: methods.Method[Any, Any], requested: str, answered: str) -> None:
