@@ -19,3 +19,6 @@ READY from now on; all do.
 
 TIMEOUT = 600.0
 """Time limit of each call, in seconds. All clients set one, as programs should."""
+
+KEEP_GARBAGE = "--keep-garbage"
+"""An option of the clients: Python's garbage collector is off while they make calls."""

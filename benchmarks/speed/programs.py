@@ -137,16 +137,17 @@ class Lab:
             yield server
 
     @contextmanager
-    def client(self, name: str, flavour: str) -> Iterator[Program]:
+    def client(self, name: str, flavour: str, *options: str) -> Iterator[Program]:
         """Run a client until the block ends.
 
         Args:
             name: Which one, such as `OURS`.
             flavour: What it does: `async`, `blocking` or `codec`.
+            options: Options of the program.
         """
         python = str(self.peer) if name == PEER else sys.executable
         kind = "sdk" if name in (OURS, PEER) else "raw"
-        with self._program(python, f"clients.{kind}_{flavour}") as client:
+        with self._program(python, f"clients.{kind}_{flavour}", *options) as client:
             yield client
 
     def names(self, *, peer: bool = False) -> list[str]:

@@ -11,7 +11,7 @@ from .imports import Imports
 from .memory import Memory
 from .programs import Lab
 from .rounds import Figure, at_least
-from .waits import Waits
+from .waits import WAITS
 
 
 class Work(Protocol):
@@ -68,7 +68,7 @@ WORKS: dict[str, tuple[Work, ...]] = {
             wall={0: at_least(0.75), 1: at_least(0.85)},
         ),
     ),
-    "waits": (Waits(),),
+    "waits": WAITS,
     "imports": (
         Imports("", "import agents_sandbox"),
         Imports("with the async client", "from agents_sandbox import AgentsSandboxClient"),

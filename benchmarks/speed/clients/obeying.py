@@ -21,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
+from ..facts import KEEP_GARBAGE
 from ..proc import resident_kib
 
 
@@ -108,6 +109,8 @@ class _Cost:
         self._threads = 0
         self._wall = self._cpu = 0.0
         gc.collect()  # what was before is not theirs
+        if KEEP_GARBAGE in sys.argv:
+            gc.disable()
 
     def begin(self) -> None:
         """Begin."""
