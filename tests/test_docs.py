@@ -252,6 +252,14 @@ def test_the_table_of_errors_is_complete() -> None:
             assert f"`{name}`" in text, name
 
 
+def test_the_readme_names_every_guide() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    for name in re.findall(r"`(docs/[\w/.-]+)`", text):
+        assert (ROOT / name).exists(), name
+    for guide in (ROOT / "docs" / "guides").glob("*.md"):
+        assert f"`{guide.name}`" in text, guide.name
+
+
 @pytest.mark.parametrize("program", ["quickstart.py", "quickstart_sync.py"])
 def test_the_quickstart_runs_without_a_daemon(program: str, tmp_path: Path) -> None:
     assert "the fake daemon stands in" in quickstart(program, tmp_path)
