@@ -251,6 +251,8 @@ def _cancel_on_closed_loop(call: grpc.aio.Call) -> None:
 class Stream:
     """The answers to one streaming call. The code that opens a stream must cancel it."""
 
+    __slots__ = ("_call", "_cancelled", "_channel", "_home")
+
     def __init__(
         self, channel: Channel, call: grpc.aio.UnaryStreamCall[bytes, bytes], home: _Home
     ) -> None:
@@ -305,6 +307,8 @@ class Reader:
     Attributes:
         in_background: Whether the function runs.
     """
+
+    __slots__ = ("_home", "_on_end", "_task")
 
     in_background = True
 
