@@ -325,9 +325,9 @@ async def test_the_clients_own_timeout_is_that_of_file_operations(daemon: FakeDa
         AgentsSandboxClient(daemon.socket_path, exec_timeout_seconds=0.1) as client,
         client.sandbox(image=IMAGE) as sandbox,
     ):
-        with daemon.paused():
-            with pytest.raises(OperationTimeoutError, match=r"^exists of 'x' .* within 0\.1 s$"):
-                await sandbox.files.exists("x")
+        expected = r"^exists of 'x' .* within 0\.1 s$"
+        with daemon.paused(), pytest.raises(OperationTimeoutError, match=expected):
+            await sandbox.files.exists("x")
 
 
 async def test_a_path_with_a_slash_at_its_end_is_that_of_a_folder(
