@@ -36,14 +36,13 @@ pytestmark = [pytest.mark.once, pytest.mark.unmeasured]
 
 ROOT = Path(__file__).parents[1]
 SNIPPET = re.compile(r"^```python ?(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-PAGE = (ROOT / "docs" / "testing.md").read_text("utf-8")
+PAGE = (ROOT / "docs" / "fake-daemon.md").read_text("utf-8")
 USAGE = SNIPPET.findall((ROOT / "docs" / "usage.md").read_text("utf-8"))
 ASYNC = [code for kind, code in USAGE if kind == ""]
-BLOCKING = [code for kind, code in USAGE if kind == "sync"]
 ASYNC_NEWEST = [code for kind, code in USAGE if kind == "newest"]
 TESTING = [
     found
-    for page in ("README.md", "docs/testing.md")
+    for page in ("README.md", "docs/fake-daemon.md", "docs/guides/testing.md")
     for found in SNIPPET.findall((ROOT / page).read_text("utf-8"))
 ]
 PROGRAMS = [code for kind, code in TESTING if kind == ""]
@@ -52,7 +51,7 @@ TYPES = [code for kind, code in USAGE if kind == "types"]
 
 
 def test_the_documentation_has_its_examples() -> None:
-    kinds = (ASYNC, BLOCKING, ASYNC_NEWEST, TYPES, PROGRAMS, TEST_FILES)
+    kinds = (ASYNC, ASYNC_NEWEST, TYPES, PROGRAMS, TEST_FILES)
     assert all(kinds)
     assert len(TESTING) == len(PROGRAMS) + len(TEST_FILES)
 
@@ -74,7 +73,7 @@ def daemon(release: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 
 @pytest.fixture
-def names(daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def names(daemon: FakeDaemon) -> dict[str, Any]:
     """The names that the examples expect, and a `print` that records its lines.
 
     The example's event stream would stay open, so the third printed line makes the daemon end it,
@@ -95,9 +94,6 @@ def names(daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]
 
     with SyncAgentsSandboxClient() as client:
         sandbox = client.create_sandbox(image="a:1")
-    # For the example that changes what happens at the end of a program.
-    monkeypatch.setattr("atexit.register", lambda *_: None)
-    monkeypatch.setattr("signal.signal", lambda *_: None)
     exported = {name: getattr(agents_sandbox, name) for name in agents_sandbox.__all__}
     return {
         **exported,
@@ -128,19 +124,14 @@ async def test_async_examples_run_as_printed(names: dict[str, Any], code: str) -
 
 
 @each_dialect
-@pytest.mark.parametrize("code", BLOCKING)
-def test_blocking_examples_run_as_printed(names: dict[str, Any], code: str) -> None:
-    with SyncAgentsSandboxClient() as client:
-        exec(compile(code, "usage.md", "exec"), names | {"client": client}, names)
-    check(code, names)
-
-
-@each_dialect
 @pytest.mark.parametrize("code", ASYNC)
 def test_async_examples_run_when_translated(
     names: dict[str, Any], tmp_path: Path, code: str
 ) -> None:
-    test_blocking_examples_run_as_printed(names, translate(code, tmp_path))
+    compiled = compile(translate(code, tmp_path), "usage.md", "exec")
+    with SyncAgentsSandboxClient() as client:
+        exec(compiled, names | {"client": client}, names)
+    check(code, names)
 
 
 @pytest.mark.releases(NEWEST)
@@ -172,6 +163,8 @@ def translate(code: str, folder: Path) -> str:
     """Translate an example as the build translates the client."""
     origin, twin = folder / "origin", folder / "twin"
     origin.mkdir()
+    # A whole program starts with the function itself.
+    code = re.sub(r"\basyncio\.run\((\w+\(.*\))\)", r"\1", code)
     (origin / "example.py").write_text(code, "utf-8")
     rule = unasync.Rule(f"{origin}/", f"{twin}/", load_build_sync().RENAMES)
     unasync.unasync_files([str(origin / "example.py")], [rule])
@@ -253,10 +246,18 @@ def show(annotation: object) -> str:
 
 
 def test_the_table_of_errors_is_complete() -> None:
-    text = (ROOT / "docs" / "usage.md").read_text("utf-8")
+    text = (ROOT / "docs" / "guides" / "errors.md").read_text("utf-8")
     for name in agents_sandbox.__all__:
         if name.endswith(("Error", "Warning")):
             assert f"`{name}`" in text, name
+
+
+def test_the_readme_names_every_guide() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    for name in re.findall(r"`(docs/[\w/.-]+)`", text):
+        assert (ROOT / name).exists(), name
+    for guide in (ROOT / "docs" / "guides").glob("*.md"):
+        assert f"`{guide.name}`" in text, guide.name
 
 
 @pytest.mark.parametrize("program", ["quickstart.py", "quickstart_sync.py"])
