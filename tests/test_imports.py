@@ -252,6 +252,7 @@ def test_a_handler_can_be_the_first_to_use_a_client(daemon: FakeDaemon, moment: 
 def test_an_import_changes_nothing_else_in_the_process() -> None:
     program = """
     import atexit, logging, os, signal, sys, threading, warnings
+    import pytest  # which loads the plugin; with Python 3.10, it changes `sys.excepthook`
 
     sys.dont_write_bytecode = True
     WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
