@@ -257,7 +257,7 @@ def test_the_readme_names_every_guide() -> None:
     for name in re.findall(r"`(docs/[\w/.-]+)`", text):
         assert (ROOT / name).exists(), name
     for guide in (ROOT / "docs" / "guides").glob("*.md"):
-        assert f"`{guide.name}`" in text, guide.name
+        assert f"(docs/guides/{guide.name})" in text, guide.name
 
 
 @pytest.mark.parametrize("program", ["quickstart.py", "quickstart_sync.py"])
