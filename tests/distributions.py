@@ -47,7 +47,7 @@ IN_THE_SDIST = [
     r"tests/contract/transcripts/(README\.md|v[\d.]+/\w+\.json)",
     r"docs/([\w-]+/)*[\w-]+\.(css|dot|js|md|py|svg)",
     r"examples/([\w-]+/)*[\w-]+\.(ini|md|py|toml|txt|yaml|yml)",
-    r"benchmarks/(\w+/)*\w+\.(md|py)",
+    r"benchmarks/(\w+/)*\w+\.(json|md|py|svg)",
     r"proto/(\w+/)*\w+\.(proto|py)",
 ]
 
