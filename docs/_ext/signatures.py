@@ -1,0 +1,53 @@
+"""What autodoc shows of signatures, bases and attributes: public names, as users write them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+# autodoc's own stand-in for the name of an alias, where it is part of a union.
+_ALIAS = re.compile(r"TypeAliasForwardRef\('([\w.]+)'\)")
+# Keywords whose names and types are those of a private `TypedDict`.
+_KEYWORDS = re.compile(r"(\*\*\w+): \S*Unpack\[\S*\]")
+_ATTRIBUTE = re.compile(r"\.\. attribute:: \w+")
+_TYPE = re.compile(r"   :type: .+")
+
+
+def _process_signature(
+    app: Sphinx, what: str, name: str, obj: Any, options: Any, arguments: str | None, returned: Any
+) -> tuple[str | None, Any]:
+    if arguments is not None:
+        arguments = _KEYWORDS.sub(r"\1", _ALIAS.sub(r"\1", arguments))
+        arguments = arguments.replace("<factory>", "...")  # else it is no Python
+    return arguments, returned and _ALIAS.sub(r"\1", returned)
+
+
+def _process_bases(app: Sphinx, name: str, obj: Any, options: Any, bases: list[Any]) -> None:
+    """Show the bases of a private base in its place."""
+    bases[:] = [
+        public
+        for base in bases
+        for public in (base.__bases__ if base.__name__.startswith("_") else (base,))
+    ]
+
+
+def _process_docstring(
+    app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]
+) -> None:
+    """Move the types of attributes into their signatures; napoleon writes them below."""
+    for place in range(len(lines) - 1, -1, -1):
+        if _TYPE.fullmatch(lines[place]):
+            line = lines.pop(place)
+            start = max(at for at in range(place) if _ATTRIBUTE.fullmatch(lines[at]))
+            lines.insert(start + 1, line)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the extension."""
+    app.connect("autodoc-process-signature", _process_signature)
+    app.connect("autodoc-process-bases", _process_bases)
+    app.connect("autodoc-process-docstring", _process_docstring, priority=600)  # after napoleon
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
