@@ -33,6 +33,7 @@ nitpicky = True
 
 # Docstrings write code in single backticks.
 default_role = "literal"
+smartquotes = False  # they would turn `--` into a dash
 add_module_names = False
 toc_object_entries_show_parents = "hide"
 maximum_signature_line_length = 90
@@ -59,4 +60,5 @@ html_title = f"agents_sandbox {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
+html_show_copyright = False
 html_show_sphinx = False

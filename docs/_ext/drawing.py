@@ -84,7 +84,7 @@ def draw(text: str, description: str) -> str:
     return (
         f'<svg class="picture" xmlns="http://www.w3.org/2000/svg" role="img" '
         f'aria-label="{escape(description)}" viewBox="0 0 {width:.0f} {height:.0f}" '
-        f'width="{width:.0f}">{"".join(shapes)}</svg>'
+        f'width="{width:.0f}" height="{height:.0f}">{"".join(shapes)}</svg>'
     )
 
 

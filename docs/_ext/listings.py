@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import textwrap
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 from unittest.mock import Mock
@@ -90,17 +91,13 @@ def _fixtures() -> Iterator[str]:
         fixture = getattr(pytest_agents_sandbox, name)
         if hasattr(fixture, "_fixture_function_marker"):
             scope = fixture._fixture_function_marker.scope
-            yield f"## `{name}`\n\n*Scope: {scope}.* {inspect.getdoc(fixture)}"
+            yield f"### `{name}`\n\n*Scope: {scope}.* {inspect.getdoc(fixture)}"
 
 
 def error_tree() -> str:
     """The tree of the errors, as their module draws it."""
-    (tree,) = [part for part in _paragraphs(str(errors.__doc__)) if "├──" in part]
-    return f"```text\n{tree}\n```"
-
-
-def _paragraphs(docstring: str) -> list[str]:
-    return inspect.cleandoc(docstring).split("\n\n")
+    (tree,) = [part for part in str(errors.__doc__).split("\n\n") if "├──" in part]
+    return f"```text\n{textwrap.dedent(tree)}\n```"
 
 
 LISTINGS: dict[str, Callable[[], str]] = {

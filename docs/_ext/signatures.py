@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 _ALIAS = re.compile(r"TypeAliasForwardRef\('([\w.]+)'\)")
 # Keywords whose names and types are those of a private `TypedDict`.
 _KEYWORDS = re.compile(r"(\*\*\w+): \S*Unpack\[\S*\]")
+# Names of the package are shown without it, as `~` says.
+_PACKAGE = re.compile(r"(?<![~.\w])agents_sandbox\.")
 _ATTRIBUTE = re.compile(r"\.\. attribute:: \w+")
 _TYPE = re.compile(r"   :type: .+")
 
@@ -20,9 +22,13 @@ def _process_signature(
     app: Sphinx, what: str, name: str, obj: Any, options: Any, arguments: str | None, returned: Any
 ) -> tuple[str | None, Any]:
     if arguments is not None:
-        arguments = _KEYWORDS.sub(r"\1", _ALIAS.sub(r"\1", arguments))
+        arguments = _KEYWORDS.sub(r"\1", _with_names(arguments))
         arguments = arguments.replace("<factory>", "...")  # else it is no Python
-    return arguments, returned and _ALIAS.sub(r"\1", returned)
+    return arguments, returned and _with_names(returned)
+
+
+def _with_names(text: str) -> str:
+    return _PACKAGE.sub("~agents_sandbox.", _ALIAS.sub(r"\1", text))
 
 
 def _process_bases(app: Sphinx, name: str, obj: Any, options: Any, bases: list[Any]) -> None:
