@@ -20,7 +20,7 @@ import pytest
 from _ext.snippets import ANY_FENCE, snippets
 
 import agents_sandbox
-from agents_sandbox import AgentsSandboxClient, SyncAgentsSandboxClient, UnsupportedByDaemonError
+from agents_sandbox import AgentsSandboxClient, InvalidArgumentError, SyncAgentsSandboxClient
 from agents_sandbox.testing import FakeDaemon, Faults
 from agents_sandbox.testing._protocol.profile import PROFILES
 
@@ -39,22 +39,19 @@ BLOCKS = {
     f"{page}:{snippet.line}": snippet for page, text in PAGES.items() for snippet in snippets(text)
 }
 
-ASYNC = [name for name, block in BLOCKS.items() if block.kind in ("", "async") and block.is_async]
-TRANSLATIONS = [name for name in ASYNC if BLOCKS[name].is_translated]
-# What awaits nothing runs once, beside a blocking client.
-BLOCKING = [
-    name
-    for name, block in BLOCKS.items()
-    if block.kind == "sync" or (block.kind == "" and not block.is_async)
-]
+AS_PRINTED = [name for name, block in BLOCKS.items() if block.kind in ("", "async", "sync")]
 OF_NEWEST = [name for name, block in BLOCKS.items() if block.kind == "newest"]
 TEST_FILES = [name for name, block in BLOCKS.items() if block.kind == "pytest"]
+# The test files of the tutorial test the agent that it shows.
+OF_TUTORIAL = [name for name in TEST_FILES if "from agent import" in BLOCKS[name].code]
 TYPES = [name for name, block in BLOCKS.items() if block.kind == "types"]
+TRANSLATED = [name for name in AS_PRINTED if BLOCKS[name].is_translated]
+TRANSLATED_OF_NEWEST = [name for name in OF_NEWEST if BLOCKS[name].is_translated]
 
 IMAGE = "ghcr.io/agents-sandbox/coding-runtime:latest"
 SAYS = re.compile(r"# -> (.*)")
 # A whole program makes its own client or daemon, and imports all that it uses.
-PROGRAM = re.compile(r"\b(?:AgentsSandboxClient|FakeDaemon)\(")
+PROGRAM = re.compile(r"(?ms)^from agents_sandbox.*\b(?:AgentsSandboxClient|FakeDaemon)\(")
 # What the user's own documentation prints depends on the sandbox.
 VARYING = ("print(result.stdout_log_path)", "print(event.event_type.name, event.sequence)")
 
@@ -63,15 +60,15 @@ VARYING = ("print(result.stdout_log_path)", "print(event.event_type.name, event.
 def test_each_python_block_is_one_that_a_test_runs(page: str) -> None:
     found = [name for name in BLOCKS if name.startswith(f"{page}:")]
     assert len(found) == len(ANY_FENCE.findall(PAGES[page]))
-    run = {*ASYNC, *BLOCKING, *OF_NEWEST, *TEST_FILES, *TYPES}
+    run = {*AS_PRINTED, *OF_NEWEST, *TEST_FILES, *TYPES}
     assert [f"{name}: {BLOCKS[name].kind}" for name in found if name not in run] == []
 
 
 def test_the_documentation_has_blocks_of_each_kind() -> None:
-    assert all((ASYNC, TRANSLATIONS, BLOCKING, OF_NEWEST, TEST_FILES, TYPES))
+    assert all((AS_PRINTED, TRANSLATED, TRANSLATED_OF_NEWEST, TEST_FILES, OF_TUTORIAL, TYPES))
 
 
-@pytest.mark.parametrize("name", [*ASYNC, *BLOCKING, *OF_NEWEST])
+@pytest.mark.parametrize("name", [*AS_PRINTED, *OF_NEWEST])
 def test_a_block_that_prints_says_what(name: str) -> None:
     code = BLOCKS[name].code
     if name.startswith("docs/") and not any(line in code for line in VARYING):
@@ -79,6 +76,14 @@ def test_a_block_that_prints_says_what(name: str) -> None:
             isinstance(node, ast.Name) and node.id == "print" for node in ast.walk(ast.parse(code))
         )
         assert prints == bool(SAYS.search(code))
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page.startswith(("docs/guides/", "docs/tutorial"))]
+)
+def test_a_guide_begins_with_a_block_that_prints_or_tests(page: str) -> None:
+    first = next(snippets(PAGES[page]))
+    assert first.kind == "pytest" or SAYS.search(first.code)
 
 
 @pytest.fixture
@@ -90,7 +95,7 @@ def daemon(release: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
         version=release,
         socket_path=tmp_path / "agbox" / "agboxd.sock",
         exec_mode="passthrough",
-        host_paths=["/path/to/workspace"],
+        host_paths=["/path/to/workspace", "/path/to/template"],
     ) as running:
         yield running
         running.wait_for_streams(0)
@@ -104,18 +109,27 @@ class Runner:
         self._capsys = capsys
         self._printed: list[str] = []
 
-    def run(self, name: str, code: str) -> None:
-        """Run the code of a block."""
+    def run(self, name: str) -> None:
+        """Run a block as it is printed."""
+        block = BLOCKS[name]
+        self._run(name, block.code, blocking=block.kind == "sync")
+
+    def run_translated(self, name: str) -> None:
+        """Run the translation of a block."""
+        self._run(name, BLOCKS[name].translation, blocking=True)
+
+    def _run(self, name: str, code: str, *, blocking: bool) -> None:
         flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
         compiled = compile(code, name, "exec", flags=flags, dont_inherit=True)
-        names: dict[str, Any] = {"__name__": "__main__"}
         awaits = bool(compiled.co_flags & inspect.CO_COROUTINE)
+        assert not (awaits and blocking)
+        names: dict[str, Any] = {"__name__": "__main__"}
         if PROGRAM.search(code):
             asyncio.run(eval(compiled, names)) if awaits else exec(compiled, names)
-        elif awaits or "async def" in code:
-            asyncio.run(self._beside_async_client(compiled, names))
-        else:
+        elif blocking:
             self._beside_blocking_client(compiled, names)
+        else:
+            asyncio.run(self._beside_async_client(compiled, names))
         printed = self._capsys.readouterr().out.splitlines()
         self._check(code, names, [line for line in printed if line])
 
@@ -175,44 +189,55 @@ def runner(
 
 
 @each_dialect
-@pytest.mark.parametrize("name", [*ASYNC, *BLOCKING])
+@pytest.mark.parametrize("name", AS_PRINTED)
 def test_blocks_run_as_printed(runner: Runner, name: str) -> None:
-    runner.run(name, BLOCKS[name].code)
+    runner.run(name)
 
 
 @each_dialect
-@pytest.mark.parametrize("name", TRANSLATIONS)
+@pytest.mark.parametrize("name", TRANSLATED)
 def test_async_blocks_run_when_translated(runner: Runner, name: str) -> None:
-    runner.run(name, BLOCKS[name].translation)
+    runner.run_translated(name)
 
 
 @pytest.mark.releases(NEWEST)
 @pytest.mark.parametrize("name", OF_NEWEST)
 def test_blocks_for_the_newest_daemon_run_as_printed(runner: Runner, name: str) -> None:
-    runner.run(name, BLOCKS[name].code)
+    runner.run(name)
 
 
 @pytest.mark.releases(NEWEST)
-@pytest.mark.parametrize("name", [name for name in OF_NEWEST if BLOCKS[name].is_translated])
+@pytest.mark.parametrize("name", TRANSLATED_OF_NEWEST)
 def test_blocks_for_the_newest_daemon_run_when_translated(runner: Runner, name: str) -> None:
-    runner.run(name, BLOCKS[name].translation)
+    runner.run_translated(name)
 
 
 @pytest.mark.releases("0.2.1")
 @pytest.mark.parametrize("name", OF_NEWEST)
 def test_blocks_for_the_newest_daemon_are_refused_by_an_old_one(runner: Runner, name: str) -> None:
-    with pytest.raises(UnsupportedByDaemonError):
-        runner.run(name, BLOCKS[name].code)
+    with pytest.raises(InvalidArgumentError):  # the daemon itself refuses a config_yaml
+        runner.run(name)
 
 
 def test_whole_test_files_run(pytester: pytest.Pytester) -> None:
-    files = {f"test_{place}": BLOCKS[name].code for place, name in enumerate(TEST_FILES)}
+    alone = [BLOCKS[name].code for name in TEST_FILES if name not in OF_TUTORIAL]
+    files = {f"test_{place}": code for place, code in enumerate(alone)}
     pytester.makepyfile(**files)
     result = pytester.runpytest_subprocess(*PYTEST_ARGUMENTS)
     assert result.parseoutcomes().keys() == {"passed"}
     for file, code in files.items():
         for test in re.findall(r"def (test_\w+)", code):
             result.stdout.fnmatch_lines_random([f"PASSED {file}.py::{test}*"])
+
+
+@pytest.mark.parametrize("name", OF_TUTORIAL)
+def test_the_agent_of_the_tutorial_is_tested(name: str, pytester: pytest.Pytester) -> None:
+    blocks = [BLOCKS[name] for name in TRANSLATED]
+    (agent,) = [block for block in blocks if "def solve" in block.code]
+    test = BLOCKS[name].code
+    pytester.makepyfile(agent=agent.code if "await" in test else agent.translation)
+    pytester.makepyfile(test_agent=test)
+    pytester.runpytest_subprocess(*PYTEST_ARGUMENTS).assert_outcomes(passed=1)
 
 
 @pytest.mark.parametrize("name", TYPES)
@@ -271,6 +296,14 @@ def test_the_table_of_errors_is_complete() -> None:
     for name in agents_sandbox.__all__:
         if name.endswith(("Error", "Warning")):
             assert f"`{name}`" in rows, name
+
+
+def test_the_readme_names_every_guide() -> None:
+    text = PAGES["README.md"]
+    for name in re.findall(r"`(docs/[\w/.-]+)`", text):
+        assert (ROOT / name).exists(), name
+    for guide in (ROOT / "docs" / "guides").glob("*.md"):
+        assert f"`{guide.name}`" in text, guide.name
 
 
 @pytest.mark.parametrize("program", ["quickstart.py", "quickstart_sync.py"])
