@@ -33,13 +33,13 @@ nitpicky = True
 
 # Docstrings write code in single backticks.
 default_role = "literal"
-smartquotes = False  # they would turn `--` into a dash
+smartquotes_action = "D"  # dashes alone
 add_module_names = False
+python_use_unqualified_type_names = True
 toc_object_entries_show_parents = "hide"
 maximum_signature_line_length = 90
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
-autodoc_preserve_defaults = True
 # Aliases that are shown by their names.
 autodoc_type_aliases = {
     name: f"{package}.{name}"
@@ -56,6 +56,7 @@ myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 4
 
 html_theme = "furo"
+pygments_dark_style = "github-dark"
 html_title = f"agents_sandbox {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import re
 import textwrap
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -49,7 +50,12 @@ def _usage(action: argparse.Action) -> str:
 
 
 def _help(action: argparse.Action) -> str:
-    return str(action.help) % {"default": action.default}
+    return _with_code(str(action.help) % {"default": action.default})
+
+
+def _with_code(text: str) -> str:
+    """Mark what is an option, a setting or a call as code."""
+    return re.sub(r"(?<!`)(--[a-z][\w-]+|\b[a-z]+_[\w]+\b(?:\(\))?)(?!`)", r"`\1`", text)
 
 
 def program_notes() -> str:
@@ -60,7 +66,7 @@ def program_notes() -> str:
 def plugin_options() -> str:
     """The options of the plugin on the command line."""
     rows = [
-        (f"`{call.args[0]}={call.kwargs['metavar']}`", call.kwargs["help"])
+        (f"`{call.args[0]}={call.kwargs['metavar']}`", _with_code(call.kwargs["help"]))
         for call in _registered().getgroup().addoption.call_args_list
     ]
     return table(("Option", "Meaning"), *rows)
@@ -69,7 +75,7 @@ def plugin_options() -> str:
 def plugin_settings() -> str:
     """The options of the plugin in pytest's configuration."""
     rows = [
-        (f"`{call.args[0]}`", call.args[1], f"`{call.kwargs['default']}`")
+        (f"`{call.args[0]}`", _with_code(call.args[1]), f"`{call.kwargs['default']}`")
         for call in _registered().addini.call_args_list
     ]
     return table(("Option", "Meaning", "Default"), *rows)
