@@ -199,7 +199,9 @@ def test_a_loop_that_ends_too_early_leaves_it_to_the_exit(
         clean_up.finish(GeneratorExit()).send(None)
 
 
-def test_a_loop_that_ends_too_early_leaves_the_blocks_around_to_the_exit() -> None:
+def test_a_loop_that_ends_too_early_leaves_the_blocks_around_to_the_exit(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     ended: list[str] = []
 
     async def end(name: str) -> None:
@@ -226,6 +228,25 @@ def test_a_loop_that_ends_too_early_leaves_the_blocks_around_to_the_exit() -> No
     _aio._finish_in_another_loop()
     assert ended == ["inner", "outer"]
     assert not caller.done()
+    del caller
+    gc.collect()
+    assert caplog.messages == [], "asyncio logs tasks that are lost"
+
+
+def test_ctrl_c_before_it_runs_in_another_loop_begins_it_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def press(_: object) -> None:
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    work = Work()
+    work.may_end.set()
+    with pytest.raises(StopIteration):
+        _aio.CleanUp(work).finish().send(None)
+    monkeypatch.setattr(_aio, "_close_callers", press)
+    _aio._finish_in_another_loop()
+    assert (work.begun, work.ended) == (1, 1)
 
 
 def test_without_a_loop_it_is_left_to_the_exit() -> None:

@@ -165,8 +165,12 @@ def test_a_full_disk_is_told_from_other_failures(
     (folder / "file").chmod(0o666)
     replace("base64", "echo half; exit 1")
     replace("mkdir", "exit 1")
-    for left, failure in (("0", Failure.NO_SPACE), ("1", Failure.OTHER)):
-        replace("df", f"echo Filesystem; echo tmpfs 64 64 {left} 100% /x")
+    for blocks, left, failure in (
+        ("64", "0", Failure.NO_SPACE),
+        ("64", "1", Failure.OTHER),
+        ("0", "0", Failure.OTHER),  # such as /proc
+    ):
+        replace("df", f"echo Filesystem; echo tmpfs {blocks} {blocks} {left} 100% /x")
         assert shell.write(folder / "file") == failure
         assert shell.run("mkdir", scripts.MKDIR, folder / "x", "", "")[0] == failure
     assert [path.name for path in folder.iterdir()] == ["file"]

@@ -44,11 +44,22 @@ def test_ctrl_c_at_any_line_leaves_the_old_file_or_the_new_one(tmp_path: Path) -
 
 
 def test_what_cannot_be_written_is_left_alone(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError) as caught:
         HostFile(str(tmp_path / "missing" / "file"))
+    assert caught.value.filename == str(tmp_path / "missing" / "file")
     with pytest.raises(IsADirectoryError):
         HostFile(str(tmp_path))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_became_a_folder_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with HostFile(str(path)) as file:
+        path.mkdir()
+        with pytest.raises(IsADirectoryError) as caught:
+            file.complete()
+    assert (caught.value.filename, caught.value.filename2) == (str(path), None)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_fifo_is_not_read(tmp_path: Path) -> None:

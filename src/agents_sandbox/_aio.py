@@ -16,7 +16,7 @@ import warnings
 from asyncio.events import _get_running_loop
 from collections import deque
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import wraps
 from typing import Any, Generic, TypeAlias, TypeVar, cast
 from weakref import WeakKeyDictionary, WeakSet, ref
@@ -251,6 +251,8 @@ def _cancel_on_closed_loop(call: grpc.aio.Call) -> None:
 class Stream:
     """The answers to one streaming call. The code that opens a stream must cancel it."""
 
+    __slots__ = ("_call", "_cancelled", "_channel", "_home")
+
     def __init__(
         self, channel: Channel, call: grpc.aio.UnaryStreamCall[bytes, bytes], home: _Home
     ) -> None:
@@ -305,6 +307,8 @@ class Reader:
     Attributes:
         in_background: Whether the function runs.
     """
+
+    __slots__ = ("_home", "_on_end", "_task")
 
     in_background = True
 
@@ -403,9 +407,10 @@ _unfinished: dict[asyncio.Future[None] | CleanUp, Call[None]] = {}
 @atexit.register
 def _finish_in_another_loop() -> None:
     while left := tuple(filter(_is_abandoned, _unfinished)):
-        with suppress(KeyboardInterrupt):
+        # Ctrl-C can come before it runs. A coroutine that never did would warn of that.
+        with suppress(KeyboardInterrupt), closing(_finish(left[0])) as finishing:
             _close_callers(left[0])
-            asyncio.run(_finish(left[0]))
+            asyncio.run(finishing)
 
 
 def _is_abandoned(begun: asyncio.Future[None] | CleanUp) -> bool:
@@ -418,7 +423,8 @@ def _close_callers(begun: asyncio.Future[None] | CleanUp) -> None:
     if isinstance(begun, CleanUp):
         return
     for task in asyncio.all_tasks(begun.get_loop()):
-        coroutine = task.get_coro()
+        coroutine, lost = task.get_coro(), cast("Any", task)
+        lost._log_destroy_pending = False  # noqa: SLF001 - else asyncio logs it: it is done with
         if task not in _unfinished and coroutine is not None:
             with suppress(Exception):  # what waits at its end cannot be closed
                 coroutine.close()

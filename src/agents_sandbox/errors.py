@@ -572,4 +572,8 @@ CODES: Mapping[str, type[SandboxClientError]] = {
 
 
 class SandboxLeftoverWarning(RuntimeWarning):
-    """The end of a block could not delete a sandbox, and something else is raised already."""
+    """The end of a block leaves something behind, and nothing says so that is raised.
+
+    It could not delete a sandbox, and the block raises already; or it could not kill a command, and
+    has cancelled it.
+    """

@@ -37,6 +37,7 @@ from agents_sandbox.testing import FakeDaemon
 from agents_sandbox.testing._commands.isolation import probe
 
 from .._aio import Background, off_loop
+from .conftest import IMAGE
 
 # The scripts run in the same way whichever Python starts them.
 ISOLATED = pytest.param(
@@ -287,6 +288,7 @@ async def test_what_cannot_be_right_is_refused_before_any_call(
         (lambda: files.read_bytes(""), "path must not be empty"),
         (lambda: files.read_bytes("\ud800"), "path is not valid Unicode text: .* index 0"),
         (lambda: files.read_bytes("x/" * 3000), "longer than 4095 bytes"),
+        (lambda: files.exists("x" * 256), "name of more than 255 bytes"),
     ):
         with pytest.raises(InvalidArgumentError, match=why):
             await call()
@@ -309,9 +311,45 @@ async def test_a_file_operation_has_a_timeout(
     files: SandboxFiles, sandbox: Sandbox, daemon: FakeDaemon
 ) -> None:
     await files.write_text("x", "text", timeout_seconds=20)
-    with daemon.paused(), pytest.raises(OperationTimeoutError):
+    with daemon.paused(), pytest.raises(OperationTimeoutError) as caught:
         await files.read_bytes("x", timeout_seconds=0.05)
+    assert str(caught.value) == (
+        f"read_bytes of 'x' in sandbox {sandbox.id} did not end within 0.05 s"
+    )
+    assert caught.value.timeout_seconds == 0.05
     await sandbox.delete()
+
+
+async def test_the_clients_own_timeout_is_that_of_file_operations(daemon: FakeDaemon) -> None:
+    async with (
+        AgentsSandboxClient(daemon.socket_path, exec_timeout_seconds=0.1) as client,
+        client.sandbox(image=IMAGE) as sandbox,
+    ):
+        expected = r"^exists of 'x' .* within 0\.1 s$"
+        with daemon.paused(), pytest.raises(OperationTimeoutError, match=expected):
+            await sandbox.files.exists("x")
+
+
+async def test_a_path_with_a_slash_at_its_end_is_that_of_a_folder(
+    files: SandboxFiles, tmp_path: Path
+) -> None:
+    await files.write_text("file", "text")
+    await files.mkdir("folder/")
+    calls: list[tuple[Callable[[], Any], type[Exception]]] = [
+        (lambda: files.read_bytes("file/"), SandboxNotADirectoryError),
+        (lambda: files.read_bytes("folder/"), SandboxIsADirectoryError),
+        (lambda: files.read_bytes("new/"), SandboxFileNotFoundError),
+        (lambda: files.write_text("file/", ""), SandboxNotADirectoryError),
+        (lambda: files.write_text("folder/", ""), SandboxIsADirectoryError),
+        (lambda: files.write_text("/", ""), SandboxIsADirectoryError),
+        (lambda: files.write_text("new/", ""), SandboxFileNotFoundError),
+        (lambda: files.download("file/", tmp_path / "x"), SandboxNotADirectoryError),
+    ]
+    for call, kind in calls:
+        with pytest.raises(kind):
+            await call()
+    await files.remove("folder/")
+    assert [entry.name for entry in await files.list("/workspace/")] == ["file"]
 
 
 async def test_a_sandbox_that_is_not_ready_has_no_files(

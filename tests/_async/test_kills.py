@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from agents_sandbox import (
     MountSpec,
     OperationTimeoutError,
     SandboxHandle,
+    SandboxLeftoverWarning,
     SandboxNotReadyError,
     _deadline,
 )
@@ -36,6 +39,11 @@ from ..testing.raw import TIMEOUT
 from .conftest import IMAGE
 
 SLEEP = ("sleep", "1000")
+HAS_NOTES = sys.version_info >= (3, 11)
+
+
+def notes(error: BaseException) -> list[str]:
+    return getattr(error, "__notes__", [])
 
 
 def assert_killed(handle: ExecHandle) -> None:
@@ -192,6 +200,55 @@ async def test_process_that_is_not_there_yet_is_looked_for(
         await client.cancel_exec("my-exec", kill=True)
     assert caught.value.problem == "not_found"
     assert 2 < sum(pauses) < 4
+
+
+@pytest.mark.usefixtures("pauses")
+@pytest.mark.parametrize("problem", ["not_found", "late"])
+async def test_a_block_says_what_it_could_not_kill(
+    client: AgentsSandboxClient,
+    sandbox: SandboxHandle,
+    daemon: FakeDaemon,
+    problem: str,
+) -> None:
+    daemon.on_exec(SLEEP).never()
+    daemon.on_exec(is_kill).exit(KillExit.NOT_FOUND if problem == "not_found" else KillExit.KILLED)
+    start = partial(
+        client.start_exec,
+        sandbox.sandbox_id,
+        SLEEP,
+        cleanup_timeout_seconds=20 if problem == "not_found" else 1,
+    )
+    why = "cannot be recognised" if problem == "not_found" else "did not end within"
+    text = rf"^exec \S+ was cancelled, but may still be running: exec .* {why}"
+    with pytest.warns(SandboxLeftoverWarning, match=text) as warned:
+        async with start() as process:
+            pass
+    assert warned[0].filename == __file__
+    assert process.handle is not None
+    assert process.handle.state is ExecState.CANCELLED
+    with pytest.warns(SandboxLeftoverWarning, match=text), pytest.raises(KeyError) as caught:
+        async with start():
+            raise KeyError
+    assert len(notes(caught.value)) == HAS_NOTES
+    with warnings.catch_warnings(), pytest.raises(KeyError):
+        warnings.simplefilter("error")  # then the note has to do
+        async with start():
+            raise KeyError
+
+
+async def test_a_timeout_in_a_block_says_that_the_block_has_ended_the_command(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    daemon.on_exec(SLEEP).never()
+    note = ["the end of the block has ended the command since"]
+    for own in (True, False):
+        with pytest.raises(OperationTimeoutError) as caught:
+            async with client.start_exec(sandbox.sandbox_id, SLEEP) as process:
+                if own:
+                    await process.wait(timeout_seconds=0.1)
+                else:
+                    await client.run(sandbox.sandbox_id, SLEEP, timeout_seconds=0.1)
+        assert notes(caught.value) == (note if own and HAS_NOTES else [])
 
 
 async def test_kill_has_a_bound_of_its_own(

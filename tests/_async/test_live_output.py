@@ -177,6 +177,7 @@ async def test_a_block_ends_what_still_runs(box: Sandbox, daemon: FakeDaemon, to
     assert "CancelExec" not in methods(daemon)
 
 
+@pytest.mark.filterwarnings("ignore:exec .* may still be running")
 async def test_a_block_cancels_what_it_cannot_kill(box: Sandbox, daemon: FakeDaemon) -> None:
     daemon.on_exec(("sleep",)).never()
     daemon.on_exec(lambda argv: KILL in argv).exit(KillExit.NO_PROC)

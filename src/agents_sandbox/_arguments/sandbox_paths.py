@@ -12,6 +12,8 @@ from ..errors import InvalidArgumentError, InvalidArgumentTypeError
 _WORKSPACE = b"/workspace"
 _LONGEST = 4095
 """Bytes; Linux's PATH_MAX without the NUL at the end."""
+_LONGEST_NAME = 255
+"""Bytes; Linux's NAME_MAX."""
 
 
 SandboxPathLike: TypeAlias = "str | bytes | os.PathLike[str] | os.PathLike[bytes]"
@@ -27,6 +29,7 @@ class SandboxPath:
     Attributes:
         given: The same, as text or bytes.
         absolute: The absolute path, without slashes at its end.
+        file: The same for what must be a file: a slash at its end stays, and only a folder has one.
 
     Raises:
         InvalidArgumentError: It is not acceptable.
@@ -53,7 +56,14 @@ class SandboxPath:
         if b"\0" in given:
             raise InvalidArgumentError(f"path must not contain NUL: {self}")
         self.absolute = posixpath.join(_WORKSPACE, given).rstrip(b"/") or b"/"
-        if len(self.absolute) > _LONGEST:
+        self.file: bytes = self.absolute
+        if given.endswith(b"/"):
+            self.file = self.absolute.rstrip(b"/") + b"/"
+        if max(map(len, self.absolute.split(b"/"))) > _LONGEST_NAME:
+            raise InvalidArgumentError(
+                f"path must not have a name of more than {_LONGEST_NAME} bytes: {self}"
+            )
+        if len(self.file) > _LONGEST:
             raise InvalidArgumentError(
                 f"path must not be longer than {_LONGEST} bytes, with /workspace before a relative "
                 f"one: {self}"

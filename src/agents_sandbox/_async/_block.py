@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from functools import wraps
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from .._notes import note_interruption
-from .._tracebacks import trimmed
-from ..errors import SandboxClientError
+from .._notes import add_note, note_interruption
+from .._tracebacks import level_of_caller, trimmed
+from ..errors import SandboxClientError, SandboxLeftoverWarning
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -71,6 +73,15 @@ class Block(ABC):
     async def _give_up(self, raising: BaseException) -> None:
         """End what the entry has begun, because it raises. Safe to repeat."""
         await self._end(raising)
+
+
+def report_leftover(text: str, raising: BaseException | None) -> None:
+    """Warn of what the end of a block leaves behind, and note it on what the caller raises."""
+    if raising is not None:
+        add_note(raising, text)
+    # Where warnings are errors, the caller's exception is more important.
+    with nullcontext() if raising is None else suppress(SandboxLeftoverWarning):
+        warnings.warn(text, SandboxLeftoverWarning, stacklevel=level_of_caller())
 
 
 def begins_block(refusal: str | None = None) -> Callable[[_MethodT], _MethodT]:

@@ -83,6 +83,8 @@ class Follower:
             be quick and pure.
     """
 
+    __slots__ = ("__weakref__", "_concerns", "_mailbox", "after", "farewell", "feed")
+
     def __init__(self, concerns: Callable[[SandboxEvent], bool]) -> None:
         self._concerns = concerns
         self._mailbox: Mailbox[SandboxEvent | Break | SandboxClientError] = Mailbox()
@@ -146,6 +148,17 @@ class _Feed:
         events: The source of the events.
         forget: Called, with the mutex held, when no follower can join any more.
     """
+
+    __slots__ = (
+        "_begin",
+        "_events",
+        "_followers",
+        "_forget",
+        "_position",
+        "_readers",
+        "_recent",
+        "sandbox_id",
+    )
 
     def __init__(
         self, sandbox_id: str, events: Subscription, forget: Callable[[_Feed], None]

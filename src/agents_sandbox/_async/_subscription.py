@@ -45,6 +45,22 @@ class Subscription:
             daemon waits for them, so the work can end.
     """
 
+    __slots__ = (
+        "_cancelled",
+        "_daemon",
+        "_deadline",
+        "_ended_by_daemon",
+        "_patience",
+        "_rpc_seconds",
+        "_sequence",
+        "_silent",
+        "_steady",
+        "_stream",
+        "_watched",
+        "on_loss",
+        "trouble",
+    )
+
     def __init__(
         self,
         daemon: Daemon,

@@ -224,6 +224,19 @@ class ResponseStream(Generic[ItemT]):
         deadline: The deadline of the RPC.
     """
 
+    __slots__ = (
+        "__weakref__",
+        "_cancelled",
+        "_deadline",
+        "_decode",
+        "_loss",
+        "_method",
+        "_request",
+        "_stream",
+        "_transport",
+        "on_end",
+    )
+
     # No closures: thousands of streams may be open, and the garbage collector visits each object.
     def __init__(
         self,

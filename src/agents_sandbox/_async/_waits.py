@@ -41,6 +41,21 @@ class _Wait(ABC, Generic[HandleT]):
     that is silent or restarts: no event is missed within the deadline.
     """
 
+    __slots__ = (
+        "_after",
+        "_budget",
+        "_daemon",
+        "_feeds",
+        "_follower",
+        "_fresh",
+        "_goal",
+        "_handle",
+        "_patience",
+        "_sandbox_id",
+        "_snapshot_due",
+        "_trouble",
+    )
+
     def __init__(
         self,
         daemon: Daemon,
@@ -219,6 +234,8 @@ class _Wait(ABC, Generic[HandleT]):
 
 class SandboxWait(_Wait[SandboxHandle]):
     """Waits for a state of a sandbox."""
+
+    __slots__ = ("_id",)
 
     def __init__(
         self,

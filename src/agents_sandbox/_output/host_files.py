@@ -7,7 +7,8 @@ import io
 import os
 import secrets
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from .._shared.helpers import TEMPORARY
@@ -33,11 +34,13 @@ class HostFile:
     _temporary = ""
 
     def __init__(self, path: str) -> None:
+        self._given = path
         self._path = os.path.realpath(path)
         _refuse_folder(path)
         folder = os.path.dirname(self._path)  # noqa: PTH120 - text, like all here
         self._temporary = os.path.join(folder, TEMPORARY + secrets.token_hex(16))  # noqa: PTH118
-        self._file = io.FileIO(self._temporary, "x")
+        with self._naming_it():
+            self._file = io.FileIO(self._temporary, "x")
 
     def __enter__(self) -> Self:
         return self
@@ -58,7 +61,8 @@ class HostFile:
         """Give it its name."""
         with suppress(FileNotFoundError):  # it is new
             os.fchmod(self._descriptor(), stat.S_IMODE(os.stat(self._path).st_mode))  # noqa: PTH116
-        os.replace(self._temporary, self._path)  # noqa: PTH105 - text, like all here
+        with self._naming_it():
+            os.replace(self._temporary, self._path)  # noqa: PTH105 - text, like all here
 
     def close(self) -> None:
         """Close it, and remove it unless it is complete. Safe to repeat."""
@@ -66,6 +70,15 @@ class HostFile:
             os.unlink(self._temporary)  # noqa: PTH108 - text, like all here
         if self._file is not None:
             self._file.close()
+
+    # The caller does not know the temporary name.
+    @contextmanager
+    def _naming_it(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            error.filename, error.filename2 = self._given, None
+            raise
 
     def _descriptor(self) -> int:
         assert self._file is not None  # noqa: S101 - it was opened

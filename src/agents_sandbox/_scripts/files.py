@@ -38,7 +38,8 @@ class Failure(IntEnum):
 # `lost PATH` says why nothing is there, and `folder` if `why` says that its folder is missing.
 # `mounted PATH`: whether it is a mount. `read_only FOLDER`: whether its file system is mounted so;
 # for root, the `[ -w ]` of busybox is true there. `failed FOLDER FILE` says why nothing could be
-# made in a folder, and removes the half of a file, after it has looked for free space.
+# made in a folder, and removes the half of a file, after it has looked for free space. What has no
+# space at all, such as /proc, is not full.
 _COMMON = """\
 mark=$2 why=
 end() { printf %s "$2$mark"; exit "$1"; }
@@ -72,7 +73,7 @@ read_only() {
 failed() {
   code=89
   set -- "$1" "$2" $(df -P "$1" | tail -n 1)
-  [ "$6" = 0 ] && code=85
+  [ "$6" = 0 ] && [ "$4" != 0 ] && code=85
   [ -w "$1" ] && [ -x "$1" ] && ! read_only "$1" || code=81
   [ -z "$2" ] || rm -f "$2"
   end "$code"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeGuard
 
 from ... import _copies
 from ..._aio import CleanUp, public
@@ -32,7 +32,7 @@ from ...errors import (
     SandboxNotReadyError,
 )
 from ...models import ExecHandle
-from .._block import Block, begins_block
+from .._block import Block, begins_block, report_leftover
 from .._daemon import Daemon
 from .._feeds import Feeds
 from .._waits import ExecWait
@@ -90,6 +90,7 @@ class ExecProcess(Block):
         self._clean_up = CleanUp(self._end_command)
         self._given_up = False
         self._input_left = False
+        self._not_killed: str | None = None
 
     def __repr__(self) -> str:
         handle = self.handle
@@ -226,15 +227,27 @@ class ExecProcess(Block):
 
     async def _end(self, raising: BaseException | None) -> None:
         """End the command if it runs and is not to be kept; note a failure on `raising`."""
-        if self._keep or self._given_up or not (self._execution.running or self._input_left):
+        if self._keep or self._given_up:
             return
-        try:
-            await self._clean_up.finish(raising)
-        except SandboxClientError as failure:
-            self._given_up = True
-            if raising is None:
-                raise
-            add_note(raising, f"exec {self.exec_id} may still be running: {failure}")
+        ending = self._execution.running or self._input_left
+        if ending:
+            try:
+                await self._clean_up.finish(raising)
+            except SandboxClientError as failure:
+                self._given_up = True
+                if raising is None:
+                    raise
+                add_note(raising, f"exec {self.exec_id} may still be running: {failure}")
+                return
+        why, self._not_killed = self._not_killed, None
+        if why is not None:
+            left = f"exec {shown_id(self.exec_id)} was cancelled, but may still be running"
+            report_leftover(f"{left}: {why}", raising)
+        elif ending and self._is_its_timeout(raising):  # which says that the command runs
+            add_note(raising, "the end of the block has ended the command since")
+
+    def _is_its_timeout(self, error: BaseException | None) -> TypeGuard[OperationTimeoutError]:
+        return isinstance(error, OperationTimeoutError) and error.exec_id == self.exec_id
 
     async def _end_command(self) -> None:
         # It has the same deadline when it is begun again.
@@ -278,10 +291,12 @@ class ExecProcess(Block):
                 killer = Killer(daemon, feeds, exec_id, _most_of(budget))
                 await killer.kill(logs.stdout)
                 ended = await killer.until_ended(logs)
-            except _NOT_KILLED:
+            except _NOT_KILLED as failure:
                 await daemon.cancel_exec(exec_id, budget.rpc())
                 wait_for = ExecWait(daemon, feeds, exec_id, budget, self.sandbox_id, logs)
                 ended = await wait_for.until_reached()
+                if not isinstance(failure, SandboxNotReadyError):  # it has ended with its sandbox
+                    self._not_killed = str(failure)
         except ExecAlreadyTerminalError:
             ended = await daemon.get_exec(exec_id, budget.rpc(), logs)
         except (ExecNotFoundError, SandboxNotFoundError):

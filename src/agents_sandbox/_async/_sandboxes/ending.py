@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import abstractmethod
 from collections.abc import Callable
-from contextlib import suppress
 
 from ..._aio import CleanUp
 from ..._deadline import Budget
 from ..._notes import add_note
-from ..._tracebacks import level_of_caller, trimmed
+from ..._tracebacks import trimmed
 from ...errors import (
     ClientClosedError,
     OperationTimeoutError,
     SandboxClientError,
-    SandboxLeftoverWarning,
 )
-from .._block import Block
+from .._block import Block, report_leftover
 from .._daemon import Daemon
 
 
@@ -65,10 +62,7 @@ class Ending(Block):
                 add_note(first, f"another delete failed, too: {other}")
             raise trimmed(first, None)
         for failure in failures:
-            text = f"{self._left_by(failure)}: {failure}"
-            add_note(raising, text)
-            with suppress(SandboxLeftoverWarning):  # where warnings are errors
-                warnings.warn(text, SandboxLeftoverWarning, stacklevel=level_of_caller())
+            report_leftover(f"{self._left_by(failure)}: {failure}", raising)
 
     # The error of a timeout names the options of other calls.
     def _left_by(self, failure: SandboxClientError) -> str:

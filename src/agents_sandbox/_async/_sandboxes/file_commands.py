@@ -58,7 +58,8 @@ class FileCommands:
     ) -> FileAnswer:
         """Run the script of one operation and return its answer, which the caller closes."""
         mark = scripts.new_mark()
-        command = scripts.file_command(action, script, mark, path.absolute, *args)
+        at = path.file if script is scripts.READ else path.absolute
+        command = scripts.file_command(action, script, mark, at, *args)
         return await self._answer(action, path, command, mark, deadline)
 
     async def do(
@@ -76,7 +77,7 @@ class FileCommands:
     async def write(self, action: str, path: SandboxPath, data: bytes, deadline: Deadline) -> None:
         """Write a file; the data is not too long."""
         mark, temporary = scripts.new_mark(), scripts.new_temporary()
-        commands = list(scripts.write_commands(mark, path.absolute, temporary, data))
+        commands = list(scripts.write_commands(mark, path.file, temporary, data))
         async with self.temporary(path, temporary, used=len(commands) > 1):
             await self._run_all(action, path, commands, mark, deadline)
 
@@ -137,14 +138,23 @@ class FileCommands:
         mark: str,
         deadline: Deadline,
     ) -> FileAnswer:
-        result = await self._client.run(
-            self._id,
-            command,
-            cwd="/",  # the default may not exist
-            env_overrides=_ENVIRONMENT,
-            max_output_bytes=0,
-            timeout_seconds=_left(deadline),
-        )
+        try:
+            result = await self._client.run(
+                self._id,
+                command,
+                cwd="/",  # the default may not exist
+                env_overrides=_ENVIRONMENT,
+                max_output_bytes=0,
+                timeout_seconds=_left(deadline),
+            )
+        except OperationTimeoutError as timeout:
+            seconds = timeout.timeout_seconds if deadline.bound is None else deadline.bound
+            raise OperationTimeoutError(
+                f"{action} of {path} in sandbox {shown_id(self._id)} did not end {within(seconds)}",
+                timeout_seconds=seconds,
+                sandbox_id=self._id,
+                exec_id=timeout.exec_id,
+            ) from timeout
         return FileAnswer(action, path, result, mark)
 
 

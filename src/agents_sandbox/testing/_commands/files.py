@@ -96,7 +96,9 @@ class FilesRunner(PassThroughRunner):
         if files.refuses(operation, path):
             request[SCRIPT_INDEX] = _REFUSAL
         place = files.place_itself(path) if operation == "remove" else files.host_path(path)
-        request[PATH_INDEX] = encoded_path(os.fsencode(place))
+        # A slash at the end says that it must be a folder; a `Path` drops it.
+        slash = "/" if path.endswith("/") else ""
+        request[PATH_INDEX] = encoded_path(os.fsencode(f"{place}{slash}"))
         return request
 
     async def remove(self, sandbox_id: str) -> None:
