@@ -134,6 +134,17 @@ def test_each_async_block_is_shown_beside_its_translation(source: Path) -> None:
             assert snippet.translation in shown[snippet.code], snippet
 
 
+def test_all_tabs_of_the_site_follow_a_choice() -> None:
+    labels = [
+        element.attributes
+        for page in PARSED.values()
+        for element in page.elements
+        if "sd-tab-label" in element.attributes.get("class", "").split()
+    ]
+    groups = {(label["data-sync-group"], label["data-sync-id"]) for label in labels}
+    assert groups == {("flavour", "async"), ("flavour", "blocking")}
+
+
 def test_every_public_name_is_in_the_reference() -> None:
     ids = {identifier for page in PARSED.values() for identifier in page.ids}
     names = {f"agents_sandbox.{name}" for name in agents_sandbox.__all__ if name != "__version__"}
