@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from types import FrameType, SimpleNamespace
 from typing import Any
+from weakref import ref
 
 import grpc
 import pytest
@@ -28,6 +29,7 @@ from agents_sandbox import (
     SyncAgentsSandboxClient,
 )
 from agents_sandbox._blocking import Channel, calls, helpers
+from agents_sandbox._blocking.locks import closed_gate
 from agents_sandbox._connection.rpc import CallError
 from agents_sandbox._surroundings import forks
 from agents_sandbox._surroundings.forks import MUTEX
@@ -251,6 +253,28 @@ def test_helpers_end_with_a_client_that_nothing_refers_to(daemon: FakeDaemon) ->
         join(thread)
 
 
+def test_what_a_thread_runs_is_gone_when_it_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    started, resumed = threading.Thread.start, threading.Event()
+    threads: list[threading.Thread] = []
+
+    def start_slowly(thread: threading.Thread) -> None:
+        threads.append(thread)
+        started(thread)
+        resumed.wait()
+
+    def work() -> None:
+        done.release()
+
+    monkeypatch.setattr(threading.Thread, "start", start_slowly)
+    done, gone = closed_gate(), ref(work)
+    assert helpers.start_thread(work, HELPER)
+    del work
+    done.acquire()
+    join(threads[0])
+    assert gone() is None
+    resumed.set()
+
+
 def test_threads_share_a_channel_until_the_client_is_closed(daemon: FakeDaemon) -> None:
     connection = calls.Connection(f"unix:{daemon.socket_path}")
     shared = connection._share()
@@ -375,7 +399,7 @@ def test_a_thread_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> Non
         assert not pool.submit(helpers.start_thread, done.set, HELPER).result()
         assert not done.is_set()
         # The thread that would start it does its work instead.
-        helpers._start(thread, done.set)
+        helpers._start(thread)
         assert done.is_set()
 
 
