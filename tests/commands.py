@@ -35,13 +35,18 @@ class Told:
         self._steps.put(code)
 
 
-def open_logs() -> list[str]:
-    """The log files that this process has open."""
+def open_files() -> list[str]:
+    """The paths of all that this process has open, in any thread."""
     paths = []
     for descriptor in Path("/proc/self/fd").iterdir():
         with suppress(FileNotFoundError):  # another thread has closed it since
             paths.append(str(descriptor.readlink()))
-    return [path for path in paths if path.endswith((".stdout.log", ".stderr.log"))]
+    return paths
+
+
+def open_logs() -> list[str]:
+    """The log files that this process has open."""
+    return [path for path in open_files() if path.endswith((".stdout.log", ".stderr.log"))]
 
 
 _NOBODY = 65534

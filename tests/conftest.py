@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,8 +33,12 @@ QUICK = {
     image: ContainerBehavior(healthy_after=0) for image in ("postgres:16", "postgres:17", "redis:7")
 }
 
-# Each interpreter runs the tests in these folders.
+# Each interpreter runs the tests in these folders, and each of them tries a share of the cases of a
+# test: the releases of the daemon and all other parameters together.
 CLIENTS = ("_async", "_sync_generated")
+
+# Not so for tests with one of these marks: no interpreter leaves a case of them to another.
+UNSHARED = ("once", "unmeasured", "unshared")
 
 _CHAOS = pytest.StashKey[dict[str, Account]]()
 
@@ -84,6 +89,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "once: does not depend on the interpreter, so `tox` runs it with one of them only",
         "twice: depends little on the interpreter, so `tox` runs it with two of them only",
         "unmeasured: no coverage depends on it, so `tox` runs it where none is measured",
+        "unshared: each interpreter tries all of its cases, because they cover different code",
         "slow: tries very many cases, so `tox -e quick` leaves it out",
     ):
         config.addinivalue_line("markers", mark)
@@ -98,11 +104,17 @@ def pytest_xdist_setupnodes(config: pytest.Config) -> None:
     session.nodemanager.EXIT_TIMEOUT = 60
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of the fake daemon and of the plugin; all tests of clients use both."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the tests of the fake daemon and of the plugin, and share out those of the clients."""
+    shared: dict[tuple[Path, str], list[pytest.Item]] = {}
     for item in items:
         if item.path.parent.name in ("testing", "plugin"):
-            item.add_marker(pytest.mark.twice)
+            item.add_marker(pytest.mark.twice)  # all tests of clients use both
+        elif item.path.parent.name in CLIENTS and not any(map(item.get_closest_marker, UNSHARED)):
+            shared.setdefault((item.path, item.name.partition("[")[0]), []).append(item)
+    left_out = {item for cases in shared.values() for item in set(cases) - set(share(cases))}
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -113,17 +125,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "chaos_seed" in metafunc.fixturenames:
         options: Any = metafunc.config.option
         seeds = range(options.chaos_seed, options.chaos_seed + options.chaos_runs)
-        metafunc.parametrize("chaos_seed", share(seeds))
+        metafunc.parametrize("chaos_seed", seeds)
 
 
 def _releases(metafunc: pytest.Metafunc, mark: pytest.Mark) -> list[Any]:
-    # Releases differ in what the daemon says and does, whichever Python hears it.
-    if metafunc.definition.path.parent.name in CLIENTS:
-        if len(mark.args) > 1 and metafunc.definition.get_closest_marker("once"):
-            # One interpreter alone would run it, and it runs a share of the releases.
-            raise pytest.UsageError(f"{metafunc.definition.nodeid}: several releases, and `once`")
-        return share(mark.args)
-    if mark.kwargs.get("everywhere"):
+    if metafunc.definition.path.parent.name in CLIENTS or mark.kwargs.get("everywhere"):
         return list(mark.args)
     *older, newest = mark.args
     return [*(pytest.param(release, marks=pytest.mark.once) for release in older), newest]

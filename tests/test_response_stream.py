@@ -11,6 +11,7 @@ from weakref import ref
 import pytest
 
 from agents_sandbox import DaemonUnavailableError, OperationTimeoutError, _aio
+from agents_sandbox._async import _transport
 from agents_sandbox._connection.address import DaemonAddress
 from agents_sandbox._deadline import Deadline
 from agents_sandbox._sync_generated._transport import ResponseStream, Transport
@@ -58,6 +59,22 @@ def test_each_read_of_an_abandoned_stream_raises_an_error_of_its_own() -> None:
     assert raised[0] is not raised[1]
     assert [error.__cause__ for error in raised] == [loss, loss]
     assert loss.__traceback__ is None
+
+
+async def test_a_read_of_an_abandoned_stream_raises_in_the_other_flavour() -> None:
+    class AsyncEnded(Ended):
+        async def read(self) -> None:  # type: ignore[override]
+            pass
+
+    call: Any = AsyncEnded()
+    transport = _transport.Transport(DaemonAddress("/nowhere"))
+    request = SUBSCRIBE_SANDBOX_EVENTS.request_type()
+    stream = _transport.ResponseStream(
+        transport, call, SUBSCRIBE_SANDBOX_EVENTS, request, lambda _: None, Deadline(0.0)
+    )
+    stream.abandon(DaemonUnavailableError("gone"))
+    with pytest.raises(DaemonUnavailableError, match="gone"):
+        await stream.read()
 
 
 class Answerless:

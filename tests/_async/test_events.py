@@ -224,6 +224,7 @@ async def test_an_event_makes_the_pauses_short_again(
 
 
 @each_dialect
+@pytest.mark.unshared
 @pytest.mark.parametrize("how", ["drop_streams", "end_streams"])
 async def test_the_loss_of_a_stream_that_has_lasted_is_a_new_trouble(
     client: AgentsSandboxClient,

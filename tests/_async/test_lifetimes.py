@@ -257,6 +257,7 @@ async def test_a_clean_up_waits_for_a_daemon_that_restarts(
     assert await states(client) <= {"DELETING", "DELETED"}
 
 
+@pytest.mark.unshared
 @pytest.mark.parametrize("fault", ["unavailable", "late"])
 async def test_a_delete_is_tried_again_and_again(daemon: FakeDaemon, fault: str) -> None:
     async with AgentsSandboxClient(daemon.socket_path, timeout_seconds=0.05) as client:

@@ -193,7 +193,7 @@ async def test_a_block_cancels_what_it_cannot_kill(box: Sandbox, daemon: FakeDae
     assert process.handle is not None
     assert process.handle.state is ExecState.CANCELLED
     daemon.on_exec(lambda argv: KILL in argv).never()
-    async with box.start(("sleep",), cleanup_timeout_seconds=1) as process:
+    async with box.start(("sleep",), cleanup_timeout_seconds=2) as process:
         pass
     assert process.handle is not None
     assert process.handle.state is ExecState.CANCELLED

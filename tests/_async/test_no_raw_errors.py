@@ -23,7 +23,7 @@ from ..examples import share
 from ..releases import any_release
 from ..troubles import REFUSALS, TROUBLES, Trouble, kinds_of_chaos, kinds_of_faults
 
-pytestmark = [any_release, pytest.mark.slow]
+pytestmark = any_release
 
 # Timeouts of one RPC and of a call with its wait, in seconds; short, because many expire.
 ONE, ALL = 0.08, 0.16
@@ -185,6 +185,7 @@ def client_of(daemon: FakeDaemon, release: str | None) -> AgentsSandboxClient:
 
 
 # They change nothing, so one daemon is enough.
+@pytest.mark.slow
 async def test_no_raw_error_gets_out_if_every_call_fails(daemon: FakeDaemon) -> None:
     await prepare(daemon)
     # Without a release, the first RPC of many calls would be its detection.
@@ -195,7 +196,8 @@ async def test_no_raw_error_gets_out_if_every_call_fails(daemon: FakeDaemon) -> 
             assert all(isinstance(end, Exception) for end in ends.values())
 
 
-@pytest.mark.parametrize("name", share(tuple(TROUBLES)))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TROUBLES)
 async def test_no_raw_error_gets_out(daemon: FakeDaemon, name: str) -> None:
     trouble = TROUBLES[name]
     await prepare(daemon)
@@ -207,6 +209,7 @@ async def test_no_raw_error_gets_out(daemon: FakeDaemon, name: str) -> None:
 
 
 # Each call is answered, but too late.
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["late answers", "half open"])
 async def test_a_late_answer_is_a_timeout(daemon: FakeDaemon, name: str) -> None:
     await prepare(daemon)

@@ -99,6 +99,7 @@ async def test_those_who_wait_are_served_in_turn(
     assert served == [0, 1, 2]
 
 
+@pytest.mark.unshared
 @pytest.mark.parametrize("fate", ["failed", "stopped", "undeletable", "deleted", "purged"])
 async def test_dead_sandbox_is_not_handed_out(
     client: AgentsSandboxClient, daemon: FakeDaemon, fate: str

@@ -153,6 +153,7 @@ async def test_a_sandbox_that_is_purged_meanwhile_is_deleted(
 
 
 @any_release
+@pytest.mark.unshared
 @pytest.mark.parametrize("state", [READY, DELETED])
 async def test_a_sandbox_that_was_never_seen_is_not_found(
     client: AgentsSandboxClient, state: SandboxState

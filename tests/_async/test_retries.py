@@ -478,6 +478,7 @@ async def test_an_id_that_a_living_daemon_has_taken_for_nothing_is_a_conflict(
     assert caught.value.sandbox_id == created.sandbox_id
 
 
+@pytest.mark.unshared
 @pytest.mark.parametrize("missing", [False, True])
 async def test_a_read_of_a_taken_id_that_gets_no_answer(
     client: AgentsSandboxClient, daemon: FakeDaemon, missing: bool, last_attempt: LastAttempt

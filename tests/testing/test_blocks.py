@@ -14,6 +14,8 @@ from agents_sandbox.testing import FakeDaemon
 
 from .raw import connected
 
+pytestmark = pytest.mark.once
+
 MAKERS: dict[str, Callable[[FakeDaemon], AbstractContextManager[Any]]] = {
     "failing": lambda daemon: daemon.faults.failing(),
     "half_open": lambda daemon: daemon.faults.half_open(),

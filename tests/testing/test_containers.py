@@ -15,6 +15,8 @@ from agents_sandbox.testing import ContainerBehavior, FakeDaemon
 
 from .raw import Raw, connected, name
 
+pytestmark = pytest.mark.once
+
 OLDER = ["0.2.0", "0.2.1", "0.3.0", "0.3.2"]
 NEWER = ["0.4.0", "0.4.2", "0.4.3", "dev"]
 

@@ -19,6 +19,8 @@ from agents_sandbox.testing._commands.isolation.probe import obstacle_to_isolati
 from .raw import Raw, connected
 from .releases import since
 
+pytestmark = pytest.mark.once
+
 Mode = Literal["scripted", "passthrough", "isolated"]
 
 VERSIONS: dict[Mode, str] = {"scripted": "0.2.1", "passthrough": "0.4.3", "isolated": "0.4.3"}

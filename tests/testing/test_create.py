@@ -21,6 +21,8 @@ from agents_sandbox.testing import ContainerBehavior, DockerHost, FakeDaemon
 from .raw import IMAGE, Raw, Refusal, connected, name
 from .releases import RELEASES, since
 
+pytestmark = pytest.mark.once
+
 HEALTHY = pb.HealthcheckConfig(test=["CMD", "true"])
 ID_RULE = (
     "must be 4-200 characters, start and end with a letter or digit, "

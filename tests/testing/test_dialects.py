@@ -21,6 +21,8 @@ from agents_sandbox.testing._protocol.spec import Port
 from .raw import TIMEOUT, Refusal, connected, refusal
 from .releases import RELEASES
 
+pytestmark = pytest.mark.once
+
 # The keys of config_yaml that a release knows reveal its dialect and its features.
 PROBES = {
     "required_services: {}": ("0.2.0", "0.2.1"),
@@ -102,7 +104,6 @@ SPECS_04 = st.builds(
 )
 
 
-@pytest.mark.once
 @given(SPECS_02)
 def test_dialect_02_keeps_every_field(sent: pb.CreateSpec) -> None:
     spec = DIALECT_02.decode_spec(sent, frozenset())
@@ -115,7 +116,6 @@ def test_dialect_02_keeps_every_field(sent: pb.CreateSpec) -> None:
     assert {name: getattr(spec, name) for name in COMMON} == common_fields(sent)
 
 
-@pytest.mark.once
 @given(SPECS_04)
 def test_dialect_04_keeps_every_field(sent: v04.CreateSpec) -> None:
     spec = DIALECT_04.decode_spec(sent, FIELDS_SINCE_04)
@@ -142,7 +142,6 @@ def common_fields(sent: Any) -> dict[str, Any]:
     return fields
 
 
-@pytest.mark.once
 @given(SPECS_04)
 def test_fields_of_later_releases_are_dropped(sent: v04.CreateSpec) -> None:
     spec = DIALECT_04.decode_spec(sent, profile_for("0.3.0").new_fields)

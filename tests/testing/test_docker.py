@@ -12,6 +12,8 @@ from agents_sandbox.testing import DockerHost, FakeDaemon
 
 from .raw import Raw, connected
 
+pytestmark = pytest.mark.once
+
 READY, FAILED = pb.SANDBOX_STATE_READY, pb.SANDBOX_STATE_FAILED
 
 

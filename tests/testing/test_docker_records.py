@@ -22,6 +22,8 @@ from agents_sandbox.testing._sandboxes import materialize
 from ..releases import NEWEST, each_dialect
 from .raw import IMAGE, Raw, connected
 
+pytestmark = pytest.mark.once
+
 # Recorded with daemon 0.2.1.
 ENDLESS_SLEEP = ("sh", "-lc", "trap 'exit 0' TERM INT; while sleep 3600; do :; done")
 LABEL = "io.github.1996fanrui.agents-sandbox"

@@ -14,6 +14,8 @@ from agents_sandbox._wire import v02_pb2 as pb
 
 from .raw import Raw, not_found, refusal
 
+pytestmark = pytest.mark.once
+
 
 def take(stream: Any, count: int) -> list[pb.SandboxEvent]:
     events = list(itertools.islice(stream, count))

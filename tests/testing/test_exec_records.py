@@ -26,6 +26,8 @@ from agents_sandbox.testing._time.clock import HostClock
 
 from .boxes import ready_sandbox
 
+pytestmark = pytest.mark.once
+
 
 class Bench:
     """All execs, without a daemon."""

@@ -14,6 +14,8 @@ from agents_sandbox.testing import FakeDaemon, _expectations
 
 from .raw import Raw, connected
 
+pytestmark = pytest.mark.once
+
 
 def place() -> str:
     """The line before the caller's, as `file:line`."""

@@ -26,6 +26,8 @@ from agents_sandbox.testing._server.recorder import Recorder
 from .raw import IMAGE, TIMEOUT, Raw, Refusal, connected, not_found
 from .trouble import DROPPED, Clock, sequences, until_failure
 
+pytestmark = pytest.mark.once
+
 SUBSCRIBE = "SubscribeSandboxEvents"
 
 

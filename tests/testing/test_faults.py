@@ -14,6 +14,8 @@ from agents_sandbox.testing import FakeDaemon, RecordedCall
 
 from .raw import IMAGE, TIMEOUT, Raw, Refusal, refusal
 
+pytestmark = pytest.mark.once
+
 
 def test_planned_number_of_calls_fails_without_another_effect(raw: Raw) -> None:
     raw.daemon.faults.fail_next("CreateSandbox", code="UNAVAILABLE", message="gone", times=2)

@@ -26,6 +26,8 @@ from agents_sandbox.testing._time.clock import HostClock
 
 from .raw import TIMEOUT
 
+pytestmark = pytest.mark.once
+
 
 def mount(source: Path, target: str, *, writable: bool = False) -> pb.MountSpec:
     return pb.MountSpec(source=str(source), target=target, writable=writable)

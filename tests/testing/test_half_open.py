@@ -15,6 +15,8 @@ from agents_sandbox.testing import FakeDaemon
 
 from .raw import TIMEOUT, Raw, connected
 
+pytestmark = pytest.mark.once
+
 
 def test_half_open_stalls_calls_and_events(raw: Raw, elsewhere: ThreadPoolExecutor) -> None:
     raw.ready()

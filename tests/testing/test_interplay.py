@@ -22,6 +22,8 @@ from agents_sandbox.testing._time import background
 
 from .raw import Raw, connected
 
+pytestmark = pytest.mark.once
+
 CHECK = {"test": ["CMD", "true"], "interval": Duration(seconds=60)}
 
 

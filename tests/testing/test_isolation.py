@@ -214,6 +214,7 @@ venv/bin/python -m pytest -q
 """
 
 
+@pytest.mark.once
 def test_job_that_compiles_and_tests(raw: Raw, tmp_path: Path) -> None:
     for name, text in JOB.items():
         (tmp_path / name).write_text(text)
@@ -624,6 +625,7 @@ def test_delete_during_a_resume_does_not_make_it_fail(
     ]
 
 
+@pytest.mark.once
 def test_many_deletes_during_a_resume_leave_nothing(raw: Raw) -> None:
     for number in range(10):
         box = f"loop-{number}"

@@ -15,6 +15,8 @@ from agents_sandbox.testing._sandboxes import lifecycle
 
 from .raw import IMAGE, Raw, Refusal, connected, name, not_found
 
+pytestmark = pytest.mark.once
+
 STOPPED = ["SANDBOX_STOP_REQUESTED", "SANDBOX_FAILED:FAILED", "SANDBOX_STOPPED:STOPPED"]
 CREATED = ["SANDBOX_ACCEPTED:PENDING", "SANDBOX_PREPARING:PENDING", "SANDBOX_READY:READY"]
 DELETED = ["SANDBOX_DELETE_REQUESTED:DELETING", "SANDBOX_DELETED:DELETED"]

@@ -15,6 +15,8 @@ from agents_sandbox.testing._validation.ports import check_ports, parse_protocol
 from .raw import connected
 from .releases import since
 
+pytestmark = pytest.mark.once
+
 
 def why_not(**limits: str) -> str:
     with pytest.raises(StatusError) as caught:

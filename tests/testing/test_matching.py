@@ -16,6 +16,8 @@ from agents_sandbox.testing._protocol.spec import Spec
 
 from .raw import Raw
 
+pytestmark = pytest.mark.once
+
 
 def command(
     *argv: str,

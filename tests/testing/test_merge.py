@@ -18,6 +18,8 @@ from agents_sandbox.testing._validation.merge import merge
 from .raw import IMAGE, connected
 from .releases import RELEASES, since
 
+pytestmark = pytest.mark.once
+
 TEXT = st.sampled_from(["", "a", "b"])
 TEXTS = st.lists(st.sampled_from("abc"), max_size=3)
 TEXT_MAP = st.dictionaries(st.sampled_from("abc"), st.sampled_from("xyz"))
@@ -53,14 +55,12 @@ LISTS = (
 )
 
 
-@pytest.mark.once
 @given(SPECS, st.booleans())
 def test_merging_with_an_empty_spec_changes_nothing(spec: Spec, append_lists: bool) -> None:
     assert merge(spec, Spec(), append_lists=append_lists) == spec
     assert merge(Spec(), spec, append_lists=append_lists) == spec
 
 
-@pytest.mark.once
 @given(SPECS, SPECS, SPECS, st.booleans())
 def test_merging_is_associative(one: Spec, two: Spec, three: Spec, append_lists: bool) -> None:
     left = merge(merge(one, two, append_lists=append_lists), three, append_lists=append_lists)
@@ -68,7 +68,6 @@ def test_merging_is_associative(one: Spec, two: Spec, three: Spec, append_lists:
     assert left == right
 
 
-@pytest.mark.once
 @given(SPECS, SPECS, st.booleans())
 def test_fields_merged_alike_in_all_releases(
     base: Spec, override: Spec, append_lists: bool
@@ -81,7 +80,6 @@ def test_fields_merged_alike_in_all_releases(
     assert spec.idle_ttl == (base.idle_ttl if override.idle_ttl is None else override.idle_ttl)
 
 
-@pytest.mark.once
 @given(SPECS, SPECS)
 def test_lists_replace_or_append(base: Spec, override: Spec) -> None:
     replaced = merge(base, override, append_lists=False)

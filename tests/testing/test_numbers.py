@@ -12,6 +12,8 @@ from agents_sandbox.testing._validation.durations import parse_duration
 from agents_sandbox.testing._validation.sizes import ram_in_bytes
 from agents_sandbox.testing._validation.strconv import parse_float, quoted
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize(
     ("text", "shown"),
@@ -50,7 +52,6 @@ def test_numbers_out_of_range(text: str) -> None:
     assert str(caught.value) == f'strconv.ParseFloat: parsing "{text}": value out of range'
 
 
-@pytest.mark.once
 @given(st.floats(allow_nan=False))
 def test_any_number_is_read_back(value: float) -> None:
     assert parse_float(repr(value)) == value
@@ -117,7 +118,6 @@ def test_invalid_sizes(text: str, message: str) -> None:
     assert str(caught.value) == message
 
 
-@pytest.mark.once
 @given(
     st.integers(0, 1 << 20),
     st.sampled_from(["", "k", "m", "g"]),
@@ -161,7 +161,6 @@ def test_invalid_durations(text: str) -> None:
         parse_duration(text)
 
 
-@pytest.mark.once
 @given(st.integers(-(1 << 63) + 1, (1 << 63) - 1))
 def test_any_duration_is_read_back(nanoseconds: int) -> None:
     sign = "-" if nanoseconds < 0 else ""

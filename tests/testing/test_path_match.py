@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from agents_sandbox.testing._commands.path_match import path_match
 
+pytestmark = pytest.mark.once
+
 # The rows of Go's documentation: each term, ranges, escapes, characters of several bytes.
 MATCHES = [
     "abc abc",

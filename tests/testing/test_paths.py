@@ -19,6 +19,8 @@ from agents_sandbox.testing._validation.paths import resolve_paths
 from .raw import Raw, connected
 from .releases import RELEASES, before, since
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def sources(tmp_path: Path) -> Path:

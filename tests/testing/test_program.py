@@ -316,6 +316,7 @@ def test_faults(path: Path) -> None:
         assert [sandbox.sandbox_id for sandbox in client.list_sandboxes()] == ["demo"]
 
 
+@pytest.mark.unmeasured
 @pytest.mark.once
 def test_faults_follow_the_seed(path: Path) -> None:
     def outcomes(seed: str) -> list[bool]:

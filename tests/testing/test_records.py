@@ -37,6 +37,8 @@ from agents_sandbox.testing._commands.logs import read_log
 from ..releases import NEWEST, each_dialect
 from .raw import Raw, connected
 
+pytestmark = pytest.mark.once
+
 HEALTH = HealthcheckConfig(("CMD", "true"), interval=timedelta(seconds=5), retries=2)
 COMMON: dict[str, Any] = {
     "image": "a:1",

@@ -17,6 +17,8 @@ from agents_sandbox.testing import FakeDaemon
 
 from .raw import Raw, connected, not_found, refusal
 
+pytestmark = pytest.mark.once
+
 
 def test_everything_is_forgotten_and_the_socket_stays(raw: Raw) -> None:
     daemon = raw.daemon

@@ -20,6 +20,8 @@ from agents_sandbox.testing._server.service import Service
 
 from .raw import Raw, connected, not_found
 
+pytestmark = pytest.mark.once
+
 VERSIONS = ["0.2.1", "0.3.2", "0.4.0", "0.4.3"]
 TOLERANT = ["0.4.0", "0.4.3"]
 CREATE = 1.0

@@ -13,6 +13,8 @@ from agents_sandbox.testing import FakeDaemon
 
 from .raw import Raw, connected, not_found
 
+pytestmark = pytest.mark.once
+
 SWEEP = 120.0
 
 

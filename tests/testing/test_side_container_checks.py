@@ -13,6 +13,8 @@ from agents_sandbox.testing import FakeDaemon
 from .raw import Raw, connected
 from .releases import since
 
+pytestmark = pytest.mark.once
+
 HEALTHY = pb.HealthcheckConfig(test=["CMD", "true"])
 HOOK = {"post_start_on_primary": ["true"]}
 

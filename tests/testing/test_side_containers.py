@@ -20,6 +20,8 @@ from agents_sandbox.testing._sandboxes.side_containers import (
 
 from .raw import Raw, connected, name
 
+pytestmark = pytest.mark.once
+
 FAST = {
     "test": ["CMD", "true"],
     "interval": Duration(nanos=300_000_000),

@@ -45,6 +45,7 @@ def hurry() -> Iterator[None]:
         (FakeDaemon.kill, FakeDaemon.stop, {("ok", "ok"), (NOT_RUNNING, "ok")}),
     ],
 )
+@pytest.mark.unmeasured
 def test_changes_of_two_threads_happen_one_after_the_other(
     first: Callable[[FakeDaemon], object],
     second: Callable[[FakeDaemon], object],

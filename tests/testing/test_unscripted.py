@@ -10,6 +10,8 @@ from agents_sandbox.testing import ContainerBehavior, FakeDaemon
 
 from .raw import Raw, connected
 
+pytestmark = pytest.mark.once
+
 
 def complaint(daemon: FakeDaemon) -> list[str]:
     with pytest.raises(AssertionError) as caught:

@@ -66,6 +66,7 @@ def test_malformed(text: str | bytes, expected: str) -> None:
     assert expected in why
 
 
+@pytest.mark.unmeasured
 def test_large_documents() -> None:
     text = "builtin_tools:\n" + "- a\n" * 100_000 + "- &x b\n- *x\n"
     assert parse(text).builtin_tools == ["a"] * 100_000 + ["b", "b"]

@@ -199,7 +199,7 @@ def start_thread(function: Callable[[], None], name: str) -> bool:
     try:
         if in_main_thread():
             # `Thread.start` waits on a Condition that the new thread needs to begin.
-            start_new_thread(_start, (thread, function))
+            start_new_thread(_start, (thread,))
         else:
             thread.start()
     except RuntimeError:
@@ -207,8 +207,9 @@ def start_thread(function: Callable[[], None], name: str) -> bool:
     return True
 
 
-def _start(thread: threading.Thread, function: Callable[[], None]) -> None:
+# What the thread runs is referred to by the thread alone: it is gone when the thread has ended.
+def _start(thread: threading.Thread) -> None:
     try:
         thread.start()
     except RuntimeError:
-        function()  # this was the last thread that could be started
+        thread.run()  # this was the last thread that could be started
