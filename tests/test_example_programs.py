@@ -1,0 +1,78 @@
+"""The programs of `examples/` do what they say, with a fake daemon at the default socket."""
+
+from __future__ import annotations
+
+import runpy
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agents_sandbox import AgentsSandboxClient
+from agents_sandbox.testing import FakeDaemon
+
+pytestmark = [pytest.mark.once, pytest.mark.unmeasured]
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+@pytest.fixture
+def exec_mode() -> str:
+    return "scripted"
+
+
+@pytest.fixture
+def daemon(exec_mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDaemon]:
+    """A daemon at the default socket, on which nothing may be left."""
+    (tmp_path / "agbox").mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    socket_path = tmp_path / "agbox" / "agboxd.sock"
+    with FakeDaemon(socket_path=socket_path, exec_mode=exec_mode) as running:  # type: ignore[arg-type]
+        yield running
+        running.assert_all_scripted()
+        running.assert_all_used()
+        running.assert_no_leaks(sandboxes=True, execs=True)
+
+
+def start(program: str, *arguments: str | Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", str(EXAMPLES / program), *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def end(process: subprocess.Popen[str], stdin: str = "") -> tuple[int, list[str], str]:
+    with process:
+        stdout, stderr = process.communicate(stdin)
+    return process.returncode, stdout.splitlines(), stderr
+
+
+@pytest.mark.parametrize("exec_mode", ["passthrough"])
+@pytest.mark.usefixtures("daemon")
+def test_the_agent_reacts_to_what_it_sees() -> None:
+    example = runpy.run_path(str(EXAMPLES / "agent_loop.py"))
+    exit_code, lines, stderr = end(start("agent_loop.py"))
+    assert (exit_code, stderr) == (0, "")
+    commands = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+    assert commands == [example["TEST"], example["FIX"], example["TEST"]]
+    assert "AssertionError" in lines
+    assert lines[-2:] == ["3", "3 steps, the last one ended with 0"]
+
+
+async def test_the_agent_kills_a_command_whose_time_is_over(
+    daemon: FakeDaemon, capsys: pytest.CaptureFixture[str]
+) -> None:
+    example = runpy.run_path(str(EXAMPLES / "agent_loop.py"))
+    take_step = example["take_step"]
+    take_step.__globals__["STEP_SECONDS"] = 1
+    daemon.on_exec(("sh", "-c", "serve")).stdout("begin\n").never()
+    async with AgentsSandboxClient() as client, client.sandbox(image="a:1") as sandbox:
+        step = await take_step(sandbox, "serve")
+    assert step == example["Step"]("serve", None, "begin\n")
+    assert capsys.readouterr().out == "begin\n"
+    assert [item.exit_code for item in daemon.execs] == [137]
