@@ -5,13 +5,14 @@ from __future__ import annotations
 import runpy
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from agents_sandbox import AgentsSandboxClient
-from agents_sandbox.testing import FakeDaemon
+from agents_sandbox import AgentsSandboxClient, CopySpec
+from agents_sandbox.testing import ExecContext, FakeDaemon
 
 pytestmark = [pytest.mark.once, pytest.mark.unmeasured]
 
@@ -76,3 +77,49 @@ async def test_the_agent_kills_a_command_whose_time_is_over(
     assert step == example["Step"]("serve", None, "begin\n")
     assert capsys.readouterr().out == "begin\n"
     assert [item.exit_code for item in daemon.execs] == [137]
+
+
+def script_tests(daemon: FakeDaemon) -> None:
+    """Two files, of which each ends only when the other one runs, and a third that fails."""
+    both = threading.Barrier(2)
+
+    def meet(context: ExecContext) -> None:
+        context.write_stdout("1 ")
+        both.wait(60)
+        context.write_stdout("passed\n")
+
+    daemon.on_exec(prefix=("pip", "install"))
+    daemon.on_exec(prefix=("python", "-m", "pytest")).call(meet).times(2)
+    daemon.on_exec(lambda argv: argv[-1] == "tests/test_c.py").stdout("1 failed").exit(1)
+
+
+def project(folder: Path) -> Path:
+    (folder / "project" / "tests").mkdir(parents=True)
+    for letter in "abc":
+        (folder / "project" / "tests" / f"test_{letter}.py").touch()
+    return folder / "project"
+
+
+def test_files_are_tested_in_parallel(daemon: FakeDaemon, tmp_path: Path) -> None:
+    script_tests(daemon)
+    exit_code, lines, stderr = end(start("parallel_tests.py", "-n", "2", project(tmp_path)))
+    assert (exit_code, stderr) == (1, "")
+    assert sorted(lines[:3]) == [
+        "tests/test_a.py: 1 passed",
+        "tests/test_b.py: 1 passed",
+        "tests/test_c.py: 1 failed",
+    ]
+    assert lines[3:] == ["2 of 3 files passed", "failed: tests/test_c.py, exit code 1"]
+    assert len(daemon.sandboxes) == 2
+    for sandbox in daemon.sandboxes:
+        (copy,) = sandbox.spec.copies
+        assert isinstance(copy, CopySpec)
+        assert (copy.source, copy.target) == (str(tmp_path / "project"), "/workspace")
+
+
+def test_no_file_is_tested_where_the_installation_fails(daemon: FakeDaemon, tmp_path: Path) -> None:
+    daemon.on_exec(prefix=("pip", "install")).exit(1)
+    exit_code, lines, stderr = end(start("parallel_tests.py", "-n", "1", project(tmp_path)))
+    assert (exit_code, lines) == (1, [])
+    assert "ExecFailedError" in stderr
+    assert len(daemon.execs) == 1
