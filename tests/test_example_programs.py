@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import signal
 import subprocess
 import sys
 import threading
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from agents_sandbox import AgentsSandboxClient, CopySpec
+from agents_sandbox import AgentsSandboxClient, CopySpec, SandboxState
 from agents_sandbox.testing import ExecContext, FakeDaemon
 
 pytestmark = [pytest.mark.once, pytest.mark.unmeasured]
@@ -123,3 +124,38 @@ def test_no_file_is_tested_where_the_installation_fails(daemon: FakeDaemon, tmp_
     assert (exit_code, lines) == (1, [])
     assert "ExecFailedError" in stderr
     assert len(daemon.execs) == 1
+
+
+def test_a_batch_runs_each_command_in_its_own_sandbox(daemon: FakeDaemon) -> None:
+    daemon.on_exec(("sh", "-c", "make a")).stdout("a is made\n")
+    daemon.on_exec(("sh", "-c", "make b")).exit(2)
+    daemon.on_exec(("sh", "-c", "make c")).fail("no shell")
+    exit_code, lines, stderr = end(start("blocking_batch.py"), "make a\nmake b\n\nmake c\n")
+    assert (exit_code, stderr) == (1, "")
+    assert sorted(lines) == [
+        "make a: exit code 0: a is made",
+        "make b: exit code 2: ",
+        "make c: exit code None: ",
+    ]
+    assert len(daemon.sandboxes) == 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_batch_and_deletes(daemon: FakeDaemon, number: signal.Signals) -> None:
+    daemon.on_exec(("sh", "-c", "serve")).never()
+    # A shell starts its background jobs with Ctrl-C disabled, and programs inherit that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = start("blocking_batch.py", "-n", "2")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert process.stdin is not None
+    process.stdin.write("serve\n" * 5)
+    process.stdin.close()
+    process.stdin = None  # else communicate() would close it once more
+    daemon.wait_for_call("CreateExec", count=2)
+    process.send_signal(number)
+    exit_code, lines, stderr = end(process)
+    assert (exit_code, lines, stderr) == (130, [], "interrupted\n")
+    # The three others were never begun.
+    assert [sandbox.state for sandbox in daemon.sandboxes] == 2 * [SandboxState.DELETED]
