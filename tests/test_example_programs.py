@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import runpy
 import signal
 import subprocess
@@ -159,3 +161,21 @@ def test_a_signal_ends_a_batch_and_deletes(daemon: FakeDaemon, number: signal.Si
     assert (exit_code, lines, stderr) == (130, [], "interrupted\n")
     # The three others were never begun.
     assert [sandbox.state for sandbox in daemon.sandboxes] == 2 * [SandboxState.DELETED]
+
+
+def test_the_database_test_runs_with_both_dialects(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [
+            *(sys.executable, "-W", "error", "-m", "pytest", "-p", "no:cacheprovider", "-rs"),
+            *("--agents-sandbox-versions=0.2.1,0.4.3", "--agents-sandbox-unscripted=fail"),
+            *(f"--basetemp={tmp_path}", str(EXAMPLES / "test_with_postgres.py")),
+        ],
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"\b3 passed, 1 skipped\b", done.stdout)
+    assert "companion_containers requires daemon 0.3.0 or newer" in done.stdout
