@@ -12,6 +12,7 @@ import pytest
 
 from agents_sandbox.testing import FakeDaemon
 
+from .deletions import wait_until_deleted
 from .releases import any_release
 
 pytestmark = [pytest.mark.once, pytest.mark.unmeasured, any_release]
@@ -80,7 +81,7 @@ async def test_it_streams_and_ends_what_nobody_waits_for(app: Any, daemon: FakeD
         assert await serve.piece() == b"begin\n"
         await serve.hang_up()
         assert [item.exit_code for item in daemon.execs] == [3, 137]
-    daemon.assert_no_leaks(sandboxes=True)
+    await asyncio.to_thread(wait_until_deleted, daemon)
 
 
 async def test_a_command_that_cannot_be_started_is_an_error(app: Any, daemon: FakeDaemon) -> None:
@@ -89,4 +90,4 @@ async def test_a_command_that_cannot_be_started_is_an_error(app: Any, daemon: Fa
         call = Caller(app, state, "make")
         assert await call.status() == 503
         await call.served
-    daemon.assert_no_leaks(sandboxes=True)
+    await asyncio.to_thread(wait_until_deleted, daemon)
