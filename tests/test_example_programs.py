@@ -182,3 +182,16 @@ def test_the_database_test_runs_with_both_dialects(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"\b3 passed, 1 skipped\b", done.stdout)
     assert "companion_containers requires daemon 0.3.0 or newer" in done.stdout
+
+
+def test_the_guide_shows_the_program_of_the_fleet() -> None:
+    page = (EXAMPLES.parent / "docs" / "guides" / "many-hosts.md").read_text("utf-8")
+    program = (EXAMPLES / "fleet" / "squares.py").read_text("utf-8")
+    assert f"```python fleet\n{program}```\n" in page
+
+
+def test_the_list_of_examples_is_complete() -> None:
+    page = (EXAMPLES / "README.md").read_text("utf-8")
+    listed = re.findall(r"^\| \[.*?\]\((.*?)\)", page, re.MULTILINE)
+    there = [path.name for path in EXAMPLES.iterdir() if not path.name.startswith((".", "_"))]
+    assert sorted([*listed, "README.md"]) == sorted(there)

@@ -1,6 +1,7 @@
 """Two workers, each with a fake daemon: what happens if one is killed, or has no daemon."""
 
 import os
+import runpy
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -13,6 +14,8 @@ from sandbox_fleet import Job, Outcome, run_jobs
 
 from agents_sandbox import ExecState, SandboxState, SyncAgentsSandboxClient
 from agents_sandbox.testing import ExecContext, FakeDaemon
+
+PROGRAM = Path(__file__).parents[1] / "squares.py"
 
 IMAGE = "python:3.13"
 JOBS = [Job(str(number), IMAGE, ("square", str(number))) for number in range(20)]
@@ -28,11 +31,14 @@ def hosts(tmp_path: Path) -> list[Path]:
     return folders
 
 
+def fake_daemon(host: Path) -> FakeDaemon:
+    return FakeDaemon(socket_path=host / "agbox" / "agboxd.sock", unscripted="fail")
+
+
 @pytest.fixture
 def daemons(hosts: list[Path]) -> Iterator[list[FakeDaemon]]:
     with ExitStack() as stack:
-        daemons = [FakeDaemon(socket_path=host / "agbox" / "agboxd.sock") for host in hosts]
-        yield [stack.enter_context(daemon) for daemon in daemons]
+        yield [stack.enter_context(fake_daemon(host)) for host in hosts]
 
 
 @pytest.fixture
@@ -64,6 +70,18 @@ def check_all_is_done(outcomes: list[Outcome], daemons: list[FakeDaemon]) -> Non
             for sandbox in daemon.sandboxes:
                 sandboxes.wait_for_sandbox(sandbox.sandbox_id, SandboxState.DELETED)
         daemon.assert_no_leaks(execs=True)
+
+
+def test_the_program_prints_all_squares(
+    client: Client, daemons: list[FakeDaemon], capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = runpy.run_path(str(PROGRAM))
+    for daemon in daemons:
+        for number, job in enumerate(program["JOBS"]):
+            daemon.on_exec(job.command).stdout(f"{number**2}\n")
+    program["main"](client.scheduler_info()["address"])
+    lines = [f"{number} squared is {number**2}" for number in range(10)]
+    assert sorted(capsys.readouterr().out.splitlines()) == lines
 
 
 def test_a_job_that_fails_is_an_outcome(client: Client, daemons: list[FakeDaemon]) -> None:
@@ -101,7 +119,7 @@ def test_the_jobs_of_a_killed_worker_run_elsewhere(
 
 
 def test_a_host_without_a_daemon_leaves_the_fleet(client: Client, hosts: list[Path]) -> None:
-    with FakeDaemon(socket_path=hosts[0] / "agbox" / "agboxd.sock") as daemon:
+    with fake_daemon(hosts[0]) as daemon:
         daemon.on_exec(prefix=("square",)).call(square)
         outcomes = list(run_jobs(client, "tests", JOBS))
         assert {outcome.worker for outcome in outcomes} == {"a"}
