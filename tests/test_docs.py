@@ -45,6 +45,7 @@ TEST_FILES = [name for name, block in BLOCKS.items() if block.kind == "pytest"]
 # The test files of the tutorial test the agent that it shows.
 OF_TUTORIAL = [name for name in TEST_FILES if "from agent import" in BLOCKS[name].code]
 TYPES = [name for name, block in BLOCKS.items() if block.kind == "types"]
+EXAMPLES = [name for name, block in BLOCKS.items() if block.kind == "example"]
 TRANSLATED = [name for name in AS_PRINTED if BLOCKS[name].is_translated]
 TRANSLATED_OF_NEWEST = [name for name in OF_NEWEST if BLOCKS[name].is_translated]
 
@@ -60,12 +61,12 @@ VARYING = ("print(result.stdout_log_path)", "print(event.event_type.name, event.
 def test_each_python_block_is_one_that_a_test_runs(page: str) -> None:
     found = [name for name in BLOCKS if name.startswith(f"{page}:")]
     assert len(found) == len(ANY_FENCE.findall(PAGES[page]))
-    run = {*AS_PRINTED, *OF_NEWEST, *TEST_FILES, *TYPES}
+    run = {*AS_PRINTED, *OF_NEWEST, *TEST_FILES, *TYPES, *EXAMPLES}
     assert [f"{name}: {BLOCKS[name].kind}" for name in found if name not in run] == []
 
 
 def test_the_documentation_has_blocks_of_each_kind() -> None:
-    assert all((AS_PRINTED, TRANSLATED, TRANSLATED_OF_NEWEST, TEST_FILES, OF_TUTORIAL, TYPES))
+    assert all((AS_PRINTED, TRANSLATED, TRANSLATED_OF_NEWEST, TEST_FILES, OF_TUTORIAL, TYPES, EXAMPLES))
 
 
 @pytest.mark.parametrize("name", [*AS_PRINTED, *OF_NEWEST])
@@ -83,7 +84,7 @@ def test_a_block_that_prints_says_what(name: str) -> None:
 )
 def test_a_guide_begins_with_a_block_that_prints_or_tests(page: str) -> None:
     first = next(snippets(PAGES[page]))
-    assert first.kind == "pytest" or SAYS.search(first.code)
+    assert first.kind in ("pytest", "example") or SAYS.search(first.code)
 
 
 @pytest.fixture
@@ -252,6 +253,12 @@ def test_the_documented_types_are_the_real_ones(name: str) -> None:
         ]
         shown = [(field.name, show(field.type)) for field in real]
         assert shown[: len(documented)] == documented
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_shown_examples_are_those_that_other_tests_run(name: str) -> None:
+    programs = (path.read_text("utf-8") for path in (ROOT / "examples").rglob("*.py"))
+    assert BLOCKS[name].code in programs
 
 
 def show(annotation: object) -> str:

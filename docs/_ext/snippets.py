@@ -11,6 +11,7 @@ a kind may follow:
 | `newest` | As none, with the newest daemon only |
 | `pytest` | A test file for the plugin |
 | `types` | The beginning of public dataclasses |
+| `example` | A copy of a program in `examples/`, which tests of its own run |
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import NamedTuple
 import build_sync
 import unasync
 
-KINDS = ("", "async", "sync", "newest", "pytest", "types")
+KINDS = ("", "async", "sync", "newest", "pytest", "types", "example")
 
 TRANSLATED = ("", "newest")
 """The kinds whose blocks for the async client have a translation."""
