@@ -37,6 +37,8 @@ IN_THE_SDIST = [
     r"README\.md",
     r"CHANGELOG\.md",
     r"CONTRIBUTING\.md",
+    r"SECURITY\.md",
+    r"\.pre-commit-config\.yaml",
     r"\.gitignore",  # tells the build what is generated
     r"src/(_incomplete|agents_sandbox|pytest_agents_sandbox)/(\w+/)*\w+\.py",
     r"src/agents_sandbox/py\.typed",

@@ -19,8 +19,13 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
-PAGES = {"README.md": "index", "CONTRIBUTING.md": "contributing", "CHANGELOG.md": "changelog"}
-"""Files at the root, and the pages that show them or stand for them."""
+PAGES = {
+    "README.md": "index",
+    "CONTRIBUTING.md": "contributing",
+    "CHANGELOG.md": "changelog",
+    "examples/README.md": "examples",
+}
+"""Files outside, and the pages that include them; the first one has a page of its own."""
 
 
 class RepositoryLinks(SphinxTransform):
@@ -32,8 +37,9 @@ class RepositoryLinks(SphinxTransform):
         """Resolve the links of a page."""
         docname = self.env.docname
         page = Path(self.env.doc2path(docname))
-        # A file of the root that a page includes has links relative to the root.
-        base = ROOT if docname in PAGES.values() and docname != "index" else page.parent
+        # A file that a page includes has links relative to its own folder.
+        included = [path for path, name in PAGES.items() if name == docname != "index"]
+        base = (ROOT / included[0]).parent if included else page.parent
         for node in [node for node in self.document.findall(nodes.Element) if _links_to_file(node)]:
             path, _, anchor = str(node["reftarget"]).partition("#")
             file = (base / path).resolve()
