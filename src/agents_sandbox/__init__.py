@@ -82,6 +82,7 @@ if TYPE_CHECKING:
     from ._async._sandboxes.scope import SandboxScope
     from ._output.chunk import OutputChunk
     from ._output.result import ExecResult
+    from ._pictures.table import Table, table
     from ._sync_generated._client import SyncAgentsSandboxClient
     from ._sync_generated._events import SyncSandboxEventStream
     from ._sync_generated._execs.output import SyncExecOutput
@@ -169,9 +170,11 @@ __all__ = [
     "SyncSandboxLifetime",
     "SyncSandboxPool",
     "SyncSandboxScope",
+    "Table",
     "UnsupportedByDaemonError",
     "UnsupportedDaemonError",
     "__version__",
+    "table",
 ]
 
 # What not every program needs loads on first use (PEP 562): one flavour is enough, and models and
@@ -200,6 +203,8 @@ _ON_FIRST_USE = {
     "SyncSandboxLifetime": "._sync_generated._sandboxes.lifetime",
     "SyncSandboxPool": "._sync_generated._sandboxes.pool",
     "SyncSandboxScope": "._sync_generated._sandboxes.scope",
+    "Table": "._pictures.table",
+    "table": "._pictures.table",
 }
 
 if not TYPE_CHECKING:
