@@ -42,7 +42,7 @@ MADE_BY_THE_PACKAGE = {
     *("SandboxPool", "SyncSandboxPool"),
     *("SandboxScope", "SyncSandboxScope", "SandboxLeftoverWarning"),
     *("ExecOutput", "ExecProcess", "SyncExecOutput", "SyncExecProcess"),
-    "Table",
+    *("Table", "Timeline"),
     *("Chaos", "ExecContext", "ExecScript", "Fault", "Faults", "Pause"),
 }
 

@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from ._output.chunk import OutputChunk
     from ._output.result import ExecResult
     from ._pictures.table import Table, table
+    from ._pictures.timeline import Timeline, timeline
     from ._sync_generated._client import SyncAgentsSandboxClient
     from ._sync_generated._events import SyncSandboxEventStream
     from ._sync_generated._execs.output import SyncExecOutput
@@ -171,10 +172,12 @@ __all__ = [
     "SyncSandboxPool",
     "SyncSandboxScope",
     "Table",
+    "Timeline",
     "UnsupportedByDaemonError",
     "UnsupportedDaemonError",
     "__version__",
     "table",
+    "timeline",
 ]
 
 # What not every program needs loads on first use (PEP 562): one flavour is enough, and models and
@@ -204,7 +207,9 @@ _ON_FIRST_USE = {
     "SyncSandboxPool": "._sync_generated._sandboxes.pool",
     "SyncSandboxScope": "._sync_generated._sandboxes.scope",
     "Table": "._pictures.table",
+    "Timeline": "._pictures.timeline",
     "table": "._pictures.table",
+    "timeline": "._pictures.timeline",
 }
 
 if not TYPE_CHECKING:
