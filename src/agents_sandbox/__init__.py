@@ -84,6 +84,7 @@ if TYPE_CHECKING:
     from ._output.result import ExecResult
     from ._pictures.table import Table, table
     from ._pictures.timeline import Timeline, timeline
+    from ._progress import progress
     from ._sync_generated._client import SyncAgentsSandboxClient
     from ._sync_generated._events import SyncSandboxEventStream
     from ._sync_generated._execs.output import SyncExecOutput
@@ -176,6 +177,7 @@ __all__ = [
     "UnsupportedByDaemonError",
     "UnsupportedDaemonError",
     "__version__",
+    "progress",
     "table",
     "timeline",
 ]
@@ -208,6 +210,7 @@ _ON_FIRST_USE = {
     "SyncSandboxScope": "._sync_generated._sandboxes.scope",
     "Table": "._pictures.table",
     "Timeline": "._pictures.timeline",
+    "progress": "._progress",
     "table": "._pictures.table",
     "timeline": "._pictures.timeline",
 }
