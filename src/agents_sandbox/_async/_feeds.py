@@ -96,7 +96,7 @@ class Follower:
         self.after: int | None = None
         """The sequence up to which it has received all events that it needs; None before it joins.
         """
-        self.state = SandboxState.UNSPECIFIED
+        self.state: SandboxState = SandboxState.UNSPECIFIED
         """The newest state of the sandbox that an event has reported."""
 
     @property
@@ -168,7 +168,7 @@ class _Feed:
     def __init__(
         self, sandbox_id: str, events: Subscription, forget: Callable[[_Feed], None]
     ) -> None:
-        self.sandbox_id = sandbox_id
+        self.sandbox_id: str = sandbox_id
         self._events = events
         events.on_loss = self._report_loss
         self._forget = forget
