@@ -25,6 +25,7 @@ from agents_sandbox import (
 )
 from agents_sandbox._arguments.creates import NewSandbox
 
+from .pictures import a_failed_sandbox
 from .test_secrets import HOLDERS, SECRET
 
 pytestmark = pytest.mark.once
@@ -120,6 +121,17 @@ def test_handles_are_the_rows_of_a_table() -> None:
         *("sandbox_id", "state", "last_event_sequence", "labels", "created_at", "image")
     ]
     assert rows(table(handles))[2] == ["box-22", "PENDING", "", "", "", "b:1"]
+
+
+def test_the_details_of_events_have_columns_of_their_own() -> None:
+    lines = str(table(a_failed_sandbox().events)).splitlines()
+    header = lines[1].split()
+    assert header[4:] == [
+        *("occurred_at", "sandbox_state", "phase", "error_code", "error_message"),
+        *("exec_id", "exit_code", "service_name"),
+    ]
+    assert "the primary container was killed: no memory" in lines[-1]
+    assert "CONTAINER_CRASHLOOP" in lines[-2]
 
 
 def test_a_table_can_have_several_kinds_and_only_so_many_rows() -> None:

@@ -56,7 +56,7 @@ _SHAPES = """
 .{0} .small{{font-size:11px}}
 .{0} .hollow,.{0} .dashed{{fill:none;stroke-width:1.5}}
 .{0} .dashed,.{0} .edge{{stroke-dasharray:3 2}}
-.{0} .gap{{fill-opacity:.15}}
+.{0} .gap{{fill-opacity:.22}}
 """
 
 _STATES = {
@@ -222,7 +222,7 @@ class _Drawing:
         return self._x(end) - self._x(segment.begin)
 
     def _name(self, name: str, style: str, height: int = _ROW - 4) -> None:
-        inside = _text(0, height / 2 + 4, _clipped(name, 21), style)
+        inside = _text(0, height / 2 + 4, _clipped(name, 19), style)
         self._parts.append(
             f'<svg x="{_PAD}" y="{self._y}" width="{_NAMES - 6}" height="{height}">{inside}</svg>'
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from .._shared.markup import printable, rows_table
@@ -48,8 +48,8 @@ class Table:
 def table(items: Iterable[object]) -> Table:
     """Make a table of models, such as the handles that `list_sandboxes` returns.
 
-    It has a column for each attribute that one of them has set, and the first 200 rows. Values of
-    environment variables are hidden.
+    It has a column for each attribute that one of them has set, details of events included, and
+    the first 200 rows. Values of environment variables are hidden.
 
     Args:
         items: Handles, events or other models.
@@ -71,14 +71,27 @@ def table(items: Iterable[object]) -> Table:
     if len(models) > _ROWS:
         caption = f"{caption}: the first {_ROWS}"
     told = [
-        {
-            name: printable(value_text(name, value, _CHARACTERS))
-            for name, value in telling_fields(model)
-        }
-        for model in models[:_ROWS]
+        {name: (place, text) for place, name, text in _cells(model)} for model in models[:_ROWS]
     ]
     # In the order of the fields, whatever the first row has set.
-    names = [name for model in models[:_ROWS] for name in type(model).__dataclass_fields__]
-    header = [name for name in dict.fromkeys(names) if any(name in values for values in told)]
-    rows = [[values.get(name, "") for name in header] for values in told]
+    places: dict[str, tuple[int, ...]] = {}
+    for row in told:
+        for name, (place, _) in row.items():
+            places[name] = min(place, places.get(name, place))
+    header = sorted(places, key=lambda name: places[name])
+    rows = [[row[name][1] if name in row else "" for name in header] for row in told]
     return Table(caption, header, rows)
+
+
+def _cells(model: Any) -> Iterator[tuple[tuple[int, ...], str, str]]:
+    """Return the place of each attribute among the fields, its name, and its text.
+
+    The details of an event are attributes like the others.
+    """
+    order = [*type(model).__dataclass_fields__]
+    for name, value in telling_fields(model):
+        place = (order.index(name),)
+        if isinstance(value, OneLineRepr):
+            yield from ((place + inner, its_name, text) for inner, its_name, text in _cells(value))
+        else:
+            yield place, name, printable(value_text(name, value, _CHARACTERS))

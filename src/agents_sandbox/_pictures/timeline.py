@@ -34,7 +34,7 @@ class Timeline:
 
     @property
     def svg(self) -> str:
-        """The picture as an SVG document, 760 pixels wide."""
+        """The picture as an SVG document, 800 pixels wide."""
         return self._svg
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -48,9 +48,11 @@ class Timeline:
     def _repr_svg_(self) -> str:
         return self._svg
 
-    # With the picture in the page itself, its parts have tooltips. A narrow page scrolls.
+    # With the picture in the page itself, its parts have tooltips. On a narrow page it scrolls:
+    # notebooks would shrink it until nobody can read it.
     def _repr_html_(self) -> str:
-        return f'<div style="overflow-x:auto">{self._svg}</div>'
+        inner = f'<div style="min-width:620px">{self._svg}</div>'
+        return f'<div style="overflow-x:auto">{inner}</div>'
 
 
 def timeline(events: Iterable[SandboxEvent]) -> Timeline:

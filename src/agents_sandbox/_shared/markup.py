@@ -9,6 +9,8 @@ _TABLE = "border-collapse:collapse;margin:0"
 _CELL = "text-align:left;vertical-align:top;padding:0.15em 0.8em 0.15em 0;border:0"
 # A long id or path may be broken anywhere, but a short word stays in one piece.
 _VALUE = f"{_CELL};overflow-wrap:anywhere;min-width:4em"
+# Each object has one line, so that they can be compared.
+_ROW = f"{_CELL};white-space:nowrap"
 
 
 def printable(text: str) -> str:
@@ -29,7 +31,7 @@ def escaped(text: str) -> str:
 def fields_table(kind: str, fields: Iterable[tuple[str, str]]) -> str:
     """Render an object as a table of its fields, given as text."""
     rows = "".join(
-        f'<tr><th scope="row" style="{_CELL}">{escaped(name)}</th>{_cell(value)}</tr>'
+        f'<tr><th scope="row" style="{_CELL}">{escaped(name)}</th>{_cell(value, _VALUE)}</tr>'
         for name, value in fields
     )
     return _table(kind, rows)
@@ -38,12 +40,12 @@ def fields_table(kind: str, fields: Iterable[tuple[str, str]]) -> str:
 def rows_table(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Render rows of text under a header."""
     head = "".join(f'<th scope="col" style="{_CELL}">{escaped(name)}</th>' for name in header)
-    body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
+    body = "".join(f"<tr>{''.join(_cell(text, _ROW) for text in row)}</tr>" for row in rows)
     return _table(caption, f"<tr>{head}</tr>{body}")
 
 
-def _cell(text: str) -> str:
-    return f'<td style="{_VALUE}">{escaped(text)}</td>'
+def _cell(text: str, style: str) -> str:
+    return f'<td style="{style}">{escaped(text)}</td>'
 
 
 def _table(caption: str, rows: str) -> str:
