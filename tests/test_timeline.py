@@ -22,6 +22,7 @@ from agents_sandbox import (
     SandboxPhaseDetails,
     SandboxState,
     ServiceEventDetails,
+    SyncAgentsSandboxClient,
     timeline,
 )
 from agents_sandbox._pictures.times import duration, marks
@@ -271,9 +272,13 @@ def test_what_are_no_events_of_one_sandbox_is_refused() -> None:
     wrong: Any = [one.events[0], "SANDBOX_READY"]
     with pytest.raises(InvalidArgumentTypeError, match="events\\[1\\] must be a SandboxEvent, not"):
         timeline(wrong)
-    wrong = AgentsSandboxClient("/nowhere").subscribe_sandbox_events("box-1")
-    with pytest.raises(InvalidArgumentTypeError, match="collect those of a stream first"):
-        timeline(wrong)
+
+
+@pytest.mark.parametrize("client", [AgentsSandboxClient, SyncAgentsSandboxClient])
+def test_a_stream_is_refused_because_it_does_not_end(client: Any) -> None:
+    stream = client("/nowhere").subscribe_sandbox_events("box-1")
+    with pytest.raises(InvalidArgumentTypeError, match="so collect its events first"):
+        timeline(stream)
 
 
 @pytest.mark.parametrize("name", PICTURES)

@@ -143,10 +143,11 @@ def life_of(events: Iterable[object]) -> Life:
 
 
 def _checked(events: Iterable[object]) -> list[SandboxEvent]:
-    if not isinstance(events, Iterable):
+    # Ours are the streams, which do not end by themselves: the call would hang.
+    if not isinstance(events, Iterable) or type(events).__module__ == "agents_sandbox":
         raise InvalidArgumentTypeError(
-            f"events must be a list of SandboxEvent, not {shown(events)}: collect those of a "
-            "stream first"
+            f"events must be a list of SandboxEvent, not {shown(events)}: a stream does not end by "
+            "itself, so collect its events first"
         )
     ordered: list[SandboxEvent] = []
     for number, event in enumerate(events):
