@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from agents_sandbox import _progress
+
 _PATIENCE_SECONDS = 60
 
 
@@ -47,7 +49,7 @@ class Screen(io.StringIO):
 
 def open_terminal(monkeypatch: pytest.MonkeyPatch, *, rich: bool) -> Screen:
     """Make standard error a terminal, with the library rich or without it."""
-    screen = Screen()
+    screen = _open(monkeypatch)
     monkeypatch.setattr(sys, "stderr", screen)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "80")
@@ -58,7 +60,7 @@ def open_terminal(monkeypatch: pytest.MonkeyPatch, *, rich: bool) -> Screen:
 
 def open_notebook(monkeypatch: pytest.MonkeyPatch) -> Screen:
     """Make this the kernel of a notebook."""
-    screen = Screen()
+    screen = _open(monkeypatch)
 
     def show(data: dict[str, str], **_: Any) -> Any:
         screen.write("\r" + data["text/plain"].ljust(80))
@@ -68,3 +70,9 @@ def open_notebook(monkeypatch: pytest.MonkeyPatch) -> Screen:
     ipython = SimpleNamespace(get_ipython=lambda: shell, display=SimpleNamespace(display=show))
     monkeypatch.setitem(sys.modules, "IPython", ipython)
     return screen
+
+
+def _open(monkeypatch: pytest.MonkeyPatch) -> Screen:
+    # Tests have no time for waits that people would notice.
+    monkeypatch.setattr(_progress, "_TICK_SECONDS", 0.01)
+    return Screen()
