@@ -42,6 +42,7 @@ MADE_BY_THE_PACKAGE = {
     *("SandboxPool", "SyncSandboxPool"),
     *("SandboxScope", "SyncSandboxScope", "SandboxLeftoverWarning"),
     *("ExecOutput", "ExecProcess", "SyncExecOutput", "SyncExecProcess"),
+    *("Table", "Timeline"),
     *("Chaos", "ExecContext", "ExecScript", "Fault", "Faults", "Pause"),
 }
 
@@ -237,6 +238,8 @@ def module_lines(module: ModuleType) -> Iterator[str]:
             yield f"{where}: str"
         elif isinstance(value, Mapping):
             yield from (f"{where}[{key!r}] = {type_text(one)}" for key, one in value.items())
+        elif inspect.isfunction(value):
+            yield where + signature_text(value)
         elif not is_class(value):
             yield f"{where} = {type_text(value)}"
         elif value.__module__ == module.__name__:

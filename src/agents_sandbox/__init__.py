@@ -82,6 +82,9 @@ if TYPE_CHECKING:
     from ._async._sandboxes.scope import SandboxScope
     from ._output.chunk import OutputChunk
     from ._output.result import ExecResult
+    from ._pictures.table import Table, table
+    from ._pictures.timeline import Timeline, timeline
+    from ._progress import progress
     from ._sync_generated._client import SyncAgentsSandboxClient
     from ._sync_generated._events import SyncSandboxEventStream
     from ._sync_generated._execs.output import SyncExecOutput
@@ -169,9 +172,14 @@ __all__ = [
     "SyncSandboxLifetime",
     "SyncSandboxPool",
     "SyncSandboxScope",
+    "Table",
+    "Timeline",
     "UnsupportedByDaemonError",
     "UnsupportedDaemonError",
     "__version__",
+    "progress",
+    "table",
+    "timeline",
 ]
 
 # What not every program needs loads on first use (PEP 562): one flavour is enough, and models and
@@ -200,6 +208,11 @@ _ON_FIRST_USE = {
     "SyncSandboxLifetime": "._sync_generated._sandboxes.lifetime",
     "SyncSandboxPool": "._sync_generated._sandboxes.pool",
     "SyncSandboxScope": "._sync_generated._sandboxes.scope",
+    "Table": "._pictures.table",
+    "Timeline": "._pictures.timeline",
+    "progress": "._progress",
+    "table": "._pictures.table",
+    "timeline": "._pictures.timeline",
 }
 
 if not TYPE_CHECKING:

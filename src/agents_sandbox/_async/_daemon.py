@@ -70,6 +70,8 @@ class Daemon:
         self._release = DaemonRelease(self._transport, release)
         self._lookout = Lookout(self._transport)
         self._log_book = LogBook()
+        self.waits: dict[Any, float] | None = None
+        """The open waits, by their beginning, while somebody shows them (`progress`)."""
 
     async def ping(self, deadline: Deadline) -> PingInfo:
         """Ask the daemon for its version and name."""

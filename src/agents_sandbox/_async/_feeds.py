@@ -9,6 +9,7 @@ from copy import copy
 from .. import _deadline
 from .._aio import Mailbox, Reader
 from .._deadline import Deadline
+from .._enums import SandboxState
 from .._notes import nothing
 from .._sequence import EventSequence
 from .._surroundings.forks import MUTEX
@@ -83,7 +84,7 @@ class Follower:
             be quick and pure.
     """
 
-    __slots__ = ("__weakref__", "_concerns", "_mailbox", "after", "farewell", "feed")
+    __slots__ = ("__weakref__", "_concerns", "_mailbox", "after", "farewell", "feed", "state")
 
     def __init__(self, concerns: Callable[[SandboxEvent], bool]) -> None:
         self._concerns = concerns
@@ -95,11 +96,14 @@ class Follower:
         self.after: int | None = None
         """The sequence up to which it has received all events that it needs; None before it joins.
         """
+        self.state: SandboxState = SandboxState.UNSPECIFIED
+        """The newest state of the sandbox that an event has reported."""
 
     @property
     def trouble(self) -> DaemonUnavailableError | None:
         """Why no events come at present, if something is wrong."""
-        return None if self.feed is None else self.feed.trouble
+        feed = self.feed  # any thread may ask
+        return None if feed is None else feed.trouble
 
     async def next(self, deadline: Deadline) -> SandboxEvent | Break | None:
         """Return the next event that concerns it; None at the deadline.
@@ -135,6 +139,7 @@ class Follower:
             if item.sequence <= (self.after or 0):
                 return
             self.after = item.sequence
+            self.state = item.sandbox_state or self.state
             if not self._concerns(item):
                 return
         self._mailbox.put(item)
@@ -163,7 +168,7 @@ class _Feed:
     def __init__(
         self, sandbox_id: str, events: Subscription, forget: Callable[[_Feed], None]
     ) -> None:
-        self.sandbox_id = sandbox_id
+        self.sandbox_id: str = sandbox_id
         self._events = events
         events.on_loss = self._report_loss
         self._forget = forget

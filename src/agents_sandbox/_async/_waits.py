@@ -8,7 +8,7 @@ from typing import Generic
 
 from .._arguments.creates import NO_LOGS, LogPaths, NewSandbox
 from .._deadline import Budget, Deadline, Patience
-from .._enums import SandboxState
+from .._enums import ExecState, SandboxState
 from .._goals import (
     BecomeDeleted,
     BecomeStopped,
@@ -19,6 +19,8 @@ from .._goals import (
     become_ready,
 )
 from .._notes import Remains
+from .._shared.shown import shown_id
+from .._surroundings import clock
 from ..errors import (
     DaemonUnavailableError,
     OperationTimeoutError,
@@ -97,7 +99,10 @@ class _Wait(ABC, Generic[HandleT]):
             SandboxClientError: The goal cannot be reached any more.
         """
         self.begin(handle, after=after)
+        waits = self._daemon.waits
         try:
+            if waits is not None:
+                waits[self] = clock.monotonic()
             reached = None
             while reached is None:
                 reached = await self.step(self._budget.operation)
@@ -107,6 +112,8 @@ class _Wait(ABC, Generic[HandleT]):
                 self.leave()
             finally:
                 self.leave()  # an interruption can come at any line
+                if waits is not None:
+                    waits.pop(self, None)
 
     async def step(self, until: Deadline) -> HandleT | None:
         """Wait on; return the final snapshot once the goal is reached, or None at `until`.
@@ -148,6 +155,17 @@ class _Wait(ABC, Generic[HandleT]):
             waited = True
         bound, trouble = self._budget.operation.bound, self._last_trouble()
         raise self._goal.timeout_error(self._sandbox_id, self._handle, bound, trouble) from trouble
+
+    def describe(self) -> str:
+        """Say what it waits for, and how that is, for people; any thread may ask."""
+        what, state = self._what()
+        trouble = self._trouble or self._follower.trouble
+        known = f": {state.name}" if state else ""
+        return f"{what}{known}{' (reconnecting)' if trouble is not None else ''}"
+
+    @abstractmethod
+    def _what(self) -> tuple[str, SandboxState | ExecState | None]:
+        """Return what it waits for, and the state of that, if known."""
 
     def leave(self) -> None:
         """Stop following the events. Safe to repeat, and to be repeated if interrupted."""
@@ -250,6 +268,11 @@ class SandboxWait(_Wait[SandboxHandle]):
 
     async def _read(self) -> SandboxHandle:
         return await self._daemon.get_sandbox(self._id, self._budget.rpc(), self._let_go)
+
+    def _what(self) -> tuple[str, SandboxState | None]:
+        handle = self._handle
+        state = self._follower.state or (handle.state if handle is not None else None)
+        return f"sandbox {shown_id(self._id)}", state
 
 
 async def create_sandbox(
@@ -435,3 +458,7 @@ class ExecWait(_Wait[ExecHandle]):
 
     async def _read(self) -> ExecHandle:
         return await self._daemon.get_exec(self._id, self._budget.rpc(), self._logs, self._let_go)
+
+    def _what(self) -> tuple[str, ExecState | None]:
+        handle = self._handle
+        return f"exec {shown_id(self._id)}", handle.state if handle is not None else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields
 from datetime import datetime, timedelta
 from enum import Enum
@@ -19,12 +19,16 @@ _TEXT_CHARACTERS = 1000
 # In a repr; each item of a collection may be as long as this.
 _ITEMS = 5
 _ITEM_CHARACTERS = 200
+# In a table.
+_VALUE_CHARACTERS = 400
 
 # Visible ASCII, not longer than a valid id.
 _PLAIN = re.compile(r"[!-~]{1,200}")
 
 # Fields whose values are secrets: tokens and passwords get into sandboxes as environment variables.
 _SECRETS = frozenset({"config_yaml", "env", "env_overrides", "envs"})
+HIDDEN = "..."
+"""Stands for the value of a secret."""
 
 
 def shown(value: object, limit: int = _CHARACTERS) -> str:
@@ -61,21 +65,33 @@ class OneLineRepr:
     __slots__ = ()
 
     def __repr__(self) -> str:
-        model: Any = self
-        kind: Any = type(self)
-        defaults = _defaults(kind)
-        names = (field.name for field in fields(model) if field.repr)
-        # In a debugger, some attributes of a new object may be missing.
-        values = ((name, getattr(model, name)) for name in names if hasattr(model, name))
-        return one_line(
-            kind.__name__,
-            ((name, value) for name, value in values if not _is_default(value, defaults[name])),
-        )
+        return one_line(type(self).__name__, telling_fields(self))
+
+    def _repr_html_(self) -> str:
+        from .markup import fields_table  # noqa: PLC0415 - notebooks alone need it
+
+        return fields_table(type(self).__name__, told_fields(self))
+
+
+def told_fields(model: object) -> Iterator[tuple[str, str]]:
+    """Render the fields that differ from their defaults, for a table."""
+    for name, value in telling_fields(model):
+        yield name, value_text(name, value, _VALUE_CHARACTERS)
+
+
+def telling_fields(model: Any) -> Iterator[tuple[str, object]]:
+    """Find the fields of a dataclass that differ from their defaults, with their values."""
+    kind: Any = type(model)
+    defaults = _defaults(kind)
+    names = (field.name for field in fields(model) if field.repr)
+    # In a debugger, some attributes of a new object may be missing.
+    values = ((name, getattr(model, name)) for name in names if hasattr(model, name))
+    return ((name, value) for name, value in values if not _is_default(value, defaults[name]))
 
 
 def one_line(kind: str, values: Iterable[tuple[str, object]]) -> str:
     """Render an object as its class and the given fields, without the values of secrets."""
-    return f"{kind}({', '.join(f'{name}={_field(name, value)}' for name, value in values)})"
+    return f"{kind}({', '.join(f'{name}={field_text(name, value)}' for name, value in values)})"
 
 
 _NO_DEFAULT = inspect.Parameter.empty
@@ -101,12 +117,21 @@ def _is_default(value: object, default: object) -> bool:
     return value is None or value is False or (isinstance(value, Collection) and not value)
 
 
-def _field(name: str, value: object) -> str:
+def field_text(name: str, value: object) -> str:
+    """Render the value of a field; of a secret one, only the names of the variables."""
     if name not in _SECRETS:
         return _rendered(value)
     if isinstance(value, Mapping):
-        return _listed("{}", (f"{shown(key)}: ..." for key in value), len(value))
-    return "..."
+        return _listed("{}", (f"{shown(key)}: {HIDDEN}" for key in value), len(value))
+    return HIDDEN
+
+
+def value_text(name: str, value: object, limit: int) -> str:
+    """Render the value of a field for a table: shortened, and text without quotes."""
+    text = field_text(name, value)
+    if isinstance(value, str) and text != HIDDEN:
+        text = value
+    return shortened(text, limit)
 
 
 def _rendered(value: Any) -> str:

@@ -11,7 +11,7 @@ from ..._aio import public
 from ..._arguments import checks
 from ..._arguments.durations import DurationLike
 from ..._output.result import MAX_OUTPUT_BYTES, ExecResult
-from ..._shared.shown import shown_id
+from ..._shared.shown import shown_id, told_fields
 from ..._tracebacks import ends_at_caller
 from ...models import SandboxHandle
 from .._events import AsyncSandboxEventStream
@@ -53,6 +53,14 @@ class Sandbox:
     def __repr__(self) -> str:
         state = "" if self._handle is None else f" {self._handle.state.name}"
         return f"<{type(self).__name__} {shown_id(self._id)}{state}>"
+
+    def _repr_html_(self) -> str:
+        from ..._shared.markup import fields_table
+
+        handle = self._handle
+        known = [("sandbox_id", self._id)] if handle is None else told_fields(handle)
+        folder = [] if self._workspace is None else [("workspace", str(self._workspace))]
+        return fields_table(type(self).__name__, [*known, *folder])
 
     @property
     def id(self) -> str:

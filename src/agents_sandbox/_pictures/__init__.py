@@ -1,0 +1,1 @@
+"""Pictures and tables for people: what `timeline` and `table` make; pure."""

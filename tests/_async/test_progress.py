@@ -1,0 +1,160 @@
+"""The line that shows what a client waits for, on terminals and in notebooks only."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+
+from agents_sandbox import (
+    AgentsSandboxClient,
+    InvalidArgumentTypeError,
+    SandboxHandle,
+    SandboxState,
+    progress,
+)
+from agents_sandbox.testing import FakeDaemon
+
+from .._aio import Background, off_loop
+from ..releases import any_release
+from ..screens import Screen, open_notebook, open_terminal
+from .conftest import IMAGE
+
+pytestmark = any_release
+
+
+OPEN: dict[str, Callable[[pytest.MonkeyPatch], Screen]] = {
+    "plain": partial(open_terminal, rich=False),
+    "rich": partial(open_terminal, rich=True),
+    "notebook": open_notebook,
+}
+
+# In the test itself: pytest replaces standard error before each test.
+each_screen = pytest.mark.parametrize("kind", OPEN)
+
+
+@each_screen
+async def test_it_shows_what_a_client_waits_for(
+    client: AgentsSandboxClient, daemon: FakeDaemon, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = OPEN[kind](monkeypatch)
+    with progress(client):
+        with daemon.paused():
+            create = Background(client.create_sandbox, image=IMAGE, sandbox_id="demo-sandbox")
+            await off_loop(screen.wait_for, r"sandbox demo-sandbox: PENDING, \d+ s")
+        await create.result()
+        with daemon.paused():
+            run = Background(client.run, "demo-sandbox", ("true",), exec_id="my-exec")
+            await off_loop(screen.wait_for, r"exec my-exec: RUNNING, \d+ s")
+        await run.result()
+
+
+async def test_it_clears_the_line_between_waits_and_at_the_end(
+    client: AgentsSandboxClient, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = open_terminal(monkeypatch, rich=False)
+    with progress(client):
+        with daemon.paused():
+            create = Background(client.create_sandbox, image=IMAGE, sandbox_id="demo-sandbox")
+            await off_loop(screen.wait_for, "PENDING")
+            assert screen.line.startswith("sandbox demo-sandbox: PENDING, ")
+        await create.result()
+        await off_loop(screen.wait_for, r"\r +\r$")
+        assert screen.line == ""
+        with daemon.paused():
+            delete = Background(client.delete_sandbox, "demo-sandbox")
+            await off_loop(screen.wait_for, r"sandbox demo-sandbox: DELETING, \d+ s")
+        await delete.result()
+    assert screen.line == ""
+
+
+async def test_a_block_in_a_block_changes_nothing(
+    client: AgentsSandboxClient, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = open_terminal(monkeypatch, rich=False)
+    with progress(client):
+        with progress(client):
+            pass
+        with daemon.paused():
+            create = Background(client.create_sandbox, image=IMAGE, sandbox_id="demo-sandbox")
+            await off_loop(screen.wait_for, "PENDING")
+        await create.result()
+
+
+async def test_it_counts_the_other_waits(
+    client: AgentsSandboxClient, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = open_terminal(monkeypatch, rich=False)
+    with progress(client):
+        with daemon.paused():
+            names = ("box-1", "box-2", "box-3")
+            calls = [
+                Background(client.create_sandbox, image=IMAGE, sandbox_id=name) for name in names
+            ]
+            await off_loop(screen.wait_for, r"sandbox box-\d: PENDING, \d+ s \(and 2 more\)")
+        for call in calls:
+            await call.result()
+
+
+async def test_it_says_that_the_client_reconnects(
+    client: AgentsSandboxClient,
+    daemon: FakeDaemon,
+    sandbox: SandboxHandle,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    screen = open_terminal(monkeypatch, rich=False)
+    with progress(client):
+        stopped = Background(client.wait_for_sandbox, sandbox, SandboxState.STOPPED)
+        await off_loop(screen.wait_for, r"sandbox demo-sandbox: READY, \d+ s")
+        await off_loop(daemon.kill)
+        await off_loop(screen.wait_for, r"sandbox demo-sandbox: READY \(reconnecting\), \d+ s")
+        await off_loop(daemon.start)
+        await client.stop_sandbox(sandbox)
+        await stopped.result()
+
+
+async def test_a_wait_that_fails_no_longer_shows(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = open_terminal(monkeypatch, rich=False)
+    with progress(client):
+        stopped = Background(client.wait_for_sandbox, sandbox, SandboxState.STOPPED)
+        await off_loop(screen.wait_for, "READY")
+        await client.delete_sandbox(sandbox)
+        with pytest.raises(Exception, match="demo-sandbox"):
+            await stopped.result()
+        waits: Any = client._daemon.waits
+        assert waits == {}
+    assert client._daemon.waits is None
+
+
+async def test_elsewhere_nothing_is_shown(
+    client: AgentsSandboxClient, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = threading.active_count()
+    with progress(client):
+        assert client._daemon.waits is None
+        assert threading.active_count() == threads
+    monkeypatch.setattr(sys, "stderr", None)  # as of a program without a console
+    with progress(client):
+        assert client._daemon.waits is None
+    assert capsys.readouterr() == ("", "")
+
+
+async def test_without_a_wait_nothing_is_shown(
+    client: AgentsSandboxClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = open_terminal(monkeypatch, rich=False)
+    with progress(client):
+        pass
+    assert screen.getvalue() == ""
+
+
+def test_it_needs_a_client() -> None:
+    wrong: Any = "client"
+    with pytest.raises(InvalidArgumentTypeError, match="client must be a client, not 'client'"):
+        progress(wrong).__enter__()
