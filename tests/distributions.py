@@ -48,7 +48,7 @@ IN_THE_SDIST = [
     r"tests/public_api\.txt",
     r"tests/contract/transcripts/(README\.md|v[\d.]+/\w+\.json)",
     r"docs/([\w-]+/)*[\w-]+\.(css|dot|js|md|py|svg)",
-    r"examples/([\w-]+/)*[\w-]+\.(ini|md|py|toml|txt|yaml|yml)",
+    r"examples/([\w-]+/)*[\w-]+\.(ini|ipynb|md|py|toml|txt|yaml|yml)",
     r"benchmarks/(\w+/)*\w+\.(json|md|py|svg)",
     r"proto/(\w+/)*\w+\.(proto|py)",
 ]
@@ -223,14 +223,20 @@ def test_the_description_stands_alone_and_ends_with_the_newest_changes(built: Bu
     assert newest[0].startswith(f"[{VERSION}] - ")
 
 
-def test_the_extra_for_tests_brings_what_the_plugin_and_the_fake_daemon_need(built: Build) -> None:
+def test_an_install_brings_what_is_needed_and_each_extra_what_it_is_for(built: Build) -> None:
     def name(requirement: str) -> str:
         return re.split(r"[^\w-]", requirement)[0]
 
     required = built.metadata().get_all("Requires-Dist") or []
-    extra = [one for one in required if one.endswith("; extra == 'testing'")]
-    assert {name(one) for one in required if one not in extra} == {"grpcio", "protobuf"}
-    assert {name(one) for one in extra} == {"pytest", "pyyaml"}
+    brought: dict[str, set[str]] = {}
+    for one in required:
+        extra = re.search(r"; extra == '(\w+)'$", one)
+        brought.setdefault(extra[1] if extra else "", set()).add(name(one))
+    assert brought == {
+        "": {"grpcio", "protobuf"},
+        "cli": {"rich"},
+        "testing": {"pytest", "pyyaml"},
+    }
 
 
 # The build hook
