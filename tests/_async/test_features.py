@@ -31,7 +31,7 @@ from ..releases import has_companions
 IMAGE = "ghcr.io/agents-sandbox/coding-runtime:latest"
 NAME = "demo-sandbox"
 CHECK = HealthcheckConfig(("CMD", "true"))
-DOCS = Path(__file__).parents[2] / "docs" / "usage.md"
+DOCS = Path(__file__).parents[2] / "docs" / "reference" / "daemon-releases.md"
 
 Row = Callable[[AgentsSandboxClient, FakeDaemon], Any]
 
@@ -50,8 +50,7 @@ def row(feature: str) -> Callable[[Row], Row]:
 
 def table() -> dict[str, dict[str, str]]:
     """The documentation's table: for each feature its cells by release."""
-    section = DOCS.read_text("utf-8").partition("## Daemon releases")[2]
-    first_table = section.partition("\n|")[2].partition("\n\n")[0]
+    first_table = DOCS.read_text("utf-8").partition("\n|")[2].partition("\n\n")[0]
     lines = re.findall(r"^\|?(.*)\|$", first_table, re.MULTILINE)
     (_, *releases), _, *rows = ([cell.strip() for cell in line.split("|")] for line in lines)
     return {feature: dict(zip(releases, cells, strict=True)) for feature, *cells in rows}

@@ -328,6 +328,7 @@ async def test_the_clients_own_timeout_is_that_of_file_operations(daemon: FakeDa
         expected = r"^exists of 'x' .* within 0\.1 s$"
         with daemon.paused(), pytest.raises(OperationTimeoutError, match=expected):
             await sandbox.files.exists("x")
+        await sandbox.delete()  # ends its command
 
 
 async def test_a_path_with_a_slash_at_its_end_is_that_of_a_folder(
