@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from .._notes import add_note, note_interruption
+from .._telemetry import reports
 from .._tracebacks import level_of_caller, trimmed
 from ..errors import SandboxClientError, SandboxLeftoverWarning
 
@@ -77,6 +78,7 @@ class Block(ABC):
 
 def report_leftover(text: str, raising: BaseException | None) -> None:
     """Warn of what the end of a block leaves behind, and note it on what the caller raises."""
+    reports.leftover(text)
     if raising is not None:
         add_note(raising, text)
     # Where warnings are errors, the caller's exception is more important.

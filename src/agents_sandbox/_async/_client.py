@@ -15,6 +15,7 @@ from .._arguments.ids import SandboxIdLike, sandbox_id_of
 from .._connection.address import DaemonAddress
 from .._deadline import Deadline
 from .._sequence import EventSequence
+from .._telemetry import log
 from .._tracebacks import ends_at_caller, names_its_methods
 from .._wire.releases import chosen_release
 from ..models import PingInfo
@@ -81,6 +82,9 @@ class AgentsSandboxClient(SandboxCalls, ExecCalls, Blocks):
         stream_timeout_seconds: DurationLike | None = None,
         daemon_version: str | None = None,
     ) -> None:
+        level = environment.log_level()
+        if level is not None:
+            log.show(level)
         self._address = DaemonAddress(socket_path)
         self._timeout = environment.timeout("timeout_seconds", timeout_seconds)
         self._operation_timeout = environment.timeout(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Generic
 
@@ -19,6 +20,7 @@ from .._goals import (
     become_ready,
 )
 from .._notes import Remains
+from .._telemetry import reports
 from ..errors import (
     DaemonUnavailableError,
     OperationTimeoutError,
@@ -285,9 +287,11 @@ class _PersistentWait(SandboxWait):
         goal: PersistentGoal,
         sandbox_id: str,
         budget: Budget,
+        report_repeat: Callable[[str], None],
     ) -> None:
         super().__init__(daemon, feeds, goal, sandbox_id, budget)
         self._persistent = goal
+        self._report_repeat = report_repeat
         self._socket_at_request: object = None
         self._socket_at_snapshot: object = None
 
@@ -305,6 +309,7 @@ class _PersistentWait(SandboxWait):
     async def _repeat_if_lost(self, handle: SandboxHandle) -> bool:
         if not self._is_lost(handle):
             return False
+        self._report_repeat(self._id)
         await self._request()
         self._socket_at_request = self._socket_at_snapshot
         return True
@@ -319,7 +324,8 @@ class StopWait(_PersistentWait):
     """Waits until a sandbox is STOPPED."""
 
     def __init__(self, daemon: Daemon, feeds: Feeds, sandbox_id: str, budget: Budget) -> None:
-        super().__init__(daemon, feeds, BecomeStopped(), sandbox_id, budget)
+        goal = BecomeStopped()
+        super().__init__(daemon, feeds, goal, sandbox_id, budget, reports.stopped_again)
 
     async def stop(self) -> SandboxHandle:
         """Stop the sandbox and wait."""
@@ -342,7 +348,7 @@ class DeleteWait(_PersistentWait):
 
     def __init__(self, daemon: Daemon, feeds: Feeds, sandbox_id: str, budget: Budget) -> None:
         self._becoming = BecomeDeleted()
-        super().__init__(daemon, feeds, self._becoming, sandbox_id, budget)
+        super().__init__(daemon, feeds, self._becoming, sandbox_id, budget, reports.deleted_again)
         self._seen = SandboxHandle(sandbox_id, SandboxState.DELETED, 0, (), (), {}, None, "")
 
     async def delete(self) -> SandboxHandle:
