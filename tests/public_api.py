@@ -20,6 +20,7 @@ from typing import Any
 from unittest.mock import Mock
 
 import agents_sandbox
+import agents_sandbox.telemetry
 import agents_sandbox.testing
 import pytest_agents_sandbox
 from agents_sandbox import errors
@@ -30,7 +31,7 @@ FILE = Path(__file__).with_name("public_api.txt")
 
 PUBLIC: dict[str, Any] = {
     name: getattr(package, name)
-    for package in (agents_sandbox, agents_sandbox.testing)
+    for package in (agents_sandbox, agents_sandbox.telemetry, agents_sandbox.testing)
     for name in package.__all__
 }
 
@@ -237,6 +238,8 @@ def module_lines(module: ModuleType) -> Iterator[str]:
             yield f"{where}: str"
         elif isinstance(value, Mapping):
             yield from (f"{where}[{key!r}] = {type_text(one)}" for key, one in value.items())
+        elif inspect.isfunction(value):
+            yield where + signature_text(value)
         elif not is_class(value):
             yield f"{where} = {type_text(value)}"
         elif value.__module__ == module.__name__:

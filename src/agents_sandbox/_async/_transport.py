@@ -15,6 +15,7 @@ from .._connection.address import DaemonAddress
 from .._connection.rpc import FAILURES, raise_explained, stream_timeout
 from .._deadline import Backoff, Deadline
 from .._surroundings import clock
+from .._telemetry import recording
 from .._telemetry.log import CALLS
 from .._telemetry.reports import DEBUG, Attempt, Outage, subject
 from .._wire.methods import Method, RequestT, ResponseT
@@ -62,12 +63,15 @@ class Transport:
             deadline: When to give up.
             attempt: Reports how it ends, if somebody listens; made here.
         """
-        if attempt is None and CALLS.isEnabledFor(DEBUG):
+        if attempt is None and (recording.recorder is not None or CALLS.isEnabledFor(DEBUG)):
             with Attempt(method.call, request) as attempt:
                 return await self.unary(method, request, deadline, attempt)
         try:
             answer = await self._channel.unary(
-                method.path, request.SerializeToString(), deadline.timeout()
+                method.path,
+                request.SerializeToString(),
+                deadline.timeout(),
+                () if attempt is None else attempt.metadata,
             )
             message = method.response_type.FromString(answer)
         except FAILURES as failure:
@@ -83,10 +87,14 @@ class Transport:
         deadline: Deadline,
     ) -> ResponseStream[ItemT]:
         """Send one request and return the stream of decoded answers."""
-        attempt = Attempt(method.call, request) if CALLS.isEnabledFor(DEBUG) else None
+        listened = recording.recorder is not None or CALLS.isEnabledFor(DEBUG)
+        attempt = Attempt(method.call, request) if listened else None
         try:
             stream = self._channel.stream(
-                method.path, request.SerializeToString(), deadline.timeout()
+                method.path,
+                request.SerializeToString(),
+                deadline.timeout(),
+                () if attempt is None else attempt.metadata,
             )
         except FAILURES as failure:
             self.raise_explained(failure, method, request, deadline)

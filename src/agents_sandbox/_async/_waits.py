@@ -20,7 +20,8 @@ from .._goals import (
     become_ready,
 )
 from .._notes import Remains
-from .._telemetry import reports
+from .._surroundings import clock
+from .._telemetry import recording, reports
 from ..errors import (
     DaemonUnavailableError,
     OperationTimeoutError,
@@ -99,6 +100,7 @@ class _Wait(ABC, Generic[HandleT]):
             SandboxClientError: The goal cannot be reached any more.
         """
         self.begin(handle, after=after)
+        began = clock.monotonic()
         try:
             reached = None
             while reached is None:
@@ -109,6 +111,9 @@ class _Wait(ABC, Generic[HandleT]):
                 self.leave()
             finally:
                 self.leave()  # an interruption can come at any line
+            if (recorder := recording.recorder) is not None:
+                kind = type(self).__name__.removesuffix("Wait").lower()
+                recorder.waited(kind, clock.monotonic() - began)
 
     async def step(self, until: Deadline) -> HandleT | None:
         """Wait on; return the final snapshot once the goal is reached, or None at `until`.

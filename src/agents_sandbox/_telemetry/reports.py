@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from .._shared.shown import shown_id
 from .._surroundings import clock
+from . import recording
 from .log import CALLS, CLEANUP, CONNECTION
+from .recording import Metadata
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -17,16 +19,19 @@ DEBUG = logging.DEBUG
 
 
 class Attempt:
-    """One attempt to make an RPC. As a context manager it reports how that ended.
+    """One attempt to make an RPC; a context manager that reports how it ends.
 
     Args:
         call: The name of the RPC.
         request: The request; only its ids are read.
     """
 
-    __slots__ = ("_began", "_what")
+    __slots__ = ("_began", "_what", "metadata")
 
     def __init__(self, call: str, request: object) -> None:
+        recorder = recording.recorder
+        self.metadata: Metadata = () if recorder is None else recorder.attempt(request)
+        """What the request carries beside its message."""
         self._what = f"{call}{_ids(request)}"
         self._began = clock.monotonic()
 
@@ -49,7 +54,7 @@ class Outage:
         what: What it concerns, e.g. `events of sandbox box-1`.
     """
 
-    __slots__ = ("_began", "_cause", "_recovered", "_retries", "_what")
+    __slots__ = ("_began", "_cause", "_recorded", "_recovered", "_retries", "_what")
 
     def __init__(self, what: str) -> None:
         self._what = what
@@ -57,11 +62,15 @@ class Outage:
         self._retries = 0
         self._recovered = False
         self._began = clock.monotonic()
+        recorder = recording.recorder
+        self._recorded = None if recorder is None else recorder.outage(what)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, _: object, error: BaseException | None, __: TracebackType | None) -> None:
+        if self._recorded is not None:
+            self._recorded.end(self._recovered)
         if not self._recovered:
             outcome = "closed" if error is None else _kind(error)
             CONNECTION.info("%s: %s after %s", self._what, outcome, self._lasted())
@@ -71,6 +80,8 @@ class Outage:
         self._retries += 1
         cause, before = str(error), self._cause
         self._cause = cause
+        if self._recorded is not None:
+            self._recorded.retry(cause, seconds)
         level = logging.DEBUG if cause == before else logging.INFO
         message = "%s: %s. Retry %d in %.2f s"
         CONNECTION.log(level, message, self._what, cause, self._retries, seconds)
@@ -97,11 +108,19 @@ def stream_ended(what: str, position: int, seconds: float) -> None:
     """Report that the daemon ended an event stream, which resumes after a pause."""
     message = "%s: the daemon ended the stream after event %d. It resumes in %.2f s"
     CONNECTION.info(message, what, position, seconds)
+    _count_resumed_stream()
 
 
 def stream_resumes(what: str, position: int) -> None:
     """Report that an event stream resumes after an outage."""
     CONNECTION.info("%s: the stream resumes after event %d", what, position)
+    _count_resumed_stream()
+
+
+def _count_resumed_stream() -> None:
+    recorder = recording.recorder
+    if recorder is not None:
+        recorder.stream_resumed()
 
 
 def sent_again(call: str, own_id: str, attempt: int) -> None:
