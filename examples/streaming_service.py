@@ -1,7 +1,8 @@
 """A service that streams the output of commands, and ends those whose callers go away.
 
 A caller connects, as with `nc 127.0.0.1 8907`, sends one line, a shell command, and reads the
-output until the service closes the connection.
+output until the service closes the connection. It must not close its own side before: asyncio
+cannot tell that from a caller who has gone.
 """
 
 import asyncio
@@ -18,10 +19,14 @@ PORT = 8907
 async def answer(
     sandbox: Sandbox, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
-    line = (await reader.readline()).decode(errors="replace")
+    try:
+        line = (await reader.readline()).decode(errors="replace")
+    except ValueError:
+        return  # no line ends within asyncio's limit of 64 KiB
     watching = asyncio.create_task(cancel_when_gone(this_task(), reader))
     try:
-        # However the block is left, the command has ended then.
+        # However the block is left, the command has ended then. One that has redirected all its
+        # output cannot be killed: a warning says that it may run until the sandbox is deleted.
         async with sandbox.start(("sh", "-c", line.strip())) as process:
             async for chunk in process.output():
                 writer.write(chunk.data)

@@ -1,4 +1,4 @@
-"""Renders the public API as text, one sorted line per fact; as a program, it updates the record.
+"""Renders the public API as text, one sorted line per fact; as a program, it records a release's.
 
 The text is the same on every Python and names no private module: it shows what users see, not
 where the code is.
@@ -287,5 +287,11 @@ def public_api() -> str:
     return "".join(f"{line}\n" for line in sorted({*lines, *plugin_lines(), *program_lines()}))
 
 
+def recorded() -> tuple[str, str]:
+    """Return the version whose public API was recorded last, and that API."""
+    title, _, text = FILE.read_text("utf-8").partition("\n")
+    return title.removeprefix("agents_sandbox "), text
+
+
 if __name__ == "__main__":
-    FILE.write_text(public_api(), "utf-8")
+    FILE.write_text(f"agents_sandbox {agents_sandbox.__version__}\n{public_api()}", "utf-8")

@@ -1,4 +1,4 @@
-"""build_sync.py: what it translates, what it refuses, and that every build contains the twin."""
+"""build_sync.py: what it translates and what it refuses. `distributions.py` tests builds."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ import re
 import shutil
 import subprocess
 import sys
-import tarfile
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import hatchling.build
 import pytest
 
 if TYPE_CHECKING:
@@ -437,86 +434,3 @@ def test_check_fails_without_the_folder(
     done = run("--check", "nowhere")
     assert done.returncode == 1
     assert done.stdout == "nowhere/_client.py: missing\nnowhere/_rows.py: missing\n"
-
-
-# Builds of a copy of this project without twins
-
-
-@pytest.fixture
-def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A fresh checkout, which becomes the working folder."""
-    folder = tmp_path / "checkout"
-    folder.mkdir()
-    for name in ("pyproject.toml", "build_sync.py", "README.md", "LICENSE", ".gitignore"):
-        shutil.copy(PROJECT / name, folder)
-    built = shutil.ignore_patterns("_sync_generated", "__pycache__")
-    for name in ("src", TESTS_ORIGIN):
-        shutil.copytree(PROJECT / name, folder / name, ignore=built)
-    for name in (TWIN, TESTS_TWIN):
-        write(folder / name / ".gitignore", (PROJECT / name / ".gitignore").read_text("utf-8"))
-    monkeypatch.chdir(folder)
-    return folder
-
-
-def names(origin: str) -> set[str]:
-    """The relative names of this project's sources below an origin."""
-    found = {path.relative_to(PROJECT / origin) for path in (PROJECT / origin).rglob("*.py")}
-    return {path.as_posix() for path in found}
-
-
-def twin_in_wheel(wheel: Path) -> set[str]:
-    prefix = "agents_sandbox/_sync_generated/"
-    with zipfile.ZipFile(wheel) as archive:
-        return {name[len(prefix) :] for name in archive.namelist() if name.startswith(prefix)}
-
-
-def unpack(sdist: Path, folder: Path) -> Path:
-    with tarfile.open(sdist) as archive:
-        archive.extractall(folder, filter="data")
-    return folder / sdist.name.removesuffix(".tar.gz")
-
-
-@pytest.mark.once
-def test_a_wheel_carries_the_twin(checkout: Path) -> None:
-    wheel = checkout / hatchling.build.build_wheel(str(checkout))
-    assert twin_in_wheel(wheel) == names(ORIGIN)
-
-
-def packed(build: Path) -> bool:
-    """Whether a build puts a module beside the package, for when that loses its `__init__`."""
-    with zipfile.ZipFile(build) as archive:
-        return "agents_sandbox.py" in archive.namelist()
-
-
-@pytest.mark.once
-def test_only_a_wheel_has_a_module_beside_the_package(checkout: Path) -> None:
-    """The module would be found before the package of an editable install."""
-    assert packed(checkout / hatchling.build.build_wheel(str(checkout)))
-    assert not packed(checkout / hatchling.build.build_editable(str(checkout)))
-
-
-@pytest.mark.once
-def test_an_sdist_carries_all_that_a_wheel_needs(
-    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    project = unpack(checkout / hatchling.build.build_sdist(str(checkout)), tmp_path)
-    assert contents(project / TESTS_ORIGIN).keys() == names(TESTS_ORIGIN)
-    assert not (project / TESTS_TWIN).exists()
-    monkeypatch.chdir(project)
-    wheel = project / hatchling.build.build_wheel(str(project))
-    assert twin_in_wheel(wheel) == names(ORIGIN)
-    assert packed(wheel)
-
-
-@pytest.mark.once
-def test_an_editable_install_finds_the_twin_in_the_checkout(checkout: Path) -> None:
-    hatchling.build.build_editable(str(checkout))
-    assert contents(checkout / TWIN).keys() == names(ORIGIN) | {".gitignore"}
-    assert contents(checkout / TESTS_TWIN).keys() == names(TESTS_ORIGIN) | {".gitignore"}
-
-
-@pytest.mark.once
-def test_a_build_fails_on_a_source_without_a_twin(checkout: Path) -> None:
-    write(checkout / ORIGIN / "_trap.py", "import asyncio\n")
-    with pytest.raises(Exception, match=r"_trap\.py:1: 'async'"):
-        hatchling.build.build_wheel(str(checkout))

@@ -1,10 +1,10 @@
-"""The documentation's examples and programs run as printed, the examples in both flavours."""
+"""The Python blocks and the programs of the documentation run as printed, in both flavours."""
 
 from __future__ import annotations
 
 import ast
+import asyncio
 import dataclasses
-import importlib.util
 import inspect
 import os
 import re
@@ -14,18 +14,13 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
-import unasync
+from _ext.snippets import ANY_FENCE, snippets
 
 import agents_sandbox
-from agents_sandbox import (
-    AgentsSandboxClient,
-    SyncAgentsSandboxClient,
-    UnsupportedByDaemonError,
-)
+from agents_sandbox import AgentsSandboxClient, InvalidArgumentError, SyncAgentsSandboxClient
 from agents_sandbox.testing import FakeDaemon, Faults
 from agents_sandbox.testing._protocol.profile import PROFILES
 
@@ -35,26 +30,60 @@ from .releases import NEWEST, each_dialect
 pytestmark = [pytest.mark.once, pytest.mark.unmeasured]
 
 ROOT = Path(__file__).parents[1]
-SNIPPET = re.compile(r"^```python ?(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-PAGE = (ROOT / "docs" / "testing.md").read_text("utf-8")
-USAGE = SNIPPET.findall((ROOT / "docs" / "usage.md").read_text("utf-8"))
-ASYNC = [code for kind, code in USAGE if kind == ""]
-BLOCKING = [code for kind, code in USAGE if kind == "sync"]
-ASYNC_NEWEST = [code for kind, code in USAGE if kind == "newest"]
-TESTING = [
-    found
-    for page in ("README.md", "docs/testing.md")
-    for found in SNIPPET.findall((ROOT / page).read_text("utf-8"))
-]
-PROGRAMS = [code for kind, code in TESTING if kind == ""]
-TEST_FILES = [code for kind, code in TESTING if kind == "pytest"]
-TYPES = [code for kind, code in USAGE if kind == "types"]
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text("utf-8")
+    for path in sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+}
+TEXT = "\n".join(PAGES.values())
+BLOCKS = {
+    f"{page}:{snippet.line}": snippet for page, text in PAGES.items() for snippet in snippets(text)
+}
+
+AS_PRINTED = [name for name, block in BLOCKS.items() if block.kind in ("", "async", "sync")]
+OF_NEWEST = [name for name, block in BLOCKS.items() if block.kind == "newest"]
+TEST_FILES = [name for name, block in BLOCKS.items() if block.kind == "pytest"]
+# The test files of the tutorial test the agent that it shows.
+OF_TUTORIAL = [name for name in TEST_FILES if "from agent import" in BLOCKS[name].code]
+TYPES = [name for name, block in BLOCKS.items() if block.kind == "types"]
+TRANSLATED = [name for name in AS_PRINTED if BLOCKS[name].is_translated]
+TRANSLATED_OF_NEWEST = [name for name in OF_NEWEST if BLOCKS[name].is_translated]
+
+IMAGE = "ghcr.io/agents-sandbox/coding-runtime:latest"
+SAYS = re.compile(r"# -> (.*)")
+# A whole program makes its own client or daemon, and imports all that it uses.
+PROGRAM = re.compile(r"(?ms)^from agents_sandbox.*\b(?:AgentsSandboxClient|FakeDaemon)\(")
+# What the user's own documentation prints depends on the sandbox.
+VARYING = ("print(result.stdout_log_path)", "print(event.event_type.name, event.sequence)")
 
 
-def test_the_documentation_has_its_examples() -> None:
-    kinds = (ASYNC, BLOCKING, ASYNC_NEWEST, TYPES, PROGRAMS, TEST_FILES)
-    assert all(kinds)
-    assert len(TESTING) == len(PROGRAMS) + len(TEST_FILES)
+@pytest.mark.parametrize("page", PAGES)
+def test_each_python_block_is_one_that_a_test_runs(page: str) -> None:
+    found = [name for name in BLOCKS if name.startswith(f"{page}:")]
+    assert len(found) == len(ANY_FENCE.findall(PAGES[page]))
+    run = {*AS_PRINTED, *OF_NEWEST, *TEST_FILES, *TYPES}
+    assert [f"{name}: {BLOCKS[name].kind}" for name in found if name not in run] == []
+
+
+def test_the_documentation_has_blocks_of_each_kind() -> None:
+    assert all((AS_PRINTED, TRANSLATED, TRANSLATED_OF_NEWEST, TEST_FILES, OF_TUTORIAL, TYPES))
+
+
+@pytest.mark.parametrize("name", [*AS_PRINTED, *OF_NEWEST])
+def test_a_block_that_prints_says_what(name: str) -> None:
+    code = BLOCKS[name].code
+    if name.startswith("docs/") and not any(line in code for line in VARYING):
+        prints = any(
+            isinstance(node, ast.Name) and node.id == "print" for node in ast.walk(ast.parse(code))
+        )
+        assert prints == bool(SAYS.search(code))
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page.startswith(("docs/guides/", "docs/tutorial"))]
+)
+def test_a_guide_begins_with_a_block_that_prints_or_tests(page: str) -> None:
+    first = next(snippets(PAGES[page]))
+    assert first.kind == "pytest" or SAYS.search(first.code)
 
 
 @pytest.fixture
@@ -62,184 +91,167 @@ def daemon(release: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     """A daemon at the default socket that runs commands and has the documented paths."""
     (tmp_path / "agbox").mkdir()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    socket_path = tmp_path / "agbox" / "agboxd.sock"
     with FakeDaemon(
         version=release,
-        socket_path=socket_path,
+        socket_path=tmp_path / "agbox" / "agboxd.sock",
         exec_mode="passthrough",
-        host_paths=["/path/to/workspace"],
+        host_paths=["/path/to/workspace", "/path/to/template"],
     ) as running:
         yield running
         running.wait_for_streams(0)
 
 
-@pytest.fixture
-def names(daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """The names that the examples expect, and a `print` that records its lines.
+class Runner:
+    """Runs blocks beside a daemon, and checks what they print and leave behind."""
 
-    The example's event stream would stay open, so the third printed line makes the daemon end it,
-    as a purge of the sandbox does.
-    """
-    printed: list[str] = []
+    def __init__(self, daemon: FakeDaemon, capsys: pytest.CaptureFixture[str]) -> None:
+        self._daemon = daemon
+        self._capsys = capsys
+        self._printed: list[str] = []
 
-    def end_stream() -> None:
-        daemon.faults.fail_next(
+    def run(self, name: str) -> None:
+        """Run a block as it is printed."""
+        block = BLOCKS[name]
+        self._run(name, block.code, blocking=block.kind == "sync")
+
+    def run_translated(self, name: str) -> None:
+        """Run the translation of a block."""
+        self._run(name, BLOCKS[name].translation, blocking=True)
+
+    def _run(self, name: str, code: str, *, blocking: bool) -> None:
+        flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+        compiled = compile(code, name, "exec", flags=flags, dont_inherit=True)
+        awaits = bool(compiled.co_flags & inspect.CO_COROUTINE)
+        assert not (awaits and blocking)
+        names: dict[str, Any] = {"__name__": "__main__"}
+        if PROGRAM.search(code):
+            asyncio.run(eval(compiled, names)) if awaits else exec(compiled, names)
+        elif blocking:
+            self._beside_blocking_client(compiled, names)
+        else:
+            asyncio.run(self._beside_async_client(compiled, names))
+        printed = self._capsys.readouterr().out.splitlines()
+        self._check(code, names, [line for line in printed if line])
+
+    async def _beside_async_client(self, compiled: Any, names: dict[str, Any]) -> None:
+        async with AgentsSandboxClient() as client, client.sandbox(image=IMAGE) as sandbox:
+            self._add(names, client, sandbox)
+            if (awaitable := eval(compiled, names)) is not None:
+                await awaitable
+
+    def _beside_blocking_client(self, compiled: Any, names: dict[str, Any]) -> None:
+        with SyncAgentsSandboxClient() as client, client.sandbox(image=IMAGE) as sandbox:
+            self._add(names, client, sandbox)
+            exec(compiled, names)
+
+    def _add(self, names: dict[str, Any], client: Any, sandbox: Any) -> None:
+        """Add the names that a block may expect if it is no whole program."""
+        names.update((name, getattr(agents_sandbox, name)) for name in agents_sandbox.__all__)
+        names.update(client=client, sandbox=sandbox, sandbox_id=sandbox.id, IMAGE=IMAGE)
+        names.update(print=self._print)
+
+    def _print(self, *values: object, **options: Any) -> None:
+        """Print; the third event makes the daemon end the stream, as a purge does.
+
+        The documented event stream would stay open.
+        """
+        print(*values, **options)  # noqa: T201 - in place of theirs
+        self._printed.append(" ".join(map(str, values)))
+        if len(self._printed) == 3 and self._printed[0].startswith("SANDBOX_"):
+            threading.Thread(target=self._end_stream).start()
+
+    def _end_stream(self) -> None:
+        self._daemon.faults.fail_next(
             "SubscribeSandboxEvents", code="NOT_FOUND", reason="SANDBOX_NOT_FOUND"
         )
-        daemon.faults.end_streams()
+        self._daemon.faults.end_streams()
 
-    def remember(*values: object, end: str = "") -> None:
-        printed.append(" ".join(map(str, values)))
-        if len(printed) == 3 and printed[0].startswith("SANDBOX_"):
-            threading.Thread(target=end_stream).start()
+    def _check(self, code: str, names: dict[str, Any], printed: list[str]) -> None:
+        if said := SAYS.findall(code):
+            assert printed == said
+        if "print(event.event_type.name, event.sequence)" in code:
+            assert printed == ["SANDBOX_ACCEPTED 1", "SANDBOX_PREPARING 2", "SANDBOX_READY 3"]
+        if "print(result.stdout_log_path)" in code:
+            assert printed == [names["result"].stdout_log_path]
+            assert Path(printed[0]).read_text() == "hello\n"
+        if 'sandbox_id="demo-sandbox"' in code:
+            assert names["sandbox"].sandbox_id == "demo-sandbox"
 
-    with SyncAgentsSandboxClient() as client:
-        sandbox = client.create_sandbox(image="a:1")
+
+@pytest.fixture
+def runner(
+    daemon: FakeDaemon, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Runner:
     # For the example that changes what happens at the end of a program.
     monkeypatch.setattr("atexit.register", lambda *_: None)
     monkeypatch.setattr("signal.signal", lambda *_: None)
-    exported = {name: getattr(agents_sandbox, name) for name in agents_sandbox.__all__}
-    return {
-        **exported,
-        "sandbox_id": sandbox.sandbox_id,
-        "print": remember,
-        "printed": printed,
-    }
-
-
-def check(code: str, names: dict[str, Any]) -> None:
-    """Check what an example leaves behind."""
-    if "subscribe_sandbox_events" in code:
-        assert names["printed"] == ["SANDBOX_ACCEPTED 1", "SANDBOX_PREPARING 2", "SANDBOX_READY 3"]
-    if "stdout_log_path" in code:
-        assert names["printed"] == [names["result"].stdout_log_path]
-        assert Path(names["result"].stdout_log_path).read_text() == "hello\n"
-    if "demo-sandbox" in code:
-        assert names["sandbox"].sandbox_id == "demo-sandbox"
+    return Runner(daemon, capsys)
 
 
 @each_dialect
-@pytest.mark.parametrize("code", ASYNC)
-async def test_async_examples_run_as_printed(names: dict[str, Any], code: str) -> None:
-    compiled = compile(code, "usage.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-    async with AgentsSandboxClient() as client:
-        await eval(compiled, names | {"client": client}, names)
-    check(code, names)
+@pytest.mark.parametrize("name", AS_PRINTED)
+def test_blocks_run_as_printed(runner: Runner, name: str) -> None:
+    runner.run(name)
 
 
 @each_dialect
-@pytest.mark.parametrize("code", BLOCKING)
-def test_blocking_examples_run_as_printed(names: dict[str, Any], code: str) -> None:
-    with SyncAgentsSandboxClient() as client:
-        exec(compile(code, "usage.md", "exec"), names | {"client": client}, names)
-    check(code, names)
-
-
-@each_dialect
-@pytest.mark.parametrize("code", ASYNC)
-def test_async_examples_run_when_translated(
-    names: dict[str, Any], tmp_path: Path, code: str
-) -> None:
-    test_blocking_examples_run_as_printed(names, translate(code, tmp_path))
+@pytest.mark.parametrize("name", TRANSLATED)
+def test_async_blocks_run_when_translated(runner: Runner, name: str) -> None:
+    runner.run_translated(name)
 
 
 @pytest.mark.releases(NEWEST)
-@pytest.mark.parametrize("code", ASYNC_NEWEST)
-async def test_examples_of_the_newest_daemon_run_as_printed(
-    names: dict[str, Any], code: str
-) -> None:
-    await test_async_examples_run_as_printed(names, code)
+@pytest.mark.parametrize("name", OF_NEWEST)
+def test_blocks_for_the_newest_daemon_run_as_printed(runner: Runner, name: str) -> None:
+    runner.run(name)
 
 
 @pytest.mark.releases(NEWEST)
-@pytest.mark.parametrize("code", ASYNC_NEWEST)
-def test_examples_of_the_newest_daemon_run_when_translated(
-    names: dict[str, Any], tmp_path: Path, code: str
-) -> None:
-    test_async_examples_run_when_translated(names, tmp_path, code)
+@pytest.mark.parametrize("name", TRANSLATED_OF_NEWEST)
+def test_blocks_for_the_newest_daemon_run_when_translated(runner: Runner, name: str) -> None:
+    runner.run_translated(name)
 
 
 @pytest.mark.releases("0.2.1")
-@pytest.mark.parametrize("code", ASYNC_NEWEST)
-async def test_examples_of_the_newest_daemon_are_refused_by_an_old_one(
-    names: dict[str, Any], code: str
-) -> None:
-    with pytest.raises(UnsupportedByDaemonError):
-        await test_async_examples_run_as_printed(names, code)
-
-
-def translate(code: str, folder: Path) -> str:
-    """Translate an example as the build translates the client."""
-    origin, twin = folder / "origin", folder / "twin"
-    origin.mkdir()
-    (origin / "example.py").write_text(code, "utf-8")
-    rule = unasync.Rule(f"{origin}/", f"{twin}/", load_build_sync().RENAMES)
-    unasync.unasync_files([str(origin / "example.py")], [rule])
-    return (twin / "example.py").read_text("utf-8")
-
-
-def load_build_sync() -> ModuleType:
-    """Import the build script from the root of the project."""
-    spec = importlib.util.spec_from_file_location("build_sync", ROOT / "build_sync.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@each_dialect
-@pytest.mark.parametrize("code", PROGRAMS)
-def test_whole_programs_run(daemon: FakeDaemon, code: str) -> None:
-    exec(compile(code, "example", "exec"), {})
+@pytest.mark.parametrize("name", OF_NEWEST)
+def test_blocks_for_the_newest_daemon_are_refused_by_an_old_one(runner: Runner, name: str) -> None:
+    with pytest.raises(InvalidArgumentError):  # the daemon itself refuses a config_yaml
+        runner.run(name)
 
 
 def test_whole_test_files_run(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile(**{f"test_{place}": code for place, code in enumerate(TEST_FILES)})
+    alone = [BLOCKS[name].code for name in TEST_FILES if name not in OF_TUTORIAL]
+    files = {f"test_{place}": code for place, code in enumerate(alone)}
+    pytester.makepyfile(**files)
     result = pytester.runpytest_subprocess(*PYTEST_ARGUMENTS)
     assert result.parseoutcomes().keys() == {"passed"}
-    for place, code in enumerate(TEST_FILES):
-        for name in re.findall(r"def (test_\w+)", code):
-            result.stdout.fnmatch_lines_random([f"PASSED test_{place}.py::{name}*"])
+    for file, code in files.items():
+        for test in re.findall(r"def (test_\w+)", code):
+            result.stdout.fnmatch_lines_random([f"PASSED {file}.py::{test}*"])
 
 
-def test_the_documented_program_starts(tmp_path: Path) -> None:
-    (command,) = re.findall(r"^python -m agents_sandbox\.testing (?:\\\n|.)*", PAGE, re.MULTILINE)
-    here = command.replace("/tmp/agboxd.sock", str(tmp_path / "s")).replace("\\\n", "")
-    _, *arguments = shlex.split(here)
-    with subprocess.Popen(
-        [sys.executable, *arguments], stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline().endswith(f" listening on {tmp_path / 's'}\n")
-        process.terminate()
-        assert process.wait(60) == 0
+@pytest.mark.parametrize("name", OF_TUTORIAL)
+def test_the_agent_of_the_tutorial_is_tested(name: str, pytester: pytest.Pytester) -> None:
+    blocks = [BLOCKS[name] for name in TRANSLATED]
+    (agent,) = [block for block in blocks if "def solve" in block.code]
+    test = BLOCKS[name].code
+    pytester.makepyfile(agent=agent.code if "await" in test else agent.translation)
+    pytester.makepyfile(test_agent=test)
+    pytester.runpytest_subprocess(*PYTEST_ARGUMENTS).assert_outcomes(passed=1)
 
 
-def test_the_page_names_every_release_argument_and_fault() -> None:
-    faults = [name for name in vars(Faults) if not name.startswith("_")]
-    arguments = inspect.signature(FakeDaemon).parameters.keys() - {"socket_path", "exec_log_root"}
-    for name in (*PROFILES, *faults, *arguments):
-        assert re.search(rf"\b{re.escape(name)}\b", PAGE), name
-
-
-def test_the_page_knows_how_many_transcripts_there_are() -> None:
-    recorded = list((ROOT / "tests" / "contract" / "transcripts").glob("*/*.json"))
-    assert f"All {len(recorded)} recorded transcripts" in PAGE
-
-
-def test_the_documented_types_are_the_real_ones() -> None:
-    for code in TYPES:
-        for node in ast.parse(code).body:
-            assert isinstance(node, ast.ClassDef)
-            real = dataclasses.fields(getattr(agents_sandbox, node.name))
-            documented = [
-                (field.target.id, ast.unparse(field.annotation))
-                for field in node.body
-                if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
-            ]
-            shown = [(field.name, show(field.type)) for field in real]
-            assert shown[: len(documented)] == documented
+@pytest.mark.parametrize("name", TYPES)
+def test_the_documented_types_are_the_real_ones(name: str) -> None:
+    for node in ast.parse(BLOCKS[name].code).body:
+        assert isinstance(node, ast.ClassDef)
+        real = dataclasses.fields(getattr(agents_sandbox, node.name))
+        documented = [
+            (field.target.id, ast.unparse(field.annotation))
+            for field in node.body
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        ]
+        shown = [(field.name, show(field.type)) for field in real]
+        assert shown[: len(documented)] == documented
 
 
 def show(annotation: object) -> str:
@@ -252,11 +264,46 @@ def show(annotation: object) -> str:
     return re.sub(r"\b[a-zA-Z_]+\.", "", text)
 
 
+@pytest.mark.parametrize(
+    "command", re.findall(r"^python -m agents_sandbox\.testing (?:\\\n|.)*", TEXT, re.MULTILINE)
+)
+def test_the_documented_program_starts(command: str, tmp_path: Path) -> None:
+    here = command.replace("/tmp/agboxd.sock", str(tmp_path / "s")).replace("\\\n", "")
+    _, *arguments = shlex.split(here)
+    with subprocess.Popen(
+        [sys.executable, *arguments], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().endswith(f" listening on {tmp_path / 's'}\n")
+        process.terminate()
+        assert process.wait(60) == 0
+
+
+def test_the_pages_name_every_release_argument_and_fault() -> None:
+    faults = [name for name in vars(Faults) if not name.startswith("_")]
+    arguments = inspect.signature(FakeDaemon).parameters.keys() - {"socket_path", "exec_log_root"}
+    for name in (*PROFILES, *faults, *arguments):
+        assert re.search(rf"\b{re.escape(name)}\b", TEXT), name
+
+
+def test_the_pages_know_how_many_transcripts_there_are() -> None:
+    recorded = list((ROOT / "tests" / "contract" / "transcripts").glob("*/*.json"))
+    assert f"All {len(recorded)} recorded transcripts" in TEXT
+
+
 def test_the_table_of_errors_is_complete() -> None:
-    text = (ROOT / "docs" / "usage.md").read_text("utf-8")
+    rows = "\n".join(re.findall(r"^\| `[A-Z].*", TEXT, re.MULTILINE))
     for name in agents_sandbox.__all__:
         if name.endswith(("Error", "Warning")):
-            assert f"`{name}`" in text, name
+            assert f"`{name}`" in rows, name
+
+
+def test_the_readme_names_every_guide() -> None:
+    text = PAGES["README.md"]
+    for name in re.findall(r"`(docs/[\w/.-]+)`", text):
+        assert (ROOT / name).exists(), name
+    for guide in (ROOT / "docs" / "guides").glob("*.md"):
+        assert f"(docs/guides/{guide.name})" in text, guide.name
 
 
 @pytest.mark.parametrize("program", ["quickstart.py", "quickstart_sync.py"])

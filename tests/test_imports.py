@@ -247,3 +247,58 @@ def test_a_handler_can_be_the_first_to_use_a_client(daemon: FakeDaemon, moment: 
         signal.raise_signal(signal.SIGUSR1)
     """
     assert run(program, daemon.socket_path, moment) == ["DELETED"]
+
+
+def test_an_import_changes_nothing_else_in_the_process() -> None:
+    program = """
+    import atexit, logging, os, signal, sys, threading, warnings
+    import pytest  # which loads the plugin; with Python 3.10, it changes `sys.excepthook`
+
+    sys.dont_write_bytecode = True
+    WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+    EVENTS = ("os.", "shutil.", "socket.", "subprocess.", "tempfile.")
+    READS = ("os.listdir", "os.scandir")
+    OURS = ("agents_sandbox", "pytest_agents_sandbox")
+    done = []
+
+    def hear(event, arguments):
+        if event == "open" and arguments[2] & WRITES:
+            done.append(f"open:{arguments[0]}")
+        elif event.startswith(EVENTS) and event not in READS:
+            done.append(event)
+
+    def noting(function, what):
+        def note(*args, **kwargs):
+            for one in (*args, *kwargs.values()):
+                if str(getattr(one, "__module__", "")).startswith(OURS):
+                    done.append(f"{what}:{one.__module__}.{one.__qualname__}")
+            return function(*args, **kwargs)
+        return note
+
+    def state():
+        native = len(os.listdir("/proc/self/task")) if sys.platform == "linux" else 1
+        return (
+            [signal.getsignal(number) for number in sorted(signal.valid_signals())],
+            [{**os.environ}, os.getcwd(), *sys.path, *sys.meta_path, *sys.path_hooks],
+            [sys.excepthook, sys.unraisablehook, sys.getswitchinterval(), threading.excepthook],
+            [*warnings.filters, *logging.root.handlers, logging.root.level, logging.lastResort],
+            [threading.active_count(), native],
+        )
+
+    atexit.register = noting(atexit.register, "exit")
+    os.register_at_fork = noting(os.register_at_fork, "fork")
+    before = state()
+    sys.addaudithook(hear)
+    from agents_sandbox import *
+    import agents_sandbox.testing, pytest_agents_sandbox
+    after = state()
+    print(*done)
+    assert before == after, (before, after)
+    """
+    assert sorted(run(program)) == [
+        # Finishes the clean-up of blocks whose event loop has ended.
+        "exit:agents_sandbox._aio._finish_in_another_loop",
+        # Keep what the SDK holds usable in a child, and have nothing to do before the first use.
+        "fork:agents_sandbox._aio._after_fork_in_child",
+        "fork:agents_sandbox._aio._before_fork",
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import runpy
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,11 @@ async def test_it_streams_and_ends_what_nobody_waits_for(daemon: FakeDaemon) -> 
 
             reader, writer = await call(b"make")
             assert await reader.read() == b"done\nexit code 3\n"
+            writer.close()
+
+            reader, writer = await call(b"x" * 2**17)
+            with suppress(ConnectionResetError):  # by what the service has not read
+                assert await reader.read() == b""
             writer.close()
 
             reader, leaving = await call(b"serve")

@@ -63,5 +63,5 @@ def test_its_matrix_has_every_python_and_known_releases() -> None:
 
 
 def test_the_page_shows_its_matrix() -> None:
-    page = (ROOT / "docs" / "testing.md").read_text("utf-8")
+    page = (ROOT / "docs" / "guides" / "testing.md").read_text("utf-8")
     assert f"```ini\n{TOX}```\n" in page

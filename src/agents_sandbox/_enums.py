@@ -77,7 +77,7 @@ class ExecState(_OpenEnum):
 
     @property
     def is_terminal(self) -> bool:
-        """Whether the exec has ended for the daemon: `FINISHED`, `FAILED` or `CANCELLED`."""
+        """Whether the exec has ended for the daemon, as `FINISHED`, `FAILED` or `CANCELLED`."""
         return self in (ExecState.FINISHED, ExecState.FAILED, ExecState.CANCELLED)
 
 

@@ -85,7 +85,7 @@ def _shared(request: pytest.FixtureRequest) -> list[SharedDaemon]:
 def agents_sandbox_socket(agents_sandbox_daemon: FakeDaemon) -> str:
     """The path of the daemon's socket, for programs and for the test's own clients.
 
-    The daemon is `agents_sandbox_daemon`, or the live daemon of --agents-sandbox-socket.
+    The daemon is `agents_sandbox_daemon`, or the live daemon of `--agents-sandbox-socket`.
     """
     return agents_sandbox_daemon.socket_path
 

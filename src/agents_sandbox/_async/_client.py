@@ -187,13 +187,13 @@ class AgentsSandboxClient(SandboxCalls, ExecCalls, Blocks):
                 client's `stream_timeout_seconds`.
 
         Returns:
-            An iterator of events. Its steps raise:
-            `SandboxNotFoundError`: the sandbox does not exist or was purged;
-            `SandboxSequenceExpiredError`: `from_sequence` is after the newest
-            event, or events are missing; `OperationTimeoutError`:
-            `timeout_seconds` have passed; `DaemonUnavailableError`: the daemon
-            is unavailable; `ProtocolError`: the daemon sends events of another
-            sandbox or out of order, or keeps ending streams without an event.
+            An iterator of events. Its steps raise `SandboxNotFoundError` if the
+            sandbox does not exist or was purged, `SandboxSequenceExpiredError`
+            if `from_sequence` is after the newest event or events are missing,
+            `OperationTimeoutError` if `timeout_seconds` have passed,
+            `DaemonUnavailableError` if the daemon is unavailable, and
+            `ProtocolError` if the daemon sends events of another sandbox or out
+            of order, or keeps ending streams without an event.
 
         Raises:
             InvalidArgumentError: An argument is not acceptable.

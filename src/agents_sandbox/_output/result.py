@@ -57,15 +57,14 @@ class _Stream(NamedTuple):
 class ExecResult(ExecHandle):
     """An exec that has ended, with its output.
 
-    It is a handle with all its attributes. `dataclasses.asdict` and JSON have those of a handle
-    alone, and `dataclasses.replace` makes a result without output.
+    It is a handle with all its attributes, and takes its arguments, too. `dataclasses.asdict` and
+    JSON have those of a handle alone, and `dataclasses.replace` makes a result without output.
 
     Args:
         stdout: The standard output; None: it was not captured.
         stderr: The standard error, likewise.
         stdout_truncated: Whether `stdout` lacks the beginning of the output.
         stderr_truncated: The same for `stderr`.
-        The others: as in `ExecHandle`.
     """
 
     __slots__ = ("_stderr", "_stdout")

@@ -157,10 +157,9 @@ class ExecProcess(Block):
                 begins at 0.
 
         Returns:
-            An iterator of chunks. Its steps raise:
-            `OutputUnavailableError`: a log cannot be read from here; `wait()` works all the same;
-            `OperationTimeoutError`: the command did not end within its `timeout_seconds`;
-            what `create_exec(wait=True)` raises.
+            An iterator of chunks. Its steps raise what `create_exec(wait=True)` raises,
+            `OperationTimeoutError` if the command did not end within its `timeout_seconds`, and
+            `OutputUnavailableError` if a log cannot be read from here; `wait()` works all the same.
 
         Raises:
             InvalidArgumentError: An argument is not acceptable.

@@ -1,0 +1,1 @@
+"""Checks the pages of the built documentation; `tox -e docs` runs them."""
