@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 from ._telemetry import recording
 
 if TYPE_CHECKING:
-    from opentelemetry.metrics import MeterProvider
-    from opentelemetry.trace import TracerProvider
+    import opentelemetry.metrics
+    import opentelemetry.trace
 
 __all__ = ["AgentsSandboxInstrumentor", "instrument", "uninstrument"]
 
 
 def instrument(
     *,
-    tracer_provider: TracerProvider | None = None,
-    meter_provider: MeterProvider | None = None,
+    tracer_provider: opentelemetry.trace.TracerProvider | None = None,
+    meter_provider: opentelemetry.metrics.MeterProvider | None = None,
 ) -> None:
     """Record the calls of all clients of this process from now on, of both flavours.
 
