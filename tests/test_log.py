@@ -18,12 +18,16 @@ from .releases import any_release
 pytestmark = [pytest.mark.once, any_release]
 
 USE = """
-import logging, sys
-from agents_sandbox import SyncAgentsSandboxClient
+import asyncio, logging, sys
+from agents_sandbox import AgentsSandboxClient, SyncAgentsSandboxClient
 
 def use():
     with SyncAgentsSandboxClient(sys.argv[1]) as client:
         client.ping()
+
+async def use_in_a_loop():
+    async with AgentsSandboxClient(sys.argv[1]) as client:
+        await client.ping()
 """
 CALL = r"DEBUG agents_sandbox\.calls: ping: OK after \d+\.\d ms"
 
@@ -41,8 +45,8 @@ def stderr(program: str, daemon: FakeDaemon, level: str = "") -> str:
     return done.stderr
 
 
-def test_a_handler_shows_what_clients_log_once(daemon: FakeDaemon) -> None:
-    lines = stderr("use(); use()", daemon, "debug").splitlines()
+def test_one_handler_shows_what_all_clients_log(daemon: FakeDaemon) -> None:
+    lines = stderr("asyncio.run(use_in_a_loop()); use()", daemon, "debug").splitlines()
     time = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} "
     assert [bool(re.fullmatch(time + CALL, line)) for line in lines] == [True, True]
 
