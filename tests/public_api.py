@@ -20,6 +20,7 @@ from typing import Any
 from unittest.mock import Mock
 
 import agents_sandbox
+import agents_sandbox.telemetry
 import agents_sandbox.testing
 import pytest_agents_sandbox
 from agents_sandbox import errors
@@ -30,7 +31,7 @@ FILE = Path(__file__).with_name("public_api.txt")
 
 PUBLIC: dict[str, Any] = {
     name: getattr(package, name)
-    for package in (agents_sandbox, agents_sandbox.testing)
+    for package in (agents_sandbox, agents_sandbox.telemetry, agents_sandbox.testing)
     for name in package.__all__
 }
 

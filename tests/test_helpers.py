@@ -496,10 +496,10 @@ class Traced:
     def unary_unary(self, path: str) -> Callable[..., bytes]:
         """Return a call that notes its span."""
 
-        def call(request: bytes, timeout: float | None) -> bytes:
+        def call(request: bytes, timeout: float | None, metadata: object) -> bytes:
             self._spans.append(SPAN.get())
             method: Callable[..., bytes] = self._channel.unary_unary(path)
-            return method(request, timeout=timeout)
+            return method(request, timeout=timeout, metadata=metadata)
 
         return call
 

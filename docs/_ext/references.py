@@ -32,8 +32,8 @@ OBJECTS = {
     "sandbox.files": "agents_sandbox.SandboxFiles",
     "scope": "agents_sandbox.SandboxScope",
 }
-LIBRARIES = ("google", "pytest", "typing_extensions")
-PACKAGES = ("agents_sandbox", "agents_sandbox.testing")
+LIBRARIES = ("google", "opentelemetry", "pytest", "typing_extensions")
+PACKAGES = ("agents_sandbox", "agents_sandbox.telemetry", "agents_sandbox.testing")
 
 # `name`, `name()` or `name(wait=True)`.
 NAME = re.compile(r"(?P<path>[A-Za-z_][\w.]*)(?P<call>\(.*\))?")

@@ -28,6 +28,8 @@ from ._notes import note_interruption
 from ._surroundings import gevent
 from ._surroundings.forks import keep_unfinalized, lose_poller, obstacle_to_asyncio
 from ._surroundings.grpc_loop import GrpcLoop
+from ._telemetry import recording
+from ._telemetry.recording import Metadata
 from ._tracebacks import level_of_caller, trimmed
 from .errors import ClientClosedError, ClientLoopError, SandboxClientError
 
@@ -42,7 +44,11 @@ Call: TypeAlias = Callable[[], Coroutine[Any, Any, _ItemT]]
 
 
 def public(method: _MethodT) -> _MethodT:
-    """Decorate a public method: the traceback of an error of ours does not show our frames."""
+    """Decorate a public method: it is recorded, if anything is.
+
+    The traceback of an error of ours does not show our frames.
+    """
+    name = recording.name_of(method)
 
     @wraps(method)
     async def call(*args: Any, **kwargs: Any) -> Any:
@@ -50,8 +56,13 @@ def public(method: _MethodT) -> _MethodT:
         handled = sys.exc_info()[1]
         coroutine = method(*args, **kwargs)
         del args, kwargs  # tools that report errors show them, and some are secrets
+        recorder = recording.recorder
         try:
-            return await coroutine
+            if recorder is None or not name:
+                return await coroutine
+            with recorder.call(name) as recorded:
+                recorded.result = await coroutine
+                return recorded.result
         except SandboxClientError as caught:
             error = trimmed(caught, handled)
             try:
@@ -115,13 +126,16 @@ class Channel:
         self._calls: set[grpc.aio.Call] = set()
         self._streams: WeakSet[grpc.aio.Call] = WeakSet()
 
-    async def unary(self, path: str, request: bytes, timeout: float | None) -> bytes:
+    async def unary(
+        self, path: str, request: bytes, timeout: float | None, metadata: Metadata = ()
+    ) -> bytes:
         """Send one request and return the answer; raise `grpc.RpcError` if the call fails."""
         channel = self._open()
         method = self._methods.get(path)
         if method is None:
             method = self._methods[path] = channel.unary_unary(path)
-        call, before = method(request, timeout=timeout), _cancellations()
+        carried = grpc.aio.Metadata(*metadata) if metadata else None
+        call, before = method(request, timeout=timeout, metadata=carried), _cancellations()
         self._calls.add(call)
         try:
             return await call
@@ -134,10 +148,13 @@ class Channel:
             else:  # the coroutine is closed, perhaps after its loop: `_abandon_calls` ends it then
                 call.add_done_callback(self._calls.discard)
 
-    def stream(self, path: str, request: bytes, timeout: float | None) -> Stream:
+    def stream(
+        self, path: str, request: bytes, timeout: float | None, metadata: Metadata = ()
+    ) -> Stream:
         """Return the stream of answers to one request."""
         method: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = self._open().unary_stream(path)
-        call = method(request, timeout=timeout)
+        carried = grpc.aio.Metadata(*metadata) if metadata else None
+        call = method(request, timeout=timeout, metadata=carried)
         self._streams.add(call)
         return Stream(self, call, cast("_Home", self._home))
 

@@ -8,6 +8,7 @@ from functools import wraps
 from types import FrameType, FunctionType
 from typing import Any, TypeVar, cast
 
+from ._telemetry import recording
 from .errors import SandboxClientError
 
 CallableT = TypeVar("CallableT", bound=Callable[..., Any])
@@ -16,19 +17,28 @@ ClassT = TypeVar("ClassT", bound=type)
 _PACKAGE = __file__.rpartition("_tracebacks")[0]
 
 
-def ends_at_caller(function: CallableT) -> CallableT:
+def ends_at_caller(function: CallableT, name: str = "") -> CallableT:
     """Decorate a public function that is no coroutine: errors of ours do not show our frames.
 
     The arguments are in none of the frames that are left: tools that report errors show them, and
     some are secrets.
+
+    Args:
+        function: The function.
+        name: Under which its calls are recorded, if anything is; empty: they are not.
     """
 
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True  # for pytest, which shows the caller then
         handled = sys.exc_info()[1]
+        recorder = recording.recorder
         try:
-            return function(*args, **kwargs)
+            if recorder is None or not name:
+                return function(*args, **kwargs)
+            with recorder.call(name) as recorded:
+                recorded.result = function(*args, **kwargs)
+                return recorded.result
         except SandboxClientError as caught:
             error = trimmed(caught, handled)
             del args, kwargs

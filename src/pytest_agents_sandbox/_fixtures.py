@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from agents_sandbox.testing import FakeDaemon
 
     from ._shared import SharedDaemon
+
+
+# The SDK's defaults. Variables in the environment of a developer would change them.
+_TIMEOUTS: Any = {"timeout_seconds": 5.0, "operation_timeout_seconds": 60.0}
 
 
 @pytest.fixture(scope="session")
@@ -102,7 +106,7 @@ def agents_sandbox_client(
     if by_pytest_asyncio and request.config.pluginmanager.hasplugin("asyncio"):
         # A fixture that is set up before the client outlives it.
         request.getfixturevalue("_agents_sandbox_loop")
-    client = AgentsSandboxClient(agents_sandbox_socket)
+    client = AgentsSandboxClient(agents_sandbox_socket, **_TIMEOUTS)
     yield client
     close(client)
 
@@ -112,5 +116,5 @@ def sync_agents_sandbox_client(agents_sandbox_socket: str) -> Iterator[SyncAgent
     """An `agents_sandbox.SyncAgentsSandboxClient` of the test's daemon, closed after the test."""
     from agents_sandbox import SyncAgentsSandboxClient
 
-    with SyncAgentsSandboxClient(agents_sandbox_socket) as client:
+    with SyncAgentsSandboxClient(agents_sandbox_socket, **_TIMEOUTS) as client:
         yield client

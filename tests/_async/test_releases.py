@@ -359,7 +359,7 @@ async def test_a_newer_daemon_is_treated_as_the_newest_known_with_one_warning(
                 await client.stop_sandbox("demo-sandbox", wait=False)
             await client.create_sandbox(image=IMAGE, gpus="all")
         assert (last_spec(daemon).gpus, pings(daemon)) == ("all", 2)
-    (record,) = [item for item in caplog.records if item.name == "agents_sandbox"]
+    (record,) = [item for item in caplog.records if item.name == "agents_sandbox.connection"]
     assert record.levelno == logging.WARNING
     assert f"daemon {reported} is newer" in record.getMessage()
     assert "like 0.4.3: upgrade the SDK" in record.getMessage()
@@ -372,7 +372,7 @@ async def test_a_known_daemon_is_no_cause_for_a_warning(
     with FakeDaemon(version=version) as daemon:
         async with AgentsSandboxClient(daemon.socket_path) as client:
             await client.list_sandboxes()
-    assert not [item for item in caplog.records if item.name == "agents_sandbox"]
+    assert not [item for item in caplog.records if item.name == "agents_sandbox.connection"]
 
 
 @pytest.mark.parametrize("reported", ["1.0.0", "2.3.4", "1.0.0-rc.1", "0.1.9", "0.0.0"])

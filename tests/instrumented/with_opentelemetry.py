@@ -31,6 +31,13 @@ def trace_header() -> str:
 
 
 @pytest.fixture
+def spans() -> Callable[[], list[Any]]:
+    """Returns all spans of the test that have ended."""
+    _spans.clear()
+    return lambda: list(_spans.get_finished_spans())
+
+
+@pytest.fixture
 def served() -> Callable[[], list[str]]:
     """Returns the names of the calls that an instrumented server has served during the test."""
     _spans.clear()

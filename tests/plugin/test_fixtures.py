@@ -49,6 +49,25 @@ def test_both_clients_meet_the_tests_daemon(run_pytest: RunPytest) -> None:
     result.assert_outcomes(passed=1)
 
 
+def test_variables_of_the_clients_do_not_change_what_a_test_sees(
+    run_pytest: RunPytest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENTS_SANDBOX_SOCKET", "/nowhere/x.sock")
+    monkeypatch.setenv("AGENTS_SANDBOX_TIMEOUT", "soon")
+    monkeypatch.setenv("AGENTS_SANDBOX_OPERATION_TIMEOUT", "later")
+    result = run_pytest(
+        """
+        import asyncio
+
+        def test_it(agents_sandbox_daemon, agents_sandbox_client, sync_agents_sandbox_client):
+            asyncio.run(agents_sandbox_client.ping())
+            sync_agents_sandbox_client.ping()
+            assert "nowhere" not in agents_sandbox_daemon.socket_path
+        """
+    )
+    result.assert_outcomes(passed=1)
+
+
 def test_each_test_has_a_daemon_and_clients_of_its_own(run_pytest: RunPytest) -> None:
     result = run_pytest(
         """

@@ -16,6 +16,7 @@ from _ext.snippets import snippets
 from _ext.twins import TWINS
 
 import agents_sandbox
+import agents_sandbox.telemetry
 import agents_sandbox.testing
 
 SITE = Path(os.environ["SITE"])
@@ -148,7 +149,8 @@ def test_all_tabs_of_the_site_follow_a_choice() -> None:
 def test_every_public_name_is_in_the_reference() -> None:
     ids = {identifier for page in PARSED.values() for identifier in page.ids}
     names = {f"agents_sandbox.{name}" for name in agents_sandbox.__all__ if name != "__version__"}
-    names |= {f"agents_sandbox.testing.{name}" for name in agents_sandbox.testing.__all__}
+    for module in (agents_sandbox.telemetry, agents_sandbox.testing):
+        names |= {f"{module.__name__}.{name}" for name in module.__all__}
     assert sorted(names - ids) == []
 
 

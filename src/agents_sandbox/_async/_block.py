@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from .._notes import add_note, note_interruption
+from .._telemetry import recording, reports
 from .._tracebacks import level_of_caller, trimmed
 from ..errors import SandboxClientError, SandboxLeftoverWarning
 
@@ -55,7 +56,14 @@ class Block(ABC):
             note_interruption(exc, error)
 
     async def _end_unless_forked(self, raising: BaseException | None) -> None:
-        if self._process == os.getpid():
+        if self._process != os.getpid():
+            return
+        recorder = recording.recorder
+        if recorder is None or not (name := recording.name_of_block(self, "exit")):
+            await self._end(raising)
+            return
+        with recorder.call(name) as recorded:
+            recorded.result = self
             await self._end(raising)
 
     @abstractmethod
@@ -77,6 +85,7 @@ class Block(ABC):
 
 def report_leftover(text: str, raising: BaseException | None) -> None:
     """Warn of what the end of a block leaves behind, and note it on what the caller raises."""
+    reports.leftover(text)
     if raising is not None:
         add_note(raising, text)
     # Where warnings are errors, the caller's exception is more important.
@@ -105,8 +114,13 @@ def begins_block(refusal: str | None = None) -> Callable[[_MethodT], _MethodT]:
             # In the blocking flavour an interruption can come at any line, also of the inner
             # handler.
             try:
+                recorder = recording.recorder
                 try:
-                    return await enter(self)
+                    if recorder is None:
+                        return await enter(self)
+                    with recorder.call(recording.name_of_block(self, "enter")) as recorded:
+                        recorded.result = await enter(self)
+                        return recorded.result
                 except BaseException as error:
                     await self._give_up(error)
                     raise

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, NoReturn
 
 from .. import _copies
 from .._aio import public
-from .._arguments import checks
+from .._arguments import checks, environment
 from .._arguments.durations import DurationLike, to_seconds
 from .._arguments.ids import SandboxIdLike, sandbox_id_of
 from .._connection.address import DaemonAddress
 from .._deadline import Deadline
 from .._sequence import EventSequence
+from .._telemetry import log
 from .._tracebacks import ends_at_caller, names_its_methods
 from .._wire.releases import chosen_release
 from ..models import PingInfo
@@ -29,6 +30,9 @@ from ._subscription import Subscription
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+_RPC_SECONDS = environment.Default(5.0)
+_OPERATION_SECONDS = environment.Default(60.0)
+
 
 @names_its_methods
 class AgentsSandboxClient(SandboxCalls, ExecCalls, Blocks):
@@ -37,6 +41,11 @@ class AgentsSandboxClient(SandboxCalls, ExecCalls, Blocks):
     Constructing one does no I/O; the first call opens the connection. Close it
     or use it as a context manager. A timeout is a number of seconds, a `timedelta`
     or a Go duration string such as `"1m30s"`.
+
+    If `socket_path`, `timeout_seconds` or `operation_timeout_seconds` is omitted,
+    the environment variable AGENTS_SANDBOX_SOCKET, AGENTS_SANDBOX_TIMEOUT or
+    AGENTS_SANDBOX_OPERATION_TIMEOUT replaces its default, if it is set. They are
+    read now; a timeout is a duration string there.
 
     Args:
         socket_path: The daemon's Unix socket: a path, which may begin with `~`
@@ -56,7 +65,7 @@ class AgentsSandboxClient(SandboxCalls, ExecCalls, Blocks):
             its protocol. None: the client asks the daemon, which is safer.
 
     Raises:
-        InvalidArgumentError: An argument is not acceptable.
+        InvalidArgumentError: An argument or an environment variable is not acceptable.
         UnsupportedDaemonError: The release `daemon_version` is not supported.
     """
 
@@ -67,15 +76,20 @@ class AgentsSandboxClient(SandboxCalls, ExecCalls, Blocks):
         self,
         socket_path: str | os.PathLike[str] | None = None,
         *,
-        timeout_seconds: DurationLike = 5.0,
-        operation_timeout_seconds: DurationLike = 60.0,
+        timeout_seconds: DurationLike = _RPC_SECONDS,
+        operation_timeout_seconds: DurationLike = _OPERATION_SECONDS,
         exec_timeout_seconds: DurationLike | None = None,
         stream_timeout_seconds: DurationLike | None = None,
         daemon_version: str | None = None,
     ) -> None:
+        level = environment.log_level()
+        if level is not None:
+            log.show(level)
         self._address = DaemonAddress(socket_path)
-        self._timeout = to_seconds("timeout_seconds", timeout_seconds)
-        self._operation_timeout = to_seconds("operation_timeout_seconds", operation_timeout_seconds)
+        self._timeout = environment.timeout("timeout_seconds", timeout_seconds)
+        self._operation_timeout = environment.timeout(
+            "operation_timeout_seconds", operation_timeout_seconds
+        )
         self._exec_timeout = _optional("exec_timeout_seconds", exec_timeout_seconds)
         self._stream_timeout = _optional("stream_timeout_seconds", stream_timeout_seconds)
         release = None if daemon_version is None else chosen_release(daemon_version)

@@ -15,6 +15,7 @@ from .._notes import Remains
 from .._output.log_book import LogBook
 from .._sequence import EventSequence
 from .._shared.shown import shown
+from .._telemetry import reports
 from .._wire import methods, requests
 from .._wire import v02_pb2 as pb
 from .._wire.codec import (
@@ -98,7 +99,7 @@ class Daemon:
         Raises:
             UnsupportedByDaemonError: The daemon would ignore an argument.
         """
-        attempts = _Attempts(self.socket_identity)
+        attempts = _Attempts(methods.CREATE_SANDBOX, self.socket_identity)
 
         async def create() -> SandboxHandle:
             with concerning(new.sandbox_id):
@@ -106,7 +107,7 @@ class Daemon:
                 dialect = dialect_of(release)
                 request = dialect.encode_create(new, release)
                 remains.before_create(new.sandbox_id)
-                attempts.note()
+                attempts.note(new.sandbox_id)
                 try:
                     answer = await self._transport.unary(dialect.create_sandbox, request, deadline)
                 except SandboxConflictError:
@@ -123,6 +124,7 @@ class Daemon:
         def renew() -> None:
             nonlocal new
             new = new.with_fresh_id()
+            attempts.renew(new.sandbox_id)
 
         if not new.id_is_ours:
             return await create()
@@ -230,14 +232,14 @@ class Daemon:
             that follow from other execs. An id of ours that a crash of the daemon has burnt is
             replaced by another one.
         """
-        attempts = _Attempts(self.socket_identity)
+        attempts = _Attempts(methods.CREATE_EXEC, self.socket_identity)
 
         async def create() -> tuple[str, LogPaths]:
             remains.id = new.exec_id
             remains.note = f"exec {new.exec_id} may be running: check with get_exec"
             with concerning(new.sandbox_id, new.exec_id):
                 request = requests.create_exec(new)
-                attempts.note()
+                attempts.note(new.exec_id)
                 answer = await self._transport.unary(methods.CREATE_EXEC, request, deadline)
                 _check_id(methods.CREATE_EXEC, new.exec_id, answer.exec_id)
                 logs = decode_log_paths(answer)
@@ -251,6 +253,7 @@ class Daemon:
         def renew() -> None:
             nonlocal new
             new = new.with_fresh_id()
+            attempts.renew(new.exec_id)
 
         if not new.id_is_ours:
             return await create()
@@ -259,10 +262,10 @@ class Daemon:
     async def cancel_exec(self, exec_id: str, deadline: Deadline) -> None:
         """Request the cancellation of an exec."""
         request = requests.cancel_exec(exec_id)
-        attempts = _Attempts(self.socket_identity)
+        attempts = _Attempts(methods.CANCEL_EXEC, self.socket_identity)
 
         async def cancel() -> bool:
-            attempts.note()
+            attempts.note(exec_id)
             await self._transport.unary(methods.CANCEL_EXEC, request, deadline)
             return True
 
@@ -389,11 +392,11 @@ class Daemon:
                     to_come = attempts.same_daemon if taken else lambda: False
                     answer = await self._none_if_missing(read_back, deadline, to_come)
                     if answer:
+                        attempts.report_success()
                         return answer
                     if renew is None or not taken or attempts.same_daemon():
                         raise
                 renew()
-                attempts.clear()
 
         return await self._transport.retrying(send_or_read_back, deadline)
 
@@ -425,26 +428,39 @@ class _Attempts:
     """The attempts to send a request that cannot take effect twice.
 
     Args:
+        method: The RPC.
         socket_identity: See `Daemon.socket_identity`.
     """
 
-    def __init__(self, socket_identity: Callable[[], object]) -> None:
+    def __init__(
+        self, method: methods.Method[Any, Any], socket_identity: Callable[[], object]
+    ) -> None:
+        self._method = method
         self._socket_identity = socket_identity
         self._first_socket: object = None
+        self._id = ""
         self.number = 0
 
-    def note(self) -> None:
-        """Take note of one that is about to be made."""
+    def note(self, own_id: str) -> None:
+        """Take note of one that is about to be made, for the sandbox or exec with this id."""
         if self.number == 0:
             self._first_socket = self._socket_identity()
+        self._id = own_id
         self.number += 1
+        if self.number > 1:
+            reports.sent_again(self._method.call, own_id, self.number)
+
+    def report_success(self) -> None:
+        """Report that an earlier one has succeeded."""
+        reports.read_back(self._method.call, self._id)
 
     def same_daemon(self) -> bool:
         """Whether the daemon of the first one still lives."""
         return self._first_socket == self._socket_identity()
 
-    def clear(self) -> None:
-        """Begin with another request."""
+    def renew(self, fresh: str) -> None:
+        """Begin with another request, which has another id."""
+        reports.id_renewed(self._method.call, self._id, fresh)
         self.number = 0
 
 

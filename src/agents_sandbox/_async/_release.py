@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
 from .._aio import TimedLock
 from .._deadline import Deadline
-from .._shared.shown import shown, shown_id
+from .._shared.shown import shown
+from .._telemetry import reports
 from .._wire import releases, requests
 from .._wire.methods import CREATE_SANDBOX, PING
 from .._wire.releases import NEWEST, OLD_PROBE, OLDEST, PROBES, Release
 from ..errors import DaemonError, InvalidArgumentError, OperationTimeoutError, ProtocolError
 from ._transport import Transport
-
-_log = logging.getLogger("agents_sandbox")
 
 _KNOWN = "create_spec.image is required"
 _UNKNOWN = "field {} not found"
@@ -74,8 +72,10 @@ class DaemonRelease:
                 raise _too_slow(deadline)
             # The daemon may have been replaced since the last answer.
             while (release := self._remembered()) is None:
-                identity = self._transport.peer_identity()
+                identity, before = self._transport.peer_identity(), self.known
                 self._known = identity, await self._ask(deadline)
+                if before not in (None, self.known):
+                    reports.release_changed(before, self.known)
             return release
 
     def _remembered(self) -> Release | None:
@@ -92,11 +92,7 @@ class DaemonRelease:
             releases.check_supported(base, version)
             if base > NEWEST and version not in self._warned_of:
                 self._warned_of.add(version)
-                _log.warning(
-                    "daemon %s is newer than this SDK, which treats it like %s: upgrade the SDK",
-                    shown_id(version),
-                    NEWEST,
-                )
+                reports.newer_daemon(version, NEWEST)
         return releases.parse_release(version) or await self._probe(version, deadline)
 
     async def _ping(self, deadline: Deadline) -> str:

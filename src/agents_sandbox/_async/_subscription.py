@@ -10,6 +10,9 @@ from .._connection.rpc import concerning
 from .._deadline import Deadline, Patience
 from .._notes import nothing
 from .._sequence import EventSequence
+from .._shared.shown import shown_id
+from .._telemetry import reports
+from .._telemetry.reports import Outage
 from ..errors import (
     DaemonUnavailableError,
     OperationTimeoutError,
@@ -209,24 +212,34 @@ class Subscription:
         if self._steady.expired():
             self._note_recovery()
         self._ended_by_daemon = True
-        await self._wait_to_reconnect(self._sequence.protocol_error(_NO_EVENTS))
+        await self._wait_to_reconnect(self._sequence.protocol_error(_NO_EVENTS), self._report_end)
         return Break.UNSURE
+
+    def _report_end(self, _: SandboxClientError, seconds: float) -> None:
+        reports.stream_ended(self._name(), self.position, seconds)
+
+    def _name(self) -> str:
+        return f"events of sandbox {shown_id(self._sequence.sandbox_id)}"
 
     async def _check_silence(self) -> None:
         if self._steady.expired():
             self._sequence.skip_snapshot()  # if there was one, it arrived long ago
             self._note_recovery()
         else:
-            await self._wait_to_reconnect(self._sequence.protocol_error(_NO_EVENTS))
+            no_events = self._sequence.protocol_error(_NO_EVENTS)
+            await self._wait_to_reconnect(no_events, self._report_end)
         error = await self._ping()
         if error is not None:
             await self._find_daemon(error)
 
-    async def _wait_to_reconnect(self, error: SandboxClientError) -> None:
+    async def _wait_to_reconnect(
+        self, error: SandboxClientError, report: Callable[[SandboxClientError, float], None]
+    ) -> None:
         """Pause before the next attempt; raise the error once the outage is too long."""
         pause = None if self._patience is None else self._patience.next_pause(self._deadline)
         if pause is None:
             raise error
+        report(error, pause)
         await self._daemon.pause(pause)
 
     async def _find_daemon(self, error: DaemonUnavailableError) -> None:
@@ -238,13 +251,16 @@ class Subscription:
         lost: DaemonUnavailableError | None = error
         self.trouble = error
         self.on_loss()
-        while lost is not None:
-            self.trouble = lost
-            await self._wait_to_reconnect(lost)
-            if self._cancelled or self._deadline.expired():
-                return
-            lost = await self._ping()
+        with Outage(self._name()) as outage:
+            while lost is not None:
+                self.trouble = lost
+                await self._wait_to_reconnect(lost, outage.pause)
+                if self._cancelled or self._deadline.expired():
+                    return
+                lost = await self._ping()
+            outage.end()
         self.trouble = None
+        reports.stream_resumes(self._name(), self.position)
 
     async def _ping(self) -> DaemonUnavailableError | None:
         deadline = self._deadline.within(min(self._rpc_seconds, _deadline.ANSWER_SECONDS))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from copy import copy
 from typing import Any, Generic, NoReturn, TypeVar
 
@@ -14,6 +15,9 @@ from .._connection.address import DaemonAddress
 from .._connection.rpc import FAILURES, raise_explained, stream_timeout
 from .._deadline import Backoff, Deadline
 from .._surroundings import clock
+from .._telemetry import recording
+from .._telemetry.log import CALLS
+from .._telemetry.reports import DEBUG, Attempt, Outage, subject
 from .._wire.methods import Method, RequestT, ResponseT
 from ..errors import (
     DaemonUnavailableError,
@@ -45,12 +49,29 @@ class Transport:
         self._losses = 0
 
     async def unary(
-        self, method: Method[RequestT, ResponseT], request: RequestT, deadline: Deadline
+        self,
+        method: Method[RequestT, ResponseT],
+        request: RequestT,
+        deadline: Deadline,
+        attempt: Attempt | None = None,
     ) -> ResponseT:
-        """Send one request, once, and return the answer."""
+        """Send one request, once, and return the answer.
+
+        Args:
+            method: The RPC.
+            request: The request.
+            deadline: When to give up.
+            attempt: Reports how it ends, if somebody listens; made here.
+        """
+        if attempt is None and (recording.recorder is not None or CALLS.isEnabledFor(DEBUG)):
+            with Attempt(method.call, request) as attempt:
+                return await self.unary(method, request, deadline, attempt)
         try:
             answer = await self._channel.unary(
-                method.path, request.SerializeToString(), deadline.timeout()
+                method.path,
+                request.SerializeToString(),
+                deadline.timeout(),
+                () if attempt is None else attempt.metadata,
             )
             message = method.response_type.FromString(answer)
         except FAILURES as failure:
@@ -66,13 +87,18 @@ class Transport:
         deadline: Deadline,
     ) -> ResponseStream[ItemT]:
         """Send one request and return the stream of decoded answers."""
+        listened = recording.recorder is not None or CALLS.isEnabledFor(DEBUG)
+        attempt = Attempt(method.call, request) if listened else None
         try:
             stream = self._channel.stream(
-                method.path, request.SerializeToString(), deadline.timeout()
+                method.path,
+                request.SerializeToString(),
+                deadline.timeout(),
+                () if attempt is None else attempt.metadata,
             )
         except FAILURES as failure:
             self.raise_explained(failure, method, request, deadline)
-        return ResponseStream(self, stream, method, request, decode, deadline)
+        return ResponseStream(self, stream, method, request, decode, deadline, attempt)
 
     async def retrying(
         self,
@@ -90,31 +116,46 @@ class Transport:
         Raises:
             DaemonUnavailableError: No attempt succeeded in time.
         """
-        backoff: Backoff | None = None
-        lost: DaemonUnavailableError | None = None
+        try:
+            return await call()
+        except DaemonUnavailableError as error:
+            on_loss()
+            if deadline.expired() or not self.may_recover(error):
+                raise
+            # Its traceback would keep this frame alive, and so the error itself.
+            lost = error.with_traceback(None)
+        with Outage(subject(lost)) as outage:
+            return await self._retry(call, deadline, on_loss, lost, outage)
+
+    async def _retry(
+        self,
+        call: Call[ResultT],
+        deadline: Deadline,
+        on_loss: Callable[[], None],
+        lost: DaemonUnavailableError,
+        outage: Outage,
+    ) -> ResultT:
+        backoff = Backoff()
         while True:
+            pause = backoff.pause(deadline)
+            outage.pause(lost, pause)
+            await self.pause(pause)
+            if deadline.expired():
+                raise copy(lost) from lost.__cause__  # not itself: see above
             try:
-                return await call()
+                result = await call()
             except DaemonUnavailableError as error:
                 on_loss()
-                backoff = backoff or Backoff()
-                if not await self._wait_to_retry(error, backoff, deadline):
+                if deadline.expired() or not self.may_recover(error):
                     raise
-                # Its traceback would keep this frame alive, and so the error itself.
                 lost = error.with_traceback(None)
             except OperationTimeoutError:
-                if lost is None or not deadline.is_near():
+                if not deadline.is_near():
                     raise
                 raise self._still_lost(lost, deadline) from lost
-
-    async def _wait_to_retry(
-        self, error: DaemonUnavailableError, backoff: Backoff, deadline: Deadline
-    ) -> bool:
-        """Pause before the next attempt; return False if it is useless or too late."""
-        if deadline.expired() or not self.may_recover(error):
-            return False
-        await self.pause(backoff.pause(deadline))
-        return not deadline.expired()
+            else:
+                outage.end()
+                return result
 
     def _still_lost(self, lost: DaemonUnavailableError, deadline: Deadline) -> SandboxClientError:
         error = self._address.unavailable(
@@ -222,10 +263,12 @@ class ResponseStream(Generic[ItemT]):
         request: The request.
         decode: Turns an answer into an item.
         deadline: The deadline of the RPC.
+        attempt: Reports how it ends, if somebody listens.
     """
 
     __slots__ = (
         "__weakref__",
+        "_attempt",
         "_cancelled",
         "_deadline",
         "_decode",
@@ -246,8 +289,10 @@ class ResponseStream(Generic[ItemT]):
         request: Message,
         decode: Callable[[Any], ItemT],
         deadline: Deadline,
+        attempt: Attempt | None = None,
     ) -> None:
         self._transport = transport
+        self._attempt = attempt
         self._stream = stream
         self._method = method
         self._request = request
@@ -270,8 +315,15 @@ class ResponseStream(Generic[ItemT]):
                 message = self._method.response_type.FromString(answer)
                 self._transport.met = True
                 return self._decode(message)
-        except FAILURES as failure:
-            self._transport.raise_explained(failure, self._method, self._request, self._deadline)
+        except BaseException as failure:
+            with self._attempt or nullcontext():  # reports what is raised
+                if not isinstance(failure, FAILURES):
+                    raise
+                self._transport.raise_explained(
+                    failure, self._method, self._request, self._deadline
+                )
+        if self._attempt is not None:
+            self._attempt.end("cancelled" if self._cancelled else "ended by the daemon")
         self.on_end(self)
         if self._loss is not None:
             raise copy(self._loss) from self._loss

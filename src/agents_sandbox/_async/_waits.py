@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Generic
 
@@ -21,6 +22,7 @@ from .._goals import (
 from .._notes import Remains
 from .._shared.shown import shown_id
 from .._surroundings import clock
+from .._telemetry import recording, reports
 from ..errors import (
     DaemonUnavailableError,
     OperationTimeoutError,
@@ -100,9 +102,10 @@ class _Wait(ABC, Generic[HandleT]):
         """
         self.begin(handle, after=after)
         waits = self._daemon.waits
+        began = clock.monotonic()
         try:
             if waits is not None:
-                waits[self] = clock.monotonic()
+                waits[self] = began
             reached = None
             while reached is None:
                 reached = await self.step(self._budget.operation)
@@ -114,6 +117,9 @@ class _Wait(ABC, Generic[HandleT]):
                 self.leave()  # an interruption can come at any line
                 if waits is not None:
                     waits.pop(self, None)
+            if (recorder := recording.recorder) is not None:
+                kind = type(self).__name__.removesuffix("Wait").lower()
+                recorder.waited(kind, clock.monotonic() - began)
 
     async def step(self, until: Deadline) -> HandleT | None:
         """Wait on; return the final snapshot once the goal is reached, or None at `until`.
@@ -308,9 +314,11 @@ class _PersistentWait(SandboxWait):
         goal: PersistentGoal,
         sandbox_id: str,
         budget: Budget,
+        report_repeat: Callable[[str], None],
     ) -> None:
         super().__init__(daemon, feeds, goal, sandbox_id, budget)
         self._persistent = goal
+        self._report_repeat = report_repeat
         self._socket_at_request: object = None
         self._socket_at_snapshot: object = None
 
@@ -328,6 +336,7 @@ class _PersistentWait(SandboxWait):
     async def _repeat_if_lost(self, handle: SandboxHandle) -> bool:
         if not self._is_lost(handle):
             return False
+        self._report_repeat(self._id)
         await self._request()
         self._socket_at_request = self._socket_at_snapshot
         return True
@@ -342,7 +351,8 @@ class StopWait(_PersistentWait):
     """Waits until a sandbox is STOPPED."""
 
     def __init__(self, daemon: Daemon, feeds: Feeds, sandbox_id: str, budget: Budget) -> None:
-        super().__init__(daemon, feeds, BecomeStopped(), sandbox_id, budget)
+        goal = BecomeStopped()
+        super().__init__(daemon, feeds, goal, sandbox_id, budget, reports.stopped_again)
 
     async def stop(self) -> SandboxHandle:
         """Stop the sandbox and wait."""
@@ -365,7 +375,7 @@ class DeleteWait(_PersistentWait):
 
     def __init__(self, daemon: Daemon, feeds: Feeds, sandbox_id: str, budget: Budget) -> None:
         self._becoming = BecomeDeleted()
-        super().__init__(daemon, feeds, self._becoming, sandbox_id, budget)
+        super().__init__(daemon, feeds, self._becoming, sandbox_id, budget, reports.deleted_again)
         self._seen = SandboxHandle(sandbox_id, SandboxState.DELETED, 0, (), (), {}, None, "")
 
     async def delete(self) -> SandboxHandle:

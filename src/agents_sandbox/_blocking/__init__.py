@@ -6,7 +6,11 @@ with the same contracts.
 
 from __future__ import annotations
 
-from .._tracebacks import ends_at_caller as public
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from .._telemetry.recording import name_of
+from .._tracebacks import ends_at_caller
 from .channel import Channel, Stream
 from .clean_up import CleanUp
 from .waiting import Call, Mailbox, Reader, TimedLock, beside, give_way, notify
@@ -24,3 +28,13 @@ __all__ = [
     "notify",
     "public",
 ]
+
+_MethodT = TypeVar("_MethodT", bound=Callable[..., Any])
+
+
+def public(method: _MethodT) -> _MethodT:
+    """Decorate a public method: it is recorded, if anything is.
+
+    The traceback of an error of ours does not show our frames.
+    """
+    return ends_at_caller(method, name_of(method))

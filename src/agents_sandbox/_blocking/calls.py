@@ -27,6 +27,7 @@ import grpc.experimental
 
 from .._connection.rpc import CHANNEL_OPTIONS, CallError
 from .._surroundings.forks import keep_unfinalized
+from .._telemetry.recording import Metadata
 from ..errors import ClientClosedError
 from .helpers import Helpers
 from .locks import in_main_thread
@@ -73,7 +74,9 @@ class Connection:
         """Whether it was made in this process, not in its parent."""
         return self._process == os.getpid()
 
-    def unary(self, path: str, request: bytes, timeout: float | None) -> bytes | CallError:
+    def unary(
+        self, path: str, request: bytes, timeout: float | None, metadata: Metadata = ()
+    ) -> bytes | CallError:
         """Make a call with one answer in another thread than the main one.
 
         Returns:
@@ -81,7 +84,7 @@ class Connection:
         """
         shared = self._shared or self._share()
         try:
-            return shared.unary(path)(request, timeout=timeout)
+            return shared.unary(path)(request, timeout=timeout, metadata=metadata)
         except grpc.RpcError as error:
             return CallError.of(error)
         except ValueError:
@@ -174,7 +177,12 @@ class _Call:
     """
 
     def __init__(
-        self, connection: Connection, path: str, request: bytes, timeout: float | None
+        self,
+        connection: Connection,
+        path: str,
+        request: bytes,
+        timeout: float | None,
+        metadata: Metadata = (),
     ) -> None:
         self.given_up = False
         """Whether the caller does not want it any more. It must not begin then."""
@@ -182,6 +190,7 @@ class _Call:
         self._path = path
         self._request = request
         self._timeout = timeout
+        self._metadata = metadata
         self._cancelled = False
         self._channel: _GrpcChannel | None = None  # while the call is in progress
 
@@ -224,9 +233,14 @@ class UnaryCall(_Call):
     """A call with one answer."""
 
     def __init__(
-        self, connection: Connection, path: str, request: bytes, timeout: float | None
+        self,
+        connection: Connection,
+        path: str,
+        request: bytes,
+        timeout: float | None,
+        metadata: Metadata = (),
     ) -> None:
-        super().__init__(connection, path, request, timeout)
+        super().__init__(connection, path, request, timeout, metadata)
         # Libraries for tracing find the caller's span in its context.
         self._in_context = copy_context().run
 
@@ -234,7 +248,9 @@ class UnaryCall(_Call):
         """Make the call; return the answer, or why the call failed."""
         try:
             method = self._begin().unary(self._path)
-            return self._in_context(method, self._request, timeout=self._timeout)
+            return self._in_context(
+                method, self._request, timeout=self._timeout, metadata=self._metadata
+            )
         except BaseException as error:
             failure = self._failure(error)
             if failure is None:
@@ -248,9 +264,14 @@ class StreamCall(_Call):
     """A call with any number of answers. The first read makes it."""
 
     def __init__(
-        self, connection: Connection, path: str, request: bytes, timeout: float | None
+        self,
+        connection: Connection,
+        path: str,
+        request: bytes,
+        timeout: float | None,
+        metadata: Metadata = (),
     ) -> None:
-        super().__init__(connection, path, request, timeout)
+        super().__init__(connection, path, request, timeout, metadata)
         self._reading = threading.Lock()
         self._begun = False
         self._answers: Iterator[bytes] | None = None
@@ -292,7 +313,9 @@ class StreamCall(_Call):
                 self._begun = True
                 method: grpc.UnaryStreamMultiCallable[bytes, bytes]
                 method = _below_interceptors(self._begin().inner).unary_stream(self._path)
-                self._answers = iter(method(self._request, timeout=self._timeout))
+                self._answers = iter(
+                    method(self._request, timeout=self._timeout, metadata=self._metadata)
+                )
             if self._answers is None:
                 return _cancelled() if self._cancelled else None
             answer: bytes | CallError | None = next(self._answers, None)

@@ -12,6 +12,7 @@ import grpc
 from .._connection.rpc import CallError
 from .._surroundings.forks import MUTEX
 from .._surroundings.gevent import obstacle_to_grpc
+from .._telemetry.recording import Metadata
 from .._tracebacks import level_of_caller
 from ..errors import ClientClosedError, ClientLoopError
 from .calls import Connection, StreamCall, UnaryCall
@@ -35,22 +36,27 @@ class Channel:
         self._closed = False
         self._closing = Latch()
 
-    def unary(self, path: str, request: bytes, timeout: float | None) -> bytes:
+    def unary(
+        self, path: str, request: bytes, timeout: float | None, metadata: Metadata = ()
+    ) -> bytes:
         """Send one request and return the answer; raise `grpc.RpcError` if the call fails."""
         connection = self._connect()
         try:
             if not in_main_thread():
-                return _unless_failed(connection.unary(path, request, timeout))
-            call = UnaryCall(connection, path, request, timeout)
+                return _unless_failed(connection.unary(path, request, timeout, metadata))
+            call = UnaryCall(connection, path, request, timeout, metadata)
             return _unless_failed(connection.helpers.run(call.answer, call))
         except grpc.RpcError:
             _raise_if_closed(self)
             raise
 
-    def stream(self, path: str, request: bytes, timeout: float | None) -> Stream:
+    def stream(
+        self, path: str, request: bytes, timeout: float | None, metadata: Metadata = ()
+    ) -> Stream:
         """Return the stream of answers to one request."""
         connection = self._connect()
-        return Stream(self, connection, StreamCall(connection, path, request, timeout))
+        call = StreamCall(connection, path, request, timeout, metadata)
+        return Stream(self, connection, call)
 
     @property
     def closed(self) -> bool:

@@ -24,7 +24,6 @@ class CleanUp:
 
     def __init__(self, function: Call[None]) -> None:
         self._function = function
-        self._in_context = copy_context().run  # for libraries that trace calls
         self._turn = threading.Lock()  # held by the thread that runs it
         self._started = False
         self._over = False
@@ -40,6 +39,7 @@ class CleanUp:
         Raises:
             BaseException: The first interruption of this wait, or else the function's own error.
         """
+        self._in_context = copy_context().run  # for libraries that trace calls
         interruption: BaseException | None = None
         while not self._over:
             try:

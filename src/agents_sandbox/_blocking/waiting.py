@@ -8,6 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from ..errors import InvalidArgumentTypeError
@@ -47,7 +48,8 @@ class Reader:
         self._process = os.getpid()
         self._running = True
         # A daemon thread: the interpreter must not wait at exit for events that may never come.
-        self.in_background = start_thread(read, "agents-sandbox-events")
+        in_context = copy_context().run  # for libraries that trace calls
+        self.in_background = start_thread(lambda: in_context(read), "agents-sandbox-events")
 
     def alive(self) -> bool:
         """Whether the function is still running, and in this process."""

@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from .._arguments import checks
+from .._arguments.environment import SOCKET, variable
 from .._shared.shown import shortened, shown
 from .._shared.socket_path import plain_path
 from ..errors import DaemonUnavailableError, InvalidArgumentError
@@ -29,7 +30,8 @@ class DaemonAddress:
     """The daemon's socket: the caller's path or the platform's default.
 
     Args:
-        socket_path: Path of the socket, in any form that `plain_path` knows; None for the default.
+        socket_path: Path of the socket, in any form that `plain_path` knows; None: that of the
+            environment variable, or else the default.
 
     Raises:
         InvalidArgumentError: It is not text, names no file, or is too long for a socket.
@@ -38,11 +40,14 @@ class DaemonAddress:
     def __init__(self, socket_path: str | os.PathLike[str] | None) -> None:
         self._given: str | None = None
         self._opened: tuple[str, str] | None = None
+        name, self._origin = "socket_path", "socket_path="
+        if socket_path is None:
+            socket_path, name, self._origin = variable(SOCKET), SOCKET, SOCKET
         if socket_path is not None:
-            self._given = _absolute(_checked(socket_path))
+            self._given = _absolute(name, _checked(name, socket_path))
             if len(os.fsencode(self._given)) > MAX_PATH_BYTES:
                 raise InvalidArgumentError(
-                    f"socket_path has {len(os.fsencode(self._given))} bytes, over the limit of "
+                    f"{name} has {len(os.fsencode(self._given))} bytes, over the limit of "
                     f"{MAX_PATH_BYTES} for a socket: {shown(self._given)}. Use a shorter path"
                 )
 
@@ -54,7 +59,7 @@ class DaemonAddress:
                 environment, or it is too long for a socket.
         """
         if self._given is not None:
-            return self._given, "socket_path="
+            return self._given, self._origin
         path, origin = _default_path()
         if len(os.fsencode(path)) > MAX_PATH_BYTES:
             raise _unavailable(
@@ -104,21 +109,21 @@ class DaemonAddress:
             return False
 
 
-def _checked(socket_path: str | os.PathLike[str]) -> str:
-    written = checks.lookup_id("socket_path", checks.path("socket_path", socket_path))
+def _checked(name: str, socket_path: str | os.PathLike[str]) -> str:
+    written = checks.lookup_id(name, checks.path(name, socket_path))
     try:
         path = plain_path(written)
     except ValueError as error:
-        raise InvalidArgumentError(f"socket_path {error}") from None
-    return checks.path("socket_path", path)  # a URL can contain anything
+        raise InvalidArgumentError(f"{name} {error}") from None
+    return checks.path(name, path)  # a URL can contain anything
 
 
-def _absolute(path: str) -> str:
+def _absolute(name: str, path: str) -> str:
     try:
         return os.path.abspath(path)
     except FileNotFoundError as error:
         raise InvalidArgumentError(
-            f"socket_path is relative, but the current folder no longer exists: "
+            f"{name} is relative, but the current folder no longer exists: "
             f"{shown(path)}. Pass an absolute path"
         ) from error
 
@@ -158,7 +163,7 @@ def _default_path() -> tuple[str, str]:
         )
     # Unlike Path.exists(), this does not raise if a folder cannot be read.
     path, origin = next((c for c in candidates if os.path.lexists(c[0])), candidates[0])
-    return _absolute(path), origin
+    return _absolute("socket_path", path), origin
 
 
 def _diagnose(path: str, detail: str) -> tuple[str, bool]:

@@ -19,6 +19,7 @@ from ..._output.chunk import STREAMS
 from ..._output.result import MAX_OUTPUT_BYTES, ExecResult
 from ..._output.tail import Tails
 from ..._shared.shown import shown_id
+from ..._telemetry import reports
 from ..._tracebacks import ends_at_caller
 from ...errors import (
     ClientClosedError,
@@ -235,9 +236,11 @@ class ExecProcess(Block):
                 await self._clean_up.finish(raising)
             except SandboxClientError as failure:
                 self._given_up = True
+                left = f"exec {self.exec_id} may still be running: {failure}"
+                reports.leftover(left)
                 if raising is None:
                     raise
-                add_note(raising, f"exec {self.exec_id} may still be running: {failure}")
+                add_note(raising, left)
                 return
         why, self._not_killed = self._not_killed, None
         if why is not None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from ..._aio import CleanUp
 from ..._deadline import Budget
 from ..._notes import add_note
+from ..._telemetry import reports
 from ..._tracebacks import trimmed
 from ...errors import (
     ClientClosedError,
@@ -56,6 +57,8 @@ class Ending(Block):
         if not failures:
             return
         if raising is None:
+            for failure in failures:
+                reports.leftover(f"{self._left_by(failure)}: {failure}")
             first, *others = failures
             add_note(first, self._left_by(first))
             for other in others:

@@ -7,7 +7,9 @@ from datetime import datetime, timedelta, timezone
 
 from ..._deadline import Budget
 from ..._enums import SandboxState
+from ..._shared.shown import shown_id
 from ..._surroundings import clock
+from ..._telemetry import reports
 from ...errors import SandboxClientError, SandboxNotFoundError
 from ...models import DeleteSandboxesResult, SandboxHandle
 from .._daemon import Daemon
@@ -50,6 +52,7 @@ async def delete_leftovers(
             wait_for = DeleteWait(daemon, feeds, handle.sandbox_id, budget)
             await wait_for.follow_delete(handle, socket_at_request)
         except SandboxClientError as error:
+            reports.clean_up_failed(f"delete of sandbox {shown_id(handle.sandbox_id)}", error)
             failures.append(error)
     if failures:
         raise failures[0]

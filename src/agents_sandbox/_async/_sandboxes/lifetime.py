@@ -12,6 +12,7 @@ from ..._deadline import Backoff, Budget
 from ..._enums import SandboxState
 from ..._notes import Remains, nothing
 from ..._shared.shown import shown_id
+from ..._telemetry import reports
 from ..._workspace import Workspace
 from ...errors import (
     DaemonUnavailableError,
@@ -143,6 +144,7 @@ class SandboxLifetime(Ending):
             try:
                 before = await daemon.get_sandbox(sandbox_id, budget.rpc())
                 if not self._is_ours(before):
+                    reports.not_ours(sandbox_id)
                     return
                 if self._may_leave_at_once and before.state is not SandboxState.PENDING:
                     await daemon.delete_sandbox(sandbox_id, budget.rpc())
@@ -156,9 +158,11 @@ class SandboxLifetime(Ending):
             except DaemonUnavailableError as error:
                 if budget.operation.expired() or not daemon.may_recover(error):
                     raise
-            except OperationTimeoutError:
+                reports.delete_failed(sandbox_id, error, pause)
+            except OperationTimeoutError as error:
                 if budget.operation.expired():
                     raise
+                reports.delete_failed(sandbox_id, error, pause)
             else:
                 return
             await daemon.pause(pause)

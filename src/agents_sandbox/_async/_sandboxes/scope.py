@@ -13,6 +13,7 @@ from ..._arguments.durations import DurationLike
 from ..._arguments.ids import new_uuid
 from ..._deadline import Budget
 from ..._frozen import FrozenMapping
+from ..._telemetry import reports
 from ..._tracebacks import ends_at_caller
 from ..._workspace import Workspace
 from ...errors import (
@@ -176,8 +177,8 @@ class SandboxScope(Ending):
             await daemon.delete_sandboxes(self._own_label(), budget.rpc())
         except ClientClosedError:
             raise
-        except SandboxClientError:
-            pass  # each is deleted below
+        except SandboxClientError as error:  # each is deleted below
+            reports.clean_up_failed("delete of all sandboxes of a scope at once", error)
         # All at once so far. Now one after the other: first those whose delete takes no time.
         for lifetime in sorted(self._lifetimes, key=lambda lifetime: not lifetime.ready):
             try:

@@ -13,6 +13,7 @@ from ..._aio import Mailbox, Reader
 from ..._deadline import Backoff, Deadline
 from ..._goals.goal import within
 from ..._surroundings.forks import MUTEX
+from ..._telemetry import reports
 from ...errors import (
     ClientClosedError,
     ClientLoopError,
@@ -220,8 +221,8 @@ class _Place:
     async def _delete(self, offer: Offer) -> None:
         try:
             await offer.lifetime.__aexit__(None, None, None)
-        except SandboxClientError:
-            return  # the end of the pool tries it again
+        except SandboxClientError as error:
+            reports.clean_up_failed("a delete, which the end of the pool tries again", error)
 
 
 _NO_DEADLINE = Deadline(math.inf)

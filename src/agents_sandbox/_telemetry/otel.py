@@ -1,0 +1,199 @@
+"""Records with the API of OpenTelemetry. It loads only when the application asks for it."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import grpc
+from opentelemetry import context as contexts
+from opentelemetry import metrics, propagate, trace
+from opentelemetry.trace import SpanKind, Status, StatusCode
+
+from .._surroundings import clock
+from .._version import __version__
+from .recording import Metadata, RecordedCall
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+_NAME = "agents_sandbox"
+_CALL = contexts.create_key("agents_sandbox.call")
+_IDS = ("sandbox_id", "exec_id")
+
+# OpenTelemetry's semantic conventions for RPC.
+_RPC = {"rpc.system": "grpc", "rpc.service": "agbox.v1.SandboxService"}
+
+# Those of the conventions for durations of clients in seconds, and some for long commands.
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+
+
+class OpenTelemetryRecorder:
+    """Records spans and metrics.
+
+    Args:
+        tracer_provider: Makes the tracer; None: the global one.
+        meter_provider: Makes the meter; None: the global one.
+    """
+
+    def __init__(
+        self,
+        tracer_provider: trace.TracerProvider | None,
+        meter_provider: metrics.MeterProvider | None,
+    ) -> None:
+        self._tracer = trace.get_tracer(_NAME, __version__, tracer_provider)
+        meter = metrics.get_meter(_NAME, __version__, meter_provider)
+        self._calls = meter.create_counter(
+            "agents_sandbox.calls", "{call}", "Calls of public methods."
+        )
+        self._errors = meter.create_counter(
+            "agents_sandbox.errors", "{error}", "Calls that raised, by the class of the error."
+        )
+        self._resumed = meter.create_counter(
+            "agents_sandbox.streams.resumed", "{stream}", "Event streams that resumed."
+        )
+        self._durations = meter.create_histogram(
+            "agents_sandbox.call.duration",
+            "s",
+            "How long calls of public methods took.",
+            explicit_bucket_boundaries_advisory=_SECONDS,
+        )
+        self._waits = meter.create_histogram(
+            "agents_sandbox.wait.duration",
+            "s",
+            "How long waits for sandboxes and commands took.",
+            explicit_bucket_boundaries_advisory=_SECONDS,
+        )
+
+    def call(self, name: str) -> AbstractContextManager[RecordedCall]:
+        """Record a call, unless it is part of one: a method that calls another has one span."""
+        return nullcontext(_Part()) if _open_call() else _Call(self, name)
+
+    def attempt(self, request: object) -> Metadata:
+        """Note the ids on the open call, and return its context as metadata."""
+        call = _open_call()
+        if call is not None:
+            call.see(request)
+        carried: dict[str, str] = {}
+        propagate.inject(carried)
+        return tuple((key.lower(), value) for key, value in carried.items())
+
+    def outage(self, what: str) -> _Outage:
+        """Begin a span below the current one."""
+        attributes = {"agents_sandbox.concerns": what}
+        return _Outage(self._tracer.start_span(f"{_NAME}.outage", attributes=attributes))
+
+    def stream_resumed(self) -> None:
+        """Count it."""
+        self._resumed.add(1)
+
+    def waited(self, kind: str, seconds: float) -> None:
+        """Record it."""
+        self._waits.record(seconds, {"agents_sandbox.wait": kind})
+
+    def begin(self, name: str) -> trace.Span:
+        """Begin the span of a call."""
+        return self._tracer.start_span(f"{_NAME}.{name}", kind=SpanKind.CLIENT, attributes=_RPC)
+
+    def count(self, name: str, seconds: float, error_type: str | None) -> None:
+        """Count a call that has ended."""
+        attributes = {"agents_sandbox.method": name}
+        if error_type is not None:
+            attributes["error.type"] = error_type
+            self._errors.add(1, attributes)
+        self._calls.add(1, {"agents_sandbox.method": name})
+        self._durations.record(seconds, attributes)
+
+
+class _Part:
+    """A call that is part of another one."""
+
+    result: object = None
+
+
+class _Call:
+    """A call with a span, which is the current one in the block."""
+
+    result: object = None
+
+    def __init__(self, recorder: OpenTelemetryRecorder, name: str) -> None:
+        self._recorder = recorder
+        self._name = name
+        self.open = True
+
+    def __enter__(self) -> Self:
+        self._began = clock.monotonic()
+        self._span = self._recorder.begin(self._name)
+        context = trace.set_span_in_context(self._span)
+        self._token = contexts.attach(contexts.set_value(_CALL, self, context))
+        return self
+
+    def __exit__(self, _: object, error: BaseException | None, __: TracebackType | None) -> None:
+        # A coroutine may be closed in another context than its own.
+        if not isinstance(error, GeneratorExit):
+            contexts.detach(self._token)
+        self.open = False
+        self.see(self.result if error is None else error)
+        self.see(getattr(error, "result", None))  # of a command that failed
+        error_type = None
+        if error is not None:
+            error_type = _full_name(type(error))
+            self._describe(error, error_type)
+        self._recorder.count(self._name, clock.monotonic() - self._began, error_type)
+        self._span.end()
+
+    def see(self, thing: object) -> None:
+        """Note the ids and the exit code that a request, a result or an error has."""
+        for name in _IDS:
+            value = getattr(thing, name, None)
+            if isinstance(value, str) and value:
+                self._span.set_attribute(f"agents_sandbox.{name}", value)
+        exit_code = getattr(thing, "exit_code", None)
+        if isinstance(exit_code, int):
+            self._span.set_attribute("agents_sandbox.exit_code", exit_code)
+
+    # Not its message: that may quote output or a configuration.
+    def _describe(self, error: BaseException, error_type: str) -> None:
+        status = grpc.StatusCode.__members__.get(str(getattr(error, "code", None)))
+        reason = getattr(error, "reason", None)
+        self._span.set_attribute("error.type", error_type)
+        if status is not None:
+            self._span.set_attribute("rpc.grpc.status_code", status.value[0])
+        if reason is not None:
+            self._span.set_attribute("agents_sandbox.reason", reason)
+        self._span.set_status(Status(StatusCode.ERROR, type(error).__name__))
+
+
+class _Outage:
+    """An outage with a span, which is not the current one.
+
+    Args:
+        span: The span.
+    """
+
+    def __init__(self, span: trace.Span) -> None:
+        self._span = span
+
+    def retry(self, cause: str, seconds: float) -> None:
+        """Add an event."""
+        self._span.add_event(
+            "retry", {"agents_sandbox.cause": cause, "agents_sandbox.pause": seconds}
+        )
+
+    def end(self, recovered: bool) -> None:
+        """End the span."""
+        self._span.set_attribute("agents_sandbox.recovered", recovered)
+        if not recovered:
+            self._span.set_status(Status(StatusCode.ERROR))
+        self._span.end()
+
+
+def _open_call() -> _Call | None:
+    call = contexts.get_value(_CALL)
+    return call if isinstance(call, _Call) and call.open else None
+
+
+def _full_name(kind: type) -> str:
+    module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+    return f"{module}{kind.__qualname__}"

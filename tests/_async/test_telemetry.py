@@ -1,0 +1,285 @@
+"""Spans and metrics of the clients, read from the exporters of OpenTelemetry's SDK."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from agents_sandbox import (
+    AgentsSandboxClient,
+    DaemonUnavailableError,
+    ExecFailedError,
+    SandboxHandle,
+    SandboxNotFoundError,
+    telemetry,
+)
+from agents_sandbox.testing import FakeDaemon
+
+from .._aio import Background, off_loop, step, unless_late
+from ..releases import any_release, each_dialect
+from .conftest import IMAGE
+from .life import ID, restart
+
+pytestmark = any_release
+
+SECRET = "s3cret"
+
+
+class Recorded:
+    """What OpenTelemetry has got."""
+
+    def __init__(self) -> None:
+        self.exporter = InMemorySpanExporter()
+        self.provider = TracerProvider()
+        self.provider.add_span_processor(SimpleSpanProcessor(self.exporter))
+        self.reader = InMemoryMetricReader()
+        self.meters = MeterProvider([self.reader])
+        self.tracer = self.provider.get_tracer("a test")
+
+    @property
+    def spans(self) -> list[ReadableSpan]:
+        """The spans that have ended, without those of the test."""
+        return [span for span in self.exporter.get_finished_spans() if "agents" in span.name]
+
+    def names(self) -> list[str]:
+        """Their names."""
+        return [span.name.removeprefix("agents_sandbox.") for span in self.spans]
+
+    def metric(self, name: str) -> dict[Any, float]:
+        """The sum, or the number of records, by the attributes."""
+        found: Any = self.reader.get_metrics_data()
+        return {
+            tuple(sorted(point.attributes.values())): getattr(point, "count", None) or point.value
+            for resource in (found.resource_metrics if found else ())
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+            if metric.name == f"agents_sandbox.{name}"
+            for point in metric.data.data_points
+        }
+
+
+@pytest.fixture
+def recorded(caplog: pytest.LogCaptureFixture) -> Iterator[Recorded]:
+    """The clients are instrumented."""
+    recorded = Recorded()
+    telemetry.instrument(tracer_provider=recorded.provider, meter_provider=recorded.meters)
+    yield recorded
+    telemetry.uninstrument()
+    recorded.provider.shutdown()
+    recorded.meters.shutdown()
+    assert [item for item in caplog.records if item.name.startswith("opentelemetry")] == []
+
+
+def attributes(span: ReadableSpan) -> dict[str, Any]:
+    """The attributes of a span without those that all have."""
+    every = {"rpc.system": "grpc", "rpc.service": "agbox.v1.SandboxService"}
+    found = dict(span.attributes or {})
+    assert every.items() <= found.items()
+    return {key: value for key, value in found.items() if key not in every}
+
+
+async def test_a_call_has_one_span_with_the_ids_and_the_exit_code(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon, recorded: Recorded
+) -> None:
+    daemon.on_exec(("make",)).exit(2)
+    await client.run(ID, ("make",), exec_id="my-exec")
+    (span,) = recorded.spans
+    assert (span.name, span.kind) == ("agents_sandbox.run", trace.SpanKind.CLIENT)
+    assert attributes(span) == {
+        "agents_sandbox.sandbox_id": ID,
+        "agents_sandbox.exec_id": "my-exec",
+        "agents_sandbox.exit_code": 2,
+    }
+    assert span.status.is_ok
+    assert span.parent is None
+
+
+async def test_each_request_carries_the_context_of_its_call(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon, recorded: Recorded
+) -> None:
+    before = len(daemon.calls)
+    with recorded.tracer.start_as_current_span("the user's") as parent:
+        await client.run(ID, ("true",))
+        async with client.subscribe_sandbox_events(ID) as events:
+            await step(events)
+    (span,) = recorded.spans
+    assert span.parent is not None
+    assert span.context is not None
+    assert span.parent.span_id == parent.get_span_context().span_id
+    own, outer = (f"{of.span_id:016x}" for of in (span.context, parent.get_span_context()))
+    carried = {
+        call.method: str(dict(call.metadata)["traceparent"]).split("-")[2]
+        for call in daemon.calls[before:]
+    }
+    assert carried == {
+        "CreateExec": own,
+        "GetExec": own,
+        "SubscribeSandboxEvents": outer,
+    }
+
+
+async def test_a_method_that_calls_another_has_one_span(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon, recorded: Recorded
+) -> None:
+    attached = client.attach(ID)
+    await attached.run(("true",))
+    await attached.files.write_text("a.txt", "text")
+    async with attached.start(("true",)) as process:
+        await process.wait()
+    assert recorded.names() == [
+        "run",
+        "files.write_text",
+        "start.enter",
+        "process.wait",
+        "start.exit",
+    ]
+    assert recorded.metric("calls") == dict.fromkeys([(name,) for name in recorded.names()], 1)
+    enter, wait = recorded.spans[2:4]
+    assert attributes(enter)["agents_sandbox.exec_id"] == process.exec_id
+    assert attributes(wait)["agents_sandbox.exit_code"] == 0
+
+
+async def test_the_entry_and_the_exit_of_a_block_have_spans(
+    client: AgentsSandboxClient, daemon: FakeDaemon, recorded: Recorded
+) -> None:
+    with recorded.tracer.start_as_current_span("the user's") as parent:
+        async with client.sandbox(image=IMAGE) as sandbox:
+            inside = trace.get_current_span()
+        async with client.scope() as scope:
+            await scope.create_sandbox(image=IMAGE)
+    assert inside is parent
+    enter, leave, create, end = recorded.spans
+    assert recorded.names() == [
+        "sandbox.enter",
+        "sandbox.exit",
+        "scope.create_sandbox",
+        "scope.exit",
+    ]
+    for span in (enter, leave):
+        assert attributes(span) == {"agents_sandbox.sandbox_id": sandbox.id}
+    deleting = next(c for c in daemon.calls if c.method == "DeleteSandbox")
+    assert leave.context is not None
+    assert f"{leave.context.span_id:016x}" in str(dict(deleting.metadata)["traceparent"])
+    assert {span.parent.span_id for span in (enter, leave, create, end) if span.parent} == {
+        parent.get_span_context().span_id
+    }
+
+
+async def test_a_pool_has_spans(client: AgentsSandboxClient, recorded: Recorded) -> None:
+    async with client.pool(1, image=IMAGE) as pool, pool.take():
+        pass
+    names = recorded.names()
+    assert {"pool.enter", "pool.take.enter", "pool.take.exit", "pool.exit"} <= {*names}
+    assert names.count("pool.exit") == 1
+
+
+async def test_an_error_is_named_and_its_text_is_not_recorded(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon, recorded: Recorded
+) -> None:
+    with pytest.raises(SandboxNotFoundError):
+        await client.get_sandbox("ghost")
+    daemon.on_exec(("login", SECRET)).stderr(SECRET).exit(1)
+    envs = {"TOKEN": SECRET}
+    with pytest.raises(ExecFailedError):
+        await client.run(ID, ("login", SECRET), env_overrides=envs, input=SECRET, check=True)
+    missing, failed = recorded.spans
+    assert attributes(missing) == {
+        "agents_sandbox.sandbox_id": "ghost",
+        "agents_sandbox.reason": "SANDBOX_NOT_FOUND",
+        "error.type": "agents_sandbox.SandboxNotFoundError",
+        "rpc.grpc.status_code": 5,
+    }
+    assert missing.status.status_code is trace.StatusCode.ERROR
+    assert attributes(failed)["error.type"] == "agents_sandbox.ExecFailedError"
+    assert attributes(failed)["agents_sandbox.exit_code"] == 1
+    assert SECRET not in "".join(span.to_json() for span in recorded.spans)
+    assert recorded.metric("errors") == {
+        ("agents_sandbox.SandboxNotFoundError", "get_sandbox"): 1,
+        ("agents_sandbox.ExecFailedError", "run"): 1,
+    }
+
+
+async def test_an_interrupted_call_ends_its_span(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon, recorded: Recorded
+) -> None:
+    daemon.on_exec(("train",)).never()
+    calling = Background(client.run, ID, ("train",))
+    await off_loop(daemon.wait_for_call, "CreateExec")
+    await client.aclose()
+    with pytest.raises(Exception, match="closed"):
+        await calling.result()
+    assert attributes(recorded.spans[0])["error.type"] == "agents_sandbox.ClientClosedError"
+
+
+@each_dialect
+async def test_an_outage_is_a_span_below_its_call(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon, recorded: Recorded
+) -> None:
+    with daemon.paused():
+        stop = Background(client.stop_sandbox, sandbox)
+        await off_loop(daemon.wait_for_streams, 1)
+        await restart(daemon)
+        await off_loop(daemon.wait_for_call, "StopSandbox", count=2)
+    await stop.result()
+    *outages, call = recorded.spans
+    assert call.name == "agents_sandbox.stop_sandbox"
+    assert call.context is not None
+    for outage in outages:
+        assert outage.name == "agents_sandbox.outage"
+        assert outage.parent is not None
+        assert outage.parent.span_id == call.context.span_id
+        assert outage.status.is_ok
+        assert outage.attributes
+        assert outage.attributes["agents_sandbox.recovered"] is True
+        assert outage.events[0].attributes
+        cause = str(outage.events[0].attributes["agents_sandbox.cause"])
+        assert cause.startswith("no agents-sandbox daemon at")
+    concerned = {(outage.attributes or {})["agents_sandbox.concerns"] for outage in outages}
+    assert f"events of sandbox {ID}" in concerned
+    assert recorded.metric("streams.resumed") == {(): 1}
+    assert recorded.metric("wait.duration") == {("stop",): 1}
+    assert recorded.metric("call.duration") == {("stop_sandbox",): 1}
+
+
+@pytest.mark.usefixtures("pauses")
+async def test_an_outage_that_does_not_end_is_an_error(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon, recorded: Recorded
+) -> None:
+    with daemon.faults.failing(method="GetSandbox"), pytest.raises(DaemonUnavailableError):
+        await client.get_sandbox(ID, timeout_seconds=0.5)
+    outage, call = recorded.spans
+    assert (outage.attributes or {})["agents_sandbox.recovered"] is False
+    assert outage.status.status_code is call.status.status_code is trace.StatusCode.ERROR
+    assert attributes(call)["rpc.grpc.status_code"] == 14
+
+
+async def test_nothing_is_recorded_any_more(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon, recorded: Recorded
+) -> None:
+    telemetry.AgentsSandboxInstrumentor().uninstrument()
+    await client.ping()
+    assert recorded.spans == []
+    assert "traceparent" not in dict(daemon.calls[-1].metadata)
+
+
+async def test_a_call_that_is_late_leaves_no_context_behind(
+    client: AgentsSandboxClient,
+    sandbox: SandboxHandle,
+    daemon: FakeDaemon,
+    recorded: Recorded,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG, "opentelemetry")
+    with daemon.faults.delaying(1, method="Ping"):
+        await unless_late(0.1, client.ping)
+    assert trace.get_current_span() is trace.INVALID_SPAN
+    assert recorded.names() == ["ping"]
