@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from .. import SandboxClientError, UnsupportedDaemonError, __version__
+from .. import InvalidArgumentError, SandboxClientError, UnsupportedDaemonError, __version__
 from .._connection.address import DaemonAddress
 from .._shared.shown import shown
 from .._wire import releases
@@ -125,6 +125,8 @@ def _look_at_daemon(settings: Settings) -> Iterator[Finding]:
     try:
         with settings.client() as client:
             answer = client.ping(timeout_seconds=settings.timeout)
+    except InvalidArgumentError:  # of an option
+        raise
     except SandboxClientError as error:
         yield Finding(
             "daemon",

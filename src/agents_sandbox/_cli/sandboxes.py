@@ -59,8 +59,8 @@ def _facts(handle: SandboxHandle) -> Iterator[tuple[str, object]]:
         yield name, getattr(handle, name)
     for name in ("created_at", "state_changed_at"):
         yield name, text(getattr(handle, name))
-    if handle.error_code or handle.error_message:
-        yield "error", f"{handle.error_code}: {handle.error_message}"
+    if handle.error_code:
+        yield "error", f"{handle.error_code}: {handle.error_message or ''}"
     for label in named(handle.labels):
         yield "label", label
     for kind in ("required_service", "optional_service", "companion_container"):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from enum import Enum
+from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -35,6 +36,7 @@ def complain(message: str) -> None:
     click.echo(f"agents-sandbox: {printable(message)}", err=True)
 
 
+@cache
 def console(*, stderr: bool = False) -> Console:
     """Return the terminal, for text that has no markup of its own."""
     from rich.console import Console  # noqa: PLC0415 - on terminals only: it is slow to load
