@@ -110,6 +110,7 @@ def test_ctrl_c_during_the_create_deletes_the_sandbox(daemon: FakeDaemon) -> Non
         with daemon.paused():
             daemon.wait_for_call("CreateSandbox")
             terminal.type(CTRL_C)
+            daemon.wait_for_call("DeleteSandbox")
         assert terminal.end() == 130
     assert daemon.execs == ()
     assert daemon.sandboxes[0].state is SandboxState.DELETED
