@@ -234,7 +234,8 @@ def test_an_install_brings_what_is_needed_and_each_extra_what_it_is_for(built: B
         brought.setdefault(extra[1] if extra else "", set()).add(name(one))
     assert brought == {
         "": {"grpcio", "protobuf"},
-        "cli": {"rich"},
+        "cli": {"click", "rich"},
+        "otel": {"opentelemetry-api"},
         "testing": {"pytest", "pyyaml"},
     }
 

@@ -19,12 +19,15 @@ from types import GenericAlias, ModuleType
 from typing import Any
 from unittest.mock import Mock
 
+import click
+
 import agents_sandbox
 import agents_sandbox.telemetry
 import agents_sandbox.testing
 import pytest_agents_sandbox
 from agents_sandbox import errors
 from agents_sandbox._arguments import creates
+from agents_sandbox._cli.program import program
 from agents_sandbox.testing._arguments import make_parser
 
 FILE = Path(__file__).with_name("public_api.txt")
@@ -281,11 +284,24 @@ def program_lines() -> Iterator[str]:
         yield f"python -m agents_sandbox.testing {option.option_strings[-1]}: {', '.join(shown)}"
 
 
+def command_line_lines() -> Iterator[str]:
+    """Render the commands of `agents-sandbox`, with their arguments and options."""
+    for name, command in sorted(program.commands.items()):
+        shown = (
+            f"{'/'.join(one.opts)} {one.metavar or ''}".rstrip()
+            if isinstance(one, click.Option)
+            else one.metavar or f"{one.name}".upper()
+            for one in command.params
+        )
+        yield f"agents-sandbox {name}: {', '.join(shown)}"
+
+
 def public_api() -> str:
     """Render the whole public API."""
     modules = public_modules(agents_sandbox)
     lines = {line for module in modules for line in module_lines(module)}
-    return "".join(f"{line}\n" for line in sorted({*lines, *plugin_lines(), *program_lines()}))
+    lines |= {*plugin_lines(), *program_lines(), *command_line_lines()}
+    return "".join(f"{line}\n" for line in sorted(lines))
 
 
 def recorded() -> tuple[str, str]:

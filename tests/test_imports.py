@@ -32,7 +32,7 @@ ON_TOP = {
 # Parts of the package that load when they are used.
 ON_FIRST_USE = {
     *("_execs.output", "_execs.process", "_sandboxes"),
-    *("_scripts", "_workspace", "testing"),
+    *("_cli", "_scripts", "_workspace", "testing"),
 }
 
 
@@ -85,7 +85,8 @@ def test_a_client_loads_little_beside_grpc(client: str, other_flavour: set[str])
 
 
 def test_the_names_of_unwanted_parts_are_those_of_modules() -> None:
-    modules = loaded_by("from agents_sandbox import *; import agents_sandbox.testing")
+    program = "from agents_sandbox import *; import agents_sandbox.testing, agents_sandbox._cli"
+    modules = loaded_by(program)
     for part in ON_FIRST_USE | {"_aio", "_async", "_blocking", "_sync_generated"}:
         assert unwanted(modules, {part}), part
 

@@ -8,7 +8,7 @@ import re
 import socket
 import stat
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .._arguments import checks
 from .._arguments.environment import SOCKET, variable
@@ -24,6 +24,18 @@ if TYPE_CHECKING:
 # Source: sun_path of struct sockaddr_un, less its closing NUL: 108 bytes on
 # Linux, 104 on macOS. Longer paths fail in gRPC with an obscure message.
 MAX_PATH_BYTES = 103 if sys.platform == "darwin" else 107
+
+
+class Trouble(NamedTuple):
+    """Why nobody can connect to a socket."""
+
+    what: str
+    advice: str = ""
+    may_change: bool = False
+    """Whether it may be over in a moment, without a change by people."""
+
+    def __str__(self) -> str:
+        return f"{self.what}. {self.advice}" if self.advice else self.what
 
 
 class DaemonAddress:
@@ -98,8 +110,20 @@ class DaemonAddress:
         """
         # The path that was opened, even if the environment has changed since.
         path, origin = self._opened or self.resolve()
-        what, may_change = _diagnose(path, detail)
-        return _unavailable(path, f"{what} (path from {origin})", may_change, **facts)
+        trouble = _diagnose(path) or Trouble(
+            f"the socket accepts connections, but the call failed ({shortened(detail)})",
+            "The daemon may be shutting down, or the peer is not a daemon",
+            True,
+        )
+        return _unavailable(path, f"{trouble} (path from {origin})", trouble.may_change, **facts)
+
+    def trouble(self) -> Trouble | None:
+        """Inspect the socket now; None if it accepts connections.
+
+        Raises:
+            DaemonUnavailableError: As in `resolve`.
+        """
+        return _diagnose((self._opened or self.resolve())[0])
 
     def accepts_connections(self) -> bool:
         """Whether the socket accepts connections now."""
@@ -166,50 +190,49 @@ def _default_path() -> tuple[str, str]:
     return _absolute("socket_path", path), origin
 
 
-def _diagnose(path: str, detail: str) -> tuple[str, bool]:
-    """Return what is wrong, and whether that may change by itself."""
+_START = "Is the daemon running? Start agboxd"
+
+
+def _diagnose(path: str) -> Trouble | None:
+    """Return what is wrong, or None if the socket accepts connections."""
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:
-        return _describe_missing(path), True
+        return _missing(path)
     except PermissionError:
-        return "permission denied for one of its folders. Run as the daemon's user", False
+        return Trouble("permission denied for one of its folders", "Run as the daemon's user")
     except OSError as error:
-        return f"{error.strerror}", False
+        return Trouble(f"{error.strerror}")
     if not stat.S_ISSOCK(mode):
-        return "it is not a socket. Pass the path of the daemon's socket", False
-    unclear = (
-        f"the socket accepts connections, but the call failed ({shortened(detail)}). "
-        "The daemon may be shutting down, or the peer is not a daemon"
-    )
-    return _try_to_connect(path) or (unclear, True)
+        return Trouble("it is not a socket", "Pass the path of the daemon's socket")
+    return _try_to_connect(path)
 
 
-def _describe_missing(path: str) -> str:
+def _missing(path: str) -> Trouble:
     folder = os.path.dirname(path)
-    missing = (
-        "the socket does not exist" if os.path.isdir(folder) else f"folder {folder} is missing"
-    )
-    return f"{missing}. Is the daemon running? Start agboxd"
+    found = os.path.isdir(folder)
+    what = "the socket does not exist" if found else f"folder {folder} is missing"
+    return Trouble(what, _START, True)
 
 
-def _try_to_connect(path: str) -> tuple[str, bool] | None:
+def _try_to_connect(path: str) -> Trouble | None:
     """Try to connect without waiting; return what is wrong, or None if the socket accepts."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             probe.setblocking(False)
             probe.connect(path)
     except PermissionError:
-        return "permission denied. Run as the daemon's user", False
+        return Trouble("permission denied", "Run as the daemon's user")
     except BlockingIOError:
         return None  # its queue of new connections is full
     except FileNotFoundError:  # since a moment ago: the daemon is shutting down
-        return _describe_missing(path), True
+        return _missing(path)
     except ConnectionRefusedError:
-        return "nothing listens there: the socket is stale. Start agboxd", True
+        return Trouble("nothing listens there: the socket is stale", "Start agboxd", True)
     except OSError as error:
-        return f"{error.strerror}", error.errno in (errno.EMFILE, errno.ENFILE)
+        may_change = error.errno in (errno.EMFILE, errno.ENFILE)
+        return Trouble(f"{error.strerror}", may_change=may_change)
     except Exception as error:  # noqa: BLE001 - of a plugin that forbids sockets in tests
         why = f"{type(error).__name__}: {error}"
-        return f"the socket cannot be checked ({why}). Is the daemon running? Start agboxd", True
+        return Trouble(f"the socket cannot be checked ({why})", _START, True)
     return None

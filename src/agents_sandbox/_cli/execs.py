@@ -1,0 +1,173 @@
+"""The commands for commands in sandboxes: `run` and `logs`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from functools import partial
+from pathlib import Path
+
+import click
+
+from .. import (
+    ExecHandle,
+    OperationTimeoutError,
+    OutputChunk,
+    OutputUnavailableError,
+    SandboxNotFoundError,
+    SandboxNotReadyError,
+    SyncAgentsSandboxClient,
+    SyncExecProcess,
+)
+from .codes import NO_EXIT_CODE
+from .screen import Waiting, complain
+from .settings import Settings, command, envs, labels
+from .shapes import json_line
+
+
+@command
+@click.argument("target", metavar="IMAGE|ID")
+@click.argument("argv", metavar="-- COMMAND...", nargs=-1, required=True)
+@click.option("-i", "reads_input", is_flag=True, help="Give the command this standard input.")
+@click.option("--cwd", default="", metavar="PATH", help="Its working folder in the sandbox.")
+@envs
+@labels
+@click.option("--keep", is_flag=True, help="Leave the new sandbox, and print its id to stderr.")
+def run(
+    settings: Settings,
+    target: str,
+    argv: tuple[str, ...],
+    reads_input: bool,
+    cwd: str,
+    envs: dict[str, str],
+    labels: dict[str, str],
+    keep: bool,
+) -> int:
+    """Run a command in a sandbox, and exit with its exit code.
+
+    With the ID of a sandbox it runs there. With an IMAGE it runs in a new sandbox, which is deleted
+    at the end. Ctrl-C and the time limit kill the command.
+    """
+    given = _standard_input() if reads_input else None
+    with settings.client() as client:
+        start = partial(
+            client.start_exec,
+            command=argv,
+            cwd=cwd,
+            env_overrides=envs,
+            input=given,
+            timeout_seconds=settings.timeout,
+        )
+        if _exists(settings, client, target):
+            if labels or keep:
+                raise click.UsageError("--label and --keep are for a new sandbox, of an IMAGE.")
+            return _follow(settings, start(target))
+        with (
+            Waiting(settings, "Creating the sandbox (Ctrl-C deletes it)") as waiting,
+            client.sandbox(
+                image=target, labels=labels, keep=keep, timeout_seconds=settings.timeout
+            ) as sandbox,
+        ):
+            waiting.stop()
+            if keep:
+                complain(f"keeping sandbox {sandbox.id}")
+            code = _follow(settings, start(sandbox.id))
+            waiting.show("Deleting the sandbox")
+        return code
+
+
+def _standard_input() -> bytes:
+    if sys.stdin.isatty():
+        raise click.UsageError("-i needs a file or a pipe as standard input, not a terminal.")
+    return sys.stdin.buffer.read()
+
+
+def _exists(settings: Settings, client: SyncAgentsSandboxClient, target: str) -> bool:
+    try:
+        client.get_sandbox(target, timeout_seconds=settings.timeout)
+    except SandboxNotFoundError:
+        return False
+    return True
+
+
+def _follow(settings: Settings, process: SyncExecProcess) -> int:
+    try:
+        with process:
+            _print_output(settings, process.output())
+            ended = process.wait(max_output_bytes=0)
+    except OperationTimeoutError as late:
+        handle = process.handle
+        if handle is None or not handle.state.is_terminal:
+            raise
+        raise OperationTimeoutError(
+            f"the command was ended after its time limit of {late.timeout_seconds:g} s",
+            timeout_seconds=late.timeout_seconds,
+            last_handle=handle,
+            sandbox_id=handle.sandbox_id,
+            exec_id=handle.exec_id,
+        ) from late
+    if settings.json:
+        click.echo(json_line(ended))
+    if ended.exit_code is not None:
+        return ended.exit_code
+    complain(f"the command has no exit code: {ended.error or ended.state.name}")
+    return NO_EXIT_CODE
+
+
+def _print_output(settings: Settings, output: Iterable[OutputChunk]) -> None:
+    for chunk in output:
+        if settings.json:
+            click.echo(json_line({"stream": chunk.stream, "text": chunk.text}))
+        else:
+            stream = sys.stdout if chunk.stream == "stdout" else sys.stderr
+            stream.buffer.write(chunk.data)
+            stream.buffer.flush()
+
+
+@command
+@click.argument("exec_id", metavar="EXEC")
+@click.option("-f", "--follow", is_flag=True, help="Wait for more, until the command ends.")
+def logs(settings: Settings, exec_id: str, follow: bool) -> None:
+    """Print the output of a command that was started before.
+
+    The daemon reports where output is only to a client that runs a command in the sandbox, so this
+    runs `true` there.
+    """
+    with settings.client() as client:
+        _learn_paths(settings, client, exec_id)
+        handle = client.get_exec(exec_id, timeout_seconds=settings.timeout)
+        process = client.attach_exec(handle, timeout_seconds=settings.timeout)
+        if follow or handle.state.is_terminal:
+            _print_output(settings, process.output())
+            handle = process.handle or handle
+        else:
+            _print_output(settings, _what_is_there(process, handle))
+    if settings.json:
+        click.echo(json_line(handle))
+
+
+def _learn_paths(settings: Settings, client: SyncAgentsSandboxClient, exec_id: str) -> None:
+    handle = client.get_exec(exec_id, timeout_seconds=settings.timeout)
+    try:
+        known = client.run(handle.sandbox_id, ("true",), timeout_seconds=settings.timeout)
+    except SandboxNotReadyError as error:
+        raise OutputUnavailableError(
+            exec_id,
+            message=f"sandbox {handle.sandbox_id} is not READY: the output of its commands can be "
+            "found only while it is",
+            problem="unknown_path",
+            sandbox_id=handle.sandbox_id,
+        ) from error
+    known.stdout  # noqa: B018 - raises if logs cannot be read from here
+
+
+def _what_is_there(process: SyncExecProcess, handle: ExecHandle) -> Iterator[OutputChunk]:
+    ends = {"stdout": _size(handle.stdout_log_path), "stderr": _size(handle.stderr_log_path)}
+    with process.output() as output:
+        while any(output.offsets[stream] < end for stream, end in ends.items()):
+            yield next(output)
+
+
+def _size(path: str | None) -> int:
+    # Of a link, it is that of the link: reading then says what is wrong.
+    return Path(path).lstat().st_size if path else 0

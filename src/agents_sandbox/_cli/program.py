@@ -1,0 +1,102 @@
+"""The program `agents-sandbox`: its commands, its errors and its exit codes."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import warnings
+from typing import Any, NoReturn
+
+import click
+
+from .. import OperationTimeoutError, SandboxClientError, __version__
+from .codes import FAILED, INTERRUPTED, TIMED_OUT
+from .doctor import doctor
+from .events import events, timeline
+from .execs import logs, run
+from .sandboxes import create, ls, resume, rm, show, stop
+from .screen import complain
+from .settings import SHARED, Settings
+from .shapes import json_line
+
+
+def main() -> NoReturn:
+    """Run the command line of this process."""
+    # So that blocks delete what they have made.
+    for number, handler in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGTERM, _leave),
+        (signal.SIGHUP, _leave),
+    ):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as SIGHUP under nohup
+            signal.signal(number, handler)
+    try:
+        program.main(prog_name="agents-sandbox")
+    except KeyboardInterrupt:  # one more, while the first was reported
+        sys.exit(INTERRUPTED)
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # what was made is gone
+
+
+def _leave(number: int, _: object) -> NoReturn:
+    sys.exit(128 + number)
+
+
+class _Program(click.Group):
+    """Exits with the documented codes."""
+
+    def main(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Run one command."""
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda warning, *_: complain(f"warning: {warning}")
+            try:
+                code = super().main(*args, **{**kwargs, "standalone_mode": False})
+            except click.ClickException as error:
+                error.show()
+                code = FAILED
+            except click.Abort:
+                code = INTERRUPTED
+        sys.exit(code)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run one command, and return its exit code."""
+        try:
+            return super().invoke(ctx)
+        except SandboxClientError as error:
+            _report(ctx.ensure_object(Settings), error)
+            return TIMED_OUT if isinstance(error, OperationTimeoutError) else FAILED
+        except KeyboardInterrupt as interruption:
+            click.echo(err=True)  # after the terminal's ^C
+            for note in _notes(interruption):
+                complain(note)
+            return INTERRUPTED
+
+
+def _report(settings: Settings, error: SandboxClientError) -> None:
+    if settings.json:
+        facts = {name: getattr(error, name) for name in ("sandbox_id", "exec_id", "retryable")}
+        more = {"error": type(error).__name__, "message": str(error), "notes": _notes(error)}
+        click.echo(json_line(more | facts), err=True)
+    else:
+        for line in (str(error), *_notes(error)):
+            complain(line)
+
+
+def _notes(error: BaseException) -> list[str]:
+    return getattr(error, "__notes__", [])  # since Python 3.11
+
+
+@click.group(
+    cls=_Program,
+    params=[*SHARED],
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: that of the command of run; 1 if doctor finds a problem; 124 after a time "
+    "limit, 125 after another failure, 126 if a command has no exit code, 130 after Ctrl-C.",
+)
+@click.version_option(__version__, message="agents-sandbox %(version)s")
+def program() -> None:
+    """See and operate the sandboxes of the agents-sandbox daemon."""
+
+
+for _command in (doctor, ls, show, create, run, logs, events, timeline, stop, resume, rm):
+    program.add_command(_command)

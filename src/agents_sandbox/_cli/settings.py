@@ -1,0 +1,114 @@
+"""The options that every command takes, before or after its name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+
+import click
+
+from .. import SyncAgentsSandboxClient
+
+if TYPE_CHECKING:
+    from .. import DurationLike
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass
+class Settings:
+    """What the shared options say.
+
+    Attributes:
+        socket: The path of the daemon's socket; None: the SDK's default.
+        timeout: The time limit of each step; None: the SDK's defaults.
+        json: Whether to print JSON.
+    """
+
+    socket: str | None = None
+    timeout: DurationLike | None = None
+    json: bool = False
+
+    def client(self) -> SyncAgentsSandboxClient:
+        """Make the client."""
+        return SyncAgentsSandboxClient(self.socket)
+
+
+def _remember(context: click.Context, option: click.Parameter, value: Any) -> None:
+    settings = context.ensure_object(Settings)
+    if value is not None and value is not False:  # otherwise it may stand before the command
+        setattr(settings, str(option.name), value)
+
+
+def _duration(written: str) -> DurationLike:
+    """Read a number of seconds; the client reads text with units, and refuses what is neither."""
+    try:
+        return float(written)
+    except ValueError:
+        return written
+
+
+SHARED: tuple[click.Parameter, ...] = (
+    click.Option(
+        ["--socket"],
+        metavar="PATH",
+        expose_value=False,
+        callback=_remember,
+        help="The daemon's socket: a path or unix:///path.",
+    ),
+    click.Option(
+        ["--timeout"],
+        metavar="TIME",
+        expose_value=False,
+        type=_duration,
+        callback=_remember,
+        help="Time limit of each step, such as 90 or 1m30s.",
+    ),
+    click.Option(
+        ["--json"],
+        is_flag=True,
+        expose_value=False,
+        callback=_remember,
+        help="Print JSON, one object a line.",
+    ),
+)
+
+
+def command(function: Callable[Concatenate[Settings, P], R]) -> click.Command:
+    """Make a command of a function that takes the settings first."""
+    made = click.command()(click.pass_obj(function))
+    made.params.extend(SHARED)
+    return made
+
+
+def pairs(
+    _context: click.Context, _option: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str]:
+    """Read the values of an option that is NAME=VALUE, and can be repeated."""
+    found = {}
+    for text in values:
+        name, equals, value = text.partition("=")
+        if not (name and equals):
+            raise click.BadParameter("expected NAME=VALUE")  # the text may be a secret
+        found[name] = value
+    return found
+
+
+labels = click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    callback=pairs,
+    metavar="NAME=VALUE",
+    help="A label; can be repeated.",
+)
+envs = click.option(
+    "--env",
+    "envs",
+    multiple=True,
+    callback=pairs,
+    metavar="NAME=VALUE",
+    help="An environment variable; can be repeated.",
+)

@@ -1,0 +1,222 @@
+"""The program: its errors, exit codes, signals, completion, and what it needs."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+
+import pytest
+from click.testing import CliRunner
+
+import agents_sandbox
+from agents_sandbox import (
+    DaemonError,
+    SandboxLeftoverWarning,
+    SandboxState,
+    SyncAgentsSandboxClient,
+)
+from agents_sandbox import __main__ as entry
+from agents_sandbox._cli.program import program
+from agents_sandbox.testing import FakeDaemon
+
+from .conftest import Run, objects
+
+
+def test_the_program_works_with_this_interpreter(run: Run, daemon: FakeDaemon) -> None:
+    daemon.on_exec(("make",)).stdout("done\n").exit(3)
+    assert run("create", "a:1", "--id", "box-1").stdout == "box-1\n"
+    assert run("ls").stdout.startswith("box-1\tREADY\t")
+    result = run("run", "box-1", "make")
+    assert (result.exit_code, result.stdout) == (3, "done\n")
+    assert run("doctor").exit_code == 0
+
+
+@pytest.mark.once
+def test_an_error_is_one_line(run: Run) -> None:
+    result = run("show", "box-1")
+    assert (result.exit_code, result.stdout) == (125, "")
+    assert result.stderr == "agents-sandbox: get_sandbox: sandbox box-1 was not found\n"
+
+
+@pytest.mark.once
+def test_an_error_in_json_has_its_facts(run: Run) -> None:
+    (error,) = objects(run("show", "box-1", "--json").stderr)
+    assert error == {
+        "error": "SandboxNotFoundError",
+        "message": "get_sandbox: sandbox box-1 was not found",
+        "notes": [],
+        "sandbox_id": "box-1",
+        "exec_id": None,
+        "retryable": False,
+    }
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("arguments", [("--what",), ("ls", "--what"), ("what",), ("run", "a:1")])
+def test_a_wrong_use_is_no_code_of_a_command(run: Run, arguments: tuple[str, ...]) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 125
+    assert "Usage: " in result.stderr
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("written", ["90", "1m30s"])
+def test_time_limits_reach_the_client(run: Run, daemon: FakeDaemon, written: str) -> None:
+    run("ls", "--timeout", written)
+    left = daemon.calls[-1].time_remaining
+    assert left is not None
+    assert left > 5  # the default
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("command", ["ls", "doctor"])
+@pytest.mark.parametrize("wrong", ["0", "-1", "soon"])
+def test_wrong_time_limits_are_refused(run: Run, wrong: str, command: str) -> None:
+    result = run("--timeout", wrong, command)
+    assert result.exit_code == 125
+    assert "timeout_seconds" in result.stderr
+
+
+@pytest.mark.once
+def test_version_and_help() -> None:
+    version = CliRunner().invoke(program, ["--version"])
+    assert version.stdout == f"agents-sandbox {agents_sandbox.__version__}\n"
+    help_text = CliRunner().invoke(program, ["-h"]).stdout
+    for name in program.commands:
+        assert f"  {name} " in help_text
+
+
+@pytest.mark.once
+def test_the_shell_completes_commands() -> None:
+    variables = {
+        "_AGENTS_SANDBOX_COMPLETE": "bash_complete",
+        "COMP_WORDS": "agents-sandbox re",
+        "COMP_CWORD": "1",
+    }
+    result = CliRunner(env=variables).invoke(program, prog_name="agents-sandbox")
+    assert result.stdout == "plain,resume\n"
+
+
+@pytest.mark.once
+def test_warnings_are_lines_of_the_program(
+    run: Run, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def warn(client: SyncAgentsSandboxClient, **options: object) -> list[object]:
+        warnings.warn("sandbox box-1 may exist", SandboxLeftoverWarning, stacklevel=1)
+        return []
+
+    monkeypatch.setattr(SyncAgentsSandboxClient, "list_sandboxes", warn)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        result = run("ls")
+    assert result.stderr == "agents-sandbox: warning: sandbox box-1 may exist\n"
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("error", "code", "expected"),
+    [
+        (KeyboardInterrupt(), 130, "\nagents-sandbox: box-1 may exist\n"),
+        (DaemonError("no"), 125, "agents-sandbox: no\nagents-sandbox: box-1 may exist\n"),
+    ],
+)
+def test_notes_are_shown(
+    run: Run, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, expected: str
+) -> None:
+    def fail(client: SyncAgentsSandboxClient, **options: object) -> None:
+        raise error
+
+    vars(error)["__notes__"] = ["box-1 may exist"]  # Python 3.10 has no `add_note`
+    monkeypatch.setattr(SyncAgentsSandboxClient, "list_sandboxes", fail)
+    result = run("ls")
+    assert (result.exit_code, result.stderr) == (code, expected)
+
+
+@pytest.mark.once
+def test_ctrl_c_outside_of_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(program, "make_context", interrupt)
+    assert CliRunner().invoke(program, ["ls"]).exit_code == 130
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("missing", ["click", "rich"])
+def test_without_the_extra_there_is_a_hint(
+    missing: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(entry, "find_spec", lambda name: None if name == missing else name)
+    with pytest.raises(SystemExit) as ended:
+        entry.main()
+    assert ended.value.code == 125
+    assert capsys.readouterr().err == entry.HINT
+
+
+def start(daemon: FakeDaemon, *arguments: str) -> subprocess.Popen[bytes]:
+    """Start the program with the test's daemon."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "agents_sandbox", "--socket", daemon.socket_path, *arguments],
+        stdout=subprocess.PIPE,
+    )
+
+
+@pytest.mark.once
+def test_sigterm_leaves_nothing(daemon: FakeDaemon) -> None:
+    daemon.on_exec(("server",)).stdout("listening\n").never()
+    with start(daemon, "run", "a:1", "server") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"listening\n"
+        process.terminate()
+        assert process.wait(60) == 128 + signal.SIGTERM
+    assert daemon.execs[0].exit_code == 137
+    assert daemon.sandboxes[0].state is SandboxState.DELETED
+
+
+@pytest.mark.once
+def test_a_reader_that_goes_away_ends_the_command(daemon: FakeDaemon) -> None:
+    daemon.on_exec(("server",)).stdout("listening\n").after(0.05).stdout("more\n").never()
+    with start(daemon, "run", "a:1", "server") as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(60) == 1
+    assert daemon.sandboxes[0].state is SandboxState.DELETED
+
+
+@pytest.fixture
+def signals() -> Iterator[None]:
+    """The handlers of signals are as before."""
+    numbers = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.once
+@pytest.mark.usefixtures("signals")
+def test_signals_that_were_ignored_stay_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[object] = []
+
+    def look(**_: object) -> None:
+        seen.extend(map(signal.getsignal, (signal.SIGINT, signal.SIGHUP)))
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # as in the background of a script
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
+    monkeypatch.setattr(program, "main", look)
+    entry.main()
+    assert seen == [signal.SIG_IGN, signal.SIG_IGN]
+
+
+@pytest.mark.once
+@pytest.mark.usefixtures("signals")
+def test_one_more_ctrl_c_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program, "main", lambda **_: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(SystemExit) as ended:
+        entry.main()
+    assert ended.value.code == 130
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
