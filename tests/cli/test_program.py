@@ -22,6 +22,7 @@ from agents_sandbox import __main__ as entry
 from agents_sandbox._cli.program import program
 from agents_sandbox.testing import FakeDaemon
 
+from ..commands import Told
 from .conftest import Run, objects
 
 
@@ -178,12 +179,16 @@ def test_sigterm_leaves_nothing(daemon: FakeDaemon) -> None:
 
 @pytest.mark.once
 def test_a_reader_that_goes_away_ends_the_command(daemon: FakeDaemon) -> None:
-    daemon.on_exec(("server",)).stdout("listening\n").after(0.05).stdout("more\n").never()
+    told = Told()
+    daemon.on_exec(("server",)).call(told)
+    told.stdout("listening\n")
     with start(daemon, "run", "a:1", "server") as process:
         assert process.stdout is not None
         process.stdout.readline()
         process.stdout.close()
+        told.stdout("more\n")
         assert process.wait(60) == 1
+    told.exit(0)
     assert daemon.sandboxes[0].state is SandboxState.DELETED
 
 
