@@ -22,7 +22,7 @@ FIX = "sed -i 's/prices\\[1:\\]/prices/' prices.py"
 
 @dataclass(frozen=True)
 class Step:
-    """What a command did. Without an exit code, its time was over."""
+    """What a command did. Without an exit code, its time was over or it could not be started."""
 
     command: str
     exit_code: int | None
@@ -60,7 +60,7 @@ async def take_step(sandbox: Sandbox, command: str) -> Step:
         if not isinstance(error.last_handle, ExecResult):
             raise  # the command could not be killed
         return Step(command, None, text(error.last_handle))
-    return Step(command, result.exit_code, text(result))
+    return Step(command, result.exit_code, text(result) or result.error or "")
 
 
 def text(result: ExecResult) -> str:
@@ -75,7 +75,7 @@ async def main() -> None:
     async with AgentsSandboxClient() as client, client.sandbox(image=IMAGE) as sandbox:
         await sandbox.files.write_text("prices.py", PROGRAM)
         steps = await solve(sandbox, plan)
-    print(f"{len(steps)} steps, the last one ended with {steps[-1].exit_code}")
+    print(f"{len(steps)} steps, exit codes", *(step.exit_code for step in steps))
 
 
 if __name__ == "__main__":

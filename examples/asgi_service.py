@@ -13,7 +13,12 @@ from typing import Annotated, Any
 from fastapi import Body, Depends, FastAPI, Request
 from fastapi.responses import PlainTextResponse, StreamingResponse
 
-from agents_sandbox import AgentsSandboxClient, ExecProcess, SandboxClientError
+from agents_sandbox import (
+    AgentsSandboxClient,
+    ExecProcess,
+    InvalidArgumentError,
+    SandboxClientError,
+)
 
 IMAGE = "ghcr.io/agents-sandbox/coding-runtime:latest"
 READY_SANDBOXES = 2
@@ -56,4 +61,5 @@ async def output(process: ExecProcess) -> AsyncIterator[bytes]:
 
 @app.exception_handler(SandboxClientError)
 async def unavailable(_: Request, error: SandboxClientError) -> PlainTextResponse:
-    return PlainTextResponse(f"{error}\n", status_code=503)
+    status = 400 if isinstance(error, InvalidArgumentError) else 503
+    return PlainTextResponse(f"{error}\n", status_code=status)

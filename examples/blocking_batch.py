@@ -63,7 +63,7 @@ def main() -> int:
     parser.add_argument("-n", type=int, default=8, help="how many threads; default: 8")
     options = parser.parse_args()
     commands = [line.strip() for line in sys.stdin if line.strip()]
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         with SyncAgentsSandboxClient() as client:
             return 1 if run_all(client, commands, options.n) else 0

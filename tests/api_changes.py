@@ -1,7 +1,8 @@
 """What has changed between two texts of the public API, and what of that breaks programs.
 
 griffe knows what breaks: each line of a text becomes an object that it compares. It compares no
-values of attributes.
+values of attributes. Other types, of parameters and of results, are changes that break nothing
+here: whether a type is wider or narrower, the author has to know.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from pathlib import Path
 import griffe
 
 _LINE = re.compile(
-    r"(?P<path>pytest --markers \w+|(?:pytest|python -m) [^:]+|[\w.]+(?:\[.+?\])?(?: async)?)"
+    r"(?P<path>pytest --markers \w+|(?:pytest|python -m|agents-sandbox) [^:]+"
+    r"|[\w.]+(?:\[.+?\])?(?: async)?)"
     r" ?(?P<rest>.*)"
 )
-_BASES = re.compile(r": (?:data)?class(\(.*\))")
+_BASES = re.compile(r": (?:frozen )?(?:data)?class(\(.*\))")
 # Programs rely on defaults, on scopes of fixtures and on numbers of states. They do not rely on
 # what the name of a type stands for, nor on the list of releases.
 _VALUE = re.compile(r": .*?\b(?:default|scope)=([^,]+)|: .+? = (.+)|= (\d+)")
@@ -86,13 +88,15 @@ def _names(entries: list[str]) -> set[str]:
 
 def _parsed(text: str) -> dict[str, str]:
     """Return what each path is; a class and its constructor are two."""
-    parsed = {}
+    parsed: dict[str, str] = {}
     for line in text.splitlines():
         found = _LINE.fullmatch(line)
         assert found, line
         path, rest = found.groups()
         is_constructor = rest.startswith("(") and ") -> " not in rest and "." in path
-        parsed[f"{path}()" if is_constructor else path] = rest
+        path = f"{path}()" if is_constructor else path
+        assert path not in parsed, path
+        parsed[path] = rest
     return parsed
 
 

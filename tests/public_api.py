@@ -206,9 +206,16 @@ def methods(kind: type[Any]) -> Iterator[str]:
             yield f".{name}{signature_text(getattr(kind, name))}"
 
 
+def is_frozen(kind: Any) -> bool:
+    """Whether the attributes of a dataclass cannot be set."""
+    return bool(kind.__dataclass_params__.frozen)
+
+
 def class_lines(kind: type[Any]) -> Iterator[str]:
     """Render a class; each line is the part after its name."""
-    what = "dataclass" if dataclasses.is_dataclass(kind) else "class"
+    what = "class"
+    if dataclasses.is_dataclass(kind):
+        what = "frozen dataclass" if is_frozen(kind) else "dataclass"
     yield f": {what}({', '.join(bases(kind))})"
     yield from methods(kind)
     if issubclass(kind, enum.Enum):
@@ -287,13 +294,12 @@ def program_lines() -> Iterator[str]:
 def command_line_lines() -> Iterator[str]:
     """Render the commands of `agents-sandbox`, with their arguments and options."""
     for name, command in sorted(program.commands.items()):
-        shown = (
-            f"{'/'.join(one.opts)} {one.metavar or ''}".rstrip()
-            if isinstance(one, click.Option)
-            else one.metavar or f"{one.name}".upper()
-            for one in command.params
-        )
-        yield f"agents-sandbox {name}: {', '.join(shown)}"
+        yield f"agents-sandbox {name}: command"
+        for one in command.params:
+            facts = ("metavar", "nargs", "is_flag", "default", "required")
+            shown = [f"{fact}={value!r}" for fact in facts if (value := getattr(one, fact, None))]
+            what = "/".join(one.opts) if isinstance(one, click.Option) else f"<{one.name}>"
+            yield f"agents-sandbox {name} {what}: {', '.join(shown)}"
 
 
 def public_api() -> str:

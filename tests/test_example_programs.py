@@ -55,7 +55,10 @@ def start(program: str, *arguments: str | Path) -> subprocess.Popen[str]:
 
 def end(process: subprocess.Popen[str], stdin: str = "") -> tuple[int, list[str], str]:
     with process:
-        stdout, stderr = process.communicate(stdin)
+        try:
+            stdout, stderr = process.communicate(stdin, timeout=60)
+        finally:
+            process.kill()  # unless it has ended
     return process.returncode, stdout.splitlines(), stderr
 
 
@@ -68,7 +71,7 @@ def test_the_agent_reacts_to_what_it_sees() -> None:
     commands = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
     assert commands == [example["TEST"], example["FIX"], example["TEST"]]
     assert "AssertionError" in lines
-    assert lines[-2:] == ["3", "3 steps, the last one ended with 0"]
+    assert lines[-2:] == ["3", "3 steps, exit codes 1 0 0"]
 
 
 async def test_the_agent_kills_a_command_whose_time_is_over(
@@ -145,8 +148,12 @@ def test_a_batch_runs_each_command_in_its_own_sandbox(daemon: FakeDaemon) -> Non
     assert len(daemon.sandboxes) == 3
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_a_batch_and_deletes(daemon: FakeDaemon, number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("number", "said"), [(signal.SIGINT, "interrupted\n"), (signal.SIGTERM, "")]
+)
+def test_a_signal_ends_a_batch_and_deletes(
+    daemon: FakeDaemon, number: signal.Signals, said: str
+) -> None:
     daemon.on_exec(("sh", "-c", "serve")).never()
     # A shell starts its background jobs with Ctrl-C disabled, and programs inherit that.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -161,7 +168,7 @@ def test_a_signal_ends_a_batch_and_deletes(daemon: FakeDaemon, number: signal.Si
     daemon.wait_for_call("CreateExec", count=2)
     process.send_signal(number)
     exit_code, lines, stderr = end(process)
-    assert (exit_code, lines, stderr) == (130, [], "interrupted\n")
+    assert (exit_code, lines, stderr) == (128 + number, [], said)
     # The three others were never begun.
     assert len(daemon.sandboxes) == 2
 

@@ -35,7 +35,9 @@ def section(name: str) -> dict[str, str]:
 def group(name: str) -> list[str]:
     """Return the requirements of a dependency group, without the groups that it includes."""
     (found,) = re.findall(
-        rf"^{name} = (\[.*\])$", (ROOT / "pyproject.toml").read_text("utf-8"), re.MULTILINE
+        rf"^{name} = \[(.*?)\]$",
+        (ROOT / "pyproject.toml").read_text("utf-8"),
+        re.MULTILINE | re.DOTALL,
     )
     return re.findall(r'"([^"]+)"', found)
 

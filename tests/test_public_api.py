@@ -51,6 +51,9 @@ pytest --fixtures box: Box, scope=function
 pytest --markers box(*, size=1, **options)
 pytest ini box_size: default='1'
 python -m agents_sandbox.testing --size: metavar='N', default='1'
+agents-sandbox show --size: metavar='N', default='1'
+agents-sandbox show <box>: nargs=1
+agents-sandbox show: command
 """
 
 
@@ -73,6 +76,10 @@ MARKER = "pytest --markers box(*, size=1, **options)"
 SIZE = "python -m agents_sandbox.testing --size: metavar='N', default='1'"
 
 
+SHOW = "agents-sandbox show: command"
+SHOW_SIZE = "agents-sandbox show --size: metavar='N', default='1'"
+
+
 @pytest.mark.once
 @pytest.mark.parametrize(
     ("line", "old", "new", "name", "text"),
@@ -80,6 +87,9 @@ SIZE = "python -m agents_sandbox.testing --size: metavar='N', default='1'"
         (CLOSE, CLOSE, "", "close", "object was removed"),
         (CODE, CODE, "", "NOT_FOUND", "object was removed"),
         (SIZE, SIZE, "", "--size", "object was removed"),
+        (SHOW, SHOW, "", "show", "object was removed"),
+        (SHOW_SIZE, SHOW_SIZE, "", "--size", "object was removed"),
+        (SHOW_SIZE, "'1'", "'2'", "--size", "Value was changed"),
         (OPEN, " async ", "", "open", "object was removed"),
         (CLOSE, "(self) ->", ": property", "close", "a different kind of object"),
         (BASES, ", Sized", "", "Box", "Base class was removed"),

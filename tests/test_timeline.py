@@ -192,6 +192,16 @@ def test_an_exec_can_be_cancelled_run_on_or_end_nobody_knows_how() -> None:
     assert "STOPPED, after 5 s, for 1 s" in str(drawn)
 
 
+def test_a_service_that_still_runs_has_a_bar_to_the_end() -> None:
+    story = Story("box-1")
+    story.tell(0, SandboxEventType.SANDBOX_READY, SandboxState.READY)
+    details = ServiceEventDetails("postgres", None, None)
+    story.tell(1, SandboxEventType.SANDBOX_SERVICE_READY, service=details)
+    story.tell(9, SandboxEventType.SANDBOX_READY, SandboxState.READY)
+    drawn = timeline(story.events)
+    assert {"postgres", "service ready"} <= {*texts(drawn.svg)}
+
+
 def test_the_reason_of_a_failure_is_there_until_a_resume() -> None:
     drawn = picture("timeline-failed-sandbox.svg")
     reason = "CONTAINER_DIED: the primary container was killed: no memory"

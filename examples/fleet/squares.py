@@ -14,7 +14,10 @@ JOBS = [
 def main(scheduler: str) -> None:
     with Client(scheduler) as client:
         for outcome in run_jobs(client, "squares", JOBS):
-            print(f"{outcome.job} squared is {outcome.stdout or outcome.error}", end="")
+            if outcome.exit_code == 0:
+                print(f"{outcome.job} squared is {outcome.stdout}", end="")
+            else:
+                print(f"{outcome.job} failed: {outcome.error}")
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ OPEN: dict[str, Callable[[pytest.MonkeyPatch], Screen]] = {
 each_screen = pytest.mark.parametrize("kind", OPEN)
 
 
+@pytest.mark.unshared
 @each_screen
 async def test_it_shows_what_a_client_waits_for(
     client: AgentsSandboxClient, daemon: FakeDaemon, kind: str, monkeypatch: pytest.MonkeyPatch

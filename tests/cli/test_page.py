@@ -43,6 +43,7 @@ def test_the_examples_print_what_the_page_shows(tmp_path: Path) -> None:
             client.run("nightly", ("make", "test"), exec_id="unit-tests")
         done = subprocess.run(
             ["sh"],
+            cwd=tmp_path,
             input=script,
             env=variables,
             stdout=subprocess.PIPE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Generic
+from typing import ClassVar, Generic
 
 from .._arguments.creates import NO_LOGS, LogPaths, NewSandbox
 from .._deadline import Budget, Deadline, Patience
@@ -44,6 +44,9 @@ class _Wait(ABC, Generic[HandleT]):
     An event wakes it, and a fresh snapshot confirms. It survives lost connections and a daemon
     that is silent or restarts: no event is missed within the deadline.
     """
+
+    kind: ClassVar[str]
+    """What the wait is for, as metrics name it."""
 
     __slots__ = (
         "_after",
@@ -118,8 +121,7 @@ class _Wait(ABC, Generic[HandleT]):
                 if waits is not None:
                     waits.pop(self, None)
             if (recorder := recording.recorder) is not None:
-                kind = type(self).__name__.removesuffix("Wait").lower()
-                recorder.waited(kind, clock.monotonic() - began)
+                recorder.waited(self.kind, clock.monotonic() - began)
 
     async def step(self, until: Deadline) -> HandleT | None:
         """Wait on; return the final snapshot once the goal is reached, or None at `until`.
@@ -259,6 +261,8 @@ class _Wait(ABC, Generic[HandleT]):
 class SandboxWait(_Wait[SandboxHandle]):
     """Waits for a state of a sandbox."""
 
+    kind = "sandbox"
+
     __slots__ = ("_id",)
 
     def __init__(
@@ -350,6 +354,8 @@ class _PersistentWait(SandboxWait):
 class StopWait(_PersistentWait):
     """Waits until a sandbox is STOPPED."""
 
+    kind = "stop"
+
     def __init__(self, daemon: Daemon, feeds: Feeds, sandbox_id: str, budget: Budget) -> None:
         goal = BecomeStopped()
         super().__init__(daemon, feeds, goal, sandbox_id, budget, reports.stopped_again)
@@ -372,6 +378,8 @@ class StopWait(_PersistentWait):
 
 class DeleteWait(_PersistentWait):
     """Waits until a sandbox is DELETED for good or purged."""
+
+    kind = "delete"
 
     def __init__(self, daemon: Daemon, feeds: Feeds, sandbox_id: str, budget: Budget) -> None:
         self._becoming = BecomeDeleted()
@@ -452,6 +460,8 @@ class ExecWait(_Wait[ExecHandle]):
         sandbox_id: Its sandbox, if known.
         logs: Its log paths, if known.
     """
+
+    kind = "exec"
 
     def __init__(
         self,
