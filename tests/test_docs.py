@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import dataclasses
+import gc
 import inspect
 import os
 import re
@@ -113,6 +114,7 @@ def daemon(release: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
         host_paths=["/path/to/workspace", "/path/to/template"],
     ) as running:
         yield running
+        gc.collect()  # a stream that a block has left ends now, not in the next block
         running.wait_for_streams(0)
 
 
