@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from agents_sandbox import (
     CompanionContainerSpec,
@@ -14,7 +16,8 @@ from agents_sandbox import (
     ServiceSpec,
     SyncAgentsSandboxClient,
 )
-from agents_sandbox._cli.shapes import age, printable, text
+from agents_sandbox._cli.program import program
+from agents_sandbox._cli.shapes import age, json_line, printable, text
 from agents_sandbox.testing import FakeDaemon
 
 from .conftest import Run, objects
@@ -168,3 +171,15 @@ def test_ages_have_one_unit(seconds: int, shown: str) -> None:
 def test_what_others_have_written_does_not_reach_the_terminal() -> None:
     assert printable("a\tb\x1b[2J\n\udc80ü") == "a\\tb\\x1b[2J\\n\\udc80ü"
     assert text({"a": "1\t2"}) == "a=1\\t2"
+
+
+def test_secrets_of_json_are_those_of_reprs() -> None:
+    @dataclass
+    class Model:
+        config_yaml: bytes | None
+        env: dict[str, str]
+
+    assert json_line(Model(b"password", {"B": "1", "A": "2"})) == (
+        '{"config_yaml": "...", "env": ["A", "B"]}'
+    )
+    assert json_line(Model(None, {})) == '{"config_yaml": null, "env": []}'
