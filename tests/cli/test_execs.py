@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Event
 
 import pytest
+from click.testing import CliRunner
 
-from agents_sandbox import HealthcheckConfig, SandboxState, ServiceSpec, SyncAgentsSandboxClient
+from agents_sandbox import (
+    HealthcheckConfig,
+    OutputUnavailableError,
+    SandboxState,
+    ServiceSpec,
+    SyncAgentsSandboxClient,
+)
+from agents_sandbox._cli import events, execs
+from agents_sandbox._cli.program import program
+from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import FakeDaemon
 
 from ..commands import Told
+from ..impostor import always, impostor
 from .conftest import Run, objects
 
 pytestmark = pytest.mark.once
@@ -125,16 +140,42 @@ def test_logs_of_a_running_command_are_those_so_far(
         assert objects(run("--json", "logs", "-f", "exec-1").stdout)[-1]["state"] == "FINISHED"
 
 
-def test_logs_that_do_not_exist_yet_are_empty(
+def test_logs_that_do_not_exist_are_an_error(
     run: Run, client: SyncAgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
     daemon.on_exec(("server",)).never()
     client.create_sandbox(image="a:1", sandbox_id="box-1")
     handle = client.create_exec("box-1", ("server",), exec_id="exec-1")
-    for path in (handle.stdout_log_path, handle.stderr_log_path):
-        Path(path or "").unlink(missing_ok=True)
-    assert run("logs", "exec-1").stdout == ""
+    for path in (handle.stderr_log_path, handle.stdout_log_path):
+        daemon.wait_for_call("CreateExec")
+        Path(path or "").unlink()
+        result = run("logs", "exec-1")
+        assert (result.exit_code, result.stdout) == (125, "")
+        assert "exec exec-1 do not exist: its command has not started yet, or" in result.stderr
     client.cancel_exec("exec-1")
+
+
+def test_logs_that_shrink_are_an_error(
+    client: SyncAgentsSandboxClient, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = Told()
+    daemon.on_exec(("server",)).call(told)
+    client.create_sandbox(image="a:1", sandbox_id="box-1")
+    with client.start_exec("box-1", ("server",)) as process:
+        told.stdout("listening\n" * 10_000)
+        assert next(process.output()).data
+        handle = client.get_exec(process.begin().exec_id)
+        chunks = execs._what_is_there(process, handle)
+        next(chunks)
+        os.truncate(handle.stdout_log_path or "", 10)
+        with pytest.raises(OutputUnavailableError, match="have shrunk"):
+            next(chunks)
+        told.exit(0)
+        process.wait()
+        # It shrinks after the look at its size.
+        monkeypatch.setattr(execs, "_sizes", lambda _: {"stdout": 20, "stderr": 0})
+        with pytest.raises(OutputUnavailableError, match="have shrunk"):
+            list(execs._what_is_there(process, handle))
 
 
 def test_logs_need_a_ready_sandbox(

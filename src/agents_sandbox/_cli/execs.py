@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -162,12 +163,38 @@ def _learn_paths(settings: Settings, client: SyncAgentsSandboxClient, exec_id: s
 
 
 def _what_is_there(process: SyncExecProcess, handle: ExecHandle) -> Iterator[OutputChunk]:
-    ends = {"stdout": _size(handle.stdout_log_path), "stderr": _size(handle.stderr_log_path)}
+    ends = _sizes(handle)
     with process.output() as output:
         while any(output.offsets[stream] < end for stream, end in ends.items()):
-            yield next(output)
+            whole = all(size >= ends[stream] for stream, size in _sizes(handle).items())
+            # One that shrinks now has nothing more before the command ends.
+            chunk = next(output, None) if whole else None
+            if chunk is None:
+                raise _unavailable(
+                    handle, "unreadable", "have shrunk: somebody else writes to them"
+                )
+            yield chunk
 
 
-def _size(path: str | None) -> int:
-    # Of a link, it is that of the link: reading then says what is wrong.
-    return Path(path).lstat().st_size if path else 0
+def _sizes(handle: ExecHandle) -> dict[str, int]:
+    paths = {"stdout": handle.stdout_log_path, "stderr": handle.stderr_log_path}
+    return {stream: _size(handle, path) for stream, path in paths.items()}
+
+
+def _size(handle: ExecHandle, path: str | None) -> int:
+    with suppress(FileNotFoundError):
+        if path is not None:
+            # Of a link, it is that of the link: reading then says what is wrong.
+            return Path(path).lstat().st_size
+    raise _unavailable(
+        handle, "missing", "do not exist: its command has not started yet, or they were removed"
+    )
+
+
+def _unavailable(handle: ExecHandle, problem: str, what: str) -> OutputUnavailableError:
+    return OutputUnavailableError(
+        handle.exec_id,
+        message=f"the log files of exec {handle.exec_id} {what}",
+        problem=problem,
+        sandbox_id=handle.sandbox_id,
+    )
