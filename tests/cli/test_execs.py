@@ -252,6 +252,42 @@ def test_events_are_followed_until_the_purge(
     assert result.stdout.splitlines()[-1].split("\t")[2] == "SANDBOX_DELETED"
 
 
+def test_events_that_are_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = Event()
+
+    def send(request: bytes, context: object) -> Iterator[bytes]:
+        yield pb.SandboxEvent(
+            sandbox_id="box-1", sequence=1, event_type=pb.SANDBOX_ACCEPTED
+        ).SerializeToString()
+        ended.wait()
+
+    handle = pb.SandboxHandle(
+        sandbox_id="box-1", state=pb.SANDBOX_STATE_READY, last_event_sequence=9
+    )
+    answers = {
+        "Ping": always(pb.PingResponse(version="0.2.1", daemon="agboxd")),
+        "GetSandbox": always(pb.GetSandboxResponse(sandbox=handle)),
+        "SubscribeSandboxEvents": send,
+    }
+    monkeypatch.setattr(events, "_REPLAY_SECONDS", 1.0)
+    with TemporaryDirectory(dir="/tmp") as folder, impostor(Path(folder) / "s", answers) as path:
+        result = CliRunner().invoke(program, [f"--socket={path}", "events", "box-1"])
+        ended.set()
+    assert result.exit_code == 124
+    assert result.stdout.startswith("1\t")
+    assert result.stderr == (
+        "agents-sandbox: the daemon sent the events of sandbox box-1 up to 1 of 9 within 1 s. "
+        "Increase --timeout\n"
+    )
+
+
+def test_a_time_limit_ends_following(run: Run, client: SyncAgentsSandboxClient) -> None:
+    client.create_sandbox(image="a:1", sandbox_id="box-1")
+    result = run("events", "-f", "--timeout", "0.2", "box-1")
+    assert result.exit_code == 124
+    assert result.stderr.endswith("Increase --timeout\n")
+
+
 @pytest.mark.releases("0.2.1")
 def test_events_of_services_name_them(run: Run, client: SyncAgentsSandboxClient) -> None:
     check = HealthcheckConfig(test=("CMD", "true"), interval=5)
