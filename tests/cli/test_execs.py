@@ -92,6 +92,29 @@ def test_a_command_without_an_exit_code(run: Run, daemon: FakeDaemon) -> None:
     assert result.stderr == expected
 
 
+def test_a_command_without_an_exit_code_is_an_error_in_json(run: Run, daemon: FakeDaemon) -> None:
+    daemon.on_exec(("nothing",)).fail("no such folder")
+    result = run("--json", "run", "a:1", "nothing")
+    assert result.exit_code == 126
+    (ended,), (error,) = objects(result.stdout), objects(result.stderr)
+    assert (error["error"], error["exec_id"]) == ("ExecFailedError", ended["exec_id"])
+    assert error["message"] == "the command has no exit code: no such folder"
+
+
+def test_an_image_is_no_sandbox(tmp_path: Path) -> None:
+    nowhere = f"--socket={tmp_path}/s"
+    result = CliRunner().invoke(program, [nowhere, "--json", "run", "python:3.13", "true"])
+    (error,) = objects(result.stderr)
+    assert (error["error"], error["sandbox_id"]) == ("DaemonUnavailableError", None)
+    assert error["message"].endswith("(path from --socket)")
+
+
+def test_options_of_a_command_need_a_separator(run: Run) -> None:
+    result = run("run", "demo", "sh", "-c", "true")
+    assert result.exit_code == 125
+    assert "Write -- before the command" in result.stderr
+
+
 def test_a_time_limit_ends_the_command(run: Run, daemon: FakeDaemon) -> None:
     daemon.on_exec(("sleep", "60")).never()
     result = run("run", "--timeout", "200ms", "a:1", "sleep", "60")
@@ -230,7 +253,12 @@ def test_a_timeline_is_told_or_drawn(
     assert told == {"sandbox_id": "box-1", "words": words, "file": str(picture)}
     result = run("timeline", "box-1", "-o", str(tmp_path / "missing" / "life.svg"))
     assert result.exit_code == 125
-    assert "No such file or directory" in result.stderr
+    what = f"{tmp_path}/missing/life.svg: No such file or directory"
+    assert result.stderr == f"agents-sandbox: {what}\n"
+    (error,) = objects(
+        run("--json", "timeline", "box-1", "-o", f"{tmp_path}/missing/life.svg").stderr
+    )
+    assert (error["error"], error["message"]) == ("FileNotFoundError", what)
 
 
 def test_events_are_followed_until_the_purge(

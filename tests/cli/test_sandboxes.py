@@ -133,6 +133,28 @@ def test_a_label_or_variable_needs_a_name_and_a_value(run: Run, wrong: str) -> N
     assert "secret" not in result.stderr
 
 
+@pytest.mark.parametrize("option", ["--label", "--env"])
+def test_a_name_has_one_value(run: Run, daemon: FakeDaemon, option: str) -> None:
+    result = run("create", "a:1", option, "a=secret", option, "a=secret")
+    assert result.exit_code == 125
+    assert "a has two values" in result.stderr
+    assert "secret" not in result.stderr
+    assert daemon.calls == ()
+
+
+def test_advice_is_for_people_at_a_shell() -> None:
+    with FakeDaemon(missing_images=["gone:1"], ready_delay=1) as daemon:
+        socket = ("--socket", daemon.socket_path)
+        failed = CliRunner().invoke(program, [*socket, "create", "gone:1", "--id", "box-1"])
+        late = CliRunner().invoke(program, [*socket, "--timeout", "0.2", "create", "a:1"])
+    assert failed.exit_code == 125
+    assert failed.stderr.startswith("agents-sandbox: sandbox box-1 failed: ")
+    assert "Delete it" not in failed.stderr
+    assert late.exit_code == 124
+    assert late.stderr.endswith(". Increase --timeout\n")
+    assert "_seconds" not in late.stderr
+
+
 def test_sandboxes_are_stopped_and_resumed_in_turn(
     run: Run, client: SyncAgentsSandboxClient
 ) -> None:
@@ -152,6 +174,14 @@ def test_sandboxes_are_deleted_by_id_or_label(run: Run, client: SyncAgentsSandbo
     assert run("rm", "--label", "odd=1").stdout == "box-1\nbox-3\n"
     assert objects(run("rm", "--label", "odd=0", "--json").stdout) == [{"sandbox_id": "box-4"}]
     assert client.list_sandboxes() == []
+
+
+def test_ids_of_a_peer_do_not_reach_the_terminal(
+    run: Run, client: SyncAgentsSandboxClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped = replace(client.create_sandbox(image="a:1"), sandbox_id="box\x1b[2J\n")
+    monkeypatch.setattr(SyncAgentsSandboxClient, "stop_sandbox", lambda *_, **__: stopped)
+    assert run("stop", "box-1").stdout == "box\\x1b[2J\\n\n"
 
 
 @pytest.mark.parametrize("arguments", [(), ("box-1", "--label", "a=b")])

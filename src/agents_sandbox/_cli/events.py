@@ -41,10 +41,7 @@ def timeline(settings: Settings, sandbox_id: str, output: str | None) -> None:
     with settings.client() as client:
         life = draw(_read(settings, client, sandbox_id, follow=False))
     if output is not None:
-        try:
-            life.save(output)
-        except OSError as error:
-            raise click.FileError(output, error.strerror) from error
+        life.save(output)
     if settings.json:
         words = str(life).splitlines()
         click.echo(json_line({"sandbox_id": sandbox_id, "words": words, "file": output}))

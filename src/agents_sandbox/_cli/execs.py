@@ -11,19 +11,22 @@ from pathlib import Path
 import click
 
 from .. import (
+    ExecFailedError,
     ExecHandle,
     OperationTimeoutError,
     OutputChunk,
     OutputUnavailableError,
+    SandboxClientError,
     SandboxNotFoundError,
     SandboxNotReadyError,
     SyncAgentsSandboxClient,
     SyncExecProcess,
 )
 from .codes import NO_EXIT_CODE
-from .screen import Waiting, complain
-from .settings import Settings, command, envs, labels
+from .screen import Waiting, complain, report
+from .settings import Settings, command, envs, labels, read_all
 from .shapes import json_line
+from .words import without_advice_to_delete
 
 
 @command
@@ -49,7 +52,7 @@ def run(
     With the ID of a sandbox it runs there. With an IMAGE it runs in a new sandbox, which is deleted
     at the end. Ctrl-C and the time limit kill the command.
     """
-    given = _standard_input() if reads_input else None
+    given = read_all("-i", sys.stdin.buffer) if reads_input else None
     with settings.client() as client:
         start = partial(
             client.start_exec,
@@ -64,6 +67,7 @@ def run(
                 raise click.UsageError("--label and --keep are for a new sandbox, of an IMAGE.")
             return _follow(settings, start(target))
         with (
+            without_advice_to_delete(),
             Waiting(settings, "Creating the sandbox (Ctrl-C deletes it)") as waiting,
             client.sandbox(
                 image=target, labels=labels, keep=keep, timeout_seconds=settings.timeout
@@ -77,17 +81,14 @@ def run(
         return code
 
 
-def _standard_input() -> bytes:
-    if sys.stdin.isatty():
-        raise click.UsageError("-i needs a file or a pipe as standard input, not a terminal.")
-    return sys.stdin.buffer.read()
-
-
 def _exists(settings: Settings, client: SyncAgentsSandboxClient, target: str) -> bool:
     try:
         client.get_sandbox(target, timeout_seconds=settings.timeout)
     except SandboxNotFoundError:
         return False
+    except SandboxClientError as error:
+        error.sandbox_id = None  # perhaps it is an image
+        raise
     return True
 
 
@@ -111,7 +112,8 @@ def _follow(settings: Settings, process: SyncExecProcess) -> int:
         click.echo(json_line(ended))
     if ended.exit_code is not None:
         return ended.exit_code
-    complain(f"the command has no exit code: {ended.error or ended.state.name}")
+    why = f"the command has no exit code: {ended.error or ended.state.name}"
+    report(settings, ExecFailedError(ended.exec_id, message=why, sandbox_id=ended.sandbox_id))
     return NO_EXIT_CODE
 
 
