@@ -26,8 +26,9 @@ RUNTIME = "/run/user/1000"
 
 PROMPT = ("$ ", "bold green")
 
-# What a spinner prints, and erases at its end, between hiding and showing the cursor.
-WAITING = r"\x1b\[\?25l.*?\x1b\[\?25h(\r?\x1b\[[0-9]*[AK])*"
+# What a spinner prints, and erases at its end, between hiding and showing the cursor; the program
+# shows that again at its own end.
+WAITING = r"\x1b\[\?25l.*?\x1b\[\?25h(\r?\x1b\[[0-9]*[AK])*|\x1b\[\?25h$"
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from agents_sandbox import __version__
 from agents_sandbox._cli.program import program
+from agents_sandbox._connection.address import MAX_PATH_BYTES
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import FakeDaemon
 
@@ -73,7 +74,38 @@ def test_no_path(monkeypatch: pytest.MonkeyPatch) -> None:
     code, found = findings(CliRunner().invoke(program, ["doctor"]))
     assert code == 1
     assert found["socket"][0] == "PROBLEM"
-    assert "XDG_RUNTIME_DIR is not set" in found["socket"][1]
+    assert found["socket"][1].endswith("XDG_RUNTIME_DIR is not set")
+    assert found["socket"][2] == "Set it to the daemon's value or pass --socket"
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/" + "x" * 200)
+    code, found = findings(CliRunner().invoke(program, ["doctor"]))
+    assert code == 1
+    assert found["socket"][1].endswith(f"XDG_RUNTIME_DIR is over {MAX_PATH_BYTES} bytes")
+    assert found["socket"][2] == "Pass --socket"
+
+
+def test_a_path_that_cannot_be_one() -> None:
+    code, found = doctor(Path("/" + "x" * 200))
+    assert code == 1
+    assert found["socket"][1].startswith("--socket has 201 bytes, over the limit of ")
+    assert found["socket"][2] == "Use a shorter path"
+    code, found = findings(CliRunner().invoke(program, ["--socket", "http://a", "doctor"]))
+    assert code == 1
+    assert found["socket"][2] == "-"
+
+
+def test_bad_variables_are_problems_of_their_own(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AGENTS_SANDBOX_LOG", "loud")
+    monkeypatch.setenv("AGENTS_SANDBOX_TIMEOUT", "90")
+    monkeypatch.setenv("AGENTS_SANDBOX_OPERATION_TIMEOUT", "5m")
+    result = run("doctor", "--json")
+    assert result.exit_code == 1
+    checks = [(one["check"], one["verdict"]) for one in objects(result.stdout)]
+    assert checks[2:4] == [("environment", "PROBLEM")] * 2
+    assert {verdict for _, verdict in checks[4:]} == {"OK"}
+    log, timeout = objects(result.stdout)[2:4]
+    assert log["found"] == "AGENTS_SANDBOX_LOG must be info or debug, not 'loud'"
+    assert log["advice"] == "Change AGENTS_SANDBOX_LOG, or unset it"
+    assert timeout["found"].startswith("AGENTS_SANDBOX_TIMEOUT: invalid duration '90'")
 
 
 def test_an_absent_daemon(path: Path) -> None:
@@ -148,6 +180,8 @@ def test_other_releases(path: Path, version: str, verdict: str, what: str) -> No
     assert code == (1 if verdict == "PROBLEM" else 0)
     assert found["release"][0] == verdict
     assert what in found["release"][1]
+    if verdict == "PROBLEM":
+        assert found["release"][2] == "Use a release of the SDK that supports it"
 
 
 def test_peers_that_are_no_daemon(path: Path) -> None:

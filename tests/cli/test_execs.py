@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Event
 
 import pytest
+from click.testing import CliRunner
 
-from agents_sandbox import HealthcheckConfig, SandboxState, ServiceSpec, SyncAgentsSandboxClient
+from agents_sandbox import (
+    HealthcheckConfig,
+    OutputUnavailableError,
+    SandboxState,
+    ServiceSpec,
+    SyncAgentsSandboxClient,
+)
+from agents_sandbox._cli import events, execs
+from agents_sandbox._cli.program import program
+from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import FakeDaemon
 
 from ..commands import Told
+from ..impostor import always, impostor
 from .conftest import Run, objects
 
 pytestmark = pytest.mark.once
@@ -77,6 +92,29 @@ def test_a_command_without_an_exit_code(run: Run, daemon: FakeDaemon) -> None:
     assert result.stderr == expected
 
 
+def test_a_command_without_an_exit_code_is_an_error_in_json(run: Run, daemon: FakeDaemon) -> None:
+    daemon.on_exec(("nothing",)).fail("no such folder")
+    result = run("--json", "run", "a:1", "nothing")
+    assert result.exit_code == 126
+    (ended,), (error,) = objects(result.stdout), objects(result.stderr)
+    assert (error["error"], error["exec_id"]) == ("ExecFailedError", ended["exec_id"])
+    assert error["message"] == "the command has no exit code: no such folder"
+
+
+def test_an_image_is_no_sandbox(tmp_path: Path) -> None:
+    nowhere = f"--socket={tmp_path}/s"
+    result = CliRunner().invoke(program, [nowhere, "--json", "run", "python:3.13", "true"])
+    (error,) = objects(result.stderr)
+    assert (error["error"], error["sandbox_id"]) == ("DaemonUnavailableError", None)
+    assert error["message"].endswith("(path from --socket)")
+
+
+def test_options_of_a_command_need_a_separator(run: Run) -> None:
+    result = run("run", "demo", "sh", "-c", "true")
+    assert result.exit_code == 125
+    assert "Write -- before the command" in result.stderr
+
+
 def test_a_time_limit_ends_the_command(run: Run, daemon: FakeDaemon) -> None:
     daemon.on_exec(("sleep", "60")).never()
     result = run("run", "--timeout", "200ms", "a:1", "sleep", "60")
@@ -125,16 +163,42 @@ def test_logs_of_a_running_command_are_those_so_far(
         assert objects(run("--json", "logs", "-f", "exec-1").stdout)[-1]["state"] == "FINISHED"
 
 
-def test_logs_that_do_not_exist_yet_are_empty(
+def test_logs_that_do_not_exist_are_an_error(
     run: Run, client: SyncAgentsSandboxClient, daemon: FakeDaemon
 ) -> None:
     daemon.on_exec(("server",)).never()
     client.create_sandbox(image="a:1", sandbox_id="box-1")
     handle = client.create_exec("box-1", ("server",), exec_id="exec-1")
-    for path in (handle.stdout_log_path, handle.stderr_log_path):
-        Path(path or "").unlink(missing_ok=True)
-    assert run("logs", "exec-1").stdout == ""
+    for path in (handle.stderr_log_path, handle.stdout_log_path):
+        daemon.wait_for_call("CreateExec")
+        Path(path or "").unlink()
+        result = run("logs", "exec-1")
+        assert (result.exit_code, result.stdout) == (125, "")
+        assert "exec exec-1 do not exist: its command has not started yet, or" in result.stderr
     client.cancel_exec("exec-1")
+
+
+def test_logs_that_shrink_are_an_error(
+    client: SyncAgentsSandboxClient, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = Told()
+    daemon.on_exec(("server",)).call(told)
+    client.create_sandbox(image="a:1", sandbox_id="box-1")
+    with client.start_exec("box-1", ("server",)) as process:
+        told.stdout("listening\n" * 10_000)
+        assert next(process.output()).data
+        handle = client.get_exec(process.begin().exec_id)
+        chunks = execs._what_is_there(process, handle)
+        next(chunks)
+        os.truncate(handle.stdout_log_path or "", 10)
+        with pytest.raises(OutputUnavailableError, match="have shrunk"):
+            next(chunks)
+        told.exit(0)
+        process.wait()
+        # It shrinks after the look at its size.
+        monkeypatch.setattr(execs, "_sizes", lambda _: {"stdout": 20, "stderr": 0})
+        with pytest.raises(OutputUnavailableError, match="have shrunk"):
+            list(execs._what_is_there(process, handle))
 
 
 def test_logs_need_a_ready_sandbox(
@@ -189,7 +253,12 @@ def test_a_timeline_is_told_or_drawn(
     assert told == {"sandbox_id": "box-1", "words": words, "file": str(picture)}
     result = run("timeline", "box-1", "-o", str(tmp_path / "missing" / "life.svg"))
     assert result.exit_code == 125
-    assert "No such file or directory" in result.stderr
+    what = f"{tmp_path}/missing/life.svg: No such file or directory"
+    assert result.stderr == f"agents-sandbox: {what}\n"
+    (error,) = objects(
+        run("--json", "timeline", "box-1", "-o", f"{tmp_path}/missing/life.svg").stderr
+    )
+    assert (error["error"], error["message"]) == ("FileNotFoundError", what)
 
 
 def test_events_are_followed_until_the_purge(
@@ -209,6 +278,42 @@ def test_events_are_followed_until_the_purge(
         purged.result()
     assert result.exit_code == 0
     assert result.stdout.splitlines()[-1].split("\t")[2] == "SANDBOX_DELETED"
+
+
+def test_events_that_are_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = Event()
+
+    def send(request: bytes, context: object) -> Iterator[bytes]:
+        yield pb.SandboxEvent(
+            sandbox_id="box-1", sequence=1, event_type=pb.SANDBOX_ACCEPTED
+        ).SerializeToString()
+        ended.wait()
+
+    handle = pb.SandboxHandle(
+        sandbox_id="box-1", state=pb.SANDBOX_STATE_READY, last_event_sequence=9
+    )
+    answers = {
+        "Ping": always(pb.PingResponse(version="0.2.1", daemon="agboxd")),
+        "GetSandbox": always(pb.GetSandboxResponse(sandbox=handle)),
+        "SubscribeSandboxEvents": send,
+    }
+    monkeypatch.setattr(events, "_REPLAY_SECONDS", 1.0)
+    with TemporaryDirectory(dir="/tmp") as folder, impostor(Path(folder) / "s", answers) as path:
+        result = CliRunner().invoke(program, [f"--socket={path}", "events", "box-1"])
+        ended.set()
+    assert result.exit_code == 124
+    assert result.stdout.startswith("1\t")
+    assert result.stderr == (
+        "agents-sandbox: the daemon sent the events of sandbox box-1 up to 1 of 9 within 1 s. "
+        "Increase --timeout\n"
+    )
+
+
+def test_a_time_limit_ends_following(run: Run, client: SyncAgentsSandboxClient) -> None:
+    client.create_sandbox(image="a:1", sandbox_id="box-1")
+    result = run("events", "-f", "--timeout", "0.2", "box-1")
+    assert result.exit_code == 124
+    assert result.stderr.endswith("Increase --timeout\n")
 
 
 @pytest.mark.releases("0.2.1")

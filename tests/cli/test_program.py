@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -20,6 +22,7 @@ from agents_sandbox import (
 )
 from agents_sandbox import __main__ as entry
 from agents_sandbox._cli.program import program
+from agents_sandbox._cli.screen import Waiting
 from agents_sandbox.testing import FakeDaemon
 
 from ..commands import Told
@@ -78,7 +81,8 @@ def test_time_limits_reach_the_client(run: Run, daemon: FakeDaemon, written: str
 def test_wrong_time_limits_are_refused(run: Run, wrong: str, command: str) -> None:
     result = run("--timeout", wrong, command)
     assert result.exit_code == 125
-    assert "timeout_seconds" in result.stderr
+    assert result.stderr.startswith("agents-sandbox: --timeout")
+    assert "timeout_seconds" not in result.stderr
 
 
 @pytest.mark.once
@@ -192,6 +196,52 @@ def test_a_reader_that_goes_away_ends_the_command(daemon: FakeDaemon) -> None:
     assert daemon.sandboxes[0].state is SandboxState.DELETED
 
 
+def shell(daemon: FakeDaemon, line: str, **variables: str) -> tuple[int, str]:
+    """Run a line of the shell, in which $A is the program; return its code and its output."""
+    program_line = f"{sys.executable} -m agents_sandbox --socket {daemon.socket_path}"
+    done = subprocess.run(
+        ["sh", "-c", line],
+        env={**os.environ, "A": program_line, **variables},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout
+
+
+@pytest.mark.once
+def test_streams_can_be_closed(daemon: FakeDaemon) -> None:
+    seen: list[bytes] = []
+    daemon.on_exec(("cat",)).call(lambda context: seen.append(context.stdin))
+    assert shell(daemon, "$A create a:1 --id box-1 2>&- && $A ls >&-") == (0, "box-1\n")
+    assert shell(daemon, "$A run -i box-1 cat <&-") == (0, "")
+    assert seen == [b""]
+
+
+@pytest.mark.once
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux alone has it")
+def test_streams_can_be_full(daemon: FakeDaemon) -> None:
+    message = "input or output failed: No space left on device"
+    daemon.on_exec(("make",)).stdout("done\n")
+    assert shell(daemon, "$A run a:1 make >/dev/full") == (125, f"agents-sandbox: {message}\n")
+    assert daemon.sandboxes[0].state is SandboxState.DELETED
+    code, printed = shell(daemon, "$A --json ls --all >/dev/full")
+    assert (code, objects(printed)[0]["message"]) == (125, message)
+    assert shell(daemon, "$A --version >/dev/full") == (125, f"agents-sandbox: {message}\n")
+    assert shell(daemon, "$A show box-9 2>/dev/full") == (125, "")
+
+
+@pytest.mark.once
+def test_a_stream_of_few_characters_escapes_the_others(
+    daemon: FakeDaemon, client: SyncAgentsSandboxClient
+) -> None:
+    client.create_sandbox(image="a:1", sandbox_id="box-1", labels={"name": "日本"})
+    code, printed = shell(daemon, "$A ls", PYTHONIOENCODING="latin-1")
+    assert (code, printed.split("\t")[-1]) == (0, "name=\\u65e5\\u672c\n")
+
+
 @pytest.fixture
 def signals() -> Iterator[None]:
     """The handlers of signals are as before."""
@@ -225,3 +275,18 @@ def test_one_more_ctrl_c_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
         entry.main()
     assert ended.value.code == 130
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+@pytest.mark.once
+@pytest.mark.usefixtures("signals")
+def test_the_cursor_is_there_at_the_end(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(**_: object) -> None:
+        monkeypatch.setattr(Waiting, "hid_cursor", True)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(program, "main", interrupt)
+    with pytest.raises(SystemExit):
+        entry.main()
+    assert capsys.readouterr().err == "\x1b[?25h"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from agents_sandbox import (
     CompanionContainerSpec,
@@ -14,7 +16,8 @@ from agents_sandbox import (
     ServiceSpec,
     SyncAgentsSandboxClient,
 )
-from agents_sandbox._cli.shapes import age, printable, text
+from agents_sandbox._cli.program import program
+from agents_sandbox._cli.shapes import age, json_line, printable, text
 from agents_sandbox.testing import FakeDaemon
 
 from .conftest import Run, objects
@@ -130,6 +133,28 @@ def test_a_label_or_variable_needs_a_name_and_a_value(run: Run, wrong: str) -> N
     assert "secret" not in result.stderr
 
 
+@pytest.mark.parametrize("option", ["--label", "--env"])
+def test_a_name_has_one_value(run: Run, daemon: FakeDaemon, option: str) -> None:
+    result = run("create", "a:1", option, "a=secret", option, "a=secret")
+    assert result.exit_code == 125
+    assert "a has two values" in result.stderr
+    assert "secret" not in result.stderr
+    assert daemon.calls == ()
+
+
+def test_advice_is_for_people_at_a_shell() -> None:
+    with FakeDaemon(missing_images=["gone:1"], ready_delay=1) as daemon:
+        socket = ("--socket", daemon.socket_path)
+        failed = CliRunner().invoke(program, [*socket, "create", "gone:1", "--id", "box-1"])
+        late = CliRunner().invoke(program, [*socket, "--timeout", "0.2", "create", "a:1"])
+    assert failed.exit_code == 125
+    assert failed.stderr.startswith("agents-sandbox: sandbox box-1 failed: ")
+    assert "Delete it" not in failed.stderr
+    assert late.exit_code == 124
+    assert late.stderr.endswith(". Increase --timeout\n")
+    assert "_seconds" not in late.stderr
+
+
 def test_sandboxes_are_stopped_and_resumed_in_turn(
     run: Run, client: SyncAgentsSandboxClient
 ) -> None:
@@ -151,6 +176,14 @@ def test_sandboxes_are_deleted_by_id_or_label(run: Run, client: SyncAgentsSandbo
     assert client.list_sandboxes() == []
 
 
+def test_ids_of_a_peer_do_not_reach_the_terminal(
+    run: Run, client: SyncAgentsSandboxClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped = replace(client.create_sandbox(image="a:1"), sandbox_id="box\x1b[2J\n")
+    monkeypatch.setattr(SyncAgentsSandboxClient, "stop_sandbox", lambda *_, **__: stopped)
+    assert run("stop", "box-1").stdout == "box\\x1b[2J\\n\n"
+
+
 @pytest.mark.parametrize("arguments", [(), ("box-1", "--label", "a=b")])
 def test_what_to_delete_is_named_once(run: Run, arguments: tuple[str, ...]) -> None:
     result = run("rm", *arguments)
@@ -168,3 +201,15 @@ def test_ages_have_one_unit(seconds: int, shown: str) -> None:
 def test_what_others_have_written_does_not_reach_the_terminal() -> None:
     assert printable("a\tb\x1b[2J\n\udc80ü") == "a\\tb\\x1b[2J\\n\\udc80ü"
     assert text({"a": "1\t2"}) == "a=1\\t2"
+
+
+def test_secrets_of_json_are_those_of_reprs() -> None:
+    @dataclass
+    class Model:
+        config_yaml: bytes | None
+        env: dict[str, str]
+
+    assert json_line(Model(b"password", {"B": "1", "A": "2"})) == (
+        '{"config_yaml": "...", "env": ["A", "B"]}'
+    )
+    assert json_line(Model(None, {})) == '{"config_yaml": null, "env": []}'

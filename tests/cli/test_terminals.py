@@ -54,6 +54,7 @@ def test_a_spinner_shows_the_time_until_there_is_output(daemon: FakeDaemon) -> N
     with Terminal("--socket", daemon.socket_path, "run", "a:1", "make") as terminal:
         assert terminal.end() == 3
     assert "Creating the sandbox (Ctrl-C deletes it) 0:00:00" in terminal.text
+    assert terminal.printed.endswith("\x1b[?25h")
     assert "done\n" in terminal.text
     with Terminal("--json", "--socket", daemon.socket_path, "run", "a:1", "make") as terminal:
         assert terminal.end() == 3
@@ -63,7 +64,10 @@ def test_a_spinner_shows_the_time_until_there_is_output(daemon: FakeDaemon) -> N
 def test_a_terminal_is_no_input(daemon: FakeDaemon) -> None:
     with Terminal("--socket", daemon.socket_path, "run", "-i", "a:1", "cat") as terminal:
         assert terminal.end() == 125
-    assert "needs a file or a pipe" in terminal.text
+    assert "-i needs a file or a pipe" in terminal.text
+    with Terminal("--socket", daemon.socket_path, "create", "a:1", "--config", "-") as terminal:
+        assert terminal.end() == 125
+    assert "--config needs a file or a pipe" in terminal.text
     assert daemon.calls == ()
 
 

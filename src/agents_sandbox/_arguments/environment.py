@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from .._shared.shown import shown
 from ..errors import InvalidArgumentError
@@ -44,11 +46,15 @@ def timeout(name: str, given: DurationLike) -> float:
         InvalidArgumentError: The value is not acceptable; the message says where it comes from.
     """
     if isinstance(given, Default):
-        source = _TIMEOUTS[name]
-        text = variable(source)
-        if text is not None:
-            return to_seconds(source, text)
+        seconds = _timeout_of(_TIMEOUTS[name])
+        if seconds is not None:
+            return seconds
     return to_seconds(name, given)
+
+
+def _timeout_of(source: str) -> float | None:
+    text = variable(source)
+    return None if text is None else to_seconds(source, text)
 
 
 def log_level() -> str | None:
@@ -63,3 +69,15 @@ def log_level() -> str | None:
     if level.lower() not in _LEVELS:
         raise InvalidArgumentError(f"{LOG} must be {' or '.join(_LEVELS)}, not {shown(level)}")
     return level.upper()
+
+
+def bad_variables() -> Iterator[tuple[str, InvalidArgumentError]]:
+    """Find the variables whose values the client refuses, except the socket's."""
+    readers: dict[str, Callable[[], object]] = {LOG: log_level}
+    for source in _TIMEOUTS.values():
+        readers[source] = partial(_timeout_of, source)
+    for name, read in readers.items():
+        try:
+            read()
+        except InvalidArgumentError as error:
+            yield name, error

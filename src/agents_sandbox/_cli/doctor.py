@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import enum
+import os
 import platform
+import re
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -12,14 +14,19 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from .. import InvalidArgumentError, SandboxClientError, UnsupportedDaemonError, __version__
+from .._arguments import environment
 from .._connection.address import DaemonAddress
 from .._shared.shown import shown
 from .._wire import releases
 from .codes import PROBLEM
 from .screen import print_items, print_rows
 from .settings import Settings, command
+from .words import said
 
 _OTHER = "agents-sandbox-sdk"
+
+# A path that is quoted before it can have a full stop, too.
+_ADVICE = re.compile(r"(.+)\. ([A-Z][^./\"]*)", re.DOTALL)
 
 
 class Verdict(enum.Enum):
@@ -73,10 +80,11 @@ def _look(settings: Settings) -> Iterator[Finding]:
     """Look at one thing after the other, up to the first that nothing works without."""
     yield _look_at_sdk()
     yield _look_at_other_sdk()
+    yield from _look_at_environment()
     try:
         path, origin = DaemonAddress(settings.socket).resolve()
     except SandboxClientError as error:
-        yield Finding("socket", Verdict.PROBLEM, str(error))
+        yield _problem("socket", error)
         return
     origin = "--socket" if settings.socket else origin
     yield Finding("socket", Verdict.OK, f"{path} (from {origin})")
@@ -103,6 +111,20 @@ def _look_at_other_sdk() -> Finding:
         return Finding("other SDK", Verdict.OK, f"{_OTHER} is not installed")
     advice = f"pip uninstall {_OTHER}; pip install --force-reinstall --no-deps agents-sandbox"
     return Finding("other SDK", Verdict.PROBLEM, found, advice)
+
+
+def _look_at_environment() -> Iterator[Finding]:
+    for name, error in environment.bad_variables():
+        yield Finding("environment", Verdict.PROBLEM, str(error), f"Change {name}, or unset it")
+        del os.environ[name]  # the other checks do not need it
+
+
+def _problem(check: str, error: SandboxClientError) -> Finding:
+    """Make a finding of an error, the last sentence of whose message may be advice."""
+    message = said(error)
+    sentences = _ADVICE.fullmatch(message)
+    found, advice = sentences.groups() if sentences else (message, "")
+    return Finding(check, Verdict.PROBLEM, found, advice)
 
 
 def _permissions(path: str) -> Iterator[str]:
@@ -153,7 +175,7 @@ def _look_at_release(reported: str) -> Finding:
         if base is not None:
             releases.check_supported(base, reported)
     except UnsupportedDaemonError as error:
-        return Finding("release", Verdict.PROBLEM, str(error))
+        return _problem("release", error)
     if release is None:
         found = "a build that is no release: the SDK finds out what works when it needs to know"
         return Finding("release", Verdict.OK, found)

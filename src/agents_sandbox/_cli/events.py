@@ -7,11 +7,14 @@ from collections.abc import Iterator
 
 import click
 
-from .. import SandboxEvent, SyncAgentsSandboxClient
+from .. import OperationTimeoutError, SandboxEvent, SyncAgentsSandboxClient
 from .. import timeline as draw
 from .screen import console, style_of
 from .settings import Settings, command
 from .shapes import json_line, printable, text
+
+_REPLAY_SECONDS = 30.0
+"""How long the daemon may take to send the events that exist."""
 
 
 @command
@@ -38,10 +41,7 @@ def timeline(settings: Settings, sandbox_id: str, output: str | None) -> None:
     with settings.client() as client:
         life = draw(_read(settings, client, sandbox_id, follow=False))
     if output is not None:
-        try:
-            life.save(output)
-        except OSError as error:
-            raise click.FileError(output, error.strerror) from error
+        life.save(output)
     if settings.json:
         words = str(life).splitlines()
         click.echo(json_line({"sandbox_id": sandbox_id, "words": words, "file": output}))
@@ -55,11 +55,24 @@ def _read(
 ) -> Iterator[SandboxEvent]:
     """Yield the events so far, or also those to come."""
     handle = client.get_sandbox(sandbox_id, timeout_seconds=settings.timeout)
-    with client.subscribe_sandbox_events(sandbox_id, timeout_seconds=settings.timeout) as stream:
-        for event in stream:
-            yield event
-            if not follow and event.sequence >= handle.last_event_sequence:
-                break
+    last, newest = 0, handle.last_event_sequence
+    limit = settings.timeout if follow or settings.timeout is not None else _REPLAY_SECONDS
+    try:
+        with client.subscribe_sandbox_events(sandbox_id, timeout_seconds=limit) as stream:
+            for event in stream:
+                yield event
+                last = event.sequence
+                if not follow and last >= newest:
+                    break
+    except OperationTimeoutError as late:
+        if follow:
+            raise
+        raise OperationTimeoutError(
+            f"the daemon sent the events of sandbox {sandbox_id} up to {last} of {newest} within "
+            f"{late.timeout_seconds:g} s. Increase --timeout",
+            timeout_seconds=late.timeout_seconds,
+            sandbox_id=sandbox_id,
+        ) from late
 
 
 def _print(settings: Settings, event: SandboxEvent) -> None:

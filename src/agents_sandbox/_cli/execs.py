@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import click
 
 from .. import (
+    ExecFailedError,
     ExecHandle,
     OperationTimeoutError,
     OutputChunk,
     OutputUnavailableError,
+    SandboxClientError,
     SandboxNotFoundError,
     SandboxNotReadyError,
     SyncAgentsSandboxClient,
     SyncExecProcess,
 )
 from .codes import NO_EXIT_CODE
-from .screen import Waiting, complain
-from .settings import Settings, command, envs, labels
+from .screen import Waiting, complain, report
+from .settings import Settings, command, envs, labels, read_all
 from .shapes import json_line
+from .words import without_advice_to_delete
 
 
 @command
@@ -48,7 +52,7 @@ def run(
     With the ID of a sandbox it runs there. With an IMAGE it runs in a new sandbox, which is deleted
     at the end. Ctrl-C and the time limit kill the command.
     """
-    given = _standard_input() if reads_input else None
+    given = read_all("-i", sys.stdin.buffer) if reads_input else None
     with settings.client() as client:
         start = partial(
             client.start_exec,
@@ -63,6 +67,7 @@ def run(
                 raise click.UsageError("--label and --keep are for a new sandbox, of an IMAGE.")
             return _follow(settings, start(target))
         with (
+            without_advice_to_delete(),
             Waiting(settings, "Creating the sandbox (Ctrl-C deletes it)") as waiting,
             client.sandbox(
                 image=target, labels=labels, keep=keep, timeout_seconds=settings.timeout
@@ -76,17 +81,14 @@ def run(
         return code
 
 
-def _standard_input() -> bytes:
-    if sys.stdin.isatty():
-        raise click.UsageError("-i needs a file or a pipe as standard input, not a terminal.")
-    return sys.stdin.buffer.read()
-
-
 def _exists(settings: Settings, client: SyncAgentsSandboxClient, target: str) -> bool:
     try:
         client.get_sandbox(target, timeout_seconds=settings.timeout)
     except SandboxNotFoundError:
         return False
+    except SandboxClientError as error:
+        error.sandbox_id = None  # perhaps it is an image
+        raise
     return True
 
 
@@ -110,7 +112,8 @@ def _follow(settings: Settings, process: SyncExecProcess) -> int:
         click.echo(json_line(ended))
     if ended.exit_code is not None:
         return ended.exit_code
-    complain(f"the command has no exit code: {ended.error or ended.state.name}")
+    why = f"the command has no exit code: {ended.error or ended.state.name}"
+    report(settings, ExecFailedError(ended.exec_id, message=why, sandbox_id=ended.sandbox_id))
     return NO_EXIT_CODE
 
 
@@ -162,12 +165,38 @@ def _learn_paths(settings: Settings, client: SyncAgentsSandboxClient, exec_id: s
 
 
 def _what_is_there(process: SyncExecProcess, handle: ExecHandle) -> Iterator[OutputChunk]:
-    ends = {"stdout": _size(handle.stdout_log_path), "stderr": _size(handle.stderr_log_path)}
+    ends = _sizes(handle)
     with process.output() as output:
         while any(output.offsets[stream] < end for stream, end in ends.items()):
-            yield next(output)
+            whole = all(size >= ends[stream] for stream, size in _sizes(handle).items())
+            # One that shrinks now has nothing more before the command ends.
+            chunk = next(output, None) if whole else None
+            if chunk is None:
+                raise _unavailable(
+                    handle, "unreadable", "have shrunk: somebody else writes to them"
+                )
+            yield chunk
 
 
-def _size(path: str | None) -> int:
-    # Of a link, it is that of the link: reading then says what is wrong.
-    return Path(path).lstat().st_size if path else 0
+def _sizes(handle: ExecHandle) -> dict[str, int]:
+    paths = {"stdout": handle.stdout_log_path, "stderr": handle.stderr_log_path}
+    return {stream: _size(handle, path) for stream, path in paths.items()}
+
+
+def _size(handle: ExecHandle, path: str | None) -> int:
+    with suppress(FileNotFoundError):
+        if path is not None:
+            # Of a link, it is that of the link: reading then says what is wrong.
+            return Path(path).lstat().st_size
+    raise _unavailable(
+        handle, "missing", "do not exist: its command has not started yet, or they were removed"
+    )
+
+
+def _unavailable(handle: ExecHandle, problem: str, what: str) -> OutputUnavailableError:
+    return OutputUnavailableError(
+        handle.exec_id,
+        message=f"the log files of exec {handle.exec_id} {what}",
+        problem=problem,
+        sandbox_id=handle.sandbox_id,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import sys
 import warnings
@@ -15,9 +16,10 @@ from .doctor import doctor
 from .events import events, timeline
 from .execs import logs, run
 from .sandboxes import create, ls, resume, rm, show, stop
-from .screen import complain
+from .screen import complain, notes, report, show_cursor
 from .settings import SHARED, Settings
-from .shapes import json_line
+from .streams import open_streams
+from .words import in_shell_words, said
 
 
 def main() -> NoReturn:
@@ -30,12 +32,14 @@ def main() -> NoReturn:
     ):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as SIGHUP under nohup
             signal.signal(number, handler)
+    open_streams()
     try:
         program.main(prog_name="agents-sandbox")
     except KeyboardInterrupt:  # one more, while the first was reported
         sys.exit(INTERRUPTED)
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # what was made is gone
+        show_cursor()
 
 
 def _leave(number: int, _: object) -> NoReturn:
@@ -48,42 +52,45 @@ class _Program(click.Group):
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Run one command."""
         with warnings.catch_warnings():
-            warnings.showwarning = lambda warning, *_: complain(f"warning: {warning}")
+            warnings.showwarning = lambda warning, *_: complain(
+                f"warning: {in_shell_words(str(warning))}"
+            )
             try:
-                code = super().main(*args, **{**kwargs, "standalone_mode": False})
-            except click.ClickException as error:
-                error.show()
+                code = self._code(*args, **kwargs)
+            except OSError as error:
+                complain(said(error))
                 code = FAILED
-            except click.Abort:
-                code = INTERRUPTED
         sys.exit(code)
+
+    def _code(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().main(*args, **{**kwargs, "standalone_mode": False})
+        except click.ClickException as error:
+            if isinstance(error, click.NoSuchOption) and error.ctx and error.ctx.command is run:
+                text = f"{error.format_message()} Write -- before the command that has options."
+                error = click.UsageError(text, error.ctx)
+            error.show()
+            return FAILED
+        except click.Abort:
+            return INTERRUPTED
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run one command, and return its exit code."""
         try:
             return super().invoke(ctx)
         except SandboxClientError as error:
-            _report(ctx.ensure_object(Settings), error)
+            report(ctx.ensure_object(Settings), error)
             return TIMED_OUT if isinstance(error, OperationTimeoutError) else FAILED
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # the reader has closed the output: click ends with 1
+                raise
+            report(ctx.ensure_object(Settings), error)
+            return FAILED
         except KeyboardInterrupt as interruption:
             click.echo(err=True)  # after the terminal's ^C
-            for note in _notes(interruption):
+            for note in notes(interruption):
                 complain(note)
             return INTERRUPTED
-
-
-def _report(settings: Settings, error: SandboxClientError) -> None:
-    if settings.json:
-        facts = {name: getattr(error, name) for name in ("sandbox_id", "exec_id", "retryable")}
-        more = {"error": type(error).__name__, "message": str(error), "notes": _notes(error)}
-        click.echo(json_line(more | facts), err=True)
-    else:
-        for line in (str(error), *_notes(error)):
-            complain(line)
-
-
-def _notes(error: BaseException) -> list[str]:
-    return getattr(error, "__notes__", [])  # since Python 3.11
 
 
 @click.group(
@@ -91,7 +98,8 @@ def _notes(error: BaseException) -> list[str]:
     params=[*SHARED],
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: that of the command of run; 1 if doctor finds a problem; 124 after a time "
-    "limit, 125 after another failure, 126 if a command has no exit code, 130 after Ctrl-C.",
+    "limit, 125 after another failure, 126 if a command has no exit code, 130 after Ctrl-C, "
+    "143 after SIGTERM.",
 )
 @click.version_option(__version__, message="agents-sandbox %(version)s")
 def program() -> None:

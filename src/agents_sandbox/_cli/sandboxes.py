@@ -10,8 +10,9 @@ import click
 
 from .. import CompanionContainerSpec, SandboxHandle, ServiceSpec
 from .screen import Waiting, print_items, print_rows
-from .settings import Settings, command, envs, labels
+from .settings import Settings, command, envs, labels, read_all
 from .shapes import json_line, named, printable, text
+from .words import without_advice_to_delete
 
 _COLUMNS: dict[str, Callable[[SandboxHandle], object]] = {
     "SANDBOX": lambda handle: handle.sandbox_id,
@@ -93,13 +94,15 @@ def create(
 
     A sandbox that does not become READY is deleted, also after Ctrl-C.
     """
+    config_yaml = read_all("--config", config) if config else None
     with (
         settings.client() as client,
+        without_advice_to_delete(),
         Waiting(settings, "Creating the sandbox (Ctrl-C deletes it)") as waiting,
         client.sandbox(
             image=image,
             sandbox_id=sandbox_id,
-            config_yaml=config.read() if config else None,
+            config_yaml=config_yaml,
             labels=labels,
             envs=envs,
             keep=True,
@@ -107,7 +110,7 @@ def create(
         ) as sandbox,
     ):
         waiting.stop()
-        click.echo(json_line(sandbox.handle) if settings.json else sandbox.id)
+        _print_id(settings, sandbox.id, sandbox.handle)
 
 
 _ids = click.argument("sandbox_ids", metavar="ID...", nargs=-1, required=True)
@@ -143,7 +146,7 @@ def rm(settings: Settings, sandbox_ids: tuple[str, ...], labels: dict[str, str])
         with Waiting(settings, "Deleting"):
             deleted = client.delete_sandboxes(labels, timeout_seconds=settings.timeout)
         for sandbox_id in deleted.deleted_sandbox_ids:
-            click.echo(json_line({"sandbox_id": sandbox_id}) if settings.json else sandbox_id)
+            _print_id(settings, sandbox_id, {"sandbox_id": sandbox_id})
 
 
 def _each(
@@ -155,8 +158,8 @@ def _each(
     for sandbox_id in sandbox_ids:
         with Waiting(settings, f"{doing} {printable(sandbox_id)}"):
             handle = do(sandbox_id, timeout_seconds=settings.timeout)
-        _print_id(settings, handle)
+        _print_id(settings, handle.sandbox_id, handle)
 
 
-def _print_id(settings: Settings, handle: SandboxHandle) -> None:
-    click.echo(json_line(handle) if settings.json else handle.sandbox_id)
+def _print_id(settings: Settings, sandbox_id: str, facts: object) -> None:
+    click.echo(json_line(facts) if settings.json else printable(sandbox_id))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from enum import Enum
 from functools import cache
@@ -14,6 +14,7 @@ import click
 
 from .settings import Settings
 from .shapes import age, json_line, named, printable, text
+from .words import in_shell_words, said
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,8 +33,26 @@ _STYLES = {
 
 
 def complain(message: str) -> None:
-    """Print a message of this program to stderr."""
-    click.echo(f"agents-sandbox: {printable(message)}", err=True)
+    """Print a message of this program to stderr, if anybody can see it."""
+    with suppress(OSError):
+        click.echo(f"agents-sandbox: {printable(message)}", err=True)
+
+
+def report(settings: Settings, error: Exception) -> None:
+    """Print an error to stderr: in words, or as an object."""
+    if settings.json:
+        about = {name: getattr(error, name, None) for name in ("sandbox_id", "exec_id")}
+        retryable = getattr(error, "retryable", False)
+        what = {"error": type(error).__name__, "message": said(error), "notes": notes(error)}
+        click.echo(json_line(what | about | {"retryable": retryable}), err=True)
+    else:
+        for line in (said(error), *notes(error)):
+            complain(line)
+
+
+def notes(error: BaseException) -> list[str]:
+    """Return what was added to an error."""
+    return [*map(in_shell_words, getattr(error, "__notes__", []))]  # since Python 3.11
 
 
 @cache
@@ -103,6 +122,9 @@ class Waiting(AbstractContextManager["Waiting"]):
         what: What is being waited for.
     """
 
+    hid_cursor = False
+    """Whether any has hidden the cursor, and may not have shown it again."""
+
     def __init__(self, settings: Settings, what: str) -> None:
         self._what = what
         self._seen = sys.stderr.isatty() and not settings.json
@@ -134,6 +156,7 @@ class Waiting(AbstractContextManager["Waiting"]):
             redirect_stderr=False,
         )
         self._shown.add_task(what)
+        Waiting.hid_cursor = not console(stderr=True).is_dumb_terminal
         self._shown.start()
 
     def stop(self) -> None:
@@ -144,3 +167,11 @@ class Waiting(AbstractContextManager["Waiting"]):
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def show_cursor() -> None:
+    """Show the cursor again, which a spinner that was interrupted may have left hidden."""
+    if Waiting.hid_cursor:
+        with suppress(OSError):  # the terminal is gone
+            sys.stderr.write("\x1b[?25h")
+            sys.stderr.flush()

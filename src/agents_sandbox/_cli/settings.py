@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Concatenate, ParamSpec, TypeVar
 
 import click
 
@@ -76,6 +76,13 @@ SHARED: tuple[click.Parameter, ...] = (
 )
 
 
+def read_all(option: str, given: BinaryIO) -> bytes:
+    """Read what an option gives, up to its end."""
+    if given.isatty():
+        raise click.UsageError(f"{option} needs a file or a pipe, not a terminal.")
+    return given.read()
+
+
 def command(function: Callable[Concatenate[Settings, P], R]) -> click.Command:
     """Make a command of a function that takes the settings first."""
     made = click.command()(click.pass_obj(function))
@@ -92,6 +99,8 @@ def pairs(
         name, equals, value = text.partition("=")
         if not (name and equals):
             raise click.BadParameter("expected NAME=VALUE")  # the text may be a secret
+        if name in found:
+            raise click.BadParameter(f"{name} has two values")
         found[name] = value
     return found
 

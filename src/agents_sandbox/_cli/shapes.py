@@ -9,8 +9,7 @@ from datetime import datetime, timedelta, timezone
 from enum import Enum
 from typing import Any
 
-# Fields whose values are secrets; their names are not.
-_SECRETS = frozenset({"env_overrides", "envs"})
+from .._shared.shown import HIDDEN, SECRETS
 
 
 def json_line(value: object, **more: object) -> str:
@@ -21,7 +20,7 @@ def json_line(value: object, **more: object) -> str:
 def _shape(value: Any) -> Any:
     if is_dataclass(value):
         return {
-            field.name: sorted(found) if field.name in _SECRETS else _shape(found)
+            field.name: _hidden(found) if field.name in SECRETS else _shape(found)
             for field in fields(value)
             for found in [getattr(value, field.name)]
         }
@@ -36,6 +35,11 @@ def _shape(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_shape(item) for item in value]
     return value
+
+
+def _hidden(value: object) -> object:
+    """Return the names of variables, which are no secrets."""
+    return sorted(value) if isinstance(value, Mapping) else value and HIDDEN
 
 
 def text(value: object) -> str:

@@ -75,7 +75,7 @@ class DaemonAddress:
         path, origin = _default_path()
         if len(os.fsencode(path)) > MAX_PATH_BYTES:
             raise _unavailable(
-                path, f"the path from {origin} is over {MAX_PATH_BYTES} bytes: pass socket_path="
+                path, f"the path from {origin} is over {MAX_PATH_BYTES} bytes. Pass socket_path="
             )
         return path, origin
 

@@ -26,7 +26,7 @@ _VALUE_CHARACTERS = 400
 _PLAIN = re.compile(r"[!-~]{1,200}")
 
 # Fields whose values are secrets: tokens and passwords get into sandboxes as environment variables.
-_SECRETS = frozenset({"config_yaml", "env", "env_overrides", "envs"})
+SECRETS = frozenset({"config_yaml", "env", "env_overrides", "envs"})
 HIDDEN = "..."
 """Stands for the value of a secret."""
 
@@ -119,7 +119,7 @@ def _is_default(value: object, default: object) -> bool:
 
 def field_text(name: str, value: object) -> str:
     """Render the value of a field; of a secret one, only the names of the variables."""
-    if name not in _SECRETS:
+    if name not in SECRETS:
         return _rendered(value)
     if isinstance(value, Mapping):
         return _listed("{}", (f"{shown(key)}: {HIDDEN}" for key in value), len(value))
