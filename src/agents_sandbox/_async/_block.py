@@ -62,7 +62,8 @@ class Block(ABC):
         if recorder is None or not (name := recording.name_of_block(self, "exit")):
             await self._end(raising)
             return
-        with recorder.call(name) as recorded:
+        with recorder.call(name) as recorded, recorded:
+            recorded.begin()
             recorded.result = self
             await self._end(raising)
 
@@ -118,7 +119,9 @@ def begins_block(refusal: str | None = None) -> Callable[[_MethodT], _MethodT]:
                 try:
                     if recorder is None:
                         return await enter(self)
-                    with recorder.call(recording.name_of_block(self, "enter")) as recorded:
+                    name = recording.name_of_block(self, "enter")
+                    with recorder.call(name) as recorded, recorded:
+                        recorded.begin()
                         recorded.result = await enter(self)
                         return recorded.result
                 except BaseException as error:
