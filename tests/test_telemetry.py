@@ -10,7 +10,7 @@ from functools import partial
 from importlib.metadata import entry_points
 
 import pytest
-from opentelemetry import trace
+from opentelemetry import propagate, trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -114,3 +114,19 @@ def test_a_call_that_has_ended_keeps_no_result(exporter: InMemorySpanExporter) -
         recorded.begin()
         recorded.result = exporter
     assert recorded.result is None
+
+
+def test_metadata_that_grpc_refuses_is_left_out(
+    exporter: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    carried = {
+        "X-User": "me, ~",
+        "x-name": "Zo\u00eb",
+        "x-line": "a\n",
+        "x user": "a",
+        "x-bin": "a",
+        "": "a",
+    }
+    monkeypatch.setattr(propagate, "inject", lambda carrier: carrier.update(carried))
+    assert recording.recorder is not None
+    assert recording.recorder.attempt(None) == (("x-user", "me, ~"),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,11 @@ _RPC = {"rpc.system": "grpc", "rpc.service": "agbox.v1.SandboxService"}
 
 # Those of the conventions for durations of clients in seconds, and some for long commands.
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+
+
+# What gRPC sends as text. It refuses a call with other metadata.
+_KEY = re.compile(r"[a-z0-9_.-]+(?<!-bin)")
+_VALUE = re.compile(r"[ -~]*")
 
 
 class OpenTelemetryRecorder:
@@ -76,7 +82,11 @@ class OpenTelemetryRecorder:
             call.see(request)
         carried: dict[str, str] = {}
         propagate.inject(carried)
-        return tuple((key.lower(), value) for key, value in carried.items())
+        return tuple(
+            (key.lower(), value)
+            for key, value in carried.items()
+            if _KEY.fullmatch(key.lower()) and _VALUE.fullmatch(value)
+        )
 
     def outage(self, what: str) -> _Outage:
         """Begin a span below the current one."""
