@@ -84,9 +84,10 @@ class Block(ABC):
         await self._end(raising)
 
 
-def report_leftover(text: str, raising: BaseException | None) -> None:
+def report_leftover(left: str, error: SandboxClientError, raising: BaseException | None) -> None:
     """Warn of what the end of a block leaves behind, and note it on what the caller raises."""
-    reports.leftover(text)
+    reports.leftover(left, error)
+    text = f"{left}: {error}"
     if raising is not None:
         add_note(raising, text)
     # Where warnings are errors, the caller's exception is more important.

@@ -11,6 +11,7 @@ from opentelemetry import context as contexts
 from opentelemetry import metrics, propagate, trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
+from .._shared.shown import shown_id
 from .._surroundings import clock
 from .._version import __version__
 from .recording import Metadata, RecordedCall
@@ -129,7 +130,7 @@ class _Call:
         self._recorder = recorder
         self._name = name
         self._began: float | None = None
-        self._span = trace.INVALID_SPAN
+        self._span: trace.Span = trace.INVALID_SPAN
 
     def __enter__(self) -> Self:
         return self
@@ -180,7 +181,7 @@ class _Call:
         if status is not None:
             self._span.set_attribute("rpc.grpc.status_code", status.value[0])
         if reason is not None:
-            self._span.set_attribute("agents_sandbox.reason", reason)
+            self._span.set_attribute("agents_sandbox.reason", shown_id(reason))
         self._span.set_status(Status(StatusCode.ERROR, type(error).__name__))
 
 
