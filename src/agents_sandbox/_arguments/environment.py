@@ -47,8 +47,15 @@ def timeout(name: str, given: DurationLike) -> float:
         source = _TIMEOUTS[name]
         text = variable(source)
         if text is not None:
-            return to_seconds(source, text)
+            return to_seconds(source, _duration(text))
     return to_seconds(name, given)
+
+
+def _duration(text: str) -> DurationLike:
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def log_level() -> str | None:
