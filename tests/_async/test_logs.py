@@ -107,6 +107,19 @@ async def test_the_end_of_a_stream_is_logged(
     ]
 
 
+async def test_a_stream_that_is_left_is_logged_once_and_at_once(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "agents_sandbox.calls")
+    async with client.subscribe_sandbox_events(ID) as events:
+        await step(events)
+        assert logged(caplog, "calls") == []
+    line = "subscribe_sandbox_events sandbox_id=demo-sandbox: cancelled after N ms"
+    assert logged(caplog, "calls") == [line]
+    await events.aclose()
+    assert logged(caplog, "calls") == [line]
+
+
 async def test_nothing_secret_is_logged(
     client: AgentsSandboxClient, daemon: FakeDaemon, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -320,14 +320,14 @@ class ResponseStream(Generic[ItemT]):
                 self._transport.met = True
                 return self._decode(message)
         except BaseException as failure:
-            with self._attempt or nullcontext():  # reports what is raised
+            attempt, self._attempt = self._attempt, None
+            with attempt or nullcontext():  # reports what is raised
                 if not isinstance(failure, FAILURES):
                     raise
                 self._transport.raise_explained(
                     failure, self._method, self._request, self._deadline
                 )
-        if self._attempt is not None:
-            self._attempt.end("cancelled" if self._cancelled else "ended by the daemon")
+        self._report()
         self.on_end(self)
         if self._loss is not None:
             raise copy(self._loss) from self._loss
@@ -341,7 +341,14 @@ class ResponseStream(Generic[ItemT]):
         """Cancel the call. Safe to repeat, at any time and from anywhere."""
         self._cancelled = True
         self._stream.cancel()
+        self._report()
         self.on_end(self)
+
+    # Once, whether it was read or left first.
+    def _report(self) -> None:
+        attempt, self._attempt = self._attempt, None
+        if attempt is not None:
+            attempt.end("cancelled" if self._cancelled else "ended by the daemon")
 
     def abandon(self, loss: SandboxClientError) -> None:
         """End the call; its reader gets the error."""
