@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from .._shared.shown import escaped, shown_id
 from .._surroundings import clock
@@ -14,8 +15,6 @@ from .recording import Metadata
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-DEBUG = logging.DEBUG
 
 
 class Attempt:
@@ -45,6 +44,25 @@ class Attempt:
         """Report the outcome."""
         milliseconds = (clock.monotonic() - self._began) * 1000
         CALLS.debug("%s: %s after %.1f ms", self._what, outcome, milliseconds)
+
+
+class _Unheard(nullcontext[None]):
+    """An attempt to which nobody listens."""
+
+    metadata: Metadata = ()
+
+    def end(self, outcome: str) -> None:
+        """Report nothing."""
+
+
+UNHEARD = _Unheard()
+AnyAttempt: TypeAlias = Attempt | _Unheard
+
+
+def attempt(call: str, request: object) -> AnyAttempt:
+    """Begin an attempt, as `Attempt` describes it."""
+    listened = recording.recorder is not None or CALLS.isEnabledFor(logging.DEBUG)
+    return Attempt(call, request) if listened else UNHEARD
 
 
 class Outage:
