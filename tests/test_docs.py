@@ -53,7 +53,7 @@ TRANSLATED_OF_NEWEST = [name for name in OF_NEWEST if BLOCKS[name].is_translated
 IMAGE = "ghcr.io/agents-sandbox/coding-runtime:latest"
 SAYS = re.compile(r"# -> (.*)")
 # A whole program makes its own client or daemon, and imports all that it uses.
-PROGRAM = re.compile(r"(?ms)^from agents_sandbox.*\b(?:AgentsSandboxClient|FakeDaemon)\(")
+PROGRAM = re.compile(r"(?ms)^from agents_sandbox.*\b(?:(?:Sync)?AgentsSandboxClient|FakeDaemon)\(")
 # What the user's own documentation prints depends on the sandbox.
 VARYING = ("print(result.stdout_log_path)", "print(event.event_type.name, event.sequence)")
 

@@ -63,8 +63,12 @@ def test_warnings_are_not_shown_unasked(daemon: FakeDaemon) -> None:
 
 
 def test_records_go_to_the_handlers_of_the_application(daemon: FakeDaemon) -> None:
-    lines = stderr("logging.basicConfig(format='mine %(message)s'); use()", daemon, "debug")
-    assert re.fullmatch(r"(mine ping: OK after \d+\.\d ms\n)", lines)
+    program = "logging.basicConfig(format='mine %(message)s'); use()"
+    mine = r"mine ping: OK after \d+\.\d ms\n"
+    assert re.fullmatch(mine, stderr(program, daemon, "debug"))
+    # Also if the application configures them when there is a client.
+    both = stderr(f"use(); {program}", daemon, "debug")
+    assert re.fullmatch(rf"[^\n]*{CALL}\n{mine}", both)
 
 
 @pytest.mark.parametrize(

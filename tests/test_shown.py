@@ -39,7 +39,7 @@ from agents_sandbox._goals import (
     ReadyWithCompanions,
 )
 from agents_sandbox._sequence import EventSequence
-from agents_sandbox._shared.shown import shortened, shown, shown_id
+from agents_sandbox._shared.shown import escaped, shortened, shown, shown_id
 from agents_sandbox._wire import methods, releases
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import ContainerBehavior, DockerHost, FakeDaemon
@@ -311,3 +311,8 @@ def test_no_message_of_the_fake_daemon_grows(daemon: FakeDaemon, tmp_path: Path)
         with pytest.raises((ValueError, TypeError, LookupError)) as caught:
             call()
         check_sane(caught.value)
+
+
+def test_a_text_for_a_log_has_one_line() -> None:
+    assert escaped("Zo\u00eb is\nnot \x1b[31m") == "Zo\u00eb is\\nnot \\x1b[31m"
+    assert escaped("x" * 2000) == f"{'x' * 1000}... (2000 characters)"

@@ -60,7 +60,8 @@ def public(method: _MethodT) -> _MethodT:
         try:
             if recorder is None or not name:
                 return await coroutine
-            with recorder.call(name) as recorded:
+            with recorder.call(name) as recorded, recorded:
+                recorded.begin()
                 recorded.result = await coroutine
                 return recorded.result
         except SandboxClientError as caught:

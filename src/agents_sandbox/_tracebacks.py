@@ -36,7 +36,8 @@ def ends_at_caller(function: CallableT, name: str = "") -> CallableT:
         try:
             if recorder is None or not name:
                 return function(*args, **kwargs)
-            with recorder.call(name) as recorded:
+            with recorder.call(name) as recorded, recorded:
+                recorded.begin()
                 recorded.result = function(*args, **kwargs)
                 return recorded.result
         except SandboxClientError as caught:

@@ -229,6 +229,8 @@ class DaemonUnavailableError(SandboxClientError, ConnectionError):
     """
 
     retryable: bool = True
+    _trouble: str | None = None
+    """What is wrong with the socket, without the words of the peer: for logs."""
 
     def __init__(
         self,

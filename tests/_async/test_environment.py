@@ -62,10 +62,11 @@ def test_an_empty_variable_counts_as_not_set(
     assert AgentsSandboxClient().socket_path == "/run/user/1/agbox/agboxd.sock"
 
 
+@pytest.mark.parametrize("timeout", ["150ms", "0.15"])
 async def test_the_timeout_of_the_environment_bounds_a_call(
-    daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+    daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch, timeout: str
 ) -> None:
-    monkeypatch.setenv(TIMEOUT, "150ms")
+    monkeypatch.setenv(TIMEOUT, timeout)
     with daemon.faults.delaying(30, method="Ping"):
         async with AgentsSandboxClient(daemon.socket_path) as client:
             with pytest.raises(OperationTimeoutError, match=r"within 0\.15 s"):
@@ -89,8 +90,10 @@ async def test_the_operation_timeout_of_the_environment_bounds_a_wait(
         (SOCKET, "$NOT_SET/x", "that environment variable is not set"),
         (SOCKET, "https://host/x", ""),
         (SOCKET, f"/{'x' * 200}", "has 201 bytes"),
-        (TIMEOUT, "5", ": invalid duration '5': write a number with its unit"),
+        (TIMEOUT, "5 s", ": invalid duration '5 s': write a number with its unit"),
         (TIMEOUT, "0s", " must be above 0"),
+        (TIMEOUT, "-1", " must be above 0"),
+        (TIMEOUT, "nan", " must be above 0"),
         (OPERATION_TIMEOUT, "soon", ": invalid duration 'soon'"),
         (OPERATION_TIMEOUT, "-1m", ""),
     ],

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import re
 from contextlib import ExitStack
+from typing import Any, NoReturn
 
 import pytest
 
 from agents_sandbox import (
     AgentsSandboxClient,
     DaemonUnavailableError,
+    OperationTimeoutError,
     SandboxClientError,
     SandboxHandle,
     SandboxLeftoverWarning,
@@ -18,6 +20,7 @@ from agents_sandbox import (
     SandboxNotReadyError,
     ServiceSpec,
 )
+from agents_sandbox._deadline import Deadline
 from agents_sandbox.testing import FakeDaemon
 
 from .._aio import Background, off_loop, step
@@ -104,6 +107,19 @@ async def test_the_end_of_a_stream_is_logged(
     ]
 
 
+async def test_a_stream_that_is_left_is_logged_once_and_at_once(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "agents_sandbox.calls")
+    async with client.subscribe_sandbox_events(ID) as events:
+        await step(events)
+        assert logged(caplog, "calls") == []
+    line = "subscribe_sandbox_events sandbox_id=demo-sandbox: cancelled after N ms"
+    assert logged(caplog, "calls") == [line]
+    await events.aclose()
+    assert logged(caplog, "calls") == [line]
+
+
 async def test_nothing_secret_is_logged(
     client: AgentsSandboxClient, daemon: FakeDaemon, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -147,8 +163,8 @@ async def test_a_wait_through_a_restart_can_be_understood(
     lost, *_, answers, resumes = (
         line for line in logged(info, "connection") if line.startswith("events of sandbox")
     )
-    assert lost.startswith(f"events of sandbox {ID}: no agents-sandbox daemon at ")
-    assert lost.endswith(" Retry 1 in N s")
+    assert lost.startswith(f"events of sandbox {ID}: DaemonUnavailableError UNAVAILABLE: ")
+    assert lost.endswith(". Retry 1 in N s")
     assert re.match(f"events of sandbox {ID}: the daemon answers again after N s and ", answers)
     assert re.fullmatch(f"events of sandbox {ID}: the stream resumes after event [34]", resumes)
     assert (
@@ -164,7 +180,8 @@ async def test_a_call_says_when_it_is_retried_and_when_the_daemon_answers(
     daemon: FakeDaemon,
     info: pytest.LogCaptureFixture,
 ) -> None:
-    daemon.faults.fail_next("GetSandbox", code="UNAVAILABLE", times=2)
+    quoting = f"['login', '{SECRET}']\n\x1b[31mforged line"
+    daemon.faults.fail_next("GetSandbox", code="UNAVAILABLE", message=quoting, times=2)
     await client.get_sandbox(ID)
     daemon.faults.fail_next("GetExec", code="UNAVAILABLE")
     with pytest.raises(SandboxClientError):
@@ -172,14 +189,18 @@ async def test_a_call_says_when_it_is_retried_and_when_the_daemon_answers(
     daemon.faults.fail_next("ListSandboxes", code="UNAVAILABLE")
     await client.list_sandboxes()
     first, answers, *others = logged(info, "connection")
-    assert first.startswith("call for sandbox demo-sandbox: no agents-sandbox daemon at ")
+    cause = (
+        "DaemonUnavailableError UNAVAILABLE: the socket accepts connections, but the call failed"
+    )
+    assert first == f"call for sandbox demo-sandbox: {cause}. Retry 1 in N s"
     # The second failure has the same cause.
     assert answers == (
         "call for sandbox demo-sandbox: the daemon answers again after N s and 2 retries"
     )
-    assert others[0].startswith("call for exec ghost: no agents-sandbox daemon")
-    assert others[1].startswith("call for exec ghost: ExecNotFoundError NOT_FOUND")
-    assert others[2].startswith("call: no agents-sandbox daemon")
+    assert others[0] == f"call for exec ghost: {cause}. Retry 1 in N s"
+    # With an error, but it answers.
+    assert others[1] == "call for exec ghost: the daemon answers again after N s and 1 retry"
+    assert others[2] == f"call: {cause}. Retry 1 in N s"
     assert others[3] == "call: the daemon answers again after N s and 1 retry"
     assert len(others) == 4
 
@@ -201,6 +222,35 @@ async def test_a_stream_that_is_closed_during_an_outage_says_so(
         await reading.result()
     *_, closed = logged(info, "connection")
     assert closed.startswith(f"events of sandbox {ID}: closed after N s and ")
+
+
+async def test_the_time_limit_of_a_stream_ends_an_outage_once(
+    client: AgentsSandboxClient,
+    sandbox: SandboxHandle,
+    daemon: FakeDaemon,
+    info: pytest.LogCaptureFixture,
+) -> None:
+    await off_loop(daemon.kill)
+    with pytest.raises(OperationTimeoutError) as caught:
+        await step(client.subscribe_sandbox_events(ID, timeout_seconds=0.3))
+    assert caught.value.timeout_seconds == 0.3
+    assert isinstance(caught.value.__cause__, DaemonUnavailableError)
+    ended = f"events of sandbox {ID}: time limit after N s and "
+    assert [line.startswith(ended) for line in logged(info, "connection")].count(True) == 1
+
+
+async def test_after_the_time_limit_no_outage_begins(
+    client: AgentsSandboxClient, info: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose(*_: object, watched: bool) -> NoReturn:
+        raise DaemonUnavailableError("lost")
+
+    events: Any = client.subscribe_sandbox_events(ID)
+    monkeypatch.setattr(events._events._daemon, "subscribe_sandbox_events", lose)
+    events._events._deadline = Deadline(0.0)
+    with pytest.raises(OperationTimeoutError):
+        await step(events)
+    assert ours(info) == []
 
 
 @pytest.mark.usefixtures("pauses")
@@ -278,14 +328,14 @@ async def test_a_delete_at_the_end_of_a_block_that_is_tried_again(
             async with client.sandbox(image=IMAGE, timeout_seconds=20) as sandbox:
                 faults.enter_context(daemon.faults.delaying(3600, method="GetSandbox", times=1))
     (line,) = logged(info, "cleanup")
-    assert line.startswith(f"delete of sandbox {sandbox.id} failed: get_sandbox did not end ")
-    assert line.endswith("It is tried again in N s")
+    why = "OperationTimeoutError DEADLINE_EXCEEDED"
+    assert line == f"delete of sandbox {sandbox.id} failed: {why}. It is tried again in N s"
 
 
 async def test_what_a_block_leaves_behind_is_a_warning(
     client: AgentsSandboxClient, daemon: FakeDaemon, info: pytest.LogCaptureFixture
 ) -> None:
-    daemon.faults.fail_next("DeleteSandbox", code="INTERNAL", times=2)
+    daemon.faults.fail_next("DeleteSandbox", code="INTERNAL", message=f"{SECRET}\n", times=2)
     with pytest.raises(SandboxClientError):
         async with client.sandbox(image=IMAGE) as sandbox:
             pass
@@ -295,7 +345,8 @@ async def test_what_a_block_leaves_behind_is_a_warning(
     warned = [record for record in ours(info) if record.levelno == logging.WARNING]
     assert [record.name for record in warned] == ["agents_sandbox.cleanup"] * 2
     for record, left in zip(warned, (sandbox, other), strict=True):
-        assert record.getMessage().startswith(f"sandbox {left.id} may exist")
+        why = "because its delete failed: delete it later: DaemonError INTERNAL"
+        assert record.getMessage() == f"sandbox {left.id} may exist, {why}"
 
 
 async def test_somebody_elses_sandbox_stays(
@@ -322,4 +373,4 @@ async def test_a_command_that_may_still_run_is_a_warning(
             await client.stop_sandbox(ID)
             await client.run(ID, ("true",))
     (line,) = logged(info, "cleanup")
-    assert line.startswith(f"exec {process.exec_id} may still be running: ")
+    assert line == f"exec {process.exec_id} may still be running: DaemonError INTERNAL"

@@ -242,7 +242,7 @@ async def test_an_outage_is_a_span_below_its_call(
         assert outage.attributes["agents_sandbox.recovered"] is True
         assert outage.events[0].attributes
         cause = str(outage.events[0].attributes["agents_sandbox.cause"])
-        assert cause.startswith("no agents-sandbox daemon at")
+        assert cause.startswith("DaemonUnavailableError UNAVAILABLE: ")
     concerned = {(outage.attributes or {})["agents_sandbox.concerns"] for outage in outages}
     assert f"events of sandbox {ID}" in concerned
     assert recorded.metric("streams.resumed") == {(): 1}

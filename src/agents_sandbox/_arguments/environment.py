@@ -54,7 +54,14 @@ def timeout(name: str, given: DurationLike) -> float:
 
 def _timeout_of(source: str) -> float | None:
     text = variable(source)
-    return None if text is None else to_seconds(source, text)
+    return None if text is None else to_seconds(source, _duration(text))
+
+
+def _duration(text: str) -> DurationLike:
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def log_level() -> str | None:

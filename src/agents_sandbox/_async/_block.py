@@ -62,7 +62,8 @@ class Block(ABC):
         if recorder is None or not (name := recording.name_of_block(self, "exit")):
             await self._end(raising)
             return
-        with recorder.call(name) as recorded:
+        with recorder.call(name) as recorded, recorded:
+            recorded.begin()
             recorded.result = self
             await self._end(raising)
 
@@ -83,9 +84,10 @@ class Block(ABC):
         await self._end(raising)
 
 
-def report_leftover(text: str, raising: BaseException | None) -> None:
+def report_leftover(left: str, error: SandboxClientError, raising: BaseException | None) -> None:
     """Warn of what the end of a block leaves behind, and note it on what the caller raises."""
-    reports.leftover(text)
+    reports.leftover(left, error)
+    text = f"{left}: {error}"
     if raising is not None:
         add_note(raising, text)
     # Where warnings are errors, the caller's exception is more important.
@@ -118,7 +120,9 @@ def begins_block(refusal: str | None = None) -> Callable[[_MethodT], _MethodT]:
                 try:
                     if recorder is None:
                         return await enter(self)
-                    with recorder.call(recording.name_of_block(self, "enter")) as recorded:
+                    name = recording.name_of_block(self, "enter")
+                    with recorder.call(name) as recorded, recorded:
+                        recorded.begin()
                         recorded.result = await enter(self)
                         return recorded.result
                 except BaseException as error:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from .._aio import Call
 from .._arguments.creates import NO_LOGS, LogPaths, NewExec, NewSandbox
 from .._connection.address import DaemonAddress
-from .._connection.rpc import concerning
+from .._connection.rpc import concerning, stream_timeout
 from .._deadline import Backoff, Deadline
 from .._enums import ExecState
 from .._notes import Remains
@@ -216,6 +216,10 @@ class Daemon:
         if watched:
             self._lookout.watch(stream, socket_file)
         return stream
+
+    def stream_timeout(self, deadline: Deadline) -> OperationTimeoutError:
+        """Make the error of a stream of events whose deadline has passed."""
+        return stream_timeout(methods.SUBSCRIBE_SANDBOX_EVENTS, deadline)
 
     async def create_exec(
         self, new: NewExec, deadline: Deadline, remains: Remains

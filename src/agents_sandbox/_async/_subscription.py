@@ -246,6 +246,8 @@ class Subscription:
         """Wait until the daemon answers again; raise the error once the outage is too long."""
         if self._patience is None or not self._daemon.may_recover(error):
             raise error
+        if self._deadline.expired():
+            raise self._daemon.stream_timeout(self._deadline) from error
         if self._steady.expired():
             self._note_recovery()
         lost: DaemonUnavailableError | None = error
@@ -255,8 +257,10 @@ class Subscription:
             while lost is not None:
                 self.trouble = lost
                 await self._wait_to_reconnect(lost, outage.pause)
-                if self._cancelled or self._deadline.expired():
+                if self._cancelled:
                     return
+                if self._deadline.expired():
+                    raise self._daemon.stream_timeout(self._deadline) from lost
                 lost = await self._ping()
             outage.end()
         self.trouble = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from copy import copy
 from typing import Any, Generic, NoReturn, TypeVar
 
@@ -15,9 +14,8 @@ from .._connection.address import DaemonAddress
 from .._connection.rpc import FAILURES, raise_explained, stream_timeout
 from .._deadline import Backoff, Deadline
 from .._surroundings import clock
-from .._telemetry import recording
-from .._telemetry.log import CALLS
-from .._telemetry.reports import DEBUG, Attempt, Outage, subject
+from .._telemetry import reports
+from .._telemetry.reports import UNHEARD, AnyAttempt, Outage, subject
 from .._wire.methods import Method, RequestT, ResponseT
 from ..errors import (
     DaemonUnavailableError,
@@ -53,7 +51,6 @@ class Transport:
         method: Method[RequestT, ResponseT],
         request: RequestT,
         deadline: Deadline,
-        attempt: Attempt | None = None,
     ) -> ResponseT:
         """Send one request, once, and return the answer.
 
@@ -61,21 +58,16 @@ class Transport:
             method: The RPC.
             request: The request.
             deadline: When to give up.
-            attempt: Reports how it ends, if somebody listens; made here.
         """
-        if attempt is None and (recording.recorder is not None or CALLS.isEnabledFor(DEBUG)):
-            with Attempt(method.call, request) as attempt:
-                return await self.unary(method, request, deadline, attempt)
-        try:
-            answer = await self._channel.unary(
-                method.path,
-                request.SerializeToString(),
-                deadline.timeout(),
-                () if attempt is None else attempt.metadata,
-            )
-            message = method.response_type.FromString(answer)
-        except FAILURES as failure:
-            self.raise_explained(failure, method, request, deadline)
+        attempt = reports.attempt(method.call, request)
+        with attempt:
+            try:
+                answer = await self._channel.unary(
+                    method.path, request.SerializeToString(), deadline.timeout(), attempt.metadata
+                )
+                message = method.response_type.FromString(answer)
+            except FAILURES as failure:
+                self.raise_explained(failure, method, request, deadline)
         self._note_contact()
         return message
 
@@ -87,14 +79,10 @@ class Transport:
         deadline: Deadline,
     ) -> ResponseStream[ItemT]:
         """Send one request and return the stream of decoded answers."""
-        listened = recording.recorder is not None or CALLS.isEnabledFor(DEBUG)
-        attempt = Attempt(method.call, request) if listened else None
+        attempt = reports.attempt(method.call, request)
         try:
             stream = self._channel.stream(
-                method.path,
-                request.SerializeToString(),
-                deadline.timeout(),
-                () if attempt is None else attempt.metadata,
+                method.path, request.SerializeToString(), deadline.timeout(), attempt.metadata
             )
         except FAILURES as failure:
             self.raise_explained(failure, method, request, deadline)
@@ -153,6 +141,10 @@ class Transport:
                 if not deadline.is_near():
                     raise
                 raise self._still_lost(lost, deadline) from lost
+            except SandboxClientError as error:
+                if error.reason is not None:  # the daemon's own
+                    outage.end()
+                raise
             else:
                 outage.end()
                 return result
@@ -263,7 +255,7 @@ class ResponseStream(Generic[ItemT]):
         request: The request.
         decode: Turns an answer into an item.
         deadline: The deadline of the RPC.
-        attempt: Reports how it ends, if somebody listens.
+        attempt: Reports how it ends.
     """
 
     __slots__ = (
@@ -289,7 +281,7 @@ class ResponseStream(Generic[ItemT]):
         request: Message,
         decode: Callable[[Any], ItemT],
         deadline: Deadline,
-        attempt: Attempt | None = None,
+        attempt: AnyAttempt = UNHEARD,
     ) -> None:
         self._transport = transport
         self._attempt = attempt
@@ -316,27 +308,34 @@ class ResponseStream(Generic[ItemT]):
                 self._transport.met = True
                 return self._decode(message)
         except BaseException as failure:
-            with self._attempt or nullcontext():  # reports what is raised
+            attempt, self._attempt = self._attempt, UNHEARD
+            with attempt:  # reports what is raised
                 if not isinstance(failure, FAILURES):
                     raise
                 self._transport.raise_explained(
                     failure, self._method, self._request, self._deadline
                 )
-        if self._attempt is not None:
-            self._attempt.end("cancelled" if self._cancelled else "ended by the daemon")
+        self._report()
         self.on_end(self)
         if self._loss is not None:
             raise copy(self._loss) from self._loss
-        too_late = None if self._cancelled else stream_timeout(self._method, self._deadline)
-        if too_late is not None:
-            raise too_late
+        # Servers also see the deadline of a stream, and may end it with OK. Recorded for a third of
+        # the streams.
+        if not self._cancelled and self._deadline.is_near():
+            raise stream_timeout(self._method, self._deadline)
         return None
 
     def cancel(self) -> None:
         """Cancel the call. Safe to repeat, at any time and from anywhere."""
         self._cancelled = True
         self._stream.cancel()
+        self._report()
         self.on_end(self)
+
+    # Once, whether it was read or left first.
+    def _report(self) -> None:
+        attempt, self._attempt = self._attempt, UNHEARD
+        attempt.end("cancelled" if self._cancelled else "ended by the daemon")
 
     def abandon(self, loss: SandboxClientError) -> None:
         """End the call; its reader gets the error."""

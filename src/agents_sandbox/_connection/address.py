@@ -110,12 +110,13 @@ class DaemonAddress:
         """
         # The path that was opened, even if the environment has changed since.
         path, origin = self._opened or self.resolve()
-        trouble = _diagnose(path) or Trouble(
-            f"the socket accepts connections, but the call failed ({shortened(detail)})",
-            "The daemon may be shutting down, or the peer is not a daemon",
-            True,
-        )
-        return _unavailable(path, f"{trouble} (path from {origin})", trouble.may_change, **facts)
+        trouble = _diagnose(path)
+        quoted = "" if trouble else f" ({shortened(detail)})"
+        what, advice, may_change = trouble or _ACCEPTS
+        text = f"{Trouble(f'{what}{quoted}', advice)} (path from {origin})"
+        error = _unavailable(path, text, may_change, **facts)
+        error._trouble = what  # noqa: SLF001 - ours
+        return error
 
     def trouble(self) -> Trouble | None:
         """Inspect the socket now; None if it accepts connections.
@@ -190,6 +191,11 @@ def _default_path() -> tuple[str, str]:
     return _absolute("socket_path", path), origin
 
 
+_ACCEPTS = Trouble(
+    "the socket accepts connections, but the call failed",
+    "The daemon may be shutting down, or the peer is not a daemon",
+    True,
+)
 _START = "Is the daemon running? Start agboxd"
 
 

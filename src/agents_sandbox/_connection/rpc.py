@@ -148,14 +148,8 @@ def raise_explained(
         ) from failure
 
 
-def stream_timeout(method: Method[Any, Any], deadline: Deadline) -> OperationTimeoutError | None:
-    """Make the error of a stream that the daemon ended because our deadline had passed.
-
-    Servers also see the deadline of a stream, and may end it with OK. Recorded for a third of the
-    streams. None: the deadline is not near.
-    """
-    if not deadline.is_near():
-        return None
+def stream_timeout(method: Method[Any, Any], deadline: Deadline) -> OperationTimeoutError:
+    """Make the error of a stream whose deadline has passed."""
     text = _text(method.call, "DEADLINE_EXCEEDED", "", ErrorInfo(""), deadline)
     return OperationTimeoutError(text, code="DEADLINE_EXCEEDED", timeout_seconds=deadline.bound)
 

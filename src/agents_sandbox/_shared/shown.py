@@ -56,6 +56,11 @@ def shortened(text: str, limit: int = _TEXT_CHARACTERS) -> str:
     return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"
 
 
+def escaped(text: str) -> str:
+    """Return a text for a log, not quoted: shortened, on one line, without control characters."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in shortened(text))
+
+
 class OneLineRepr:
     """Gives a dataclass a repr of one line: the fields that differ from their defaults.
 

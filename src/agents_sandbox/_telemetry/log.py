@@ -26,16 +26,16 @@ _asked = False
 def show(level: str) -> None:
     """Write to stderr from a level on. Only the first call has an effect.
 
-    It changes nothing if the application has configured the package's logger. If it has configured
-    the root logger, the records go there.
+    It changes nothing if the application has configured the package's logger. As soon as it has
+    configured the root logger, the records go only there.
     """
     global _asked
     with MUTEX:
         first, _asked = not _asked, True
     if not first or _PACKAGE.level != logging.NOTSET or len(_PACKAGE.handlers) > 1:
         return
-    if not logging.getLogger().handlers:
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter(_FORMAT))
-        _PACKAGE.addHandler(handler)
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter(_FORMAT))
+    handler.addFilter(lambda _: not logging.getLogger().handlers)
+    _PACKAGE.addHandler(handler)
     _PACKAGE.setLevel(level)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+import re
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from opentelemetry import context as contexts
 from opentelemetry import metrics, propagate, trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
+from .._shared.shown import shown_id
 from .._surroundings import clock
 from .._version import __version__
 from .recording import Metadata, RecordedCall
@@ -27,6 +28,11 @@ _RPC = {"rpc.system": "grpc", "rpc.service": "agbox.v1.SandboxService"}
 
 # Those of the conventions for durations of clients in seconds, and some for long commands.
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+
+
+# What gRPC sends as text. It refuses a call with other metadata.
+_KEY = re.compile(r"[a-z0-9_.-]+(?<!-bin)")
+_VALUE = re.compile(r"[ -~]*")
 
 
 class OpenTelemetryRecorder:
@@ -66,9 +72,9 @@ class OpenTelemetryRecorder:
             explicit_bucket_boundaries_advisory=_SECONDS,
         )
 
-    def call(self, name: str) -> AbstractContextManager[RecordedCall]:
-        """Record a call, unless it is part of one: a method that calls another has one span."""
-        return nullcontext(_Part()) if _open_call() else _Call(self, name)
+    def call(self, name: str) -> RecordedCall:
+        """Return what records a call, unless it is part of one: that has one span."""
+        return _Call(self, name)
 
     def attempt(self, request: object) -> Metadata:
         """Note the ids on the open call, and return its context as metadata."""
@@ -77,7 +83,11 @@ class OpenTelemetryRecorder:
             call.see(request)
         carried: dict[str, str] = {}
         propagate.inject(carried)
-        return tuple((key.lower(), value) for key, value in carried.items())
+        return tuple(
+            (key.lower(), value)
+            for key, value in carried.items()
+            if _KEY.fullmatch(key.lower()) and _VALUE.fullmatch(value)
+        )
 
     def outage(self, what: str) -> _Outage:
         """Begin a span below the current one."""
@@ -106,42 +116,52 @@ class OpenTelemetryRecorder:
         self._durations.record(seconds, attributes)
 
 
-class _Part:
-    """A call that is part of another one."""
-
-    result: object = None
-
-
 class _Call:
-    """A call with a span, which is the current one in the block."""
+    """A call with a span, which is the current one from `begin` to the end of the block.
+
+    An interruption can come at any line, so nothing relies on a token of OpenTelemetry: that may
+    be lost before it is stored.
+    """
 
     result: object = None
+    open = False
 
     def __init__(self, recorder: OpenTelemetryRecorder, name: str) -> None:
         self._recorder = recorder
         self._name = name
-        self.open = True
+        self._began: float | None = None
+        self._span: trace.Span = trace.INVALID_SPAN
 
     def __enter__(self) -> Self:
-        self._began = clock.monotonic()
-        self._span = self._recorder.begin(self._name)
-        context = trace.set_span_in_context(self._span)
-        self._token = contexts.attach(contexts.set_value(_CALL, self, context))
         return self
 
+    def begin(self) -> None:
+        """Begin the span, unless the call is part of another one."""
+        if _open_call() is not None:
+            return
+        self._before = contexts.get_current()
+        self._began = clock.monotonic()
+        self._span = self._recorder.begin(self._name)
+        context = contexts.set_value(_CALL, self, trace.set_span_in_context(self._span))
+        self.open = True
+        contexts.attach(context)
+
     def __exit__(self, _: object, error: BaseException | None, __: TracebackType | None) -> None:
-        # A coroutine may be closed in another context than its own.
-        if not isinstance(error, GeneratorExit):
-            contexts.detach(self._token)
         self.open = False
-        self.see(self.result if error is None else error)
-        self.see(getattr(error, "result", None))  # of a command that failed
-        error_type = None
-        if error is not None:
-            error_type = _full_name(type(error))
-            self._describe(error, error_type)
-        self._recorder.count(self._name, clock.monotonic() - self._began, error_type)
-        self._span.end()
+        # A coroutine may be closed in another context than its own.
+        if contexts.get_value(_CALL) is self:
+            contexts.attach(self._before)
+        error_type = None if error is None else _full_name(type(error))
+        if self._span.is_recording():
+            self.see(self.result if error is None else error)
+            self.see(getattr(error, "result", None))  # of a command that failed
+            if error is not None:
+                self._describe(error)
+            self._span.end()
+        self.result = None
+        began, self._began = self._began, None
+        if began is not None:
+            self._recorder.count(self._name, clock.monotonic() - began, error_type)
 
     def see(self, thing: object) -> None:
         """Note the ids and the exit code that a request, a result or an error has."""
@@ -154,14 +174,14 @@ class _Call:
             self._span.set_attribute("agents_sandbox.exit_code", exit_code)
 
     # Not its message: that may quote output or a configuration.
-    def _describe(self, error: BaseException, error_type: str) -> None:
+    def _describe(self, error: BaseException) -> None:
         status = grpc.StatusCode.__members__.get(str(getattr(error, "code", None)))
         reason = getattr(error, "reason", None)
-        self._span.set_attribute("error.type", error_type)
+        self._span.set_attribute("error.type", _full_name(type(error)))
         if status is not None:
             self._span.set_attribute("rpc.grpc.status_code", status.value[0])
         if reason is not None:
-            self._span.set_attribute("agents_sandbox.reason", reason)
+            self._span.set_attribute("agents_sandbox.reason", shown_id(reason))
         self._span.set_status(Status(StatusCode.ERROR, type(error).__name__))
 
 

@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import Any, Protocol, TypeAlias
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 Metadata: TypeAlias = tuple[tuple[str, str], ...]
 """What a request carries beside its message."""
 
 
 class RecordedCall(Protocol):
-    """A call of a public method that is being recorded."""
+    """A call of a public method that is being recorded.
+
+    Enter it twice and begin it inside: `with recorder.call(name) as recorded, recorded:`. An
+    interruption can come at the first line of its exit, which is then repeated.
+    """
 
     result: object
     """What it returns; set just before it does."""
+
+    def begin(self) -> None:
+        """Begin to record, unless it is part of another call."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: object, error: BaseException | None, traceback: TracebackType | None, /
+    ) -> None:
+        """End it. Safe to repeat."""
+        ...
 
 
 class RecordedOutage(Protocol):
@@ -32,8 +51,8 @@ class RecordedOutage(Protocol):
 class Recorder(Protocol):
     """Records calls, outages and waits."""
 
-    def call(self, name: str) -> AbstractContextManager[RecordedCall]:
-        """Record what happens in a block as one call of a public method."""
+    def call(self, name: str) -> RecordedCall:
+        """Return what records one call of a public method."""
         ...
 
     def attempt(self, request: object) -> Metadata:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from .._shared.shown import shown_id
+from .._shared.shown import escaped, shown_id
 from .._surroundings import clock
 from . import recording
 from .log import CALLS, CLEANUP, CONNECTION
@@ -14,8 +15,6 @@ from .recording import Metadata
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-DEBUG = logging.DEBUG
 
 
 class Attempt:
@@ -47,6 +46,25 @@ class Attempt:
         CALLS.debug("%s: %s after %.1f ms", self._what, outcome, milliseconds)
 
 
+class _Unheard(nullcontext[None]):
+    """An attempt to which nobody listens."""
+
+    metadata: Metadata = ()
+
+    def end(self, outcome: str) -> None:
+        """Report nothing."""
+
+
+UNHEARD = _Unheard()
+AnyAttempt: TypeAlias = Attempt | _Unheard
+
+
+def attempt(call: str, request: object) -> AnyAttempt:
+    """Begin an attempt, as `Attempt` describes it."""
+    listened = recording.recorder is not None or CALLS.isEnabledFor(logging.DEBUG)
+    return Attempt(call, request) if listened else UNHEARD
+
+
 class Outage:
     """An outage of the daemon as one call or stream sees it: a context manager around its retries.
 
@@ -73,12 +91,14 @@ class Outage:
             self._recorded.end(self._recovered)
         if not self._recovered:
             outcome = "closed" if error is None else _kind(error)
+            if isinstance(error, TimeoutError):
+                outcome = "time limit"
             CONNECTION.info("%s: %s after %s", self._what, outcome, self._lasted())
 
     def pause(self, error: BaseException, seconds: float) -> None:
         """Report a retry that follows; at INFO if it is the first, or if it has a new cause."""
         self._retries += 1
-        cause, before = str(error), self._cause
+        cause, before = _cause(error), self._cause
         self._cause = cause
         if self._recorded is not None:
             self._recorded.retry(cause, seconds)
@@ -170,17 +190,17 @@ def not_ours(sandbox_id: str) -> None:
 def delete_failed(sandbox_id: str, error: BaseException, seconds: float) -> None:
     """Report a delete at the end of a block that is tried again."""
     message = "delete of sandbox %s failed: %s. It is tried again in %.2f s"
-    CLEANUP.info(message, shown_id(sandbox_id), error, seconds)
+    CLEANUP.info(message, shown_id(sandbox_id), _cause(error), seconds)
 
 
 def clean_up_failed(what: str, error: BaseException) -> None:
     """Report a part of a clean-up that failed."""
-    CLEANUP.info("%s: %s", what, error)
+    CLEANUP.info("%s: %s", what, _cause(error))
 
 
-def leftover(text: str) -> None:
+def leftover(left: str, error: BaseException) -> None:
     """Warn of what a clean-up leaves behind."""
-    CLEANUP.warning("%s", text)
+    CLEANUP.warning("%s: %s", escaped(left), _cause(error))
 
 
 def _ids(request: object) -> str:
@@ -191,6 +211,12 @@ def _ids(request: object) -> str:
     )
 
 
+# Never its message: the daemon may quote a command or a configuration there.
+def _cause(error: BaseException) -> str:
+    trouble = getattr(error, "_trouble", None)
+    return _kind(error) if trouble is None else f"{_kind(error)}: {escaped(trouble)}"
+
+
 def _kind(error: BaseException) -> str:
     code, reason = getattr(error, "code", None), getattr(error, "reason", None)
-    return " ".join(filter(None, (type(error).__name__, code, reason)))
+    return " ".join(filter(None, (type(error).__name__, code, reason and shown_id(reason))))

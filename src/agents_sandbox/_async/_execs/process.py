@@ -91,7 +91,7 @@ class ExecProcess(Block):
         self._clean_up = CleanUp(self._end_command)
         self._given_up = False
         self._input_left = False
-        self._not_killed: str | None = None
+        self._not_killed: SandboxClientError | None = None
 
     def __repr__(self) -> str:
         handle = self.handle
@@ -236,16 +236,16 @@ class ExecProcess(Block):
                 await self._clean_up.finish(raising)
             except SandboxClientError as failure:
                 self._given_up = True
-                left = f"exec {self.exec_id} may still be running: {failure}"
-                reports.leftover(left)
+                left = f"exec {shown_id(self.exec_id)} may still be running"
+                reports.leftover(left, failure)
                 if raising is None:
                     raise
-                add_note(raising, left)
+                add_note(raising, f"{left}: {failure}")
                 return
         why, self._not_killed = self._not_killed, None
         if why is not None:
             left = f"exec {shown_id(self.exec_id)} was cancelled, but may still be running"
-            report_leftover(f"{left}: {why}", raising)
+            report_leftover(left, why, raising)
         elif ending and self._is_its_timeout(raising):  # which says that the command runs
             add_note(raising, "the end of the block has ended the command since")
 
@@ -299,7 +299,7 @@ class ExecProcess(Block):
                 wait_for = ExecWait(daemon, feeds, exec_id, budget, self.sandbox_id, logs)
                 ended = await wait_for.until_reached()
                 if not isinstance(failure, SandboxNotReadyError):  # it has ended with its sandbox
-                    self._not_killed = str(failure)
+                    self._not_killed = failure.with_traceback(None)
         except ExecAlreadyTerminalError:
             ended = await daemon.get_exec(exec_id, budget.rpc(), logs)
         except (ExecNotFoundError, SandboxNotFoundError):

@@ -58,14 +58,14 @@ class Ending(Block):
             return
         if raising is None:
             for failure in failures:
-                reports.leftover(f"{self._left_by(failure)}: {failure}")
+                reports.leftover(self._left_by(failure), failure)
             first, *others = failures
             add_note(first, self._left_by(first))
             for other in others:
                 add_note(first, f"another delete failed, too: {other}")
             raise trimmed(first, None)
         for failure in failures:
-            report_leftover(f"{self._left_by(failure)}: {failure}", raising)
+            report_leftover(self._left_by(failure), failure, raising)
 
     # The error of a timeout names the options of other calls.
     def _left_by(self, failure: SandboxClientError) -> str:
