@@ -60,7 +60,10 @@ def nothing_left(daemon: FakeDaemon) -> Iterator[SyncAgentsSandboxClient]:
     with SyncAgentsSandboxClient(
         daemon.socket_path, timeout_seconds=NEVER, operation_timeout_seconds=NEVER
     ) as client:
+        waits: dict[object, float] = {}
+        client._daemon.waits = waits  # as `progress` does
         yield client
+        assert waits == {}
         # The client still works: it asks for the release, and waits.
         assert client.get_sandbox("steady", timeout_seconds=20).sandbox_id == "steady"
         execution = client.run("steady", ("true",), timeout_seconds=20)
