@@ -148,7 +148,7 @@ class Runner:
         else:
             asyncio.run(self._beside_async_client(compiled, names))
         printed = self._capsys.readouterr().out.splitlines()
-        self._check(code, names, [line for line in printed if line])
+        self._check(code, names, printed)
 
     async def _beside_async_client(self, compiled: Any, names: dict[str, Any]) -> None:
         async with AgentsSandboxClient() as client, client.sandbox(image=IMAGE) as sandbox:
