@@ -26,6 +26,7 @@ from agents_sandbox import AgentsSandboxClient, InvalidArgumentError, SyncAgents
 from agents_sandbox.testing import FakeDaemon, Faults
 from agents_sandbox.testing._protocol.profile import PROFILES
 
+from .interrupting import join
 from .plugin.conftest import ARGUMENTS as PYTEST_ARGUMENTS
 from .releases import NEWEST, each_dialect
 
@@ -117,6 +118,9 @@ def daemon(release: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
         yield running
         gc.collect()  # a stream that a block has left ends now, not in the next block
         running.wait_for_streams(0)
+        for thread in threading.enumerate():
+            if thread.name == "agents-sandbox-events":
+                join(thread)  # it logs the end of its stream
 
 
 def agent_code(*, blocking: bool) -> str:
