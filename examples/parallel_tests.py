@@ -2,8 +2,8 @@
 
     python parallel_tests.py [-n 4] PROJECT
 
-Each sandbox has its own copy of the project, and takes the next file when it has finished one. The
-exit code is 0 if all files passed.
+Each sandbox has its own copy of the project and installs its `requirements.txt`, which must name
+pytest. It takes the next file when it has finished one. The exit code is 0 if all files passed.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from pathlib import Path
 from agents_sandbox import (
     AgentsSandboxClient,
     CopySpec,
+    ExecFailedError,
     ExecProcess,
     OperationTimeoutError,
     Sandbox,
@@ -87,7 +88,13 @@ async def main() -> int:
     parser.add_argument("-n", type=int, default=4, help="how many sandboxes; default: 4")
     options = parser.parse_args()
     async with AgentsSandboxClient() as client:
-        return summarise(await run_all(client, options.project.resolve(), options.n))
+        try:
+            return summarise(await run_all(client, options.project.resolve(), options.n))
+        except ExecFailedError as error:
+            result = error.result
+            output = f"{result.stdout}{result.stderr}" if result is not None else ""
+            print(f"the installation failed: {error}\n{output}", file=sys.stderr)
+            return 1
 
 
 if __name__ == "__main__":

@@ -22,11 +22,15 @@ class Screen(io.StringIO):
     def __init__(self) -> None:
         super().__init__()
         self._changed = threading.Condition()
+        self.trouble: Exception | None = None
+        """What writing to it raises from now on."""
 
     def isatty(self) -> bool:
         return True
 
     def write(self, text: str) -> int:
+        if self.trouble is not None:
+            raise self.trouble
         with self._changed:
             self._changed.notify_all()
             return super().write(text)
@@ -75,4 +79,24 @@ def open_notebook(monkeypatch: pytest.MonkeyPatch) -> Screen:
 def _open(monkeypatch: pytest.MonkeyPatch) -> Screen:
     # Tests have no time for waits that people would notice.
     monkeypatch.setattr(_progress, "_TICK_SECONDS", 0.01)
+    # How busy this machine is decides nothing.
+    monkeypatch.setattr(_progress, "_PATIENCE_SECONDS", _PATIENCE_SECONDS)
     return Screen()
+
+
+def painters() -> list[threading.Thread]:
+    """Return the threads that show progress."""
+    return [thread for thread in threading.enumerate() if thread.name == "agents-sandbox-progress"]
+
+
+class StuckLine:
+    """A line of a terminal that takes no more output."""
+
+    def __init__(self) -> None:
+        self.stuck = threading.Event()
+        self.freed = threading.Event()
+
+    def show(self, text: str) -> None:
+        """Wait until the terminal goes on."""
+        self.stuck.set()
+        assert self.freed.wait(_PATIENCE_SECONDS)

@@ -15,6 +15,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from agents_sandbox import AgentsSandboxClient, InvalidArgumentError, SyncAgents
 from agents_sandbox.testing import FakeDaemon, Faults
 from agents_sandbox.testing._protocol.profile import PROFILES
 
+from .interrupting import join
 from .plugin.conftest import ARGUMENTS as PYTEST_ARGUMENTS
 from .releases import NEWEST, each_dialect
 
@@ -116,14 +118,35 @@ def daemon(release: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
         yield running
         gc.collect()  # a stream that a block has left ends now, not in the next block
         running.wait_for_streams(0)
+        for thread in threading.enumerate():
+            if thread.name == "agents-sandbox-events":
+                join(thread)  # it logs the end of its stream
+
+
+def agent_code(*, blocking: bool) -> str:
+    """Return the agent of the tutorial."""
+    (block,) = [BLOCKS[name] for name in TRANSLATED if "def solve" in BLOCKS[name].code]
+    return block.translation if blocking else block.code
+
+
+def agent_module(*, blocking: bool) -> ModuleType:
+    module = ModuleType("agent")
+    exec(agent_code(blocking=blocking), vars(module))
+    return module
 
 
 class Runner:
     """Runs blocks beside a daemon, and checks what they print and leave behind."""
 
-    def __init__(self, daemon: FakeDaemon, capsys: pytest.CaptureFixture[str]) -> None:
+    def __init__(
+        self,
+        daemon: FakeDaemon,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
         self._daemon = daemon
         self._capsys = capsys
+        self._monkeypatch = monkeypatch
         self._printed: list[str] = []
 
     def run(self, name: str) -> None:
@@ -141,6 +164,8 @@ class Runner:
         awaits = bool(compiled.co_flags & inspect.CO_COROUTINE)
         assert not (awaits and blocking)
         names: dict[str, Any] = {"__name__": "__main__"}
+        if "from agent import" in code:
+            self._monkeypatch.setitem(sys.modules, "agent", agent_module(blocking=blocking))
         if PROGRAM.search(code):
             asyncio.run(eval(compiled, names)) if awaits else exec(compiled, names)
         elif blocking:
@@ -148,7 +173,7 @@ class Runner:
         else:
             asyncio.run(self._beside_async_client(compiled, names))
         printed = self._capsys.readouterr().out.splitlines()
-        self._check(code, names, [line for line in printed if line])
+        self._check(code, names, printed)
 
     async def _beside_async_client(self, compiled: Any, names: dict[str, Any]) -> None:
         async with AgentsSandboxClient() as client, client.sandbox(image=IMAGE) as sandbox:
@@ -202,7 +227,7 @@ def runner(
     # For the example that changes what happens at the end of a program.
     monkeypatch.setattr("atexit.register", lambda *_: None)
     monkeypatch.setattr("signal.signal", lambda *_: None)
-    return Runner(daemon, capsys)
+    return Runner(daemon, capsys, monkeypatch)
 
 
 @each_dialect
@@ -249,10 +274,8 @@ def test_whole_test_files_run(pytester: pytest.Pytester) -> None:
 
 @pytest.mark.parametrize("name", OF_TUTORIAL)
 def test_the_agent_of_the_tutorial_is_tested(name: str, pytester: pytest.Pytester) -> None:
-    blocks = [BLOCKS[name] for name in TRANSLATED]
-    (agent,) = [block for block in blocks if "def solve" in block.code]
     test = BLOCKS[name].code
-    pytester.makepyfile(agent=agent.code if "await" in test else agent.translation)
+    pytester.makepyfile(agent=agent_code(blocking="await" not in test))
     pytester.makepyfile(test_agent=test)
     pytester.runpytest_subprocess(*PYTEST_ARGUMENTS).assert_outcomes(passed=1)
 

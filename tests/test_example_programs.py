@@ -127,10 +127,11 @@ def test_files_are_tested_in_parallel(daemon: FakeDaemon, tmp_path: Path) -> Non
 
 
 def test_no_file_is_tested_where_the_installation_fails(daemon: FakeDaemon, tmp_path: Path) -> None:
-    daemon.on_exec(prefix=("pip", "install")).exit(1)
+    daemon.on_exec(prefix=("pip", "install")).stderr("no such file").exit(1)
     exit_code, lines, stderr = end(start("parallel_tests.py", "-n", "1", project(tmp_path)))
     assert (exit_code, lines) == (1, [])
-    assert "ExecFailedError" in stderr
+    assert stderr.startswith("the installation failed: ")
+    assert stderr.endswith("\nno such file\n")
     assert len(daemon.execs) == 1
 
 

@@ -309,3 +309,32 @@ def test_a_child_does_not_wait_for_a_thread_of_its_parent(daemon: FakeDaemon, ho
         thread.join()
     """
     assert run(program, daemon.socket_path, how) == ["None"]
+
+
+def test_a_child_leaves_a_block_that_shows_progress(daemon: FakeDaemon) -> None:
+    """Although the thread that shows it stays in the parent, in the midst of a line."""
+    program = """
+    from agents_sandbox import _progress
+
+    painting, go_on = threading.Event(), threading.Event()
+
+    class Line:
+        def show(self, text):
+            painting.set()
+            go_on.wait()
+
+    _progress._find_line = Line
+    client = SyncAgentsSandboxClient(socket)
+    block = progress(client)
+
+    def leave():
+        block.__exit__(None, None, None)
+        return client._daemon.waits
+
+    with block:
+        client._daemon.waits[type("Wait", (), {"describe": lambda wait: "box"})()] = 0.0
+        painting.wait()
+        print(in_child(leave))
+        go_on.set()
+    """
+    assert run(program, daemon.socket_path) == ["None"]

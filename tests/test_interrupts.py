@@ -21,6 +21,8 @@ from agents_sandbox import (
     SandboxClientError,
     SandboxHandle,
     SyncAgentsSandboxClient,
+    _progress,
+    progress,
 )
 from agents_sandbox._deadline import Backoff
 from agents_sandbox.testing import FakeDaemon
@@ -31,6 +33,7 @@ from .examples import PART, PARTS
 from .impostor import impostor
 from .interrupting import Lines, ctrl_c, join
 from .releases import any_release
+from .screens import StuckLine, painters
 
 pytestmark = [any_release, pytest.mark.slow]
 
@@ -60,7 +63,10 @@ def nothing_left(daemon: FakeDaemon) -> Iterator[SyncAgentsSandboxClient]:
     with SyncAgentsSandboxClient(
         daemon.socket_path, timeout_seconds=NEVER, operation_timeout_seconds=NEVER
     ) as client:
+        waits: dict[object, float] = {}
+        client._daemon.waits = waits  # as `progress` does
         yield client
+        assert waits == {}
         # The client still works: it asks for the release, and waits.
         assert client.get_sandbox("steady", timeout_seconds=20).sandbox_id == "steady"
         execution = client.run("steady", ("true",), timeout_seconds=20)
@@ -277,6 +283,25 @@ def test_at_any_line(daemon: FakeDaemon, maker: SyncAgentsSandboxClient, name: s
         if not lines.reached:
             break
     assert k > 40
+
+
+def test_progress(maker: SyncAgentsSandboxClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At whatever line its block is interrupted, nothing goes on to paint."""
+
+    def block() -> None:
+        with progress(maker):
+            pass
+
+    monkeypatch.setattr(_progress, "_find_line", StuckLine)
+    lines, k = Lines(1), 0
+    while not k or lines.reached:
+        k += 1
+        lines = Lines(k)
+        lines.run(block)
+        assert maker._daemon.waits is None, lines.place
+        for painter in painters():
+            join(painter)
+    assert k > 20
 
 
 def test_a_close(daemon: FakeDaemon, maker: SyncAgentsSandboxClient) -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import shutil
 import sys
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ._blocking.helpers import start_thread
+from ._blocking.locks import acquire, closed_gate, open_gate
 from ._pictures.times import duration
 from ._shared.shown import shown
 from ._surroundings import clock
+from ._surroundings.forks import MUTEX
 from .errors import InvalidArgumentTypeError
 
 if TYPE_CHECKING:
@@ -20,6 +24,9 @@ if TYPE_CHECKING:
 
 # Shorter waits do not show at all.
 _TICK_SECONDS = 0.2
+
+# How long the end of a block waits until the line is gone. It holds up an event loop.
+_PATIENCE_SECONDS = 0.5
 
 
 class _Wait(Protocol):
@@ -42,8 +49,8 @@ def progress(client: AgentsSandboxClient | SyncAgentsSandboxClient) -> Iterator[
     Use it as `with progress(client):`, for both clients. In a notebook, the line is in the output
     of the cell; on a terminal, it is on standard error, with a spinner if the library rich is
     installed (`agents-sandbox[cli]`). Elsewhere nothing is shown. Of several waits, the line shows
-    the oldest one, and the number of the others. In a block within the block of the same client
-    nothing changes.
+    the oldest one, and the number of the others. Blocks of the same client share one line, also in
+    several threads.
 
     Args:
         client: The client whose waits are shown.
@@ -54,33 +61,71 @@ def progress(client: AgentsSandboxClient | SyncAgentsSandboxClient) -> Iterator[
     daemon: Any = getattr(client, "_daemon", None)
     if daemon is None:
         raise InvalidArgumentTypeError(f"client must be a client, not {shown(client)}")
-    line = _find_line() if daemon.waits is None else None
-    if line is None:
-        yield
-        return
-    waits: dict[_Wait, float] = {}
-    daemon.waits = waits
-    done = threading.Event()
-    painter = threading.Thread(target=_paint, args=(line, waits, done), daemon=True)
-    painter.start()
+    block = object()
     try:
+        _enter(daemon, block)
         yield
     finally:
+        try:
+            _leave(daemon, block)
+        finally:
+            _leave(daemon, block)  # an interruption can come at any line
+
+
+class _Board(dict[_Wait, float]):
+    """The open waits of a client, by their beginning, while some blocks show them on one line."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks: set[object] = set()
+        self.end = closed_gate()
+        self.pen = threading.Lock()
+        """Whoever holds it may change the line. The last block keeps it."""
+
+
+def _enter(daemon: Any, block: object) -> None:
+    line = _find_line() if daemon.waits is None else None
+    painted = None
+    with MUTEX:
+        if daemon.waits is None and line is not None:
+            painted = daemon.waits = _Board()
+        if daemon.waits is not None:
+            daemon.waits.blocks.add(block)
+    if line is not None and painted is not None:
+        # If no thread can be started, nothing is shown.
+        start_thread(partial(_paint, daemon, painted, line), "agents-sandbox-progress")
+
+
+def _leave(daemon: Any, block: object) -> None:
+    with MUTEX:
+        board = daemon.waits
+        if board is None:
+            return
+        board.blocks.discard(block)
+        if board.blocks:
+            return
         daemon.waits = None
-        done.set()
-        painter.join()
+    open_gate(board.end)
+    # The output may be stuck, and a forked child has no painter that would let go.
+    acquire(board.pen, _PATIENCE_SECONDS)
 
 
-def _paint(line: _Line, waits: Mapping[_Wait, float], done: threading.Event) -> None:
-    last = ""
-    while not done.wait(_TICK_SECONDS):
-        # Waits come and go while it looks.
-        text = _text(tuple(waits.items()))
-        if text != last:
-            line.show(text)
-            last = text
-    if last:
-        line.show("")
+def _paint(daemon: Any, board: _Board, line: _Line) -> None:
+    if not board.pen.acquire(blocking=False):
+        return  # the block has ended already
+    # If the output is gone or closed, nothing is shown any more.
+    with suppress(OSError, ValueError):
+        seen = False
+        # If the end of the block was interrupted, nobody opens the gate.
+        while not acquire(board.end, _TICK_SECONDS) and daemon.waits is board:
+            # Waits come and go while it looks.
+            text = _text(tuple(board.items()))
+            if text or seen:
+                line.show(text)
+            seen = text != ""
+        if seen:
+            line.show("")
+    board.pen.release()
 
 
 def _text(waits: tuple[tuple[_Wait, float], ...]) -> str:
@@ -120,30 +165,45 @@ class _Plain:
 
 
 class _Spinner:
-    """The same by rich, which keeps it below what the program prints."""
+    """The same by rich."""
 
     def __init__(self) -> None:
-        from rich.console import Console  # noqa: PLC0415 - an extra, which terminals alone need
+        # An extra, which terminals alone need.
+        from rich.console import Console  # noqa: PLC0415
+        from rich.live import Live  # noqa: PLC0415
+        from rich.spinner import Spinner  # noqa: PLC0415
         from rich.text import Text  # noqa: PLC0415
 
         self._text = Text
-        self._status = Console(stderr=True).status("")
+        self._spinner = Spinner("dots", style="status.spinner")
+        self._live = Live(
+            self._spinner,
+            console=Console(stderr=True),
+            auto_refresh=False,  # its thread would not survive an output that is gone
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
 
     def show(self, text: str) -> None:
-        """Replace the line."""
+        """Replace the line, or turn the spinner."""
         if text:
-            self._status.update(self._text(text, no_wrap=True, overflow="ellipsis"))
-            self._status.start()
+            self._spinner.update(text=self._text(text, no_wrap=True, overflow="ellipsis"))
+            self._live.start()
+            self._live.refresh()
         else:
-            self._status.stop()
+            self._live.stop()
 
 
 class _Notebook:
     """A line in the output of a cell."""
 
     def __init__(self, ipython: Any) -> None:
+        self._text = ""
         self._shown = ipython.display.display({"text/plain": ""}, raw=True, display_id=True)
 
     def show(self, text: str) -> None:
         """Replace the line."""
-        self._shown.update({"text/plain": text}, raw=True)
+        if text != self._text:
+            self._text = text
+            self._shown.update({"text/plain": text}, raw=True)

@@ -15,13 +15,15 @@ from agents_sandbox import (
     InvalidArgumentTypeError,
     SandboxHandle,
     SandboxState,
+    _progress,
     progress,
 )
+from agents_sandbox._blocking import helpers
 from agents_sandbox.testing import FakeDaemon
 
 from .._aio import Background, off_loop
 from ..releases import any_release
-from ..screens import Screen, open_notebook, open_terminal
+from ..screens import Screen, StuckLine, open_notebook, open_terminal, painters
 from .conftest import IMAGE
 
 pytestmark = any_release
@@ -84,6 +86,107 @@ async def test_a_block_in_a_block_changes_nothing(
             create = Background(client.create_sandbox, image=IMAGE, sandbox_id="demo-sandbox")
             await off_loop(screen.wait_for, "PENDING")
         await create.result()
+
+
+async def test_blocks_that_overlap_share_the_line(
+    client: AgentsSandboxClient, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those of two threads: the last one to end takes it away."""
+    screen = open_terminal(monkeypatch, rich=False)
+    first, second = progress(client), progress(client)
+    first.__enter__()
+    with second:
+        first.__exit__(None, None, None)
+        with daemon.paused():
+            create = Background(client.create_sandbox, image=IMAGE, sandbox_id="demo-sandbox")
+            await off_loop(screen.wait_for, "PENDING")
+        await create.result()
+    assert client._daemon.waits is None
+    assert screen.line == ""
+
+
+async def test_it_leaves_the_streams_of_the_program_alone(
+    client: AgentsSandboxClient, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = open_terminal(monkeypatch, rich=True)
+    output = sys.stdout
+    with progress(client):
+        with daemon.paused():
+            create = Background(client.create_sandbox, image=IMAGE, sandbox_id="demo-sandbox")
+            await off_loop(screen.wait_for, "PENDING")
+            assert sys.stdout is output
+            assert sys.stderr is screen
+        await create.result()
+
+
+@pytest.mark.parametrize("error", [OSError("no terminal"), ValueError("closed")])
+@pytest.mark.parametrize("rich", [False, True])
+async def test_without_its_output_it_stops_silently(
+    client: AgentsSandboxClient,
+    daemon: FakeDaemon,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    rich: bool,
+) -> None:
+    screen = open_terminal(monkeypatch, rich=rich)
+    with progress(client):
+        with daemon.paused():
+            create = Background(client.create_sandbox, image=IMAGE, sandbox_id="demo-sandbox")
+            await off_loop(screen.wait_for, "PENDING")
+            (painter,) = painters()
+            screen.trouble = error
+            await off_loop(painter.join, 10)
+            assert not painter.is_alive()
+        await create.result()
+    assert client._daemon.waits is None
+
+
+async def test_the_end_of_the_block_does_not_wait_for_an_output_that_is_stuck(
+    client: AgentsSandboxClient, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = StuckLine()
+    monkeypatch.setattr(_progress, "_find_line", lambda: line)
+    monkeypatch.setattr(_progress, "_PATIENCE_SECONDS", 0.01)
+    with daemon.paused():
+        with progress(client):
+            create = Background(client.create_sandbox, image=IMAGE, sandbox_id="demo-sandbox")
+            await off_loop(line.stuck.wait, 60)
+            (painter,) = painters()
+        assert painter.is_alive()
+        line.freed.set()
+        await off_loop(painter.join, 10)
+        assert not painter.is_alive()
+    await create.result()
+
+
+async def test_without_a_thread_nothing_is_shown(
+    client: AgentsSandboxClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    screen = open_terminal(monkeypatch, rich=False)
+    with monkeypatch.context() as patches:
+        patches.setattr(threading.Thread, "start", refuse)
+        patches.setattr(helpers, "start_new_thread", refuse)
+        with progress(client):
+            entered = True
+    assert entered
+    assert client._daemon.waits is None
+    assert screen.getvalue() == ""
+
+
+async def test_a_thread_that_starts_after_the_block_shows_nothing(
+    client: AgentsSandboxClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = open_terminal(monkeypatch, rich=False)
+    late: list[Callable[[], None]] = []
+    monkeypatch.setattr(_progress, "start_thread", lambda paint, name: late.append(paint))
+    with progress(client):
+        pass
+    (paint,) = late
+    paint()
+    assert screen.getvalue() == ""
 
 
 async def test_it_counts_the_other_waits(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
-from typing import ClassVar, Generic
+from typing import Any, ClassVar, Generic
 
 from .._arguments.creates import NO_LOGS, LogPaths, NewSandbox
 from .._deadline import Budget, Deadline, Patience
@@ -115,13 +115,16 @@ class _Wait(ABC, Generic[HandleT]):
             return reached
         finally:
             try:
-                self.leave()
+                self._end(waits)
             finally:
-                self.leave()  # an interruption can come at any line
-                if waits is not None:
-                    waits.pop(self, None)
+                self._end(waits)  # an interruption can come at any line
             if (recorder := recording.recorder) is not None:
                 recorder.waited(self.kind, clock.monotonic() - began)
+
+    def _end(self, waits: dict[Any, float] | None) -> None:
+        self.leave()
+        if waits is not None:
+            waits.pop(self, None)
 
     async def step(self, until: Deadline) -> HandleT | None:
         """Wait on; return the final snapshot once the goal is reached, or None at `until`.
