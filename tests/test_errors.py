@@ -47,6 +47,7 @@ FACTS: dict[str, Any] = {
     "metadata": {"sandbox_id": "box-1"},
 }
 MORE_FACTS: dict[str, Any] = {
+    "_trouble": "nothing listens there",
     "retryable": "not a default",
     "details": "the daemon's words",
     "debug_string": "gRPC's words",
