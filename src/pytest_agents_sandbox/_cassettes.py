@@ -59,7 +59,10 @@ def socket_for(item: pytest.Item, daemon: FakeDaemon) -> Iterator[str]:
         return
     keep: Any = mode
     recorder = Recorder(live, cassette=cassette, redact=setup.redact, mode=keep)
-    with recorder.start():
-        yield recorder.socket_path
-        if not passed(item):
-            recorder.discard()
+    try:
+        with recorder:
+            yield recorder.socket_path
+            if not passed(item):
+                recorder.discard()
+    except (OSError, RuntimeError, ValueError) as error:
+        fail(f"{item.nodeid} cannot be recorded: {error}")

@@ -273,7 +273,7 @@ def complaint(path: Path, *argv: str, image: str = IMAGE, sandboxes: int = 1) ->
             created = [client.create_sandbox(image=image) for _ in range(sandboxes)]
             result = client.run(created[-1].sandbox_id, argv)
             assert result.error is not None
-            assert result.error.startswith("the cassette has no such take; ")
+            assert result.error.startswith("the cassette has no such take: ")
         with pytest.raises(AssertionError) as caught:
             daemon.assert_all_scripted()
         with pytest.raises(AssertionError, match="unscripted command"):
@@ -282,7 +282,7 @@ def complaint(path: Path, *argv: str, image: str = IMAGE, sandboxes: int = 1) ->
 
 
 def test_another_argument_is_shown_beside_the_closest_one(tmp_path: Path) -> None:
-    path = cassette_of(tmp_path, [take("ls"), take("pip", "install", "one")])
+    path = cassette_of(tmp_path, [take("ls"), take("pip", "install", "one"), take("pip", "list")])
     assert complaint(path, "pip", "install", "two").splitlines() == [
         "exec-2 of sandbox-1 in 'PATH':",
         '          "pip"',

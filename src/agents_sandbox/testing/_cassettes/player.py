@@ -15,6 +15,9 @@ from .._protocol.spec import WORKSPACE
 from .cassette import Cassette, RecordedSandbox, Take, exec_name, sandbox_name
 from .replacing import matches
 
+_NOT_PLAYED = 0.2
+"""How much more a take that was not played is like a command."""
+
 
 class _Track:
     """One recorded sandbox and what was played of it."""
@@ -89,7 +92,12 @@ class Player:
             return [f"{self._where} has no further sandbox with the image {image}"]
         cwd = _cwd(command)
         candidates = [
-            (_likeness(take, command.argv, cwd), track is own, -index, track)
+            (
+                _likeness(take, command.argv, cwd) + _NOT_PLAYED * (index not in track.played),
+                track is own,
+                -index,
+                track,
+            )
             for track in self._tracks
             for index, take in enumerate(track.takes)
         ]
@@ -128,17 +136,11 @@ def _is_of(take: Take, argv: Sequence[str], cwd: str) -> bool:
 
 
 def _plan(take: Take, *, keep_durations: bool) -> Plan:
-    steps: list[Write | Wait] = [
-        Write(stream, data)
-        for stream, data in (("stdout", take.stdout), ("stderr", take.stderr))
-        if data
-    ]
-    if keep_durations and take.seconds:
-        steps.append(Wait(take.seconds))
+    waits = (Wait(take.seconds),) if keep_durations else ()
     if take.error:
-        waits = tuple(step for step in steps if isinstance(step, Wait))
         return Plan(waits, StartFailure(take.error))
-    return Plan(tuple(steps), take.exit_code)
+    writes = Write("stdout", take.stdout or b""), Write("stderr", take.stderr or b"")
+    return Plan((*writes, *waits), take.exit_code)
 
 
 def _likeness(take: Take, argv: Sequence[str], cwd: str) -> float:

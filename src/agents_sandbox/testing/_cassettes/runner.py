@@ -43,5 +43,5 @@ class CassetteRunner(UnscriptedRunner):
         if plan is None:
             close = self._player.explain(command)
             self._report(command, close)
-            plan = Plan(end=StartFailure("; ".join(("the cassette has no such take", *close))))
+            plan = Plan(end=StartFailure(f"the cassette has no such take: {close[0]}"))
         return ScriptedProcess(command, plan, self._scripts, self._sleep)

@@ -15,7 +15,15 @@ from .._protocol.profile import PROFILES, RELEASES
 from .observer import HeardSandbox
 
 _TIMEOUT = 10.0
-"""Seconds for each call."""
+"""Seconds for each call, and for a delete that is in progress: its end is the same each time."""
+
+_BEGINNINGS = (
+    pb.SANDBOX_ACCEPTED,
+    pb.SANDBOX_PREPARING,
+    pb.SANDBOX_STOP_REQUESTED,
+    pb.SANDBOX_DELETE_REQUESTED,
+)
+_ENDS = (pb.SANDBOX_READY, pb.SANDBOX_FAILED, pb.SANDBOX_STOPPED, pb.SANDBOX_DELETED)
 
 
 @dataclass(frozen=True)
@@ -69,13 +77,26 @@ async def _ask_for(channel: grpc.aio.Channel, sandbox: HeardSandbox, outcome: Ou
     stream = _call(channel, SUBSCRIBE_SANDBOX_EVENTS)(
         pb.SubscribeSandboxEventsRequest(sandbox_id=sandbox.id), timeout=_TIMEOUT
     )
+    is_complete = in_progress = False
     try:
         async for event in stream:
             events.append(event)
-            if event.sequence >= answer.sandbox.last_event_sequence:
+            in_progress = _begins_or_ends(event.event_type, in_progress=in_progress)
+            is_complete |= event.sequence >= answer.sandbox.last_event_sequence
+            if is_complete and not in_progress:
                 break
+    except grpc.aio.AioRpcError as error:
+        if not is_complete or error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
+            raise
     finally:
         stream.cancel()
+
+
+def _begins_or_ends(kind: int, *, in_progress: bool) -> bool:
+    """Return whether a change of the sandbox is in progress after an event."""
+    if kind in _BEGINNINGS:
+        return True
+    return in_progress and kind not in _ENDS
 
 
 def _call(channel: grpc.aio.Channel, method: Method[Any, Any]) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
+from ..._wire.methods import METHODS_V02
 from .observer import Heard, Observer
 
 OPTIONS = (
@@ -21,6 +22,10 @@ OPTIONS = (
     # daemon was down.
     ("grpc.use_local_subchannel_pool", 1),
 )
+
+# If a daemon ends a call before it has read a stream of requests, gRPC reports an internal error in
+# place of the status. A single request is sent together with the call.
+_ONE_REQUEST = {method.path for method in METHODS_V02}
 
 # gRPC's own, which it sends again.
 _OWN_KEYS = ("user-agent",)
@@ -56,8 +61,13 @@ class Relay(grpc.GenericRpcHandler):
         self._look()
         heard = self._observer.begin(method)
         async with self._connect() as channel:
-            call: Any = channel.stream_stream(method)(
-                _listening(requests, heard),
+            heard_requests = _listening(requests, heard)
+            make: Any = channel.stream_stream
+            sent: Any = heard_requests
+            if method in _ONE_REQUEST:
+                make, sent = channel.unary_stream, await anext(heard_requests, b"")
+            call: Any = make(method)(
+                sent,
                 timeout=context.time_remaining(),
                 metadata=_passed_on(context.invocation_metadata()),
             )
