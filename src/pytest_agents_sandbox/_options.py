@@ -57,9 +57,8 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--agents-sandbox-record-mode",
         metavar="|".join(RECORD_MODES),
-        default="once",
         help="which cassettes to record: none, once (those that are missing), new_episodes (all: "
-        "takes that exist stay, others are appended) or rewrite (all) (default: %(default)s)",
+        "takes that exist stay, others are appended) or rewrite (all) (default: once)",
     )
     parser.addini(
         "agents_sandbox_version",
@@ -84,10 +83,10 @@ def check_options(config: pytest.Config) -> None:
             "--agents-sandbox-unscripted and the ini option agents_sandbox_unscripted must be "
             f"{' or '.join(UNSCRIPTED)}, not {reprlib.repr(unscripted(config))}"
         )
-    if (mode := config.getoption("agents_sandbox_record_mode")) not in RECORD_MODES:
+    if _mode(config) not in RECORD_MODES:
         raise pytest.UsageError(
             f"--agents-sandbox-record-mode must be one of {', '.join(RECORD_MODES)}, not "
-            f"{reprlib.repr(mode)}"
+            f"{reprlib.repr(_mode(config))}"
         )
     if record_socket(config) is not None and live_socket(config) is not None:
         raise pytest.UsageError(
@@ -125,7 +124,7 @@ def in_ci() -> bool:
 
 def record_mode(config: pytest.Config, cassette: Path) -> str | None:
     """Return how to record a cassette now; None: replay it."""
-    mode: str = config.getoption("agents_sandbox_record_mode")
+    mode = _mode(config)
     if record_socket(config) is None or in_ci() or mode == "none":
         return None
     if mode == "once":
@@ -163,10 +162,13 @@ def header(config: pytest.Config) -> str:
         else f"fake daemon {', '.join(many or [default_version(config)])}"
     )
     if (recorded := record_socket(config)) is not None:
-        mode = config.getoption("agents_sandbox_record_mode")
-        how = "nothing is recorded in CI" if in_ci() else f"records {recorded}, mode {mode}"
+        how = "nothing is recorded in CI" if in_ci() else f"records {recorded}, {_mode(config)}"
         which = f"{which}; {how}"
     return f"agents-sandbox: {which}"
+
+
+def _mode(config: pytest.Config) -> str:
+    return _given(config, "agents_sandbox_record_mode") or "once"
 
 
 def _given(config: pytest.Config, name: str) -> str | None:

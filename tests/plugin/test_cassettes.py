@@ -58,7 +58,7 @@ def test_tests_are_recorded_once_and_replayed(
     record = f"--agents-sandbox-record={live.socket_path}"
     result = run_pytest(TESTS, record)
     result.assert_outcomes(passed=4)
-    result.stdout.fnmatch_lines([f"*; records {live.socket_path}, mode once"])
+    result.stdout.fnmatch_lines([f"*; records {live.socket_path}, once"])
     texts = {name: (pytester.path / name).read_text() for name in NAMES}
     assert "hunter2" not in texts[NAMES[0]]
     calls = len(live.calls)

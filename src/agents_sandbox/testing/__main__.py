@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             daemon = _make_daemon(options)
-    except (RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         parser.error(str(error))
     for warning in caught:
         print(f"warning: {warning.message}", file=sys.stderr)
@@ -84,12 +84,14 @@ def _record(words: Sequence[str]) -> int:
 
 
 def _make_daemon(options: argparse.Namespace) -> FakeDaemon:
+    fails = options.unscripted == "fail" or options.cassette is not None
     daemon = FakeDaemon(
         version=options.daemon_version,
         reported_version=options.reported_version,
         socket_path=options.socket,
-        exec_mode=options.exec or ("scripted" if options.unscripted == "fail" else "auto"),
+        exec_mode=options.exec or ("scripted" if fails else "auto"),
         unscripted=options.unscripted,
+        cassette=options.cassette,
         exec_log_root=options.exec_log_root,
         ready_delay=options.ready_delay,
         stop_delay=options.stop_delay,

@@ -172,7 +172,7 @@ def _add_commands(group: Any) -> None:
         help="what commands without an --on-exec do: print nothing and exit with 0 (scripted), "
         "really run on this host, unprotected (passthrough) or each sandbox for itself "
         "(isolated), or isolated if this system allows it, else passthrough (auto) "
-        "(default: auto, or with --unscripted fail scripted)",
+        "(default: auto, or with --unscripted fail or --cassette scripted)",
     )
     group.add_argument(
         "--unscripted",
@@ -180,6 +180,12 @@ def _add_commands(group: Any) -> None:
         default="succeed",
         help="with fail, commands without an --on-exec do not start, and at its end the program "
         "names the first one and exits with 1 (default: %(default)s)",
+    )
+    group.add_argument(
+        "--cassette",
+        metavar="FILE",
+        help="replay a cassette: commands without an --on-exec do what was recorded, and one that "
+        "it lacks does not start, as with --unscripted fail",
     )
     group.add_argument(
         "--on-exec",
