@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 from .._copies import refuse_copy
 from .._shared.shown import shown, shown_id
 from .._shared.trees import remove_tree
-from .._surroundings import gevent
-from .._surroundings.forks import obstacle_to_asyncio
 from .._wire import v02_pb2 as pb
 from ._cassettes.cassette import Cassette
 from ._cassettes.player import Player
@@ -41,6 +39,7 @@ from ._records.records import ExecRecord, SandboxRecord
 from ._sandboxes.sandbox import PRIMARY
 from ._server.engine import Engine
 from ._server.leaks import leaked_streams
+from ._server.loop_thread import check_can_start
 from ._server.private_folder import PrivateFolder
 from ._server.recorder import RecordedCall, Recorder
 from ._server.socket_file import SocketFile, checked_path
@@ -260,12 +259,7 @@ class FakeDaemon:
             RuntimeError: The daemon is running or was stopped, this process was forked while a
                 fake daemon or an async client was open, or gevent has patched its threads.
         """
-        if obstacle := obstacle_to_asyncio():
-            raise RuntimeError(f"{obstacle}, or use the socket of a fake daemon in the parent")
-        if obstacle := gevent.obstacle_to_asyncio():
-            raise RuntimeError(
-                f"{obstacle}: start it in another process, python -m agents_sandbox.testing"
-            )
+        check_can_start("a fake daemon", "python -m agents_sandbox.testing")
         with self._changing():
             if self._stopped:
                 raise RuntimeError("the fake daemon was stopped: create a new one")

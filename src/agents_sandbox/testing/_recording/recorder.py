@@ -20,7 +20,7 @@ from ...errors import OutputUnavailableError
 from .._cassettes.cassette import merged
 from .._cassettes.replacing import redactions
 from .._cassettes.store import load, save
-from .._server.loop_thread import LoopThread
+from .._server.loop_thread import LoopThread, check_can_start
 from .._server.private_folder import PrivateFolder
 from .._server.socket_file import SocketFile, checked_path, grpc_address
 from .composing import compose
@@ -109,8 +109,10 @@ class Recorder:
 
         Raises:
             OSError: The socket path is in use or cannot be used.
-            RuntimeError: It was started before.
+            RuntimeError: It was started before, this process was forked while a fake daemon or an
+                async client was open, or gevent has patched its threads.
         """
+        check_can_start("a recorder", "python -m agents_sandbox.testing record")
         with self._changes:
             if self._closed or self._thread.started:
                 raise RuntimeError("a recorder can be started only once: create a new one")
