@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from concurrent import futures
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ from .raw import TIMEOUT
 pytestmark = pytest.mark.once
 
 IMAGE = "python:3.13"
+EVENTS = "SubscribeSandboxEvents"
 
 
 @contextmanager
@@ -65,11 +66,13 @@ def cassette(tmp_path: Path) -> Path:
 def agent(client: SyncAgentsSandboxClient, commands: list[list[str]]) -> list[str]:
     """An agent whose model is a list of commands."""
     with client.sandbox(image=IMAGE) as sandbox:
+        sandbox.files.write_text("input", "x")
         return [sandbox.run(command).stdout for command in commands]
 
 
 async def async_agent(client: AgentsSandboxClient, commands: list[list[str]]) -> list[str]:
     async with client.sandbox(image=IMAGE) as sandbox:
+        await sandbox.files.write_text("input", "x")
         return [(await sandbox.run(command)).stdout for command in commands]
 
 
@@ -279,12 +282,18 @@ def test_a_daemon_that_names_no_logs(cassette: Path) -> None:
     heard.answer(pb.CreateExecResponse(exec_id="e").SerializeToString())
     assert observer.log_root is None
     assert list(observer.execs) == ["e"]
+    heard = observer.begin(CREATE_SANDBOX.path)
+    heard.request(pb.CreateSandboxRequest().SerializeToString())
+    assert list(observer.sandboxes) == ["s"]
+    answer = pb.CreateSandboxResponse(sandbox=pb.SandboxHandle(sandbox_id="chosen"))
+    heard.answer(answer.SerializeToString())
+    assert observer.sandboxes["chosen"].is_known
     # What it cannot decode is none of its business.
     for path in (CREATE_SANDBOX.path, CREATE_EXEC.path, "/other"):
         heard = observer.begin(path)
         heard.request(b"\xff")
         heard.answer(b"\xff")
-    assert list(observer.sandboxes) == ["s"]
+    assert list(observer.sandboxes) == ["s", "chosen"]
 
 
 def test_new_episodes_are_appended(daemon: FakeDaemon, cassette: Path) -> None:
@@ -310,7 +319,7 @@ def test_without_the_daemon_nothing_is_written(daemon: FakeDaemon, cassette: Pat
     recorder = Recorder(daemon.socket_path, cassette=cassette).start()
     with SyncAgentsSandboxClient(recorder.socket_path) as client:
         client.create_sandbox(image=IMAGE)
-        daemon.kill()
+        daemon.kill(stale_socket=False)
         with pytest.raises(DaemonUnavailableError):
             client.ping(timeout_seconds=0.2)
     with pytest.raises(RuntimeError, match="cassette was not written: the daemon failed with UNAV"):
@@ -333,6 +342,22 @@ def test_a_delete_in_progress_is_waited_for_but_not_for_ever(
         recording(daemon, cassette) as client,
     ):
         client.create_sandbox(image=IMAGE, wait=False)
+
+
+@pytest.mark.parametrize("cleanly", [True, False])
+def test_a_gap_in_the_events_is_an_error(
+    daemon: FakeDaemon, cassette: Path, cleanly: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outcome, "_TIMEOUT", 0.5)
+    recorder = Recorder(daemon.socket_path, cassette=cassette).start()
+    with SyncAgentsSandboxClient(recorder.socket_path) as client:
+        client.create_sandbox(image=IMAGE, sandbox_id="mine")
+    faults, refused = ExitStack(), "did not send all events of sandbox mine"
+    with faults, pytest.raises(RuntimeError, match=refused):
+        faults.enter_context(daemon.faults.skipping_events())
+        if cleanly:
+            faults.enter_context(daemon.faults.ending_at_deadlines(method=EVENTS, code="OK"))
+        recorder.close()
 
 
 def test_a_purged_sandbox_is_an_error(daemon: FakeDaemon, cassette: Path) -> None:

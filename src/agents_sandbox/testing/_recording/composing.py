@@ -21,7 +21,8 @@ ReadLog = Callable[[Path], "bytes | None"]
 """Reads a log file; None: it cannot be read."""
 
 _ENDS = (pb.EXEC_FINISHED, pb.EXEC_FAILED, pb.EXEC_CANCELLED)
-_NOT_RUNNING = (
+_CHANGES = (
+    pb.SANDBOX_READY,
     pb.SANDBOX_STOP_REQUESTED,
     pb.SANDBOX_STOPPED,
     pb.SANDBOX_DELETE_REQUESTED,
@@ -129,20 +130,14 @@ class _Composer:
         self, heard: HeardExec, events: list[pb.SandboxEvent]
     ) -> tuple[int | None, str, float]:
         """Return the exit code, the error of a process that never started, and the seconds."""
-        start, may_run = events[0], True
-        for event in events:
-            if event.event_type in _NOT_RUNNING:
-                may_run = False
-            elif event.event_type == pb.SANDBOX_READY:
-                may_run = True
-            if event.exec.exec_id != heard.id:
-                continue
-            if event.event_type == pb.EXEC_STARTED:
-                start = event
-            elif event.event_type in _ENDS:
-                killed = heard.id in self._observer.ended_by_client or not may_run
-                return *_outcome(event, killed=killed), _seconds(start, event)
-        return None, "", 0.0
+        own = [event for event in events if event.exec.exec_id == heard.id]
+        end = next((event for event in own if event.event_type in _ENDS), None)
+        if end is None:
+            return None, "", 0.0
+        before = events[: events.index(end)]
+        changes = [event.event_type for event in before if event.event_type in _CHANGES]
+        killed = heard.id in self._observer.ended_by_client or changes[-1] != pb.SANDBOX_READY
+        return *_outcome(end, killed=killed), _seconds(own[0], end)
 
 
 def _outcome(event: pb.SandboxEvent, *, killed: bool) -> tuple[int | None, str]:

@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
+from ..._shared.shown import shown_id
 from ..._wire import v02_pb2 as pb
 from ..._wire.methods import PING, SUBSCRIBE_SANDBOX_EVENTS, Method
 from .._protocol.profile import PROFILES, RELEASES
@@ -86,10 +87,16 @@ async def _ask_for(channel: grpc.aio.Channel, sandbox: HeardSandbox, outcome: Ou
             if is_complete and not in_progress:
                 break
     except grpc.aio.AioRpcError as error:
-        if not is_complete or error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
+        # The daemon, too, may end a stream at its deadline.
+        if error.code() not in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED):
             raise
     finally:
         stream.cancel()
+    if not is_complete:
+        raise RuntimeError(
+            "the cassette was not written: the daemon did not send all events of sandbox "
+            f"{shown_id(sandbox.id)}"
+        )
 
 
 def _begins_or_ends(kind: int, *, in_progress: bool) -> bool:
