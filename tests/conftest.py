@@ -24,6 +24,7 @@ settings.load_profile("few" if FEW else "tests")
 
 # So many take some seconds for both flavours. `tox -e chaos` runs thousands.
 CHAOS_RUNS = 16
+RECORDED_RUNS = 4
 
 # So many take a few seconds. A change of the primitives needs 2000, with several interpreters.
 SIGNALS = 200
@@ -70,6 +71,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=int,
         default=0,
         help="the seed of the first of them; the others follow (default: %(default)s)",
+    )
+    group.addoption(
+        "--recorded-runs",
+        metavar="N",
+        type=int,
+        default=RECORDED_RUNS,
+        help="how many of them to run through the recorder, too (default: %(default)s)",
     )
     group = parser.getgroup("signals", "signals in the main thread")
     group.addoption(
@@ -126,6 +134,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         options: Any = metafunc.config.option
         seeds = range(options.chaos_seed, options.chaos_seed + options.chaos_runs)
         metafunc.parametrize("chaos_seed", seeds)
+    if "recorded_seed" in metafunc.fixturenames:
+        options = metafunc.config.option
+        seeds = range(options.chaos_seed, options.chaos_seed + options.recorded_runs)
+        metafunc.parametrize("recorded_seed", seeds)
 
 
 def _releases(metafunc: pytest.Metafunc, mark: pytest.Mark) -> list[Any]:

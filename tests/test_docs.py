@@ -261,7 +261,40 @@ def test_blocks_for_the_newest_daemon_are_refused_by_an_old_one(runner: Runner, 
         runner.run(name)
 
 
+CASSETTE = re.compile(r"`(cassettes/test_\w+\.json)`.*?```json\n(.*?)```", re.DOTALL)
+
+
+def write_cassette(folder: Path) -> Path:
+    """Write the cassette that a guide shows, and return its path."""
+    found = CASSETTE.search(PAGES["docs/guides/cassettes.md"])
+    assert found
+    path = folder / found[1]
+    path.parent.mkdir()
+    path.write_text(found[2], "utf-8")
+    return path
+
+
+def test_the_cassette_of_the_guide_is_what_the_fake_daemon_records(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    (test,) = [BLOCKS[name].code for name in TEST_FILES if "cassette=True" in BLOCKS[name].code]
+    pytester.makepyfile(test_guide=test)
+    cassette = write_cassette(pytester.path)
+    shown = cassette.read_text("utf-8")
+    with FakeDaemon(exec_mode="passthrough") as live:
+        result = pytester.runpytest_subprocess(
+            *PYTEST_ARGUMENTS,
+            f"--agents-sandbox-record={live.socket_path}",
+            "--agents-sandbox-record-mode=rewrite",
+        )
+    result.assert_outcomes(passed=1)
+    texts = [re.sub(r'"seconds": .*', "", text) for text in (shown, cassette.read_text("utf-8"))]
+    assert texts[0] == texts[1]
+
+
 def test_whole_test_files_run(pytester: pytest.Pytester) -> None:
+    write_cassette(pytester.path)
     alone = [BLOCKS[name].code for name in TEST_FILES if name not in OF_TUTORIAL]
     files = {f"test_{place}": code for place, code in enumerate(alone)}
     pytester.makepyfile(**files)

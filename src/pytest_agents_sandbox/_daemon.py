@@ -11,6 +11,7 @@ import pytest
 
 from agents_sandbox.testing import ExecScript, FakeDaemon
 
+from ._cassettes import with_cassette
 from ._marker import MARK, DaemonSetup, refuse
 from ._options import unscripted
 from ._outcome import fail, passed
@@ -58,7 +59,7 @@ def make_daemon(
     if setup.options.get("exec_mode", "scripted") == "scripted":
         defaults["unscripted"] = unscripted(node.config)
     try:
-        return FakeDaemon(**{**defaults, **setup.options})
+        return FakeDaemon(**{**defaults, **with_cassette(node, setup)})
     except RuntimeError as error:  # commands cannot be isolated here
         refuse(node, f"cannot be satisfied: {error}")
     except (TypeError, ValueError) as error:
@@ -82,7 +83,9 @@ def check_test(
         options: How a call begins that sets arguments of the daemon.
     """
     # Also after a failed test: `stop()` would raise it with a traceback.
-    if daemon.unscripted == "fail":
+    if setup.options.get("cassette"):
+        check(daemon.assert_all_scripted, "an on_exec() of its own", "Record the cassette again")
+    elif daemon.unscripted == "fail":
         check(daemon.assert_all_scripted, f'{options}unscripted="succeed")', "Script it")
     # A failed test had no chance to clean up, and its own error is what matters.
     if not passed(item):

@@ -82,12 +82,18 @@ def _shared(request: pytest.FixtureRequest) -> list[SharedDaemon]:
 
 
 @pytest.fixture
-def agents_sandbox_socket(agents_sandbox_daemon: FakeDaemon) -> str:
+def agents_sandbox_socket(
+    request: pytest.FixtureRequest, agents_sandbox_daemon: FakeDaemon
+) -> Iterator[str]:
     """The path of the daemon's socket, for programs and for the test's own clients.
 
-    The daemon is `agents_sandbox_daemon`, or the live daemon of `--agents-sandbox-socket`.
+    The daemon is `agents_sandbox_daemon`, or the live daemon of `--agents-sandbox-socket`. While
+    the test's cassette is recorded, it is the live daemon of `--agents-sandbox-record`.
     """
-    return agents_sandbox_daemon.socket_path
+    from ._cassettes import socket_for
+
+    with socket_for(request.node, agents_sandbox_daemon) as socket_path:
+        yield socket_path
 
 
 @pytest.fixture

@@ -14,13 +14,18 @@ from ._report import SECTION, descriptions
 from ._versions import FACTORY, VERSION, versions_of
 
 MARKER = (
-    "agents_sandbox(*, versions=None, faults=(), leaks=True, all_used=True, **options): configure "
+    "agents_sandbox(*, versions=None, faults=(), leaks=True, all_used=True, redact=(), **options): "
+    "configure "
     "the test's fake daemon. Options such as version= and exec_mode= are passed to "
     "agents_sandbox.testing.FakeDaemon; "
     "versions: a list of releases, or 'all': run the test once with each; "
     "faults: a function or a list of functions, called with the running daemon before the test; "
     "leaks=False: do not fail a test that leaves event streams or processes behind; "
-    "all_used=False: do not fail a test that leaves planned faults or scripts unused. "
+    "all_used=False: do not fail a test that leaves planned faults, scripts or recorded takes "
+    "unused; "
+    "cassette=True: replay cassettes/<test>.json beside the test file, which "
+    "--agents-sandbox-record records; a path relative to the test file names another one; "
+    "redact: texts that are replaced in it. "
     "If a keyword is set more than once, the setting closest to the test applies."
 )
 
@@ -34,8 +39,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marker and the fixtures that depend on the options and on other plugins."""
     refuse_other_sdk()
     config.addinivalue_line("markers", MARKER)
-    if (written := live_socket(config)) is not None:
-        config.option.agents_sandbox_socket = _resolved(written)
+    for name in ("agents_sandbox_socket", "agents_sandbox_record"):
+        if (written := config.getoption(name)) is not None:
+            setattr(config.option, name, _resolved(name, written))
     check_options(config)
     if live_socket(config) is not None:
         from . import _live  # noqa: PLC0415 - imports gRPC
@@ -48,14 +54,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 # At once, because tests may change the working folder.
-def _resolved(written: str) -> str:
+def _resolved(name: str, written: str) -> str:
     from agents_sandbox import InvalidArgumentError, SyncAgentsSandboxClient  # noqa: PLC0415 - imports gRPC
 
     try:
         with SyncAgentsSandboxClient(written) as client:
             return client.socket_path
     except InvalidArgumentError as error:
-        raise pytest.UsageError(f"--agents-sandbox-socket: {error}") from None
+        raise pytest.UsageError(f"--{name.replace('_', '-')}: {error}") from None
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -18,7 +18,7 @@ from ._outcome import fail
 Fault = Callable[[FakeDaemon], object]
 
 MARK = "@pytest.mark.agents_sandbox"
-_OWN = ("versions", "faults", "leaks", "all_used")
+_OWN = ("versions", "faults", "leaks", "all_used", "redact")
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,9 @@ class DaemonSetup:
     leaks: bool
     """Whether a leak fails the test."""
     all_used: bool
-    """Whether a planned fault or script that was never used fails the test."""
+    """Whether a planned fault, script or take that was never used fails the test."""
+    redact: tuple[str, ...]
+    """What is replaced in a cassette that is recorded."""
 
     @classmethod
     def of(
@@ -63,18 +65,22 @@ class DaemonSetup:
             refuse(
                 node, f"faults= must be a function or a list of functions: {reprlib.repr(faults)}"
             )
+        redact = options.pop("redact", ())
+        if not (isinstance(redact, (list, tuple)) and all(isinstance(one, str) for one in redact)):
+            refuse(node, f"redact= must be a list of strings: {reprlib.repr(redact)}")
         leaks, all_used = (_flag(node, options, name) for name in ("leaks", "all_used"))
         known = inspect.signature(FakeDaemon).parameters
         if unknown := sorted(options.keys() - known.keys()):
             accepted = ", ".join((*_OWN, *known))
             refuse(node, f"does not accept {', '.join(unknown)}; it accepts {accepted}")
-        return cls(options, versions, tuple(faults), leaks, all_used)
+        return cls(options, versions, tuple(faults), leaks, all_used, tuple(redact))
 
     @property
     def fake_only(self) -> list[str]:
         """The keywords that only a fake daemon supports."""
         named = ["versions"] * (self.versions not in (None, ALL))
-        return sorted([*self.options, *named]) + ["faults"] * bool(self.faults)
+        options = self.options.keys() - {"cassette"}  # what was recorded can run on a live daemon
+        return sorted([*options, *named]) + ["faults"] * bool(self.faults)
 
 
 def daemon_keywords(marks: Iterable[pytest.Mark]) -> list[str]:

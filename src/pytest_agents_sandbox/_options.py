@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import reprlib
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,9 @@ NEWEST = "0.4.3"
 
 ALL = "all"
 """In place of a list of versions: every release."""
+
+RECORD_MODES = ("none", "once", "new_episodes", "rewrite")
+"""What happens to cassettes when a live daemon can be recorded."""
 
 UNSCRIPTED = ("succeed", "fail")
 """What commands without a script can do."""
@@ -43,6 +48,18 @@ def add_options(parser: pytest.Parser) -> None:
         help="what commands that match no on_exec() do where the marker does not say: succeed, or "
         "fail, which fails the test, too (default: the ini option agents_sandbox_unscripted)",
     )
+    group.addoption(
+        "--agents-sandbox-record",
+        metavar="PATH",
+        help="record the cassettes of tests that are marked with cassette= from the live daemon at "
+        "this socket; if the variable CI is set, nothing is recorded",
+    )
+    group.addoption(
+        "--agents-sandbox-record-mode",
+        metavar="|".join(RECORD_MODES),
+        help="which cassettes to record: none, once (those that are missing), new_episodes (all: "
+        "takes that exist stay, others are appended) or rewrite (all) (default: once)",
+    )
     parser.addini(
         "agents_sandbox_version",
         "the fake daemon's version for tests whose marker does not set one",
@@ -66,6 +83,15 @@ def check_options(config: pytest.Config) -> None:
             "--agents-sandbox-unscripted and the ini option agents_sandbox_unscripted must be "
             f"{' or '.join(UNSCRIPTED)}, not {reprlib.repr(unscripted(config))}"
         )
+    if _mode(config) not in RECORD_MODES:
+        raise pytest.UsageError(
+            f"--agents-sandbox-record-mode must be one of {', '.join(RECORD_MODES)}, not "
+            f"{reprlib.repr(_mode(config))}"
+        )
+    if record_socket(config) is not None and live_socket(config) is not None:
+        raise pytest.UsageError(
+            "pass only one of --agents-sandbox-record and --agents-sandbox-socket"
+        )
     names = ("agents_sandbox_version", "agents_sandbox_versions")
     given = [f"--{name.replace('_', '-')}" for name in names if _given(config, name) is not None]
     if given and live_socket(config) is not None:
@@ -84,6 +110,26 @@ def check_options(config: pytest.Config) -> None:
 def live_socket(config: pytest.Config) -> str | None:
     """Return the socket of the live daemon to test against; None: use the fake daemon."""
     return _given(config, "agents_sandbox_socket")
+
+
+def record_socket(config: pytest.Config) -> str | None:
+    """Return the socket of the live daemon to record; None: record nothing."""
+    return _given(config, "agents_sandbox_record")
+
+
+def in_ci() -> bool:
+    """Return whether this is a run of continuous integration, which records nothing."""
+    return os.environ.get("CI", "").lower() not in ("", "0", "false")
+
+
+def record_mode(config: pytest.Config, cassette: Path) -> str | None:
+    """Return how to record a cassette now; None: replay it."""
+    mode = _mode(config)
+    if record_socket(config) is None or in_ci() or mode == "none":
+        return None
+    if mode == "once":
+        return None if cassette.exists() else "rewrite"
+    return mode
 
 
 def default_version(config: pytest.Config) -> str:
@@ -110,9 +156,19 @@ def header(config: pytest.Config) -> str:
     if (socket_path := live_socket(config)) is not None:
         return f"agents-sandbox: live daemon at {socket_path}"
     many = versions(config)
-    if many == ALL:
-        return "agents-sandbox: fake daemons of all releases"
-    return f"agents-sandbox: fake daemon {', '.join(many or [default_version(config)])}"
+    which = (
+        "fake daemons of all releases"
+        if many == ALL
+        else f"fake daemon {', '.join(many or [default_version(config)])}"
+    )
+    if (recorded := record_socket(config)) is not None:
+        how = "nothing is recorded in CI" if in_ci() else f"records {recorded}, {_mode(config)}"
+        which = f"{which}; {how}"
+    return f"agents-sandbox: {which}"
+
+
+def _mode(config: pytest.Config) -> str:
+    return _given(config, "agents_sandbox_record_mode") or "once"
 
 
 def _given(config: pytest.Config, name: str) -> str | None:

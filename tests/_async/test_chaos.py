@@ -6,11 +6,13 @@ happen in another order.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from agents_sandbox import AgentsSandboxClient, _deadline
 from agents_sandbox._deadline import Backoff
-from agents_sandbox.testing import FakeDaemon
+from agents_sandbox.testing import FakeDaemon, Recorder
 
 from .._aio import off_loop
 from ..chaos.account import Account
@@ -47,10 +49,35 @@ async def test_chaos(chaos_seed: int, chaos_accounts: dict[str, Account]) -> Non
     account.passed()
 
 
-async def live(plan: Plan, daemon: FakeDaemon) -> tuple[Life, Truth]:
+@pytest.mark.slow
+async def test_chaos_through_the_recorder(
+    recorded_seed: int, chaos_accounts: dict[str, Account], tmp_path: Path
+) -> None:
+    plan = make_plan(recorded_seed, tuple(PROGRAMS))
+    name = AgentsSandboxClient.__name__ + ", recorded"
+    account = chaos_accounts.setdefault(name, Account())
+    account.begin(recorded_seed)
+    cassette = tmp_path / "chaos.json"
+    with plan.daemon() as daemon:
+        recorder = Recorder(daemon.socket_path, cassette=cassette)
+        await off_loop(recorder.start)
+        try:
+            life, truth = await live(plan, daemon, recorder.socket_path)
+            wrong = account.add(life.calls, truth, judge(plan, life.calls, truth))
+            assert not wrong, f"{plan}\n" + "\n".join(wrong)
+            daemon.assert_no_leaks()
+        finally:
+            await off_loop(recorder.close)
+    with FakeDaemon(cassette=cassette):
+        account.passed()
+
+
+async def live(
+    plan: Plan, daemon: FakeDaemon, socket_path: str | None = None
+) -> tuple[Life, Truth]:
     """Run a plan under its faults, then read the truth without them."""
     async with AgentsSandboxClient(
-        daemon.socket_path,
+        socket_path or daemon.socket_path,
         timeout_seconds=CALL_SECONDS,
         operation_timeout_seconds=CALL_SECONDS,
         exec_timeout_seconds=CALL_SECONDS,

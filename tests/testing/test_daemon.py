@@ -326,7 +326,7 @@ def test_other_files_are_left_alone(folder: Path) -> None:
 def test_failed_bind_is_raised_in_the_callers_thread(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(socket_file, "_grpc_address", "unix:{}/none/s".format)
+    monkeypatch.setattr(socket_file, "grpc_address", "unix:{}/none/s".format)
     with pytest.raises(RuntimeError, match="Failed to bind"):
         FakeDaemon(socket_path=folder / "agboxd.sock").start()
     assert list(folder.iterdir()) == []

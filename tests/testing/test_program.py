@@ -22,7 +22,7 @@ from agents_sandbox import DaemonUnavailableError, SyncAgentsSandboxClient
 from agents_sandbox._connection.address import MAX_PATH_BYTES
 from agents_sandbox._wire import methods
 from agents_sandbox._wire import v02_pb2 as pb
-from agents_sandbox.testing import ContainerBehavior, DockerHost, FakeDaemon, Faults
+from agents_sandbox.testing import ContainerBehavior, DockerHost, FakeDaemon, Faults, Recorder
 from agents_sandbox.testing.__main__ import main
 from agents_sandbox.testing._arguments import FAULTS, fault, make_parser
 
@@ -215,6 +215,7 @@ def test_options_reach_the_daemon(
         "socket_path": str(path),
         "exec_mode": "passthrough",
         "unscripted": "succeed",
+        "cassette": None,
         "exec_log_root": f"{path}.logs",
         "ready_delay": 0.5,
         "stop_delay": 1.0,
@@ -456,3 +457,47 @@ def test_failed_stop_is_not_reported_as_a_failed_start(
     with pytest.raises(OSError, match="disk full"):
         main(["--socket", str(path)])
     assert "cannot listen" not in capsys.readouterr().err
+
+
+def record(path: Path, *arguments: str) -> int:
+    """Run the recorder in this process; `path` is that of its socket."""
+    cassette = path.with_name("x.json")
+    return main(["record", "--socket", str(path), "--cassette", str(cassette), *arguments])
+
+
+def test_records_until_a_signal(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with FakeDaemon() as daemon:
+        terminate_once_listening(path)
+        assert record(path, "--daemon", daemon.socket_path, "--redact", "secret") == 0
+        assert capsys.readouterr().out == f"recording {daemon.socket_path} on {path}\n"
+        assert f'"daemon": "{NEWEST}"' in path.with_name("x.json").read_text()
+
+
+def test_replays_a_cassette(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cassette = path.with_name("x.json")
+    with FakeDaemon() as daemon:
+        daemon.on_exec(["a"]).stdout("b")
+        recorder = Recorder(daemon.socket_path, cassette=cassette)
+        with recorder, SyncAgentsSandboxClient(recorder.socket_path) as client:
+            client.run(client.create_sandbox(image="a:1").sandbox_id, ["a"])
+    options: Any = {"exit_code": 1, "stderr": subprocess.DEVNULL}
+    program = running(path, "--cassette", str(cassette), **options)
+    with program, SyncAgentsSandboxClient(path) as client:
+        sandbox_id = client.create_sandbox(image="a:1").sandbox_id
+        assert client.run(sandbox_id, ["a"]).stdout == "b"
+        assert client.run(sandbox_id, ["a"]).error
+    with pytest.raises(SystemExit):
+        main(["--socket", str(path), "--cassette", str(path.with_name("none"))])
+    assert "No such file" in capsys.readouterr().err
+
+
+def test_a_recorder_that_cannot_record_says_why(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with FakeDaemon() as daemon:
+        assert record(Path(daemon.socket_path), "--daemon", daemon.socket_path) == 1
+    assert "listening" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as caught:
+        record(path, "--daemon", "")
+    assert caught.value.code == 2
+    assert "socket path must not be empty" in capsys.readouterr().err

@@ -13,6 +13,7 @@ from ._faults.kinds import EventMatch, Fault
 from ._host.declared import ContainerBehavior, DockerHost
 from ._protocol.profile import RELEASES
 from ._protocol.wire_message import WireMessage
+from ._recording.recorder import Recorder
 from ._records.containers import ContainerRecord, NetworkRecord
 from ._records.records import ExecRecord, SandboxRecord
 from ._records.requests import CreateExecRequest, CreateSandboxRequest
@@ -40,6 +41,7 @@ __all__ = [
     "NetworkRecord",
     "Pause",
     "RecordedCall",
+    "Recorder",
     "SandboxRecord",
     "SandboxSpec",
     "WireMessage",
@@ -61,6 +63,7 @@ for _public in (
     NetworkRecord,
     Pause,
     RecordedCall,
+    Recorder,
     SandboxRecord,
     SandboxSpec,
 ):

@@ -1,4 +1,4 @@
-"""The fake daemon as a program: `python -m agents_sandbox.testing --socket PATH`."""
+"""The fake daemon and the recorder as programs: `python -m agents_sandbox.testing`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from ._arguments import docker_host, make_parser
+from ._arguments import docker_host, make_parser, make_record_parser
 from ._daemon import FakeDaemon
+from ._recording.recorder import Recorder
 from ._server.engine import SHUTDOWN_LIMIT
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve until SIGINT, SIGTERM or SIGHUP.
+    """Serve until SIGINT, SIGTERM or SIGHUP, or record until then if the first word is `record`.
 
     After SIGINT or SIGTERM it waits for its event streams as a real daemon does. SIGHUP or a
     second signal ends it immediately.
@@ -28,21 +29,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 0 after a signal, 1 if the socket cannot be used or, with
-        `--unscripted fail`, a command was unscripted.
+        `--unscripted fail`, a command was unscripted, or if no cassette could be written.
 
     Raises:
         SystemExit: The command line is wrong or asks for what this system does not allow (code
             2), or it was `--help` (code 0).
     """
+    words = sys.argv[1:] if argv is None else argv
+    if words[:1] == ["record"]:
+        return _record(words[1:])
     parser = make_parser()
-    options = parser.parse_args(argv)
+    options = parser.parse_args(words)
     if options.fault_method and not options.fault:
         parser.error("--fault-method requires --fault")
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             daemon = _make_daemon(options)
-    except (RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         parser.error(str(error))
     for warning in caught:
         print(f"warning: {warning.message}", file=sys.stderr)
@@ -55,13 +59,39 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _serve(daemon, signals)
 
 
+def _record(words: Sequence[str]) -> int:
+    parser = make_record_parser()
+    options = parser.parse_args(words)
+    try:
+        recorder = Recorder(
+            options.daemon,
+            cassette=options.cassette,
+            socket_path=options.socket,
+            redact=options.redact,
+            mode=options.mode,
+        )
+    except ValueError as error:
+        parser.error(str(error))
+    with _catch_signals() as signals:
+        try:
+            with recorder:
+                print(f"recording {options.daemon} on {recorder.socket_path}", flush=True)
+                signals.wait()
+        except (OSError, RuntimeError, ValueError) as error:
+            print(error, file=sys.stderr)
+            return 1
+    return 0
+
+
 def _make_daemon(options: argparse.Namespace) -> FakeDaemon:
+    fails = options.unscripted == "fail" or options.cassette is not None
     daemon = FakeDaemon(
         version=options.daemon_version,
         reported_version=options.reported_version,
         socket_path=options.socket,
-        exec_mode=options.exec or ("scripted" if options.unscripted == "fail" else "auto"),
+        exec_mode=options.exec or ("scripted" if fails else "auto"),
         unscripted=options.unscripted,
+        cassette=options.cassette,
         exec_log_root=options.exec_log_root,
         ready_delay=options.ready_delay,
         stop_delay=options.stop_delay,

@@ -111,6 +111,40 @@ def make_parser() -> Parser:
     return parser
 
 
+def make_record_parser() -> Parser:
+    """Make the parser of the command line after `record`."""
+    parser = Parser(
+        prog="python -m agents_sandbox.testing record",
+        usage="%(prog)s --daemon PATH --socket PATH --cassette FILE [OPTION ...]",
+        description="Record what a live daemon does, until SIGINT, SIGTERM or SIGHUP.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--daemon", required=True, metavar="PATH", help="the socket of the live daemon"
+    )
+    parser.add_argument(
+        "--socket", required=True, metavar="PATH", help="the socket for clients to use instead"
+    )
+    parser.add_argument(
+        "--cassette", required=True, metavar="FILE", help="the cassette to write at the end"
+    )
+    parser.add_argument(
+        "--redact",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="a text to replace everywhere; repeatable",
+    )
+    parser.add_argument(
+        "--mode",
+        choices=("rewrite", "new_episodes"),
+        default="rewrite",
+        help="what happens to a cassette that exists: it is replaced, or extended by what it "
+        "lacks (default: %(default)s)",
+    )
+    return parser
+
+
 # argparse has no public name for the type of a group.
 
 
@@ -138,7 +172,7 @@ def _add_commands(group: Any) -> None:
         help="what commands without an --on-exec do: print nothing and exit with 0 (scripted), "
         "really run on this host, unprotected (passthrough) or each sandbox for itself "
         "(isolated), or isolated if this system allows it, else passthrough (auto) "
-        "(default: auto, or with --unscripted fail scripted)",
+        "(default: auto, or with --unscripted fail or --cassette scripted)",
     )
     group.add_argument(
         "--unscripted",
@@ -146,6 +180,12 @@ def _add_commands(group: Any) -> None:
         default="succeed",
         help="with fail, commands without an --on-exec do not start, and at its end the program "
         "names the first one and exits with 1 (default: %(default)s)",
+    )
+    group.add_argument(
+        "--cassette",
+        metavar="FILE",
+        help="replay a cassette: commands without an --on-exec do what was recorded, and one that "
+        "it lacks does not start, as with --unscripted fail",
     )
     group.add_argument(
         "--on-exec",

@@ -16,9 +16,12 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 from .._copies import refuse_copy
 from .._shared.shown import shown, shown_id
 from .._shared.trees import remove_tree
-from .._surroundings import gevent
-from .._surroundings.forks import obstacle_to_asyncio
 from .._wire import v02_pb2 as pb
+from ._cassettes.cassette import Cassette
+from ._cassettes.player import Player
+from ._cassettes.runner import CassetteRunner
+from ._cassettes.store import load
+from ._commands.command import Runner
 from ._commands.files import FilesRunner
 from ._commands.matching import ExecMatch
 from ._commands.modes import make_real_runner, possible_mode
@@ -36,6 +39,7 @@ from ._records.records import ExecRecord, SandboxRecord
 from ._sandboxes.sandbox import PRIMARY
 from ._server.engine import Engine
 from ._server.leaks import leaked_streams
+from ._server.loop_thread import check_can_start
 from ._server.private_folder import PrivateFolder
 from ._server.recorder import RecordedCall, Recorder
 from ._server.socket_file import SocketFile, checked_path
@@ -77,6 +81,10 @@ class FakeDaemon:
             `succeed`: they print nothing and exit with 0. `fail`: they fail before they start,
             the error of the exec names the scripts that came close, and `stop()` raises an
             `AssertionError`. Hooks are commands, too.
+        cassette: The path of a recording of `Recorder`. Commands that match no `on_exec()` do what
+            the cassette has for their argv and working directory, in their sandbox; each take is
+            for one command. A command without a take fails as with `unscripted="fail"`; hooks
+            succeed. Commands take as long as they did if `virtual_time` is set, else no time.
         exec_log_root: The folder of exec logs. They remain there, and missing folders are
             created private; by default a private folder that `stop()` removes.
         virtual_time: Whether the daemon's clock stands still until `advance()` moves it.
@@ -108,6 +116,7 @@ class FakeDaemon:
             of strings.
         RuntimeError: `exec_mode` is `isolated`, and this system does not allow that; the message
             says what is missing.
+        OSError: The cassette cannot be read.
     """
 
     def __init__(
@@ -118,6 +127,7 @@ class FakeDaemon:
         socket_path: str | os.PathLike[str] | None = None,
         exec_mode: Literal["scripted", "passthrough", "isolated", "auto"] = "scripted",
         unscripted: Literal["succeed", "fail"] = "succeed",
+        cassette: str | os.PathLike[str] | None = None,
         exec_log_root: str | os.PathLike[str] | None = None,
         virtual_time: bool = False,
         ready_delay: float = 0.0,
@@ -143,6 +153,9 @@ class FakeDaemon:
                 "unscripted='fail' requires exec_mode='scripted': in other modes, commands that "
                 "match no on_exec() really run"
             )
+        if cassette is not None and mode != "scripted":
+            raise ValueError("cassette requires exec_mode='scripted': commands do not really run")
+        recording = None if cassette is None else load(Path(cassette))
         host = declared_host(
             known_images=known_images,
             missing_images=missing_images,
@@ -172,19 +185,21 @@ class FakeDaemon:
             cleanup_ttl=cleanup_ttl,
         )
         background = Background(virtual_time=self._settings.virtual_time)
-        self._unscripted: Literal["succeed", "fail"] = unscripted
+        self._unscripted: Literal["succeed", "fail"] = "fail" if recording else unscripted
         self._scripts = Scripts()
-        fallback = (
-            UnscriptedRunner(
-                self._scripts,
-                FilesRunner(folder.sandboxes, background.clock, host.paths, host.image_folders),
-                fail=unscripted == "fail",
+        self._player = Player(recording or Cassette(""), str(cassette), keep_durations=virtual_time)
+        fallback: Runner
+        if mode == "scripted":
+            files = FilesRunner(folder.sandboxes, background.clock, host.paths, host.image_folders)
+            fallback = (
+                CassetteRunner(self._scripts, files, self._player, background.clock.sleep)
+                if recording
+                else UnscriptedRunner(self._scripts, files, fail=unscripted == "fail")
             )
-            if mode == "scripted"
-            else make_real_runner(
+        else:
+            fallback = make_real_runner(
                 mode, folder.sandboxes, background.clock, host, self._settings.log_root
             )
-        )
         self._runner = ScriptedRunner(self._scripts, fallback, background.clock.sleep)
         self._engine = Engine(
             self._settings, self._socket, self._runner, self._recorder, background
@@ -213,7 +228,7 @@ class FakeDaemon:
 
     @property
     def unscripted(self) -> Literal["succeed", "fail"]:
-        """What commands that match no `on_exec()` do if they do not really run."""
+        """What commands that match no `on_exec()` do; `fail` with a cassette, if it lacks them."""
         return self._unscripted
 
     @property
@@ -244,12 +259,7 @@ class FakeDaemon:
             RuntimeError: The daemon is running or was stopped, this process was forked while a
                 fake daemon or an async client was open, or gevent has patched its threads.
         """
-        if obstacle := obstacle_to_asyncio():
-            raise RuntimeError(f"{obstacle}, or use the socket of a fake daemon in the parent")
-        if obstacle := gevent.obstacle_to_asyncio():
-            raise RuntimeError(
-                f"{obstacle}: start it in another process, python -m agents_sandbox.testing"
-            )
+        check_can_start("a fake daemon", "python -m agents_sandbox.testing")
         with self._changing():
             if self._stopped:
                 raise RuntimeError("the fake daemon was stopped: create a new one")
@@ -317,6 +327,7 @@ class FakeDaemon:
             if self._logs_are_private:
                 remove_tree(self.exec_log_root)
             self._engine.call(self._scripts.clear)
+            self._engine.call(self._player.rewind)
         self._raise_errors()
 
     @contextmanager
@@ -595,16 +606,17 @@ class FakeDaemon:
         self._engine.advance(seconds, timeout)
 
     def assert_all_used(self) -> None:
-        """Check that all planned faults and scripts were used.
+        """Check that all planned faults, scripts and recorded takes were used.
 
         That is: every `faults.fail_next()`, `faults.answer_next()` and `on_exec()` that is
-        not `optional`.
+        not `optional`, and every command of the cassette.
 
         Raises:
             AssertionError: Some were never used; the message names the lines that planned
                 them.
         """
-        self._engine.call(lambda: assert_all_used(self._engine.faults.planned, self._scripts))
+        sources = self._engine.faults.planned, self._scripts, self._player
+        self._engine.call(lambda: assert_all_used(*sources))
 
     def assert_all_scripted(self) -> None:
         """Check that each command so far matched an `on_exec()` or really ran.

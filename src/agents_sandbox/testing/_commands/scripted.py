@@ -15,7 +15,7 @@ from .copy_plan import PlannedCopy
 from .files import FilesRunner
 from .handlers import ExecContext, ExecHandler, HandlerError, Output, run_handler
 from .on_exec import Plan, StartFailure, Wait
-from .scripts import Scripts
+from .scripts import Scripts, Unscripted
 
 
 class UnscriptedRunner(Runner):
@@ -50,12 +50,21 @@ class UnscriptedRunner(Runner):
         if is_for_files(command.request):
             return self._files.process_for(command)
         _stdin_of(command, self)  # nobody reads it
-        noted = self._scripts.note_unscripted(command)
+        return self._unscripted(command)
+
+    def _unscripted(self, command: Command) -> Process:
         if not self._fail:
+            self._scripts.note_unscripted(command)
             return _SilentProcess(command)
-        self._scripts.keep_error(AssertionError(f"unscripted command: {noted}"))
+        noted = self._report(command)
         why = "unscripted command: no on_exec() matches it"
         return _RefusedProcess("; close: ".join((why, *noted.close)))
+
+    def _report(self, command: Command, close: Sequence[str] | None = None) -> Unscripted:
+        """Let a command fail the test; `close` says what came close, if the scripts do not."""
+        noted = self._scripts.note_unscripted(command, close)
+        self._scripts.keep_error(AssertionError(f"unscripted command: {noted}"))
+        return noted
 
     def take_file(self, command: Command, path: str) -> bytes:
         """Read and remove a file of a command's sandbox."""

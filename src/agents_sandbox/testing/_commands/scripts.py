@@ -92,13 +92,19 @@ class Scripts:
             self.keep_error(error)
             return False
 
-    def note_unscripted(self, command: Command) -> Unscripted:
-        """Keep a command that no script matches, for `assert_all_scripted()`."""
+    def note_unscripted(self, command: Command, close: Sequence[str] | None = None) -> Unscripted:
+        """Keep a command that no script matches, for `assert_all_scripted()`.
+
+        Args:
+            command: The command.
+            close: What came close, in lines; None: the scripts that did.
+        """
         key = command.argv, command.cwd
         noted = self._unscripted.get(key)
         if noted is None:
             where = f", cwd {shown(command.cwd)}" if command.cwd else ""
-            noted = Unscripted(f"{command}{where}", self._close_to(command))
+            lines = self._close_to(command) if close is None else ["\n      ".join(close)]
+            noted = Unscripted(f"{command}{where}", lines)
             if len(self._unscripted) < _KEPT:
                 self._unscripted[key] = noted
         noted.count += 1

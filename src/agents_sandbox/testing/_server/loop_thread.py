@@ -10,6 +10,8 @@ from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 
+from ..._surroundings import gevent
+from ..._surroundings.forks import obstacle_to_asyncio
 from .._time.clock import keep_real_time
 
 T = TypeVar("T")
@@ -26,6 +28,23 @@ _OWN_THREAD = (
     "a coroutine on the fake daemon's event loop must not wait for the daemon: use a plain "
     "function, which runs in its own thread"
 )
+
+
+def check_can_start(what: str, program: str) -> None:
+    """Check that this process can run gRPC's asyncio in a thread.
+
+    Args:
+        what: What is to be started.
+        program: What runs it in another process.
+
+    Raises:
+        RuntimeError: This process was forked at the wrong moment, or gevent has patched its
+            threads.
+    """
+    if obstacle := obstacle_to_asyncio():
+        raise RuntimeError(f"{obstacle}, or use the socket of {what} in the parent")
+    if obstacle := gevent.obstacle_to_asyncio():
+        raise RuntimeError(f"{obstacle}: start it in another process, {program}")
 
 
 class LoopThread:

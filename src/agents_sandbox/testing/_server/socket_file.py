@@ -92,7 +92,7 @@ class SocketFile:
         # another daemon. In a private folder that no longer exists then, this does no harm.
         with _staging_folder(self.path) as staging:
             bound = Path(staging, "s")
-            bind(_grpc_address(bound))
+            bind(grpc_address(bound))
             self._bound = str(bound)
             self._ours = self._publish(bound)
 
@@ -251,7 +251,8 @@ def _staging_folder(path: Path) -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix=_STAGING_PREFIX, dir=path.parent)
 
 
-def _grpc_address(path: Path) -> str:
+def grpc_address(path: Path) -> str:
+    """Return the address of a socket in gRPC's syntax."""
     # gRPC percent-decodes it. Not `unix://`: with it, the longest path of a server is two bytes
     # shorter.
     return f"unix:{quote(os.fsencode(path))}"

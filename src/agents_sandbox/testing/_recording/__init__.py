@@ -1,0 +1,1 @@
+"""The recorder: it stands between clients and a daemon, and writes what commands did."""

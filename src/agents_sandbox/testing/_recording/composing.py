@@ -1,0 +1,169 @@
+"""Makes a cassette of what was heard, what the daemon says, and the logs; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+
+from ..._wire import v02_pb2 as pb
+from .._cassettes.cassette import Cassette, RecordedSandbox, Take, exec_name, sandbox_name
+from .._cassettes.player import recorded_cwd
+from .._cassettes.replacing import Replacer, id_placeholders, redactions
+from .._commands.command import KILLED
+from .._commands.logs import log_paths
+from .observer import HeardExec, HeardSandbox, Observer
+from .outcome import Outcome
+
+ReadLog = Callable[[Path], "bytes | None"]
+"""Reads a log file; None: it cannot be read."""
+
+_ENDS = (pb.EXEC_FINISHED, pb.EXEC_FAILED, pb.EXEC_CANCELLED)
+_CHANGES = (
+    pb.SANDBOX_READY,
+    pb.SANDBOX_STOP_REQUESTED,
+    pb.SANDBOX_STOPPED,
+    pb.SANDBOX_DELETE_REQUESTED,
+    pb.SANDBOX_DELETED,
+    pb.SANDBOX_FAILED,
+)
+
+
+def compose(
+    observer: Observer, outcome: Outcome, read_log: ReadLog, redact: Collection[str]
+) -> Cassette:
+    """Make the cassette.
+
+    Args:
+        observer: What was heard.
+        outcome: What the daemon says.
+        read_log: Reads a log file.
+        redact: What is replaced everywhere.
+    """
+    existing = [item for item in observer.sandboxes.values() if item.id in outcome.events]
+    names = {item.id: sandbox_name(index) for index, item in enumerate(existing)}
+    for item in existing:
+        names |= _exec_names(observer, outcome.events[item.id])
+    replacer = Replacer({**redactions(redact), **id_placeholders(names)})
+    composer = _Composer(observer, outcome, read_log, names, replacer)
+    return Cassette(outcome.version, tuple(map(composer.sandbox, existing)))
+
+
+def _exec_names(observer: Observer, events: list[pb.SandboxEvent]) -> dict[str, str]:
+    started = [event.exec.exec_id for event in events if event.event_type == pb.EXEC_STARTED]
+    known = [exec_id for exec_id in started if exec_id in observer.execs]
+    return {exec_id: exec_name(index) for index, exec_id in enumerate(known)}
+
+
+class _Composer:
+    def __init__(
+        self,
+        observer: Observer,
+        outcome: Outcome,
+        read_log: ReadLog,
+        names: dict[str, str],
+        replacer: Replacer,
+    ) -> None:
+        self._observer = observer
+        self._outcome = outcome
+        self._read_log = read_log
+        self._names = names
+        self._replacer = replacer
+
+    def sandbox(self, heard: HeardSandbox) -> RecordedSandbox:
+        events = self._outcome.events[heard.id]
+        return RecordedSandbox(
+            image=self._replacer.text(self._outcome.images[heard.id]),
+            spec=self._replacer.tree(self._spec(heard)),
+            takes=tuple(
+                self._take(self._observer.execs[exec_id], events)
+                for exec_id in _exec_names(self._observer, events)
+            ),
+            events=tuple(map(self._replacer.text, self._lines(events))),
+        )
+
+    def _spec(self, heard: HeardSandbox) -> Any:
+        if heard.request is None:
+            return {}
+        kind = self._outcome.methods()["CreateSandbox"].request_type
+        request = kind.FromString(heard.request)
+        spec = _reviewable(MessageToDict(request.create_spec, preserving_proto_field_name=True))
+        # The document may have values of variables.
+        return {**spec, **({"config_yaml": True} if request.config_yaml else {})}
+
+    def _lines(self, events: list[pb.SandboxEvent]) -> Iterator[str]:
+        for event in events:
+            kind = pb.EventType.Name(event.event_type)
+            which = event.WhichOneof("details")
+            if which == "exec":
+                if event.exec.exec_id in self._names:
+                    yield f"{kind} {self._names[event.exec.exec_id]}"
+            elif which == "service":
+                yield f"{kind} {event.service.service_name}"
+            else:
+                yield kind
+
+    def _take(self, heard: HeardExec, events: list[pb.SandboxEvent]) -> Take:
+        root = self._observer.log_root
+        # Also of an exec whose answer was lost.
+        paths = (None, None) if root is None else log_paths(root, heard.sandbox_id, heard.id)
+        stdout, stderr = map(self._output, paths)
+        exit_code, error, seconds = self._end(heard, events)
+        return Take(
+            argv=tuple(map(self._replacer.text, heard.argv)),
+            cwd=self._replacer.text(recorded_cwd(heard.cwd)),
+            env=tuple(map(self._replacer.text, heard.env)),
+            stdout=stdout,
+            stderr=stderr,
+            exit_code=exit_code,
+            error=self._replacer.text(error),
+            seconds=seconds,
+        )
+
+    def _output(self, path: Path | None) -> bytes | None:
+        data = None if path is None else self._read_log(path)
+        return None if data is None else self._replacer.data(data)
+
+    def _end(
+        self, heard: HeardExec, events: list[pb.SandboxEvent]
+    ) -> tuple[int | None, str, float]:
+        """Return the exit code, the error of a process that never started, and the seconds."""
+        own = [event for event in events if event.exec.exec_id == heard.id]
+        end = next((event for event in own if event.event_type in _ENDS), None)
+        if end is None:
+            return None, "", 0.0
+        before = events[: events.index(end)]
+        changes = [event.event_type for event in before if event.event_type in _CHANGES]
+        killed = heard.id in self._observer.ended_by_client or changes[-1] != pb.SANDBOX_READY
+        return *_outcome(end, killed=killed), _seconds(own[0], end)
+
+
+def _outcome(event: pb.SandboxEvent, *, killed: bool) -> tuple[int | None, str]:
+    details = event.exec
+    if event.event_type == pb.EXEC_FINISHED:
+        return 0, ""
+    was_ended = event.event_type == pb.EXEC_CANCELLED or details.error_code == "DAEMON_RESTARTED"
+    if was_ended or (killed and details.exit_code in (0, KILLED)):
+        return None, ""
+    if details.exit_code:
+        return details.exit_code, ""
+    return None, details.error_message
+
+
+def _seconds(start: pb.SandboxEvent, end: pb.SandboxEvent) -> float:
+    taken = end.occurred_at.ToNanoseconds() - start.occurred_at.ToNanoseconds()
+    return round(max(taken, 0) / 1e9, 3)
+
+
+def _reviewable(tree: Any) -> Any:
+    """Leave out values of variables and paths of the host."""
+    if isinstance(tree, list):
+        return [_reviewable(item) for item in tree]
+    if not isinstance(tree, dict):
+        return tree
+    kept = {key: _reviewable(value) for key, value in tree.items() if key != "source"}
+    if "envs" in kept:
+        kept["envs"] = sorted(kept["envs"])
+    return kept

@@ -1,0 +1,235 @@
+"""Cassettes of tests: where they are, and when they are recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from agents_sandbox.testing import FakeDaemon
+
+from .conftest import RunPytest
+
+pytestmark = pytest.mark.once
+
+TESTS = """
+    import pytest
+
+    @pytest.mark.agents_sandbox(cassette=True, redact=["hunter2"])
+    def test_blocking(sync_agents_sandbox_client):
+        with sync_agents_sandbox_client.sandbox(image="python:3.13") as sandbox:
+            assert sandbox.run(["echo", "hunter2"]).stdout == "hi\\n"
+
+    @pytest.mark.agents_sandbox(cassette="other/x.json")
+    @pytest.mark.asyncio
+    @pytest.mark.parametrize("number", [1])
+    async def test_async(agents_sandbox_client, number):
+        async with agents_sandbox_client.sandbox(image="python:3.13") as sandbox:
+            assert (await sandbox.run(["echo", "hi"])).stdout == "hi\\n"
+
+    class TestIn:
+        @pytest.mark.agents_sandbox(cassette=True)
+        @pytest.mark.parametrize("word", ["a/b"])
+        def test_class(self, sync_agents_sandbox_client, word):
+            sync_agents_sandbox_client.create_sandbox(image="python:3.13")
+
+    def test_without(sync_agents_sandbox_client):
+        sync_agents_sandbox_client.create_sandbox(image="python:3.13")
+    """
+NAMES = ("cassettes/test_blocking.json", "other/x.json", "cassettes/TestIn.test_class[a_b].json")
+
+
+@pytest.fixture(autouse=True)
+def not_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CI", raising=False)
+
+
+@pytest.fixture
+def live() -> Iterator[FakeDaemon]:
+    """Stands for a live daemon."""
+    with FakeDaemon() as daemon:
+        daemon.on_exec(prefix=["echo"]).stdout("hi\n")
+        yield daemon
+
+
+def test_tests_are_recorded_once_and_replayed(
+    run_pytest: RunPytest, live: FakeDaemon, pytester: pytest.Pytester
+) -> None:
+    record = f"--agents-sandbox-record={live.socket_path}"
+    result = run_pytest(TESTS, record)
+    result.assert_outcomes(passed=4)
+    result.stdout.fnmatch_lines([f"*; records {live.socket_path}, once"])
+    texts = {name: (pytester.path / name).read_text() for name in NAMES}
+    assert "hunter2" not in texts[NAMES[0]]
+    calls = len(live.calls)
+    for arguments in (
+        (),
+        (record,),
+        (record, "--agents-sandbox-record-mode=none"),
+    ):
+        run_pytest(TESTS, *arguments).assert_outcomes(passed=4)
+    assert len(live.calls) == calls
+    (pytester.path / NAMES[0]).unlink()
+    run_pytest(TESTS, record).assert_outcomes(passed=4)
+    assert (pytester.path / NAMES[0]).exists()
+
+
+def test_a_mode_can_record_again(
+    run_pytest: RunPytest, live: FakeDaemon, pytester: pytest.Pytester
+) -> None:
+    record = f"--agents-sandbox-record={live.socket_path}"
+    for mode, words in (("rewrite", 1), ("new_episodes", 2), ("rewrite", 1)):
+        code = f"""
+            import pytest
+
+            @pytest.mark.agents_sandbox(cassette=True)
+            def test_it(sync_agents_sandbox_client):
+                with sync_agents_sandbox_client.sandbox(image="python:3.13") as sandbox:
+                    for number in range({words}):
+                        sandbox.run(["echo", str(number)])
+            """
+        result = run_pytest(code, record, f"--agents-sandbox-record-mode={mode}")
+        result.assert_outcomes(passed=1)
+        text = (pytester.path / "cassettes/test_it.json").read_text()
+        assert text.count('"argv"') == words
+
+
+def test_ci_records_nothing_and_a_missing_cassette_fails(
+    run_pytest: RunPytest, live: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = run_pytest(TESTS)
+    result.assert_outcomes(errors=3, passed=1)
+    result.stdout.fnmatch_lines(["*has no cassette at *: pass --agents-sandbox-record"])
+    monkeypatch.setenv("CI", "true")
+    result = run_pytest(TESTS, f"--agents-sandbox-record={live.socket_path}")
+    result.assert_outcomes(errors=3, passed=1)
+    result.stdout.fnmatch_lines(
+        ["*; nothing is recorded in CI", "*no cassette at *: CI is set, so nothing is recorded"]
+    )
+    assert not live.calls
+
+
+def test_a_failed_test_writes_nothing_and_a_changed_one_is_explained(
+    run_pytest: RunPytest, live: FakeDaemon, pytester: pytest.Pytester
+) -> None:
+    code = """
+        import pytest
+
+        @pytest.mark.agents_sandbox(cassette=True)
+        def test_it(sync_agents_sandbox_client):
+            with sync_agents_sandbox_client.sandbox(image="python:3.13") as sandbox:
+                assert sandbox.run(["echo", "one"]).stdout == "hi\\n"
+                sandbox.run(["echo", "two"])
+        """
+    record = f"--agents-sandbox-record={live.socket_path}"
+    run_pytest(code.replace('"hi', '"ho'), record).assert_outcomes(failed=1)
+    assert not (pytester.path / "cassettes").exists()
+    run_pytest(code, record).assert_outcomes(passed=1)
+    run_pytest(code).assert_outcomes(passed=1)
+    result = run_pytest(code.replace("two", "three"))
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "unscripted commands:",
+            "*close: exec-2 of sandbox-1 in *test_it.json':",
+            '*- "two"',
+            '*+ "three"',
+            "Record the cassette again, or allow it with an on_exec() of its own",
+        ]
+    )
+    result = run_pytest(code.replace('                sandbox.run(["echo", "two"])', ""))
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*exec-2 of sandbox-1, never played: ('echo', 'two')*"])
+
+
+def test_what_was_recorded_also_runs_on_a_live_daemon(
+    run_pytest: RunPytest, live: FakeDaemon
+) -> None:
+    result = run_pytest(TESTS, f"--agents-sandbox-socket={live.socket_path}")
+    result.assert_outcomes(passed=4)
+
+
+def test_daemons_that_tests_share_replay_a_file_for_each_test(
+    run_pytest: RunPytest, live: FakeDaemon, pytester: pytest.Pytester
+) -> None:
+    code = """
+        import pytest
+
+        @pytest.fixture(scope="module")
+        def agents_sandbox_daemon(request, agents_sandbox_daemon_factory):
+            return agents_sandbox_daemon_factory(request, cassette=VALUE)
+
+        @pytest.mark.parametrize("number", [1, 2])
+        def test_it(sync_agents_sandbox_client, number):
+            with sync_agents_sandbox_client.sandbox(image="python:3.13") as sandbox:
+                assert sandbox.run(["echo", "hi"]).stdout == "hi\\n"
+        """
+    run_pytest(TESTS, f"--agents-sandbox-record={live.socket_path}", "-k", "async")
+    run_pytest(code.replace("VALUE", '"other/x.json"')).assert_outcomes(passed=2)
+    result = run_pytest(code.replace("VALUE", "True"))
+    result.assert_outcomes(errors=2)
+    result.stdout.fnmatch_lines(["*cassette=True requires a daemon for each test*"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--agents-sandbox-record-mode=all",), "*must be one of none, once, *, not 'all'"),
+        (
+            ("--agents-sandbox-record=/x", "--agents-sandbox-socket=/y"),
+            "*pass only one of --agents-sandbox-record and --agents-sandbox-socket",
+        ),
+        (("--agents-sandbox-record=",), "*--agents-sandbox-record: *"),
+    ],
+)
+def test_options_that_are_wrong_are_refused(
+    run_pytest: RunPytest, arguments: tuple[str, ...], message: str
+) -> None:
+    result = run_pytest("", *arguments)
+    result.stderr.fnmatch_lines([message])
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ("cassette=1", "*cassette= must be True or a path: 1"),
+        ("cassette=False, redact='x'", "*redact= must be a list of strings: 'x'"),
+    ],
+)
+def test_markers_that_are_wrong_are_refused(
+    run_pytest: RunPytest, keywords: str, message: str
+) -> None:
+    result = run_pytest(
+        f"""
+        import pytest
+
+        @pytest.mark.agents_sandbox({keywords})
+        def test_it(agents_sandbox_daemon):
+            pass
+        """
+    )
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([message])
+
+
+def test_no_cassette_can_be_asked_for(run_pytest: RunPytest) -> None:
+    result = run_pytest(
+        """
+        import pytest
+        pytestmark = pytest.mark.agents_sandbox(cassette=True)
+
+        @pytest.mark.agents_sandbox(cassette=False)
+        def test_it(agents_sandbox_daemon):
+            assert agents_sandbox_daemon.unscripted == "succeed"
+        """
+    )
+    result.assert_outcomes(passed=1)
+
+
+def test_a_recording_that_cannot_be_written_fails_the_test(
+    run_pytest: RunPytest, live: FakeDaemon, pytester: pytest.Pytester
+) -> None:
+    (pytester.path / "cassettes").touch()
+    result = run_pytest(TESTS, f"--agents-sandbox-record={live.socket_path}", "-k", "blocking")
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*::test_blocking cannot be recorded: *cassettes*"])

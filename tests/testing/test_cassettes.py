@@ -1,0 +1,358 @@
+"""Cassettes: their format, and which take a command gets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents_sandbox import (
+    AgentsSandboxClient,
+    CompanionContainerSpec,
+    HealthcheckConfig,
+    SyncAgentsSandboxClient,
+)
+from agents_sandbox.testing import ContainerBehavior, FakeDaemon
+from agents_sandbox.testing._cassettes.cassette import Cassette, RecordedSandbox, Take, merged
+from agents_sandbox.testing._cassettes.codec import LARGE, decode, encode
+from agents_sandbox.testing._cassettes.replacing import Replacer, id_placeholders, matches
+from agents_sandbox.testing._cassettes.replacing import redactions as redactions_of
+from agents_sandbox.testing._cassettes.store import load, save
+
+pytestmark = pytest.mark.once
+
+IMAGE = "python:3.13"
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+OUTPUTS = st.none() | st.binary(max_size=50) | TEXTS.map(str.encode)
+TAKES = st.builds(
+    Take,
+    argv=st.lists(TEXTS, min_size=1, max_size=3).map(tuple),
+    cwd=TEXTS,
+    env=st.lists(TEXTS, max_size=2).map(tuple),
+    stdout=OUTPUTS,
+    stderr=OUTPUTS | st.integers(1, 9).map(lambda size: b"\xff" * (LARGE + size)),
+    exit_code=st.none() | st.integers(0, 255),
+    error=TEXTS,
+    seconds=st.floats(0, 1e6),
+)
+SANDBOXES = st.builds(
+    RecordedSandbox,
+    image=TEXTS,
+    spec=st.dictionaries(TEXTS, TEXTS | st.lists(TEXTS, max_size=2), max_size=2),
+    takes=st.lists(TAKES, max_size=3).map(tuple),
+    events=st.lists(TEXTS, max_size=3).map(tuple),
+)
+CASSETTES = st.builds(Cassette, daemon=TEXTS, sandboxes=st.lists(SANDBOXES, max_size=3).map(tuple))
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=10,
+)
+
+
+def no_file(name: str) -> bytes:
+    raise AssertionError(name)
+
+
+@given(CASSETTES)
+def test_what_is_encoded_is_decoded(cassette: Cassette) -> None:
+    encoded = encode(cassette, "stem")
+    assert decode(encoded.text, encoded.files.__getitem__) == cassette
+    assert all(name.startswith("stem.sandbox-") for name in encoded.files)
+
+
+def test_people_can_review_it() -> None:
+    take = Take(("sh", "-c", "é"), "/srv", ("A",), b"one\ntwo\n", b"\xff", 3, "", 0.25)
+    large = Take(("cat",), "/", stdout=b"x" * (LARGE + 1), stderr=None, exit_code=None)
+    sandbox = RecordedSandbox(IMAGE, {"envs": ["CI"]}, (take, large), ("EXEC_STARTED exec-1",))
+    encoded = encode(Cassette("0.4.3", (sandbox,)), "test_x")
+    assert encoded.files == {"test_x.sandbox-1.exec-2.stdout": large.stdout}
+    assert '"é"' in encoded.text
+    assert json.loads(encoded.text) == {
+        "version": 1,
+        "daemon": "0.4.3",
+        "sandboxes": [
+            {
+                "id": "sandbox-1",
+                "image": IMAGE,
+                "spec": {"envs": ["CI"]},
+                "execs": [
+                    {
+                        "id": "exec-1",
+                        "argv": ["sh", "-c", "é"],
+                        "cwd": "/srv",
+                        "env": ["A"],
+                        "stdout": ["one\n", "two\n"],
+                        "stderr": {"base64": "/w=="},
+                        "exit_code": 3,
+                        "error": "",
+                        "seconds": 0.25,
+                    },
+                    {
+                        "id": "exec-2",
+                        "argv": ["cat"],
+                        "cwd": "/",
+                        "env": [],
+                        "stdout": {"file": "test_x.sandbox-1.exec-2.stdout"},
+                        "stderr": None,
+                        "exit_code": None,
+                        "error": "",
+                        "seconds": 0.0,
+                    },
+                ],
+                "events": ["EXEC_STARTED exec-1"],
+            }
+        ],
+    }
+
+
+@given(JSON)
+def test_anything_else_is_refused(tree: Any) -> None:
+    with pytest.raises(ValueError):
+        decode(json.dumps({"version": 1, "daemon": "", "sandboxes": [tree]}), no_file)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("argv", [], "argv is wrong"),
+        ("argv", [1], "argv is wrong"),
+        ("exit_code", 256, "exit_code is wrong: 256"),
+        ("exit_code", True, "exit_code is wrong: True"),
+        ("seconds", -1, "seconds is wrong: -1"),
+        ("seconds", float("nan"), "seconds is wrong: nan"),
+        ("stdout", 1, "stdout is wrong: 1"),
+        ("stdout", {"base64": "?"}, "stdout is no base64"),
+        ("stdout", "\ud800", "stdout is no text"),
+        ("stdout", {"file": "../secret"}, "the file of stdout is wrong: '../secret'"),
+        ("stdout", {"file": ".."}, "the file of stdout is wrong"),
+    ],
+)
+def test_a_wrong_field_is_named(field: str, value: Any, message: str) -> None:
+    good = encode(Cassette("", (RecordedSandbox("", takes=(Take(("a",), "/"),)),)), "")
+    tree = json.loads(good.text)
+    tree["sandboxes"][0]["execs"][0][field] = value
+    with pytest.raises(ValueError, match=message):
+        decode(json.dumps(tree), no_file)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[]", "version is missing"),
+        ('{"version": 2}', "it has version 2, and this SDK reads version 1"),
+        ("[" * 100_000, "nested too deeply"),
+        ("{", "Expecting"),
+    ],
+)
+def test_what_is_no_cassette_is_refused_with_its_path(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message) as caught:
+        FakeDaemon(cassette=path)
+    assert str(path) in str(caught.value)
+
+
+def test_saving_replaces_the_files_of_the_old_one_and_no_others(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "x.json"
+    large = Cassette("1", (RecordedSandbox("", takes=(Take(("a",), "/", stdout=b"x" * 99_999),)),))
+    save(path, large)
+    assert load(path) == large
+    foreign = path.with_name("foreign")
+    foreign.write_text("")
+    assert len(list(path.parent.iterdir())) == 3
+    tree = json.loads(path.read_text())
+    tree["more"] = {"file": "foreign"}
+    path.write_text(json.dumps(tree))
+    save(path, Cassette("1"))
+    assert sorted(path.parent.iterdir()) == [foreign, path]
+    path.write_text("{")
+    save(path, Cassette("2"))
+    assert load(path) == Cassette("2")
+
+
+@given(st.lists(SANDBOXES, max_size=2), st.lists(SANDBOXES, max_size=2))
+def test_merging_keeps_every_old_take_and_adds_what_is_new(
+    old: list[RecordedSandbox], new: list[RecordedSandbox]
+) -> None:
+    one, other = Cassette("1", tuple(old)), Cassette("2", tuple(new))
+    both = merged(one, other)
+    for before, after in zip(old, both.sandboxes, strict=False):
+        assert after.takes[: len(before.takes)] == before.takes
+    for fresh, after in zip(new, both.sandboxes, strict=False):
+        for take in fresh.takes:
+            count = [item.command for item in after.takes].count(take.command)
+            assert count >= [item.command for item in fresh.takes].count(take.command)
+    assert merged(both, other).sandboxes == both.sandboxes
+    assert len(both.sandboxes) == max(len(old), len(new))
+
+
+def test_secrets_and_ids_are_replaced_longest_first() -> None:
+    names = {"f" * 32: "sandbox-1", "mine": "sandbox-2"}
+    replacer = Replacer({**redactions_of(["key", "keyed"]), **id_placeholders(names)})
+    assert replacer.text("keyed key mine") == "[redacted-2] [redacted-1] mine"
+    assert replacer.data(b"\xffkey" + b"f" * 32) == b"\xff[redacted-1][sandbox-1]"
+    assert replacer.tree({"b": ["key", 1], "a": {}}) == {"a": {}, "b": ["[redacted-1]", 1]}
+    assert Replacer({}).text("key") == "key"
+    with pytest.raises(ValueError, match="empty string"):
+        redactions_of([""])
+    with pytest.raises(TypeError, match="redact must be a collection"):
+        redactions_of("key")
+
+
+def test_anything_matches_a_placeholder() -> None:
+    assert matches("--token=[redacted-1].", "--token=a\nb.")
+    assert not matches("--token=[redacted-1].", "--token=a")
+    assert matches("a.c", "a.c")
+    assert not matches("a.c", "abc")
+
+
+def cassette_of(path: Path, *sandboxes: list[Take], image: str = IMAGE) -> Path:
+    recorded = [RecordedSandbox(image, takes=tuple(takes)) for takes in sandboxes]
+    save(path / "x.json", Cassette("0.4.3", tuple(recorded)))
+    return path / "x.json"
+
+
+def take(*argv: str, cwd: str = "/workspace", **more: Any) -> Take:
+    return Take(argv, cwd, **more)
+
+
+@contextmanager
+def replaying(path: Path, **options: Any) -> Iterator[tuple[FakeDaemon, SyncAgentsSandboxClient]]:
+    daemon = FakeDaemon(cassette=path, **options)
+    with daemon, SyncAgentsSandboxClient(daemon.socket_path) as client:
+        yield daemon, client
+
+
+def test_each_command_gets_its_own_next_take(tmp_path: Path) -> None:
+    path = cassette_of(
+        tmp_path,
+        [take("a", stdout=b"1"), take("b", stdout=b"2", exit_code=3), take("a", stderr=b"\xff")],
+        [take("a", stdout=b"4", cwd="/srv")],
+    )
+    with replaying(path) as (daemon, client):
+        assert daemon.unscripted == "fail"
+        one = client.create_sandbox(image=IMAGE).sandbox_id
+        other = client.create_sandbox(image=IMAGE).sandbox_id
+        assert client.run(other, ["a"], cwd="/srv/").stdout == "4"
+        result = client.run(one, ["b"])
+        assert (result.stdout, result.exit_code) == ("2", 3)
+        with pytest.raises(AssertionError, match=r"exec-1 of sandbox-1, never played: \('a',\)"):
+            daemon.assert_all_used()
+        assert [client.run(one, ["a"]).stdout for _ in range(2)] == ["1", ""]
+        daemon.assert_all_used()
+        daemon.reset()
+        again = client.create_sandbox(image=IMAGE).sandbox_id
+        assert client.run(again, ["a"]).stdout == "1"
+        daemon.on_exec(["a"]).stdout("own")
+        assert client.run(again, ["a"]).stdout == "own"
+
+
+async def test_the_async_client_gets_the_same(tmp_path: Path) -> None:
+    path = cassette_of(tmp_path, [take("a", stdout=b"1")])
+    with FakeDaemon(cassette=path) as daemon:
+        client = AgentsSandboxClient(daemon.socket_path)
+        async with client, client.sandbox(image=IMAGE) as sandbox:
+            assert (await sandbox.run(["a"])).stdout == "1"
+        daemon.assert_all_used()
+
+
+def complaint(path: Path, *argv: str, image: str = IMAGE, sandboxes: int = 1) -> str:
+    """What a test is told about a command that the cassette lacks, in the last new sandbox."""
+    with FakeDaemon(cassette=path) as daemon:
+        with SyncAgentsSandboxClient(daemon.socket_path) as client:
+            created = [client.create_sandbox(image=image) for _ in range(sandboxes)]
+            result = client.run(created[-1].sandbox_id, argv)
+            assert result.error is not None
+            assert result.error.startswith("the cassette has no such take: ")
+        with pytest.raises(AssertionError) as caught:
+            daemon.assert_all_scripted()
+        with pytest.raises(AssertionError, match="unscripted command"):
+            daemon.stop()
+    return str(caught.value).replace(str(path), "PATH").partition("close: ")[2]
+
+
+def test_another_argument_is_shown_beside_the_closest_one(tmp_path: Path) -> None:
+    path = cassette_of(tmp_path, [take("ls"), take("pip", "install", "one"), take("pip", "list")])
+    assert complaint(path, "pip", "install", "two").splitlines() == [
+        "exec-2 of sandbox-1 in 'PATH':",
+        '          "pip"',
+        '          "install"',
+        '        - "one"',
+        '        + "two"',
+        "          cwd /workspace",
+    ]
+
+
+def test_a_missing_take_another_sandbox_and_another_image_are_told(tmp_path: Path) -> None:
+    path = cassette_of(tmp_path, [take("a")], [take("b")])
+    assert complaint(path, "b") == ("exec-1 of sandbox-2 in 'PATH', but this sandbox is sandbox-1")
+    assert complaint(path, "a", image="other") == (
+        "'PATH' has no further sandbox with the image 'other'"
+    )
+    assert "no further sandbox" in complaint(path, "a", sandboxes=3)
+    with replaying(path) as (daemon, client):
+        sandbox_id = client.create_sandbox(image=IMAGE).sandbox_id
+        client.run(sandbox_id, ["a"])
+        assert "all its takes were played (1 of 1)" in str(client.run(sandbox_id, ["a"]).error)
+        with pytest.raises(AssertionError):
+            daemon.stop()
+    empty = tmp_path / "empty.json"
+    save(empty, Cassette("1", (RecordedSandbox(IMAGE, events=("SANDBOX_READY",)),)))
+    assert complaint(empty, "a").endswith("has no commands")
+
+
+def test_durations_are_kept_on_the_virtual_clock_only(tmp_path: Path) -> None:
+    slow = take("a", stdout=b"x", seconds=1000.0)
+    failing = take("b", exit_code=None, error="no such folder", seconds=5.0)
+    path = cassette_of(tmp_path, [slow, failing])
+    with replaying(path, virtual_time=True) as (daemon, client):
+        sandbox_id = client.create_sandbox(image=IMAGE).sandbox_id
+        exec_id = client.create_exec(sandbox_id, ["a"]).exec_id
+        daemon.advance(999)
+        assert client.get_exec(exec_id).exit_code is None
+        daemon.advance(1)
+        assert client.get_exec(exec_id).exit_code == 0
+        exec_id = client.create_exec(sandbox_id, ["b"]).exec_id
+        daemon.advance(5)
+        assert client.get_exec(exec_id).error == "no such folder"
+
+
+def test_what_did_not_end_by_itself_runs_until_the_test_ends_it(tmp_path: Path) -> None:
+    path = cassette_of(tmp_path, [take("a", stdout=b"x", stderr=None, exit_code=None)])
+    with replaying(path) as (daemon, client):
+        sandbox_id = client.create_sandbox(image=IMAGE).sandbox_id
+        exec_id = client.create_exec(sandbox_id, ["a"]).exec_id
+        client.cancel_exec(exec_id)
+        assert daemon.execs[0].stdout == "x"
+
+
+def test_hooks_succeed_and_files_are_those_of_the_fake(tmp_path: Path) -> None:
+    path = cassette_of(tmp_path, [take("a")])
+    hooked = CompanionContainerSpec(
+        "db", "pg", healthcheck=HealthcheckConfig(["CMD", "x"]), post_start_on_primary=["migrate"]
+    )
+    options: Any = {"containers": {"pg": ContainerBehavior(healthy_after=0)}}
+    with replaying(path, **options) as (_, client):
+        sandbox_id = client.create_sandbox(image=IMAGE, companion_containers=[hooked]).sandbox_id
+        client.run(sandbox_id, ["a"], input="unread")
+    with replaying(path) as (_, client), client.sandbox(image=IMAGE) as sandbox:
+        sandbox.files.write_text("x", "y")
+        assert sandbox.files.read_text("x") == "y"
+
+
+def test_commands_that_really_run_exclude_it(tmp_path: Path) -> None:
+    path = cassette_of(tmp_path, [])
+    with pytest.raises(ValueError, match="cassette requires exec_mode='scripted'"):
+        FakeDaemon(cassette=path, exec_mode="passthrough")
+    with pytest.raises(FileNotFoundError):
+        FakeDaemon(cassette=tmp_path / "none.json")
