@@ -95,7 +95,7 @@ def test_a_path_that_cannot_be_one() -> None:
 
 def test_bad_variables_are_problems_of_their_own(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AGENTS_SANDBOX_LOG", "loud")
-    monkeypatch.setenv("AGENTS_SANDBOX_TIMEOUT", "90")
+    monkeypatch.setenv("AGENTS_SANDBOX_TIMEOUT", "soon")
     monkeypatch.setenv("AGENTS_SANDBOX_OPERATION_TIMEOUT", "5m")
     result = run("doctor", "--json")
     assert result.exit_code == 1
@@ -105,7 +105,7 @@ def test_bad_variables_are_problems_of_their_own(run: Run, monkeypatch: pytest.M
     log, timeout = objects(result.stdout)[2:4]
     assert log["found"] == "AGENTS_SANDBOX_LOG must be info or debug, not 'loud'"
     assert log["advice"] == "Change AGENTS_SANDBOX_LOG, or unset it"
-    assert timeout["found"].startswith("AGENTS_SANDBOX_TIMEOUT: invalid duration '90'")
+    assert timeout["found"].startswith("AGENTS_SANDBOX_TIMEOUT: invalid duration 'soon'")
 
 
 def test_an_absent_daemon(path: Path) -> None:

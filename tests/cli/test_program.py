@@ -23,6 +23,7 @@ from agents_sandbox import (
 from agents_sandbox import __main__ as entry
 from agents_sandbox._cli.program import program
 from agents_sandbox._cli.screen import Waiting
+from agents_sandbox._cli.streams import drop_unwritten
 from agents_sandbox.testing import FakeDaemon
 
 from ..commands import Told
@@ -231,6 +232,16 @@ def test_streams_can_be_full(daemon: FakeDaemon) -> None:
     assert (code, objects(printed)[0]["message"]) == (125, message)
     assert shell(daemon, "$A --version >/dev/full") == (125, f"agents-sandbox: {message}\n")
     assert shell(daemon, "$A show box-9 2>/dev/full") == (125, "")
+
+
+@pytest.mark.once
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux alone has it")
+def test_what_cannot_be_written_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Path("/dev/full").open("w") as full:
+        full.write("lost")
+        with monkeypatch.context() as patch:
+            patch.setattr("sys.stdout", full)
+            drop_unwritten()
 
 
 @pytest.mark.once

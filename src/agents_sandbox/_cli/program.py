@@ -18,7 +18,7 @@ from .execs import logs, run
 from .sandboxes import create, ls, resume, rm, show, stop
 from .screen import complain, notes, report, show_cursor
 from .settings import SHARED, Settings
-from .streams import open_streams
+from .streams import drop_unwritten, open_streams
 from .words import in_shell_words, said
 
 
@@ -38,6 +38,7 @@ def main() -> NoReturn:
     except KeyboardInterrupt:  # one more, while the first was reported
         sys.exit(INTERRUPTED)
     finally:
+        drop_unwritten()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # what was made is gone
         show_cursor()
 

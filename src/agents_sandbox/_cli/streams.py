@@ -17,3 +17,14 @@ def open_streams() -> None:
             setattr(sys, name, open(null, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         cast("io.TextIOWrapper", stream).reconfigure(errors="backslashreplace")
+
+
+def drop_unwritten() -> None:
+    """Drop what cannot be written. Python would try again at its exit, and change the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, stream.fileno())
+            os.close(null)
