@@ -30,6 +30,9 @@ _ENDS_OF_CONTAINER = (
     SandboxEventType.SANDBOX_FAILED,
 )
 
+# An exec that was accepted, and whose container was removed before it started.
+_NOT_STARTED = "No such container"
+
 
 def judge_exec(call: CallRecord, case: Case) -> Complaints:
     """Judge a `run` or a `create_exec`."""
@@ -90,7 +93,7 @@ def _played(case: Case, truth: ExecHandle) -> Complaints:
     elif last.exec.error_code == "DAEMON_RESTARTED":
         if not any(moment(last) in restart for restart in case.truth.restarts):
             yield "the daemon was not restarted"
-    elif truth.exit_code == 137:
+    elif truth.exit_code == 137 or _NOT_STARTED in (truth.error or ""):
         earlier = history.events[: last.sequence]
         if not any(event.event_type in _ENDS_OF_CONTAINER for event in earlier):
             yield "nothing killed it"
