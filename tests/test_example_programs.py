@@ -35,7 +35,7 @@ def daemon(exec_mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     (tmp_path / "agbox").mkdir()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     socket_path = tmp_path / "agbox" / "agboxd.sock"
-    with FakeDaemon(socket_path=socket_path, exec_mode=exec_mode) as running:  # type: ignore[arg-type]
+    with FakeDaemon(socket_path=socket_path, exec_mode=exec_mode) as running:  # type: ignore[arg-type]  # one of them
         yield running
         running.assert_all_scripted()
         running.assert_all_used()

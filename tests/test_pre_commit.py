@@ -11,7 +11,7 @@ import pytest
 
 pytestmark = [pytest.mark.once, pytest.mark.unmeasured]
 
-yaml = pytest.importorskip("yaml")
+yaml = pytest.importorskip("yaml", reason="the fake daemon alone needs it")
 
 ROOT = Path(__file__).parents[1]
 HOOKS: list[dict[str, Any]] = [

@@ -63,7 +63,7 @@ def test_each_read_of_an_abandoned_stream_raises_an_error_of_its_own() -> None:
 
 async def test_a_read_of_an_abandoned_stream_raises_in_the_other_flavour() -> None:
     class AsyncEnded(Ended):
-        async def read(self) -> None:  # type: ignore[override]
+        async def read(self) -> None:  # type: ignore[override]  # it ends at once
             pass
 
     call: Any = AsyncEnded()

@@ -14,7 +14,8 @@ def open_streams() -> None:
         if getattr(sys, name) is None:
             mode = "r" if flags == os.O_RDONLY else "w"
             null = os.open(os.devnull, flags)
-            setattr(sys, name, open(null, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+            stream = open(null, mode, encoding="utf-8", closefd=False)  # noqa: SIM115 - to the exit
+            setattr(sys, name, stream)
     for stream in (sys.stdout, sys.stderr):
         cast("io.TextIOWrapper", stream).reconfigure(errors="backslashreplace")
 
