@@ -189,6 +189,24 @@ async def test_a_thread_that_starts_after_the_block_shows_nothing(
     assert screen.getvalue() == ""
 
 
+async def test_a_notebook_hears_of_changes_only(
+    client: AgentsSandboxClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each update is a message to a browser."""
+    screen = open_notebook(monkeypatch)
+    looks = threading.Semaphore(0)
+
+    def text(_: object) -> str:
+        looks.release()
+        return "always the same"
+
+    monkeypatch.setattr(_progress, "_text", text)
+    with progress(client):
+        for _ in range(3):
+            await off_loop(looks.acquire)
+    assert screen.getvalue().count("always the same") == 1
+
+
 async def test_it_counts_the_other_waits(
     client: AgentsSandboxClient, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:

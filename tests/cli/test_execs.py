@@ -25,6 +25,7 @@ from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import FakeDaemon
 
 from ..commands import Told
+from ..deletions import wait_until_deleted
 from ..impostor import always, impostor
 from .conftest import Run, objects
 
@@ -37,8 +38,8 @@ def test_a_command_runs_in_a_new_sandbox(run: Run, daemon: FakeDaemon) -> None:
     result = run("run", "a:1", *options, "--", "make", "-k")
     assert (result.exit_code, result.stdout_bytes, result.stderr) == (3, b"out\xff\n", "err\n")
     (record,) = daemon.sandboxes
-    assert (record.spec.image, record.state) == ("a:1", SandboxState.DELETED)
-    assert record.spec.labels["team"] == "agents"
+    assert (record.spec.image, record.spec.labels["team"]) == ("a:1", "agents")
+    wait_until_deleted(daemon)
     (ended,) = daemon.execs
     assert (ended.cwd, ended.env) == ("/src", {"A": "1"})
 
@@ -121,7 +122,7 @@ def test_a_time_limit_ends_the_command(run: Run, daemon: FakeDaemon) -> None:
     assert result.exit_code == 124
     assert "was ended after its time limit of 0.2 s" in result.stderr
     assert daemon.execs[0].exit_code == 137
-    assert daemon.sandboxes[0].state is SandboxState.DELETED
+    wait_until_deleted(daemon)
 
 
 def test_a_start_that_takes_too_long_is_a_timeout_too(

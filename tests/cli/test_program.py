@@ -17,7 +17,6 @@ import agents_sandbox
 from agents_sandbox import (
     DaemonError,
     SandboxLeftoverWarning,
-    SandboxState,
     SyncAgentsSandboxClient,
 )
 from agents_sandbox import __main__ as entry
@@ -27,6 +26,7 @@ from agents_sandbox._cli.streams import drop_unwritten
 from agents_sandbox.testing import FakeDaemon
 
 from ..commands import Told
+from ..deletions import wait_until_deleted
 from .conftest import Run, objects
 
 
@@ -179,7 +179,7 @@ def test_sigterm_leaves_nothing(daemon: FakeDaemon) -> None:
         process.terminate()
         assert process.wait(60) == 128 + signal.SIGTERM
     assert daemon.execs[0].exit_code == 137
-    assert daemon.sandboxes[0].state is SandboxState.DELETED
+    wait_until_deleted(daemon)
 
 
 @pytest.mark.once
@@ -194,7 +194,7 @@ def test_a_reader_that_goes_away_ends_the_command(daemon: FakeDaemon) -> None:
         told.stdout("more\n")
         assert process.wait(60) == 1
     told.exit(0)
-    assert daemon.sandboxes[0].state is SandboxState.DELETED
+    wait_until_deleted(daemon)
 
 
 def shell(daemon: FakeDaemon, line: str, **variables: str) -> tuple[int, str]:
@@ -227,7 +227,7 @@ def test_streams_can_be_full(daemon: FakeDaemon) -> None:
     message = "input or output failed: No space left on device"
     daemon.on_exec(("make",)).stdout("done\n")
     assert shell(daemon, "$A run a:1 make >/dev/full") == (125, f"agents-sandbox: {message}\n")
-    assert daemon.sandboxes[0].state is SandboxState.DELETED
+    wait_until_deleted(daemon)
     code, printed = shell(daemon, "$A --json ls --all >/dev/full")
     assert (code, objects(printed)[0]["message"]) == (125, message)
     assert shell(daemon, "$A --version >/dev/full") == (125, f"agents-sandbox: {message}\n")

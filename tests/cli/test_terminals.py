@@ -7,6 +7,7 @@ import pytest
 from agents_sandbox import SandboxState, SyncAgentsSandboxClient
 from agents_sandbox.testing import FakeDaemon
 
+from ..deletions import wait_until_deleted
 from .terminal import CTRL_C, Terminal
 
 pytestmark = pytest.mark.once
@@ -79,7 +80,7 @@ def test_ctrl_c_kills_the_command_and_deletes_the_sandbox(daemon: FakeDaemon) ->
         assert terminal.end() == 130
     assert "Traceback" not in terminal.text
     assert daemon.execs[0].exit_code == 137
-    assert daemon.sandboxes[0].state is SandboxState.DELETED
+    wait_until_deleted(daemon)
 
 
 def test_ctrl_c_kills_the_command_in_an_existing_sandbox(
@@ -106,7 +107,7 @@ def test_a_second_ctrl_c_leaves_nothing_either(daemon: FakeDaemon) -> None:
             pause.step()
         assert terminal.end() == 130
     assert daemon.execs[0].exit_code == 137
-    assert daemon.sandboxes[0].state is SandboxState.DELETED
+    wait_until_deleted(daemon)
 
 
 def test_ctrl_c_during_the_create_deletes_the_sandbox(daemon: FakeDaemon) -> None:
@@ -117,4 +118,4 @@ def test_ctrl_c_during_the_create_deletes_the_sandbox(daemon: FakeDaemon) -> Non
             daemon.wait_for_call("DeleteSandbox")
         assert terminal.end() == 130
     assert daemon.execs == ()
-    assert daemon.sandboxes[0].state is SandboxState.DELETED
+    wait_until_deleted(daemon)
