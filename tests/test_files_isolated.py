@@ -105,7 +105,8 @@ def test_links_are_followed_to_what_they_lead_to(
         files.remove("self/..", recursive=True)
     with pytest.raises(InvalidArgumentError, match=r"must not end in \. or \.\."):
         files.remove("releases/.", recursive=True)
-    files.remove("self", recursive=True)
+    assert files.exists("self/")
+    files.remove("self/", recursive=True)
     files.remove("again")
     assert files.exists("releases/1")
 

@@ -345,12 +345,37 @@ async def test_a_path_with_a_slash_at_its_end_is_that_of_a_folder(
         (lambda: files.write_text("/", ""), SandboxIsADirectoryError),
         (lambda: files.write_text("new/", ""), SandboxFileNotFoundError),
         (lambda: files.download("file/", tmp_path / "x"), SandboxNotADirectoryError),
+        (lambda: files.remove("file/"), SandboxNotADirectoryError),
+        (lambda: files.remove("new/"), SandboxFileNotFoundError),
     ]
     for call, kind in calls:
         with pytest.raises(kind):
             await call()
+    assert [await files.exists(path) for path in ("file", "file/", "folder/", "new/", "/")] == [
+        True,
+        False,
+        True,
+        False,
+        True,
+    ]
     await files.remove("folder/")
     assert [entry.name for entry in await files.list("/workspace/")] == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("write", "path", "folder"),
+    [
+        (True, "missing/new", "/workspace/missing"),
+        (True, "missing/", "/workspace/missing"),
+        (False, "missing/new", "/workspace/missing"),
+        (False, "missing/new/", "/workspace/missing"),
+    ],
+)
+async def test_the_folder_that_is_missing_is_named(
+    files: SandboxFiles, write: bool, path: str, folder: str
+) -> None:
+    with pytest.raises(SandboxFileNotFoundError, match=f"its folder '{folder}' does not exist"):
+        await (files.write_text(path, "") if write else files.mkdir(path))
 
 
 async def test_a_sandbox_that_is_not_ready_has_no_files(

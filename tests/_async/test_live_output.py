@@ -6,6 +6,7 @@ import gc
 import math
 import random
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from agents_sandbox import (
     OutputUnavailableError,
     Sandbox,
     SandboxHandle,
+    SandboxLeftoverWarning,
     SandboxNotFoundError,
     _deadline,
 )
@@ -291,10 +293,19 @@ async def test_a_failure_to_end_it_does_not_mask_an_error(
     box: Sandbox, daemon: FakeDaemon, told: Told
 ) -> None:
     error = KeyError("mine")
-    with pytest.raises(KeyError) as caught:
-        async with box.start(TOLD) as process:
+    process = box.start(TOLD)
+
+    async def raise_in_block() -> None:
+        async with process:
             daemon.faults.fail_next("GetExec", code="INTERNAL")
             raise error
+
+    expected = f"^exec {process.exec_id} may still be running: "
+    with (
+        pytest.warns(SandboxLeftoverWarning, match=expected),
+        pytest.raises(KeyError) as caught,
+    ):
+        await raise_in_block()
     assert caught.value is error
     (note,) = getattr(error, "__notes__", [f"exec {process.exec_id}"])
     assert f"exec {process.exec_id}" in note
@@ -302,6 +313,48 @@ async def test_a_failure_to_end_it_does_not_mask_an_error(
         async with box.start(TOLD):
             daemon.faults.fail_next("GetExec", code="INTERNAL")
     told.exit(0)
+
+
+async def test_a_block_is_entered_again_after_a_start_that_failed(
+    box: Sandbox, daemon: FakeDaemon, told: Told
+) -> None:
+    """Each of its blocks ends the command, whatever became of the one before."""
+    process = box.start(TOLD)
+    with pytest.raises(OperationTimeoutError):
+        daemon.faults.fail_next("CreateExec", code="DEADLINE_EXCEEDED")
+        async with process:
+            pass
+    with pytest.raises(DaemonError):
+        async with process:
+            daemon.faults.fail_next("GetExec", code="INTERNAL")
+    async with process:
+        pass
+    assert (process.handle and process.handle.state, process.exit_code) == (ExecState.FAILED, 137)
+    told.exit(0)
+
+
+@pytest.mark.usefixtures("no_pauses")
+@pytest.mark.parametrize("fault", ["late", "unavailable"])
+async def test_the_end_of_a_block_goes_on_after_a_lost_request(
+    daemon: FakeDaemon, told: Told, fault: str
+) -> None:
+    async with (
+        AgentsSandboxClient(daemon.socket_path, timeout_seconds=0.1) as client,
+        client.sandbox(image="x", timeout_seconds=20) as sandbox,
+    ):
+        with ExitStack() as faults:
+            async with sandbox.start(TOLD) as process:
+                await client.ping()
+                faults.enter_context(
+                    daemon.faults.delaying(3600, method="GetExec", times=1)
+                    if fault == "late"
+                    else daemon.faults.failing(method="GetExec", times=20)
+                )
+        assert (process.handle and process.handle.state, process.exit_code) == (
+            ExecState.FAILED,
+            137,
+        )
+    assert "CancelExec" not in methods(daemon)
 
 
 async def test_a_start_that_was_not_confirmed(box: Sandbox, daemon: FakeDaemon, told: Told) -> None:

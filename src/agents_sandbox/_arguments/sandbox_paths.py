@@ -25,17 +25,18 @@ class SandboxPath:
 
     Args:
         path: The path, as a caller passed it.
+        is_folder: Whether it is that of a folder, with a slash at its end or without.
 
     Attributes:
         given: The same, as text or bytes.
         absolute: The absolute path, without slashes at its end.
-        file: The same for what must be a file: a slash at its end stays, and only a folder has one.
+        file: The same with the slash at its end, if the path says by one that it is a folder.
 
     Raises:
         InvalidArgumentError: It is not acceptable.
     """
 
-    def __init__(self, path: SandboxPathLike) -> None:
+    def __init__(self, path: SandboxPathLike, *, is_folder: bool = False) -> None:
         if not isinstance(path, (str, bytes, os.PathLike)):
             raise InvalidArgumentTypeError(
                 f"path must be a str, bytes or os.PathLike, not {type(path).__name__}"
@@ -57,7 +58,7 @@ class SandboxPath:
             raise InvalidArgumentError(f"path must not contain NUL: {self}")
         self.absolute = posixpath.join(_WORKSPACE, given).rstrip(b"/") or b"/"
         self.file: bytes = self.absolute
-        if given.endswith(b"/"):
+        if given.endswith(b"/") and not is_folder:
             self.file = self.absolute.rstrip(b"/") + b"/"
         if max(map(len, self.absolute.split(b"/"))) > _LONGEST_NAME:
             raise InvalidArgumentError(
@@ -72,7 +73,7 @@ class SandboxPath:
     @property
     def folder(self) -> str:
         """The folder that it is in, for messages."""
-        return shown(posixpath.dirname(self.absolute).decode("utf-8", "surrogateescape"), 300)
+        return shown(posixpath.dirname(self.file).decode("utf-8", "surrogateescape"), 300)
 
     def check_named(self) -> None:
         """Refuse a path whose last part is `.` or `..`: it is no name in a folder.

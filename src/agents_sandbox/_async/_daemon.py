@@ -11,7 +11,7 @@ from .._connection.address import DaemonAddress
 from .._connection.rpc import concerning, stream_timeout
 from .._deadline import Backoff, Deadline
 from .._enums import ExecState
-from .._notes import Remains
+from .._notes import Remains, add_note
 from .._output.log_book import LogBook
 from .._sequence import EventSequence
 from .._shared.shown import shown
@@ -391,14 +391,18 @@ class Daemon:
                     if attempts.number < 2:
                         raise
                     taken = renew is not None and isinstance(refusal, SandboxConflictError)
-                    # Only a crash burns an id, and after it there is another socket file. The same
-                    # daemon is still about to store what the first attempt creates.
+                    # Only a crash burns an id, and after it there is another socket file, unless
+                    # that is forwarded. The same daemon is still about to store what the first
+                    # attempt creates.
                     to_come = attempts.same_daemon if taken else lambda: False
                     answer = await self._none_if_missing(read_back, deadline, to_come)
                     if answer:
                         attempts.report_success()
                         return answer
-                    if renew is None or not taken or attempts.same_daemon():
+                    if renew is None or not taken:
+                        raise
+                    if attempts.same_daemon():
+                        add_note(refusal, "the SDK has made this id: a new call gets another one")
                         raise
                 renew()
 

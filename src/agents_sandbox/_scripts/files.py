@@ -134,7 +134,8 @@ REMOVE = (
     _COMMON
     + """\
 need ls rm rmdir
-[ -e "$path" ] || [ -L "$path" ] || lost "$path"
+[ -e "$path" ] || [ -L "${path%/}" ] || lost "$path"
+[ "$path" = / ] || path=${path%/}
 if [ -L "$path" ] || ! [ -d "$path" ]; then
   rm -f "$path" && end 0
 elif [ "$1" ]; then

@@ -12,7 +12,7 @@ from ..._aio import CleanUp, public
 from ..._arguments import checks
 from ..._arguments.durations import DurationLike, to_seconds
 from ..._connection.rpc import concerning
-from ..._deadline import Budget, Deadline
+from ..._deadline import Backoff, Budget, Deadline
 from ..._goals.goal import within
 from ..._notes import add_note
 from ..._output.chunk import STREAMS
@@ -23,6 +23,7 @@ from ..._telemetry import reports
 from ..._tracebacks import ends_at_caller
 from ...errors import (
     ClientClosedError,
+    DaemonUnavailableError,
     ExecAlreadyTerminalError,
     ExecNotFoundError,
     ExecNotKilledError,
@@ -145,6 +146,8 @@ class ExecProcess(Block):
 
     @begins_block()
     async def __aenter__(self) -> Self:
+        # The end of an earlier block, whose start failed or which gave up, is not that of this one.
+        self._clean_up, self._time, self._given_up = CleanUp(self._end_command), None, False
         return await self.begin()
 
     @ends_at_caller
@@ -237,10 +240,10 @@ class ExecProcess(Block):
             except SandboxClientError as failure:
                 self._given_up = True
                 left = f"exec {shown_id(self.exec_id)} may still be running"
-                reports.leftover(left, failure)
                 if raising is None:
+                    reports.leftover(left, failure)
                     raise
-                add_note(raising, f"{left}: {failure}")
+                report_leftover(left, failure, raising)
                 return
         why, self._not_killed = self._not_killed, None
         if why is not None:
@@ -281,31 +284,57 @@ class ExecProcess(Block):
             await daemon.aclose()
 
     async def _end_over(self, daemon: Daemon, feeds: Feeds, budget: Budget) -> None:
-        existed = await self._end_if_it_exists(daemon, feeds, budget)
-        if not existed and not self._execution.accepted:
-            await daemon.pause(_IN_FLIGHT_SECONDS)
-            await self._end_if_it_exists(daemon, feeds, budget)
+        to_kill, backoff = _most_of(budget), Backoff()
+        missing = self._execution.accepted
+        while True:
+            pause = backoff.pause(budget.operation)
+            try:
+                if await self._end_if_it_exists(daemon, feeds, budget, to_kill) or missing:
+                    return
+                missing, pause = True, _IN_FLIGHT_SECONDS
+            except DaemonUnavailableError as error:
+                if budget.operation.expired() or not daemon.may_recover(error):
+                    raise
+            except OperationTimeoutError:  # perhaps of one request only
+                if budget.operation.expired():
+                    raise
+            await daemon.pause(pause)
 
-    async def _end_if_it_exists(self, daemon: Daemon, feeds: Feeds, budget: Budget) -> bool:
+    async def _end_if_it_exists(
+        self, daemon: Daemon, feeds: Feeds, budget: Budget, to_kill: Budget
+    ) -> bool:
         """Kill the command, or else cancel it, and return whether it existed."""
         exec_id, logs = self.exec_id, self._execution.logs
         try:
             try:
-                killer = Killer(daemon, feeds, exec_id, _most_of(budget))
+                killer = Killer(daemon, feeds, exec_id, to_kill)
                 await killer.kill(logs.stdout)
                 ended = await killer.until_ended(logs)
             except _NOT_KILLED as failure:
+                late = isinstance(failure, OperationTimeoutError)
+                if late and not to_kill.operation.expired():
+                    raise
                 await daemon.cancel_exec(exec_id, budget.rpc())
                 wait_for = ExecWait(daemon, feeds, exec_id, budget, self.sandbox_id, logs)
                 ended = await wait_for.until_reached()
                 if not isinstance(failure, SandboxNotReadyError):  # it has ended with its sandbox
-                    self._not_killed = failure.with_traceback(None)
+                    why = self._killed_too_late() if late else failure
+                    self._not_killed = why.with_traceback(None)
         except ExecAlreadyTerminalError:
             ended = await daemon.get_exec(exec_id, budget.rpc(), logs)
         except (ExecNotFoundError, SandboxNotFoundError):
             return False
         self._execution.see(ended)
         return True
+
+    def _killed_too_late(self) -> ExecNotKilledError:
+        return ExecNotKilledError(
+            self.exec_id,
+            message="there was not enough time to kill it. Increase cleanup_timeout_seconds, or "
+            "stop or delete its sandbox",
+            problem="timeout",
+            sandbox_id=self.sandbox_id,
+        )
 
 
 def _most_of(budget: Budget) -> Budget:

@@ -58,8 +58,7 @@ class FileCommands:
     ) -> FileAnswer:
         """Run the script of one operation and return its answer, which the caller closes."""
         mark = scripts.new_mark()
-        at = path.file if script is scripts.READ else path.absolute
-        command = scripts.file_command(action, script, mark, at, *args)
+        command = scripts.file_command(action, script, mark, path.file, *args)
         return await self._answer(action, path, command, mark, deadline)
 
     async def do(

@@ -166,6 +166,8 @@ class SandboxFiles:
     ) -> bool:
         """Return whether there is something at a path; a link counts if it leads to something.
 
+        At a path with a slash at its end, a folder counts only.
+
         Args:
             path: The path.
             timeout_seconds: As in `read_bytes`.
@@ -221,6 +223,7 @@ class SandboxFiles:
         Raises:
             SandboxFileNotFoundError: It does not exist.
             SandboxFilePermissionError: The user in the sandbox may not remove it.
+            SandboxNotADirectoryError: The path ends in a slash, and it is a file.
             SandboxFileError: The folder is not empty (`errno.ENOTEMPTY`), it is a mount
                 (`errno.EBUSY`), or it failed in another way.
             InvalidArgumentError: The path ends in `.` or `..`.
@@ -255,7 +258,7 @@ class SandboxFiles:
             SandboxFileError: It failed in another way.
             SandboxClientError: As in `client.run`.
         """
-        target, deadline = SandboxPath(path), _deadline(timeout_seconds)
+        target, deadline = SandboxPath(path, is_folder=True), _deadline(timeout_seconds)
         flags = _flag("parents", parents), _flag("exist_ok", exist_ok)
         await self._commands.do("mkdir", scripts.MKDIR, target, deadline, *flags)
 
