@@ -15,6 +15,7 @@ import pytest
 from agents_sandbox import (
     AgentsSandboxClient,
     DaemonError,
+    DaemonUnavailableError,
     ExecAlreadyTerminalError,
     ExecConflictError,
     ExecNotFoundError,
@@ -333,6 +334,7 @@ async def test_a_block_is_entered_again_after_a_start_that_failed(
     told.exit(0)
 
 
+@pytest.mark.unshared
 @pytest.mark.usefixtures("no_pauses")
 @pytest.mark.parametrize("fault", ["late", "unavailable"])
 async def test_the_end_of_a_block_goes_on_after_a_lost_request(
@@ -355,6 +357,18 @@ async def test_the_end_of_a_block_goes_on_after_a_lost_request(
             137,
         )
     assert "CancelExec" not in methods(daemon)
+
+
+async def test_a_block_does_not_wait_for_ever_for_a_daemon_that_is_gone(
+    box: Sandbox, daemon: FakeDaemon
+) -> None:
+    daemon.on_exec(("sleep",)).never()
+    process = box.start(("sleep",), cleanup_timeout_seconds=0.2)
+    with pytest.raises(DaemonUnavailableError):
+        async with process:
+            await off_loop(daemon.kill)
+    assert process.handle is not None
+    assert process.handle.state is ExecState.RUNNING
 
 
 async def test_a_start_that_was_not_confirmed(box: Sandbox, daemon: FakeDaemon, told: Told) -> None:
