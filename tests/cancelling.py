@@ -11,8 +11,8 @@ from typing import Any
 from unittest.mock import patch
 
 import agents_sandbox
-from agents_sandbox import _aio
-from agents_sandbox._aio import _UnstoppableTask
+from agents_sandbox._aio import clean_up
+from agents_sandbox._aio.clean_up import _UnstoppableTask
 
 _PACKAGE = f"{Path(agents_sandbox.__file__).parent}/"
 _FAKE = f"{_PACKAGE}testing/"
@@ -60,7 +60,7 @@ class Suspensions:
         # Only code of the SDK counts: gRPC's own tasks end with their calls.
         loop.set_task_factory(self._new_task)
         try:
-            with patch.object(_aio, "_UnstoppableTask", self._new_unstoppable_task):
+            with patch.object(clean_up, "_UnstoppableTask", self._new_unstoppable_task):
                 self._task = asyncio.Task(self._watched(call), loop=loop)
                 await asyncio.wait((self._task,))
         finally:

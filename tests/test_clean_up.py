@@ -14,6 +14,7 @@ from functools import partial
 import pytest
 
 from agents_sandbox import _aio, _blocking
+from agents_sandbox._aio import clean_up as clean_ups
 from agents_sandbox._sync_generated._block import Block, begins_block
 
 from ._blocking import Background, stop_background
@@ -106,7 +107,7 @@ async def test_a_cancellation_that_was_not_raised_comes_with_the_next_wait(
             return "cancelled"
         return "went on"
 
-    monkeypatch.setattr(_aio, "_CANCELS_AGAIN", True)
+    monkeypatch.setattr(clean_ups, "_CANCELS_AGAIN", True)
     work = Work()
     caller = asyncio.ensure_future(call())
     await turns()
@@ -188,11 +189,11 @@ def test_a_loop_that_ends_too_early_leaves_it_to_the_exit(
     caller = loop.create_task(clean_up.finish())
     while not begun:
         loop.run_until_complete(asyncio.sleep(0))
-    _aio._finish_in_another_loop()
+    clean_ups._finish_in_another_loop()
     assert begun == [loop], "its loop can still be run"
     loop.close()
     for _ in range(2):
-        _aio._finish_in_another_loop()
+        clean_ups._finish_in_another_loop()
     assert len(begun) == (3 if error is KeyboardInterrupt else 2)
     assert not caller.done()
     with pytest.raises(StopIteration):
@@ -225,7 +226,7 @@ def test_a_loop_that_ends_too_early_leaves_the_blocks_around_to_the_exit(
     while not begun:
         loop.run_until_complete(asyncio.sleep(0))
     loop.close()
-    _aio._finish_in_another_loop()
+    clean_ups._finish_in_another_loop()
     assert ended == ["inner", "outer"]
     assert not caller.done()
     del caller
@@ -244,8 +245,8 @@ def test_ctrl_c_before_it_runs_in_another_loop_begins_it_again(
     work.may_end.set()
     with pytest.raises(StopIteration):
         _aio.CleanUp(work).finish().send(None)
-    monkeypatch.setattr(_aio, "_close_callers", press)
-    _aio._finish_in_another_loop()
+    monkeypatch.setattr(clean_ups, "_close_callers", press)
+    clean_ups._finish_in_another_loop()
     assert (work.begun, work.ended) == (1, 1)
 
 
@@ -255,7 +256,7 @@ def test_without_a_loop_it_is_left_to_the_exit() -> None:
     with pytest.raises(StopIteration):
         _aio.CleanUp(work).finish().send(None)
     assert work.begun == 0
-    _aio._finish_in_another_loop()
+    clean_ups._finish_in_another_loop()
     assert work.ended == 1
 
 

@@ -17,8 +17,8 @@ from agents_sandbox import (
     AsyncSandboxEventStream,
     ClientClosedError,
     PingInfo,
-    _aio,
 )
+from agents_sandbox._aio import channel
 from agents_sandbox._surroundings.grpc_loop import GrpcLoop
 from agents_sandbox.testing import FakeDaemon
 
@@ -104,7 +104,7 @@ def grpc_loop_of(client: AgentsSandboxClient) -> GrpcLoop:
 def test_a_daemon_that_does_not_answer_holds_up_no_close(
     daemon: FakeDaemon, new_loop: NewLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_aio, "_SETTLING_SECONDS", math.inf)
+    monkeypatch.setattr(channel, "_SETTLING_SECONDS", math.inf)
 
     async def live() -> None:
         async with AgentsSandboxClient(daemon.socket_path) as client:
@@ -148,7 +148,7 @@ async def test_a_cancelled_close_has_closed_the_client(daemon: FakeDaemon) -> No
 async def test_each_of_two_closes_waits_until_grpc_is_done(
     daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_aio, "_SETTLING_SECONDS", math.inf)
+    monkeypatch.setattr(channel, "_SETTLING_SECONDS", math.inf)
     client = AgentsSandboxClient(daemon.socket_path)
     sandbox = await client.create_sandbox(image="a:1")
     grpc_loop = grpc_loop_of(client)
@@ -174,7 +174,7 @@ async def test_each_of_two_closes_waits_until_grpc_is_done(
 async def test_a_close_does_not_wait_forever_for_what_somebody_keeps(
     daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_aio, "_SETTLING_SECONDS", 0.0)
+    monkeypatch.setattr(channel, "_SETTLING_SECONDS", 0.0)
     async with AgentsSandboxClient(daemon.socket_path) as client:
         await client.ping()
         kept = grpc_loop_of(client).create_future()

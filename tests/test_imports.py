@@ -298,8 +298,9 @@ def test_an_import_changes_nothing_else_in_the_process() -> None:
     """
     assert sorted(run(program)) == [
         # Finishes the clean-up of blocks whose event loop has ended.
-        "exit:agents_sandbox._aio._finish_in_another_loop",
+        "exit:agents_sandbox._aio.clean_up._finish_in_another_loop",
         # Keep what the SDK holds usable in a child, and have nothing to do before the first use.
-        "fork:agents_sandbox._aio._after_fork_in_child",
-        "fork:agents_sandbox._aio._before_fork",
+        "fork:agents_sandbox._aio.channel._after_fork_in_child",
+        "fork:agents_sandbox._aio.channel._before_fork",
+        "fork:agents_sandbox._aio.clean_up._leave_to_parent",
     ]

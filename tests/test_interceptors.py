@@ -21,6 +21,8 @@ from agents_sandbox import (
     SyncAgentsSandboxClient,
     _aio,
 )
+from agents_sandbox._aio import channel as channels
+from agents_sandbox._aio.homes import Home
 from agents_sandbox.testing import FakeDaemon
 
 from ._blocking import Background
@@ -116,7 +118,7 @@ async def test_a_stream_of_the_async_client_ends_as_older_grpc_ends_it() -> None
         def cancel(self) -> None:
             pass
 
-    channel, call, home = _aio.Channel(lambda: "unix:nowhere"), Intercepted(), _aio._Home()
+    channel, call, home = _aio.Channel(lambda: "unix:nowhere"), Intercepted(), Home()
     assert await _aio.Stream(channel, cast("Any", call), home).read() is None
 
 
@@ -140,7 +142,7 @@ async def test_a_close_ends_a_call_that_an_interceptor_awaits(
         return make(target, options, interceptors=[Awaiting()])
 
     monkeypatch.setattr(grpc.aio, "insecure_channel", intercepted)
-    monkeypatch.setattr(_aio, "_SETTLING_SECONDS", math.inf)
+    monkeypatch.setattr(channels, "_SETTLING_SECONDS", math.inf)
     client = AgentsSandboxClient(daemon.socket_path, timeout_seconds=NEVER)
     with daemon.faults.delaying(NEVER, method="Ping"):
         call = asyncio.ensure_future(client.ping())

@@ -11,6 +11,9 @@ from weakref import ref
 import pytest
 
 from agents_sandbox import DaemonUnavailableError, OperationTimeoutError, _aio
+from agents_sandbox._aio import cancellations
+from agents_sandbox._aio import channel as channels
+from agents_sandbox._aio.homes import Home
 from agents_sandbox._async import _transport
 from agents_sandbox._connection.address import DaemonAddress
 from agents_sandbox._deadline import Deadline
@@ -99,9 +102,11 @@ class Answerless:
 @pytest.fixture(params=[True, False], ids=["counted by Python", "counted by the SDK"])
 def counted(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who counts the cancellations of a task; on Python 3.10, only the SDK can."""
-    monkeypatch.setattr(_aio, "_COUNTED", request.param and _aio._COUNTED)
+    monkeypatch.setattr(channels, "COUNTED", request.param and cancellations.COUNTED)
     if not request.param:
-        monkeypatch.setattr(_aio, "_cancellations", lambda: _aio._counts.get(this_task(), 0))
+        monkeypatch.setattr(
+            channels, "cancellations", lambda: cancellations._counts.get(this_task(), 0)
+        )
 
 
 def this_task() -> asyncio.Task[Any]:
@@ -117,7 +122,7 @@ async def test_a_task_that_is_cancelled_together_with_its_stream_is_cancelled(
 ) -> None:
     channel: Any = _aio.Channel(lambda: "unix:///nowhere")
     call: Any = Answerless(error)
-    stream = _aio.Stream(channel, call, _aio._Home())
+    stream = _aio.Stream(channel, call, Home())
     reader = asyncio.ensure_future(stream.read())
     await asyncio.sleep(0)  # until it has begun
     await asyncio.sleep(0)  # until it reads, which may be in a task of its own
@@ -131,7 +136,7 @@ async def test_a_task_that_is_cancelled_together_with_its_stream_is_cancelled(
 async def test_a_stream_that_is_cancelled_does_not_cancel_its_reader() -> None:
     channel: Any = _aio.Channel(lambda: "unix:///nowhere")
     call: Any = Answerless()
-    stream = _aio.Stream(channel, call, _aio._Home())
+    stream = _aio.Stream(channel, call, Home())
     reader = asyncio.ensure_future(stream.read())
     await asyncio.sleep(0)  # until it has begun
     await asyncio.sleep(0)  # until it reads, which may be in a task of its own
@@ -146,7 +151,7 @@ async def test_a_stream_that_is_cancelled_does_not_cancel_its_reader() -> None:
 async def test_a_read_that_failed_keeps_nothing_alive() -> None:
     channel: Any = _aio.Channel(lambda: "unix:///nowhere")
     call: Any = Answerless(ConnectionError)
-    left, stream = ref(call), _aio.Stream(channel, call, _aio._Home())
+    left, stream = ref(call), _aio.Stream(channel, call, Home())
     gc.disable()
     try:
         assert await fail_to_read(stream)
@@ -175,5 +180,5 @@ async def fail_to_read(stream: _aio.Stream) -> bool:
 async def test_a_coroutine_needs_no_task_to_ask_for_cancellations() -> None:
     loop = asyncio.get_running_loop()
     asked = loop.create_future()
-    loop.call_soon(lambda: asked.set_result(_aio._cancellations()))
+    loop.call_soon(lambda: asked.set_result(cancellations.cancellations()))
     assert await asked == 0
