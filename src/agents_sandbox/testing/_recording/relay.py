@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
 import grpc
 import grpc.aio
 
-from ..._wire.methods import METHODS_V02
 from .observer import Heard, Observer
 
 OPTIONS = (
@@ -23,9 +24,8 @@ OPTIONS = (
     ("grpc.use_local_subchannel_pool", 1),
 )
 
-# If a daemon ends a call before it has read a stream of requests, gRPC reports an internal error in
-# place of the status. A single request is sent together with the call.
-_ONE_REQUEST = {method.path for method in METHODS_V02}
+_ONE_REQUEST = 0.1
+"""Seconds that the end of the requests may come after the first one."""
 
 # gRPC's own, which it sends again.
 _OWN_KEYS = ("user-agent",)
@@ -60,12 +60,9 @@ class Relay(grpc.GenericRpcHandler):
     ) -> AsyncIterator[bytes]:
         self._look()
         heard = self._observer.begin(method)
-        async with self._connect() as channel:
-            heard_requests = _listening(requests, heard)
-            make: Any = channel.stream_stream
-            sent: Any = heard_requests
-            if method in _ONE_REQUEST:
-                make, sent = channel.unary_stream, await anext(heard_requests, b"")
+        sending = _sent(_listening(requests, heard))
+        async with self._connect() as channel, sending as (is_one, sent):
+            make: Any = channel.unary_stream if is_one else channel.stream_stream
             call: Any = make(method)(
                 sent,
                 timeout=context.time_remaining(),
@@ -85,6 +82,43 @@ class Relay(grpc.GenericRpcHandler):
                 )
             finally:
                 call.cancel()
+
+
+@asynccontextmanager
+async def _sent(
+    requests: AsyncIterator[bytes],
+) -> AsyncIterator[tuple[bool, bytes | AsyncIterator[bytes]]]:
+    """Yield whether there is one request, and it, or all.
+
+    If a daemon ends a call before it has read a stream of requests, gRPC reports an internal error
+    in place of the status. A single request, and the protocol has no others, is sent together with
+    the call.
+    """
+    first = await anext(requests, None)
+    if first is None:
+        yield False, requests
+        return
+    second = asyncio.ensure_future(anext(requests, None))
+    # Of a call that ends meanwhile, nobody asks for it.
+    second.add_done_callback(lambda done: done.cancelled() or done.exception())
+    await asyncio.wait((second,), timeout=_ONE_REQUEST)
+    try:
+        if second.done() and second.result() is None:
+            yield True, first
+        else:
+            yield False, _joined(first, second, requests)
+    finally:
+        second.cancel()
+
+
+async def _joined(
+    first: bytes, second: asyncio.Future[bytes | None], others: AsyncIterator[bytes]
+) -> AsyncIterator[bytes]:
+    yield first
+    if (request := await second) is not None:
+        yield request
+    async for request in others:
+        yield request
 
 
 async def _listening(requests: AsyncIterator[bytes], heard: Heard) -> AsyncIterator[bytes]:
