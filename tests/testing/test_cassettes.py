@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import re
+import time
 from collections.abc import Iterator
+from concurrent import futures
 from contextlib import contextmanager
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +22,20 @@ from hypothesis import strategies as st
 from agents_sandbox import (
     AgentsSandboxClient,
     CompanionContainerSpec,
+    ExecFailedError,
     HealthcheckConfig,
     SyncAgentsSandboxClient,
 )
 from agents_sandbox.testing import ContainerBehavior, FakeDaemon
 from agents_sandbox.testing._cassettes.cassette import Cassette, RecordedSandbox, Take, merged
+from agents_sandbox.testing._cassettes.closest import Asked, closest, difference
 from agents_sandbox.testing._cassettes.codec import LARGE, decode, encode
-from agents_sandbox.testing._cassettes.replacing import Replacer, id_placeholders, matches
+from agents_sandbox.testing._cassettes.replacing import (
+    Replacer,
+    env_placeholders,
+    id_placeholders,
+    matches,
+)
 from agents_sandbox.testing._cassettes.replacing import redactions as redactions_of
 from agents_sandbox.testing._cassettes.store import load, save
 
@@ -41,6 +55,7 @@ TAKES = st.builds(
     exit_code=st.none() | st.integers(0, 255),
     error=TEXTS,
     seconds=st.floats(0, 1e6),
+    input=OUTPUTS,
 )
 SANDBOXES = st.builds(
     RecordedSandbox,
@@ -63,17 +78,18 @@ def no_file(name: str) -> bytes:
 
 @given(CASSETTES)
 def test_what_is_encoded_is_decoded(cassette: Cassette) -> None:
-    encoded = encode(cassette, "stem")
+    encoded = encode(cassette, "x.json")
     assert decode(encoded.text, encoded.files.__getitem__) == cassette
-    assert all(name.startswith("stem.sandbox-") for name in encoded.files)
+    assert all(name.startswith("x.json.sandbox-") for name in encoded.files)
 
 
 def test_people_can_review_it() -> None:
-    take = Take(("sh", "-c", "é"), "/srv", ("A",), b"one\ntwo\n", b"\xff", 3, "", 0.25)
+    take = Take(("sh", "-c", "é"), "/srv", ("A",), b"one\ntwo\n", b"\xff", 3, "", 0.25, b"in\n")
     large = Take(("cat",), "/", stdout=b"x" * (LARGE + 1), stderr=None, exit_code=None)
     sandbox = RecordedSandbox(IMAGE, {"envs": ["CI"]}, (take, large), ("EXEC_STARTED exec-1",))
-    encoded = encode(Cassette("0.4.3", (sandbox,)), "test_x")
-    assert encoded.files == {"test_x.sandbox-1.exec-2.stdout": large.stdout}
+    encoded = encode(Cassette("0.4.3", (sandbox,)), "x.json")
+    beside = f"x.json.sandbox-1.exec-2.{sha256(large.stdout or b'').hexdigest()[:12]}.stdout"
+    assert encoded.files == {beside: large.stdout}
     assert '"é"' in encoded.text
     assert json.loads(encoded.text) == {
         "version": 1,
@@ -89,6 +105,7 @@ def test_people_can_review_it() -> None:
                         "argv": ["sh", "-c", "é"],
                         "cwd": "/srv",
                         "env": ["A"],
+                        "input": "in\n",
                         "stdout": ["one\n", "two\n"],
                         "stderr": {"base64": "/w=="},
                         "exit_code": 3,
@@ -100,7 +117,8 @@ def test_people_can_review_it() -> None:
                         "argv": ["cat"],
                         "cwd": "/",
                         "env": [],
-                        "stdout": {"file": "test_x.sandbox-1.exec-2.stdout"},
+                        "input": "",
+                        "stdout": {"file": beside},
                         "stderr": None,
                         "exit_code": None,
                         "error": "",
@@ -128,6 +146,9 @@ def test_anything_else_is_refused(tree: Any) -> None:
         ("exit_code", True, "exit_code is wrong: True"),
         ("seconds", -1, "seconds is wrong: -1"),
         ("seconds", float("nan"), "seconds is wrong: nan"),
+        ("seconds", 10**400, "seconds is wrong"),
+        ("argv", ["\ud800"], "argv is no text"),
+        ("error", "\ud800", "error is no text"),
         ("stdout", 1, "stdout is wrong: 1"),
         ("stdout", {"base64": "?"}, "stdout is no base64"),
         ("stdout", "\ud800", "stdout is no text"),
@@ -162,9 +183,12 @@ def test_what_is_no_cassette_is_refused_with_its_path(
     assert str(path) in str(caught.value)
 
 
+LARGE_TAKE = Take(("a",), "/", stdout=b"x" * 99_999)
+
+
 def test_saving_replaces_the_files_of_the_old_one_and_no_others(tmp_path: Path) -> None:
     path = tmp_path / "new" / "x.json"
-    large = Cassette("1", (RecordedSandbox("", takes=(Take(("a",), "/", stdout=b"x" * 99_999),)),))
+    large = Cassette("1", (RecordedSandbox("", takes=(LARGE_TAKE,)),))
     save(path, large)
     assert load(path) == large
     foreign = path.with_name("foreign")
@@ -180,6 +204,82 @@ def test_saving_replaces_the_files_of_the_old_one_and_no_others(tmp_path: Path) 
     assert load(path) == Cassette("2")
 
 
+def with_output(data: bytes) -> Cassette:
+    return Cassette("1", (RecordedSandbox("", takes=(replace(LARGE_TAKE, stdout=data),)),))
+
+
+def test_a_save_that_is_interrupted_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.json"
+    old = with_output(b"x" * 99_999)
+    save(path, old)
+    move = Path.replace
+    moved: list[Path] = []
+
+    def no_space(self: Path, target: Path) -> None:
+        if moved:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        moved.append(move(self, target))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", no_space)
+        with pytest.raises(OSError, match="No space"):
+            save(path, with_output(b"y" * 99_999))
+    assert load(path) == old
+    assert not list(tmp_path.glob("*.new")) + list(tmp_path.glob(".*.new"))
+
+
+def test_a_save_writes_through_no_link(tmp_path: Path) -> None:
+    path, target = tmp_path / "x.json", tmp_path / "target"
+    target.write_text("precious")
+    cassette = with_output(b"x" * 99_999)
+    (name,) = encode(cassette, path.name).files
+    path.with_name(name).symlink_to(target)
+    save(path, cassette)
+    assert target.read_text() == "precious"
+    assert load(path) == cassette
+
+
+def test_cassettes_whose_names_are_alike_share_no_files(tmp_path: Path) -> None:
+    one, other = tmp_path / "z", tmp_path / "z.json"
+    save(one, with_output(b"x" * 99_999))
+    save(other, with_output(b"y" * 99_999))
+    save(other, Cassette("2"))
+    assert load(one) == with_output(b"x" * 99_999)
+
+
+def test_recordings_that_end_at_once_are_written_one_after_the_other(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    both = [Take((name,), "/", stdout=name.encode() * 99_999) for name in "ab"]
+    with futures.ThreadPoolExecutor() as pool:
+        for _ in range(20):
+            path.unlink(missing_ok=True)
+            sandboxes = [Cassette("1", (RecordedSandbox("", takes=(one,)),)) for one in both]
+            list(pool.map(lambda one: save(path, one, keep=True), sandboxes))
+            (sandbox,) = load(path).sandboxes
+            assert sorted(take.argv for take in sandbox.takes) == [("a",), ("b",)]
+
+
+def test_files_that_are_no_files_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    save(path, with_output(b"x" * 99_999))
+    (beside,) = (item for item in tmp_path.iterdir() if item != path)
+    beside.unlink()
+    for kind in ("missing", "FIFO", "link"):
+        beside.unlink(missing_ok=True)
+        if kind == "FIFO":
+            os.mkfifo(beside)
+        elif kind == "link":
+            beside.symlink_to(path)
+        with pytest.raises(ValueError, match=r"x\.json': (its file )?'x\.json\.sandbox-1"):
+            FakeDaemon(cassette=path)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(ValueError, match="is not a regular file"):
+        FakeDaemon(cassette=path)
+
+
 @given(st.lists(SANDBOXES, max_size=2), st.lists(SANDBOXES, max_size=2))
 def test_merging_keeps_every_old_take_and_adds_what_is_new(
     old: list[RecordedSandbox], new: list[RecordedSandbox]
@@ -188,12 +288,32 @@ def test_merging_keeps_every_old_take_and_adds_what_is_new(
     both = merged(one, other)
     for before, after in zip(old, both.sandboxes, strict=False):
         assert after.takes[: len(before.takes)] == before.takes
-    for fresh, after in zip(new, both.sandboxes, strict=False):
-        for take in fresh.takes:
-            count = [item.command for item in after.takes].count(take.command)
-            assert count >= [item.command for item in fresh.takes].count(take.command)
+        assert after.image == before.image
+    for image in {sandbox.image for sandbox in new}:
+        for fresh, after in zip(
+            (sandbox for sandbox in new if sandbox.image == image),
+            (sandbox for sandbox in both.sandboxes if sandbox.image == image),
+            strict=False,
+        ):
+            for take in fresh.takes:
+                count = [item.command for item in after.takes].count(take.command)
+                assert count >= [item.command for item in fresh.takes].count(take.command)
     assert merged(both, other).sandboxes == both.sandboxes
-    assert len(both.sandboxes) == max(len(old), len(new))
+
+
+def test_merging_pairs_sandboxes_by_image_and_renumbers_events() -> None:
+    python = RecordedSandbox("python", takes=(take("echo", "py"), take("old")))
+    events = ("SANDBOX_READY", "EXEC_STARTED exec-1", "EXEC_STARTED exec-2")
+    new = RecordedSandbox("python", takes=(take("new"), take("echo", "py")), events=events)
+    node = RecordedSandbox("node", takes=(take("echo", "node"),))
+    assert merged(Cassette("1", (python,)), Cassette("2", (node, new))).sandboxes == (
+        RecordedSandbox(
+            "python",
+            takes=(take("echo", "py"), take("old"), take("new")),
+            events=("SANDBOX_READY", "EXEC_STARTED exec-3", "EXEC_STARTED exec-1"),
+        ),
+        node,
+    )
 
 
 def test_secrets_and_ids_are_replaced_longest_first() -> None:
@@ -207,6 +327,42 @@ def test_secrets_and_ids_are_replaced_longest_first() -> None:
         redactions_of([""])
     with pytest.raises(TypeError, match="redact must be a collection"):
         redactions_of("key")
+
+
+def test_values_of_variables_are_replaced_by_their_names() -> None:
+    variables = [
+        ("B", "sk-live-1234"),
+        ("A-1", "sk-live-1234"),
+        ("C", "short"),
+        ("D", "/workspace"),
+    ]
+    assert env_placeholders(variables) == {"sk-live-1234": "[env-A_1]"}
+
+
+@pytest.mark.parametrize("secret", ["", "bad\udcff"])
+def test_secrets_that_cannot_be_replaced_are_refused(secret: str) -> None:
+    with pytest.raises(ValueError, match="redact must not contain"):
+        redactions_of([secret])
+
+
+@given(st.lists(st.sampled_from(["[exec-9]", "[=env-A]", "[", "]", "=", "exec-1", "key", "é"])))
+def test_what_looks_like_a_placeholder_matches_itself_only(parts: list[str]) -> None:
+    text = "".join(parts)
+    replacer = Replacer(redactions_of(["key"]))
+    recorded = replacer.pattern(text)
+    assert matches(recorded, text)
+    assert matches(recorded, text.replace("key", "another"))
+    if not text.endswith("key"):
+        assert not matches(recorded, text + "x")
+    if "[exec-9]" in text:
+        assert not matches(recorded, text.replace("[exec-9]", "x"))
+    assert replacer.data_pattern(text.encode()) == recorded.encode()
+
+
+def test_many_placeholders_take_no_longer() -> None:
+    recorded = "token=[redacted-1];" * 1000
+    assert matches(recorded, "token=secret;" * 1000)
+    assert not matches(recorded, "token=secret;" * 1001 + "x")
 
 
 def test_anything_matches_a_placeholder() -> None:
@@ -273,7 +429,9 @@ def complaint(path: Path, *argv: str, image: str = IMAGE, sandboxes: int = 1) ->
             created = [client.create_sandbox(image=image) for _ in range(sandboxes)]
             result = client.run(created[-1].sandbox_id, argv)
             assert result.error is not None
-            assert result.error.startswith("the cassette has no such take: ")
+            assert result.error.startswith("the cassette has no such take; the closest one:\n")
+            with pytest.raises(ExecFailedError, match=re.escape(result.error.splitlines()[-1])):
+                result.check()
         with pytest.raises(AssertionError) as caught:
             daemon.assert_all_scripted()
         with pytest.raises(AssertionError, match="unscripted command"):
@@ -293,13 +451,140 @@ def test_another_argument_is_shown_beside_the_closest_one(tmp_path: Path) -> Non
     ]
 
 
+def test_a_difference_far_away_and_one_of_words_are_shown(tmp_path: Path) -> None:
+    script = [f"line {number}\n" for number in range(300)]
+    other = [*script[:250], "changed\n", *script[251:]]
+    path = cassette_of(tmp_path, [take("sh", "-c", "".join(script))])
+    assert complaint(path, "sh", "-c", "".join(other)).splitlines()[1:] == [
+        '            "line 248\\n"',
+        '            "line 249\\n"',
+        '        -   "line 250\\n"',
+        '        +   "changed\\n"',
+        '            "line 251\\n"',
+        '            "line 252\\n"',
+    ]
+    path = cassette_of(tmp_path, [take("echo", "x" * 3000 + "a")])
+    told = complaint(path, "echo", "x" * 3000 + "b").splitlines()
+    assert told[-3:-1] == ['        -   "a"', '        +   "b"']
+    path = cassette_of(tmp_path, [take("a b\nc")])
+    assert complaint(path, "a b", "c").splitlines()[1:-1] == [
+        '        - "a b\\n"',
+        '        -   "c"',
+        '        + "a b"',
+        '        + "c"',
+    ]
+    path = cassette_of(tmp_path, [take("", "a")])
+    assert complaint(path, "", *map(str, range(100))).splitlines()[-1] == "        ..."
+
+
+def test_a_long_script_that_changed_is_explained_at_once(tmp_path: Path) -> None:
+    one, other = (
+        "".join(f"{name}_{number} = {call}({number})  # comment\n" for number in range(10_000))
+        for name, call in (("result", "compute"), ("outcome", "evaluate"))
+    )
+    takes = [take("python3", "-c", one[:1000] + str(number)) for number in range(300)]
+    asked = Asked(("python3", "-c", other), "/workspace", b"")
+    began = time.process_time()
+    assert closest([*takes, take("python3", "-c", one)], asked) is not None
+    assert difference(take("python3", "-c", one), asked)[-1] == "  ..."
+    assert time.process_time() - began < 2
+
+
+def test_input_is_compared_too(tmp_path: Path) -> None:
+    path = cassette_of(tmp_path, [take("sh", input=b"echo 1\n"), take("cat", input=None)])
+    with replaying(path) as (daemon, client):
+        sandbox_id = client.create_sandbox(image=IMAGE).sandbox_id
+        result = client.run(sandbox_id, ["sh"], input="rm -rf /\n")
+        assert result.error is not None
+        assert result.error.splitlines()[-3:] == [
+            "    input",
+            '  - "echo 1\\n"',
+            '  + "rm -rf /\\n"',
+        ]
+        assert client.run(sandbox_id, ["sh"], input="echo 1\n").exit_code == 0
+        assert client.run(sandbox_id, ["cat"], input="x").exit_code == 0
+        with pytest.raises(AssertionError, match="unscripted command"):
+            daemon.stop()
+
+
+def test_sandboxes_of_threads_find_their_own_recording(tmp_path: Path) -> None:
+    count = 4
+    path = cassette_of(
+        tmp_path,
+        *([take("setup"), take("echo", str(n), stdout=b"%d" % n)] for n in range(count)),
+    )
+    with replaying(path) as (daemon, client):
+        ids = [client.create_sandbox(image=IMAGE).sandbox_id for _ in range(count)]
+        for sandbox_id in ids:
+            client.run(sandbox_id, ["setup"])
+        for number, sandbox_id in reversed(list(enumerate(reversed(ids)))):
+            assert client.run(sandbox_id, ["echo", str(number)]).stdout == str(number)
+        daemon.assert_all_used()
+
+
+def test_a_sandbox_can_be_a_free_recording_instead(tmp_path: Path) -> None:
+    path = cassette_of(tmp_path, [take("setup"), take("a")], [take("setup"), take("b")])
+    with replaying(path) as (daemon, client):
+        ids = [client.create_sandbox(image=IMAGE).sandbox_id for _ in range(2)]
+        for command in ("setup", "b"):
+            client.run(ids[0], [command])
+        for command in ("setup", "a"):
+            client.run(ids[1], [command])
+        daemon.assert_all_used()
+
+
+def test_a_script_uses_up_the_take_that_it_replaces(tmp_path: Path) -> None:
+    path = cassette_of(tmp_path, [take("a"), take("a", stdout=b"2")])
+    with replaying(path) as (daemon, client):
+        daemon.on_exec(["a"]).stdout("own").times(1)
+        sandbox_id = client.create_sandbox(image=IMAGE).sandbox_id
+        assert [client.run(sandbox_id, ["a"]).stdout for _ in range(2)] == ["own", "2"]
+        daemon.assert_all_used()
+
+
+def test_a_sandbox_that_was_never_created_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    ready = RecordedSandbox(IMAGE, events=("SANDBOX_READY",))
+    save(path, Cassette("1", (ready, ready)))
+    with replaying(path) as (daemon, client):
+        client.create_sandbox(image=IMAGE)
+        with pytest.raises(AssertionError, match=r": sandbox-2, never created$"):
+            daemon.assert_all_used()
+
+
+def test_a_changed_command_is_one_report(tmp_path: Path) -> None:
+    path = cassette_of(tmp_path, [take("a", "1"), take("a", "2")])
+    with replaying(path) as (daemon, client):
+        sandbox_id = client.create_sandbox(image=IMAGE).sandbox_id
+        error = client.run(sandbox_id, ["a", "3"]).error
+        assert error is not None
+        assert "exec-1" in error
+        with pytest.raises(AssertionError) as caught:
+            daemon.assert_all_used()
+        assert "exec-1" not in str(caught.value)
+        assert "exec-2" in str(client.run(sandbox_id, ["a", "4"]).error)
+        daemon.assert_all_used()
+        with pytest.raises(AssertionError, match="unscripted command"):
+            daemon.stop()
+
+
 def test_a_missing_take_another_sandbox_and_another_image_are_told(tmp_path: Path) -> None:
-    path = cassette_of(tmp_path, [take("a")], [take("b")])
-    assert complaint(path, "b") == ("exec-1 of sandbox-2 in 'PATH', but this sandbox is sandbox-1")
+    path = cassette_of(tmp_path, [take("a"), take("c")], [take("b")])
+    assert "no further sandbox" in complaint(path, "a", sandboxes=3)
+    with replaying(path) as (daemon, client):
+        one, other = (client.create_sandbox(image=IMAGE).sandbox_id for _ in range(2))
+        client.run(one, ["a"])
+        assert str(client.run(one, ["b"]).error).endswith(
+            "exec-1 of sandbox-2 in 'PATH', but this sandbox is sandbox-1".replace(
+                "PATH", str(path)
+            )
+        )
+        assert "but another sandbox has replayed it" in str(client.run(other, ["c"]).error)
+        with pytest.raises(AssertionError):
+            daemon.stop()
     assert complaint(path, "a", image="other") == (
         "'PATH' has no further sandbox with the image 'other'"
     )
-    assert "no further sandbox" in complaint(path, "a", sandboxes=3)
     with replaying(path) as (daemon, client):
         sandbox_id = client.create_sandbox(image=IMAGE).sandbox_id
         client.run(sandbox_id, ["a"])
@@ -342,9 +627,15 @@ def test_hooks_succeed_and_files_are_those_of_the_fake(tmp_path: Path) -> None:
         "db", "pg", healthcheck=HealthcheckConfig(["CMD", "x"]), post_start_on_primary=["migrate"]
     )
     options: Any = {"containers": {"pg": ContainerBehavior(healthy_after=0)}}
-    with replaying(path, **options) as (_, client):
-        sandbox_id = client.create_sandbox(image=IMAGE, companion_containers=[hooked]).sandbox_id
-        client.run(sandbox_id, ["a"], input="unread")
+    for is_scripted in (False, True):
+        with replaying(path, **options) as (daemon, client):
+            if is_scripted:
+                daemon.on_exec(prefix=["sh"])
+            created = client.create_sandbox(image=IMAGE, companion_containers=[hooked])
+            client.run(created.sandbox_id, ["a"])
+            with client.subscribe_sandbox_events(created.sandbox_id) as events:
+                next(event for event in events if event.companion_container)
+            daemon.assert_all_used()
     with replaying(path) as (_, client), client.sandbox(image=IMAGE) as sandbox:
         sandbox.files.write_text("x", "y")
         assert sandbox.files.read_text("x") == "y"

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import copy
+import gc
 import json
+import os
 import re
+import tempfile
 from collections.abc import Iterator
 from concurrent import futures
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import grpc
@@ -17,11 +21,14 @@ import pytest
 from agents_sandbox import (
     AgentsSandboxClient,
     DaemonUnavailableError,
+    ExecConflictError,
     InvalidArgumentError,
     MountSpec,
     OperationTimeoutError,
+    SandboxConflictError,
     SandboxNotFoundError,
     SandboxState,
+    ServiceSpec,
     SyncAgentsSandboxClient,
 )
 from agents_sandbox._wire import v02_pb2 as pb
@@ -31,7 +38,9 @@ from agents_sandbox.testing import FakeDaemon, Recorder
 from agents_sandbox.testing._cassettes.cassette import Cassette, Take
 from agents_sandbox.testing._cassettes.store import load
 from agents_sandbox.testing._recording import outcome
+from agents_sandbox.testing._recording.composing import compose
 from agents_sandbox.testing._recording.observer import Observer
+from agents_sandbox.testing._recording.outcome import Outcome
 
 from ..releases import NEWEST
 from .raw import TIMEOUT
@@ -153,7 +162,7 @@ def test_binary_and_large_outputs(cassette: Path) -> None:
     binary = ["printf", "\\377\\n"]
     with FakeDaemon(exec_mode="passthrough") as daemon, recording(daemon, cassette) as client:
         assert agent(client, [command, binary]) == ["\0" * size, "\ufffd\n"]
-    beside = cassette.with_name("x.sandbox-1.exec-1.stdout")
+    (beside,) = cassette.parent.glob("x.json.sandbox-1.exec-1.*.stdout")
     assert beside.read_bytes() == bytes(size)
     assert '"base64": "/wo="' in cassette.read_text()
     with replaying(cassette) as client:
@@ -280,8 +289,7 @@ def test_a_daemon_that_names_no_logs(cassette: Path) -> None:
     heard = observer.begin(CREATE_EXEC.path)
     heard.request(pb.CreateExecRequest(sandbox_id="s", command=["a"]).SerializeToString())
     heard.answer(pb.CreateExecResponse(exec_id="e").SerializeToString())
-    assert observer.log_root is None
-    assert list(observer.execs) == ["e"]
+    assert observer.execs["e"].logs is None
     heard = observer.begin(CREATE_SANDBOX.path)
     heard.request(pb.CreateSandboxRequest().SerializeToString())
     assert list(observer.sandboxes) == ["s"]
@@ -336,12 +344,13 @@ def test_a_delete_in_progress_is_waited_for_but_not_for_ever(
         client.create_sandbox(image=IMAGE, wait=False)
     (sandbox,) = load(cassette).sandboxes
     assert not sandbox.was_ready
-    daemon.faults.fail_next("SubscribeSandboxEvents", code="INTERNAL", message="broken")
-    with (
-        pytest.raises(RuntimeError, match="INTERNAL: broken"),
-        recording(daemon, cassette) as client,
-    ):
-        client.create_sandbox(image=IMAGE, wait=False)
+    for method in ("GetSandbox", EVENTS):
+        with (
+            pytest.raises(RuntimeError, match=r"INTERNAL: broken$"),
+            recording(daemon, cassette) as client,
+        ):
+            client.create_sandbox(image=IMAGE, wait=False)
+            daemon.faults.fail_next(method, code="INTERNAL", message="broken")
 
 
 @pytest.mark.parametrize("cleanly", [True, False])
@@ -360,11 +369,115 @@ def test_a_gap_in_the_events_is_an_error(
         recorder.close()
 
 
-def test_a_purged_sandbox_is_an_error(daemon: FakeDaemon, cassette: Path) -> None:
-    with pytest.raises(RuntimeError, match="NOT_FOUND"), recording(daemon, cassette) as client:
-        sandbox_id = client.create_sandbox(image=IMAGE).sandbox_id
+@pytest.mark.parametrize("is_own", [True, False])
+def test_a_purged_sandbox_is_told_and_the_others_are_recorded(
+    daemon: FakeDaemon, cassette: Path, is_own: bool
+) -> None:
+    with SyncAgentsSandboxClient(daemon.socket_path) as other:
+        sandbox_id = other.create_sandbox(image=IMAGE).sandbox_id
+    missing = "lacks sandboxes that the daemon has purged"
+    with pytest.raises(RuntimeError, match=missing), recording(daemon, cassette) as client:
+        if is_own:
+            sandbox_id = client.create_sandbox(image=IMAGE).sandbox_id
+        client.run(sandbox_id, ["lost"])
         client.delete_sandbox(sandbox_id)
         daemon.purge(sandbox_id)
+        client.run(client.create_sandbox(image=IMAGE).sandbox_id, ["kept"])
+    assert [take.argv for take in takes(cassette)] == [("kept",)]
+
+
+def test_what_the_daemon_refused_replaces_nothing(daemon: FakeDaemon, cassette: Path) -> None:
+    with recording(daemon, cassette) as client:
+        client.create_sandbox(image=IMAGE, sandbox_id="mine", labels={"a": "first"})
+        with pytest.raises(SandboxConflictError):
+            client.create_sandbox(image=IMAGE, sandbox_id="mine", labels={"a": "refused"})
+        client.create_exec("mine", ["accepted"], exec_id="same")
+        with pytest.raises(ExecConflictError):
+            client.create_exec("mine", ["refused"], exec_id="same")
+    (sandbox,) = load(cassette).sandboxes
+    assert [take.argv for take in sandbox.takes] == [("accepted",)]
+    assert sandbox.spec["labels"] == {"a": "first"}
+
+
+def test_labels_are_recorded_whatever_their_names(daemon: FakeDaemon, cassette: Path) -> None:
+    labels = {"envs": "prod", "source": "github"}
+    with recording(daemon, cassette) as client:
+        client.create_sandbox(image=IMAGE, labels=labels)
+    (sandbox,) = load(cassette).sandboxes
+    assert sandbox.spec["labels"] == labels
+
+
+@pytest.mark.parametrize("release", ["0.2.1", NEWEST])
+def test_values_of_variables_are_replaced_in_outputs(daemon: FakeDaemon, cassette: Path) -> None:
+    daemon.on_exec(prefix=["sh"]).stdout("sk-live-1 sk-live-2 sk-live-3 labelled1 short\n")
+    with recording(daemon, cassette) as client:
+        sandbox_id = client.create_sandbox(
+            image=IMAGE,
+            envs={"KEY": "sk-live-1", "OTHER": "short"},
+            labels={"name": "labelled1"},
+            optional_services=[ServiceSpec("db", "postgres:16", envs={"KEY": "sk-live-2"})],
+        ).sandbox_id
+        client.run(sandbox_id, ["sh", "sk-live-3"], env_overrides={"TOKEN": "sk-live-3"}, input="x")
+    (echo,) = takes(cassette)
+    assert echo.stdout == b"[env-KEY] [env-KEY] [env-TOKEN] labelled1 short\n"
+    assert echo.argv == ("sh", "[env-TOKEN]")
+    assert echo.input == b"x"
+    assert "sk-live" not in cassette.read_text()
+
+
+def test_input_is_recorded_unless_it_is_large(daemon: FakeDaemon, cassette: Path) -> None:
+    with recording(daemon, cassette, redact=["hunter2"]) as client:
+        sandbox_id = client.create_sandbox(image=IMAGE).sandbox_id
+        client.run(sandbox_id, ["cat"], input=b"\xffhunter2")
+        client.run(sandbox_id, ["cat"], input="x" * 1_000_000)
+        client.run(sandbox_id, ["cat"])
+    assert [take.input for take in takes(cassette)] == [b"\xff[redacted-1]", None, b""]
+
+
+def test_a_call_that_is_not_understood_passes_all_the_same(
+    daemon: FakeDaemon, cassette: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("mistake")
+
+    monkeypatch.setitem(Observer._LISTENERS, CREATE_EXEC.path, fail)
+    with (
+        pytest.raises(RuntimeError, match="did not understand a call") as caught,
+        recording(daemon, cassette) as client,
+    ):
+        client.run(client.create_sandbox(image=IMAGE).sandbox_id, ["a"])
+    assert isinstance(caught.value.__cause__, KeyError)
+    assert not cassette.exists()
+
+
+def test_a_daemon_with_odd_paths_of_logs_can_be_recorded(cassette: Path) -> None:
+    observer = Observer()
+    create = pb.CreateExecRequest(sandbox_id="s", exec_id="lost", command=["a"])
+    observer.begin(CREATE_EXEC.path).request(create.SerializeToString())
+    heard = observer.begin(CREATE_EXEC.path)
+    heard.request(pb.CreateExecRequest(sandbox_id="s", command=["a"]).SerializeToString())
+    answer = pb.CreateExecResponse(exec_id="e", stdout_log_path="out.log")
+    heard.answer(answer.SerializeToString())
+    assert observer.error is None
+    events = [
+        pb.SandboxEvent(event_type=pb.EXEC_STARTED, exec=pb.ExecEventDetails(exec_id=exec_id))
+        for exec_id in ("lost", "e")
+    ]
+    told = Outcome(NEWEST, {"s": events}, {"s": IMAGE})
+    asked: list[str] = []
+    recorded = compose(observer, told, asked.append, ())
+    assert asked == ["s/lost.stdout.log", "s/lost.stderr.log", "out.log", ""]
+    assert [take.stdout for take in recorded.sandboxes[0].takes] == [None, None]
+
+
+def test_input_of_other_programs_that_look_alike_is_not_recorded(cassette: Path) -> None:
+    file = "/tmp/.agents-sandbox-" + "0" * 32
+    argv = ["sh", "-c", "script", "agents-sandbox-stdin", file, "1:A", "cat"]
+    observer = Observer()
+    heard = observer.begin(CREATE_EXEC.path)
+    request = pb.CreateExecRequest(sandbox_id="s", exec_id="e", command=argv)
+    heard.request(request.SerializeToString())
+    assert observer.execs["e"].input is None
 
 
 def test_what_is_wrong_is_refused(daemon: FakeDaemon, tmp_path: Path) -> None:
@@ -380,10 +493,57 @@ def test_what_is_wrong_is_refused(daemon: FakeDaemon, tmp_path: Path) -> None:
     recorder.close()
     with pytest.raises(RuntimeError, match="started only once"):
         recorder.start()
+    with pytest.raises(ValueError, match="cassette must not be empty"):
+        Recorder(daemon.socket_path, cassette="")
     taken = Recorder(daemon.socket_path, cassette=tmp_path / "x", socket_path=daemon.socket_path)
     with pytest.raises(OSError, match="listen"):
         taken.start()
     assert not (tmp_path / "x").exists()
+
+
+def test_what_cannot_be_recorded_is_refused_before_it_happens(
+    daemon: FakeDaemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("{")
+    absent = tmp_path / "none.sock"
+    for socket, cassette, kind, message in (
+        (daemon.socket_path, tmp_path, IsADirectoryError, "must be a file, not a folder"),
+        (daemon.socket_path, file / "x", NotADirectoryError, "this is no folder"),
+        (daemon.socket_path, file, ValueError, f"cassette '{file}'"),
+        (absent, tmp_path / "x", OSError, "no daemon listens"),
+    ):
+        recorder = Recorder(socket, cassette=cassette, mode="new_episodes")
+        with pytest.raises(kind, match=message):
+            recorder.start()
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(PermissionError, match="this folder is closed"):
+        Recorder(daemon.socket_path, cassette=tmp_path / "x").start()
+    assert file.read_text() == "{"
+
+
+def test_a_recorder_that_never_starts_leaves_no_folder(daemon: FakeDaemon, tmp_path: Path) -> None:
+    recorder = Recorder(daemon.socket_path, cassette=tmp_path / "x")
+    folder = Path(recorder.socket_path).parent
+    assert folder.exists()
+    del recorder
+    gc.collect()
+    assert not folder.exists()
+    made = set(Path(tempfile.gettempdir()).glob("agboxd-*"))
+    Recorder(daemon.socket_path, cassette=tmp_path / "x", socket_path=tmp_path / "s")
+    assert set(Path(tempfile.gettempdir()).glob("agboxd-*")) <= made
+
+
+def test_refusals_of_unknown_methods_pass(daemon: FakeDaemon, cassette: Path) -> None:
+    with Recorder(daemon.socket_path, cassette=cassette) as recorder:
+        with grpc.insecure_channel(f"unix:{recorder.socket_path}") as channel:
+            call: Any = channel.unary_unary(f"/{SERVICE}/NotYetKnown")
+            for _ in range(150):
+                with pytest.raises(grpc.RpcError) as caught:
+                    call(b"", timeout=TIMEOUT)
+                error: Any = caught.value
+                assert error.code() is grpc.StatusCode.UNIMPLEMENTED
+        recorder.discard()
 
 
 def test_streams_resume_and_a_restart_is_noticed(daemon: FakeDaemon, cassette: Path) -> None:
@@ -451,6 +611,39 @@ def test_every_call_passes_unchanged(tmp_path: Path) -> None:
     assert received == [name, b"\xff", big, b"deadline", name, b"\xff", big]
     recorder.discard()
     server.stop(None).wait()
+
+
+def test_requests_may_come_late_one_by_one_or_not_at_all(tmp_path: Path) -> None:
+    server = grpc.server(futures.ThreadPoolExecutor(), [Talk()])
+    path = tmp_path / "s"
+    server.add_insecure_port(f"unix:{path}")
+    server.start()
+    recorder = Recorder(path, cassette=tmp_path / "x.json").start()
+    with grpc.insecure_channel(f"unix:{recorder.socket_path}") as channel:
+        make: Any = channel.stream_stream("/talk")
+        for count in range(4):
+            sent: Queue[bytes | None] = Queue()
+            answers = make(iter(sent.get, None), timeout=TIMEOUT)
+            for number in range(count):
+                sent.put(b"%d" % number)
+                assert next(answers) == b"%d" % number  # before the next request
+            sent.put(None)
+            assert list(answers) == []
+        sent = Queue()
+        sent.put(b"x")
+        answers = make(iter(sent.get, None), timeout=TIMEOUT)
+        assert next(answers) == b"x"
+        answers.cancel()
+        sent.put(None)
+    recorder.discard()
+    server.stop(None).wait()
+
+
+class Talk(grpc.GenericRpcHandler):
+    """Answers each request with itself."""
+
+    def service(self, handler_call_details: Any) -> Any:
+        return grpc.stream_stream_rpc_method_handler(lambda requests, _: requests)
 
 
 def test_errors_keep_their_details(daemon: FakeDaemon, cassette: Path) -> None:

@@ -10,6 +10,7 @@ They are `("sh", "-c", <script>, <name>, ...)`. What follows the name:
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -57,6 +58,14 @@ class Stdin(NamedTuple):
     def is_in_file(self) -> bool:
         """Whether the file has the input."""
         return self.content == IN_FILE
+
+    def decoded(self) -> bytes:
+        """Return the input, if no file has it.
+
+        Raises:
+            ValueError: It is not in base64.
+        """
+        return base64.b64decode(self.content.partition(":")[2])
 
 
 def stdin_file(name: str) -> str:

@@ -17,11 +17,9 @@ from .._copies import refuse_copy
 from .._shared.shown import shown, shown_id
 from .._shared.trees import remove_tree
 from .._wire import v02_pb2 as pb
-from ._cassettes.cassette import Cassette
 from ._cassettes.player import Player
 from ._cassettes.runner import CassetteRunner
 from ._cassettes.store import load
-from ._commands.command import Runner
 from ._commands.files import FilesRunner
 from ._commands.matching import ExecMatch
 from ._commands.modes import make_real_runner, possible_mode
@@ -187,20 +185,21 @@ class FakeDaemon:
         background = Background(virtual_time=self._settings.virtual_time)
         self._unscripted: Literal["succeed", "fail"] = "fail" if recording else unscripted
         self._scripts = Scripts()
-        self._player = Player(recording or Cassette(""), str(cassette), keep_durations=virtual_time)
-        fallback: Runner
-        if mode == "scripted":
-            files = FilesRunner(folder.sandboxes, background.clock, host.paths, host.image_folders)
-            fallback = (
-                CassetteRunner(self._scripts, files, self._player, background.clock.sleep)
-                if recording
-                else UnscriptedRunner(self._scripts, files, fail=unscripted == "fail")
-            )
+        self._player: Player | None = None
+        files = FilesRunner(folder.sandboxes, background.clock, host.paths, host.image_folders)
+        sleep = background.clock.sleep
+        if recording is not None:
+            self._player = Player(recording, str(cassette), keep_durations=virtual_time)
+            replay = CassetteRunner(self._scripts, files, self._player, sleep)
+            self._runner = ScriptedRunner(self._scripts, replay, sleep, replay.skip)
+        elif mode == "scripted":
+            silent = UnscriptedRunner(self._scripts, files, fail=unscripted == "fail")
+            self._runner = ScriptedRunner(self._scripts, silent, sleep)
         else:
-            fallback = make_real_runner(
+            real = make_real_runner(
                 mode, folder.sandboxes, background.clock, host, self._settings.log_root
             )
-        self._runner = ScriptedRunner(self._scripts, fallback, background.clock.sleep)
+            self._runner = ScriptedRunner(self._scripts, real, sleep)
         self._engine = Engine(
             self._settings, self._socket, self._runner, self._recorder, background
         )
@@ -327,7 +326,8 @@ class FakeDaemon:
             if self._logs_are_private:
                 remove_tree(self.exec_log_root)
             self._engine.call(self._scripts.clear)
-            self._engine.call(self._player.rewind)
+            if self._player is not None:
+                self._engine.call(self._player.rewind)
         self._raise_errors()
 
     @contextmanager
@@ -615,7 +615,8 @@ class FakeDaemon:
             AssertionError: Some were never used; the message names the lines that planned
                 them.
         """
-        sources = self._engine.faults.planned, self._scripts, self._player
+        played = () if self._player is None else (self._player,)
+        sources = self._engine.faults.planned, self._scripts, *played
         self._engine.call(lambda: assert_all_used(*sources))
 
     def assert_all_scripted(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -24,11 +23,13 @@ class Take:
     error: str = ""
     """Why it never started."""
     seconds: float = 0.0
+    input: bytes | None = b""
+    """What it got on stdin; None: it was not heard."""
 
     @property
-    def command(self) -> tuple[tuple[str, ...], str]:
+    def command(self) -> tuple[tuple[str, ...], str, bytes | None]:
         """What takes of the same command have in common."""
-        return self.argv, self.cwd
+        return self.argv, self.cwd, self.input
 
 
 @dataclass(frozen=True)
@@ -68,21 +69,40 @@ def exec_name(index: int) -> str:
 
 
 def merged(old: Cassette, new: Cassette) -> Cassette:
-    """Keep all takes of a recording, and append those that only a newer one has."""
-    count = min(len(old.sandboxes), len(new.sandboxes))
-    both = map(_merged_sandbox, old.sandboxes[:count], new.sandboxes[:count])
-    rest = (*old.sandboxes[count:], *new.sandboxes[count:])
-    return Cassette(new.daemon, (*both, *rest))
+    """Keep all takes of a recording, and append those that only a newer one has.
+
+    A sandbox of the newer one continues the next older one with its image.
+    """
+    sandboxes = list(old.sandboxes)
+    unpaired = list(range(len(sandboxes)))
+    for sandbox in new.sandboxes:
+        index = next((at for at in unpaired if sandboxes[at].image == sandbox.image), None)
+        if index is None:
+            sandboxes.append(sandbox)
+        else:
+            unpaired.remove(index)
+            sandboxes[index] = _merged_sandbox(sandboxes[index], sandbox)
+    return Cassette(new.daemon, tuple(sandboxes))
 
 
 def _merged_sandbox(old: RecordedSandbox, new: RecordedSandbox) -> RecordedSandbox:
-    known = Counter(take.command for take in old.takes)
-    added = []
-    for take in new.takes:
-        if known[take.command]:
-            known[take.command] -= 1
+    takes = list(old.takes)
+    unpaired = list(range(len(takes)))
+    names = {}
+    for index, take in enumerate(new.takes):
+        at = next((at for at in unpaired if takes[at].command == take.command), None)
+        if at is None:
+            at = len(takes)
+            takes.append(take)
         else:
-            added.append(take)
-    if not added:
+            unpaired.remove(at)
+        names[exec_name(index)] = exec_name(at)
+    if len(takes) == len(old.takes):
         return old
-    return replace(new, takes=(*old.takes, *added))
+    events = tuple(_renamed(event, names) for event in new.events)
+    return replace(new, takes=tuple(takes), events=events)
+
+
+def _renamed(event: str, names: Mapping[str, str]) -> str:
+    kind, space, name = event.partition(" ")
+    return f"{kind}{space}{names.get(name, name)}"

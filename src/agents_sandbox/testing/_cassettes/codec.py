@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from .cassette import Cassette, RecordedSandbox, Take, exec_name, sandbox_name
 VERSION = 1
 LARGE = 16 * 1024
 """Bytes; a longer output has a file of its own."""
+_LONGEST = 1e9
+"""Seconds; no command takes as long."""
 
 
 @dataclass(frozen=True)
@@ -27,16 +30,16 @@ class Encoded:
     """Those beside it, by name."""
 
 
-def encode(cassette: Cassette, stem: str) -> Encoded:
+def encode(cassette: Cassette, name: str) -> Encoded:
     """Encode a cassette.
 
     Args:
         cassette: The cassette.
-        stem: How the names of the files beside it begin.
+        name: That of its file, with which the names of those beside it begin.
     """
     files: dict[str, bytes] = {}
     sandboxes = [
-        _encode_sandbox(sandbox_name(index), sandbox, stem, files)
+        _encode_sandbox(sandbox_name(index), sandbox, name, files)
         for index, sandbox in enumerate(cassette.sandboxes)
     ]
     tree = {"version": VERSION, "daemon": cassette.daemon, "sandboxes": sandboxes}
@@ -44,13 +47,15 @@ def encode(cassette: Cassette, stem: str) -> Encoded:
 
 
 def _encode_sandbox(
-    name: str, sandbox: RecordedSandbox, stem: str, files: dict[str, bytes]
+    name: str, sandbox: RecordedSandbox, cassette_name: str, files: dict[str, bytes]
 ) -> dict[str, Any]:
     def encode_take(index: int, take: Take) -> dict[str, Any]:
-        def encode_output(stream: str, data: bytes | None) -> Any:
+        def encode_stream(stream: str, data: bytes | None) -> Any:
             if data is None or len(data) <= LARGE:
                 return _encode_data(data)
-            file = f"{stem}.{name}.{exec_name(index)}.{stream}"
+            # Its contents never change: an old cassette keeps its files until a new one is there.
+            digest = hashlib.sha256(data).hexdigest()[:12]
+            file = f"{cassette_name}.{name}.{exec_name(index)}.{digest}.{stream}"
             files[file] = data
             return {"file": file}
 
@@ -59,8 +64,9 @@ def _encode_sandbox(
             "argv": list(take.argv),
             "cwd": take.cwd,
             "env": list(take.env),
-            "stdout": encode_output("stdout", take.stdout),
-            "stderr": encode_output("stderr", take.stderr),
+            "input": encode_stream("input", take.input),
+            "stdout": encode_stream("stdout", take.stdout),
+            "stderr": encode_stream("stderr", take.stderr),
             "exit_code": take.exit_code,
             "error": take.error,
             "seconds": take.seconds,
@@ -123,7 +129,7 @@ def _decode_sandbox(tree: Any, read: Callable[[str], bytes]) -> RecordedSandbox:
 
 def _decode_take(tree: Any, read: Callable[[str], bytes]) -> Take:
     seconds = _get(tree, "seconds", (int, float))
-    if not 0 <= seconds < float("inf"):
+    if not 0 <= seconds < _LONGEST:
         _refuse("seconds", seconds)
     exit_code = _get(tree, "exit_code", (int, type(None)))
     if exit_code is not None and exit_code not in range(256):
@@ -135,6 +141,7 @@ def _decode_take(tree: Any, read: Callable[[str], bytes]) -> Take:
         argv=argv,
         cwd=_get(tree, "cwd", str),
         env=_texts(tree, "env"),
+        input=_decode_data(tree, "input", read),
         stdout=_decode_data(tree, "stdout", read),
         stderr=_decode_data(tree, "stderr", read),
         exit_code=exit_code,
@@ -173,18 +180,23 @@ def _bytes(key: str, text: str) -> bytes:
 
 def _texts(tree: Any, key: str) -> tuple[str, ...]:
     items = _get(tree, key, list)
-    if not all(isinstance(item, str) for item in items):
-        _refuse(key, items)
+    for item in items:
+        _check(key, item, str)
     return tuple(items)
 
 
 def _get(tree: Any, key: str, kind: Any) -> Any:
     if not isinstance(tree, dict) or key not in tree:
         raise ValueError(f"{key} is missing")
-    value = tree[key]
+    _check(key, tree[key], kind)
+    return tree[key]
+
+
+def _check(key: str, value: object, kind: Any) -> None:
     if not isinstance(value, kind) or (kind is not object and isinstance(value, bool)):
         _refuse(key, value)
-    return value
+    if isinstance(value, str):
+        _bytes(key, value)  # JSON can have half a character, and messages of the protocol cannot
 
 
 def _refuse(key: str, value: object) -> NoReturn:

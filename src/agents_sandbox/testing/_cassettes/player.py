@@ -1,22 +1,15 @@
-"""Which recorded take a command gets, and what a failure says; nothing runs here."""
+"""Which recorded take a command gets; nothing runs here."""
 
 from __future__ import annotations
 
-import difflib
-import json
-import posixpath
 from collections.abc import Iterator, Sequence
-from difflib import SequenceMatcher
 
-from ..._shared.shown import shortened, shown
+from ..._shared.shown import shown
 from .._commands.command import ARGV_LIMIT, Command
 from .._commands.on_exec import Plan, StartFailure, Wait, Write
-from .._protocol.spec import WORKSPACE
 from .cassette import Cassette, RecordedSandbox, Take, exec_name, sandbox_name
+from .closest import Asked, closest, difference, is_of
 from .replacing import matches
-
-_NOT_PLAYED = 0.2
-"""How much more a take that was not played is like a command."""
 
 
 class _Track:
@@ -26,20 +19,42 @@ class _Track:
         self.name = name
         self.image = sandbox.image
         self.takes = sandbox.takes
-        self.played: set[int] = set()
-        self.sandbox_id: str | None = None
+        self.is_expected = False
+        """Whether a new sandbox is probably this one."""
+        self.explained: set[int] = set()
+        """The takes that a report has shown in place of another command."""
+        self.hold(None, [])
 
-    def next_take(self, argv: tuple[str, ...], cwd: str) -> Take | None:
-        """Use the first take of a command that was not played."""
-        for index, take in enumerate(self.takes):
-            if index not in self.played and _is_of(take, argv, cwd):
-                self.played.add(index)
-                return take
-        return None
+    def hold(self, sandbox_id: str | None, asked: Sequence[Asked]) -> None:
+        """Be a sandbox that has asked for these commands, or be free."""
+        self.sandbox_id = sandbox_id
+        self.asked = list(asked)
+        self.played = self.fit(asked) or []
+
+    def fit(self, commands: Sequence[Asked]) -> list[int] | None:
+        """Return the takes that commands get, one after the other; None: there are too few."""
+        played: list[int] = []
+        for command in commands:
+            index = self.next_take(command, played)
+            if index is None:
+                return None
+            played.append(index)
+        return played
+
+    def next_take(self, command: Asked, played: Sequence[int]) -> int | None:
+        """Return the first take of a command that was not played."""
+        indices = (
+            index
+            for index, take in enumerate(self.takes)
+            if is_of(take, command) and index not in played
+        )
+        return next(indices, None)
 
     def unused(self) -> Iterator[str]:
+        if not self.takes and not self.is_expected:
+            yield f"{self.name}, never created"
         for index, take in enumerate(self.takes):
-            if index not in self.played:
+            if index not in self.played and index not in self.explained:
                 argv = shown(take.argv, ARGV_LIMIT)
                 yield f"{exec_name(index)} of {self.name}, never played: {argv}, cwd {take.cwd!r}"
 
@@ -66,73 +81,84 @@ class Player:
             for index, sandbox in enumerate(self._cassette.sandboxes)
             if sandbox.was_ready
         ]
+        self._expected: dict[str, _Track] = {}
+        """What each sandbox is unless its commands are those of another."""
 
-    def claim(self, sandbox_id: str, image: str) -> None:
-        """Let a new sandbox be the next recorded one with its image."""
+    def add(self, sandbox_id: str, image: str) -> None:
+        """Expect a new sandbox to be the next recorded one with its image."""
         for track in self._tracks:
-            if track.sandbox_id is None and matches(track.image, image):
-                track.sandbox_id = sandbox_id
+            if not track.is_expected and matches(track.image, image):
+                track.is_expected = True
+                self._expected[sandbox_id] = track
                 return
 
-    def plan_for(self, command: Command) -> Plan | None:
+    def plan_for(self, command: Command, stdin: bytes) -> Plan | None:
         """Use the next take of a command; None: there is none."""
-        track = self._track_of(command)
-        take = None if track is None else track.next_take(command.argv, _cwd(command))
+        take = self._next_take(command.sandbox_id, Asked.of(command, stdin))
         return None if take is None else _plan(take, keep_durations=self._keep_durations)
 
-    def _track_of(self, command: Command) -> _Track | None:
-        own = (track for track in self._tracks if track.sandbox_id == command.sandbox_id)
-        return next(own, None)
+    def _next_take(self, sandbox_id: str, command: Asked) -> Take | None:
+        own = self._track_of(sandbox_id)
+        if own is not None and (index := own.next_take(command, own.played)) is not None:
+            own.asked.append(command)
+            own.played.append(index)
+            return own.takes[index]
+        # Sandboxes that are made at the same time are ready in any order: commands tell them apart.
+        asked = [*(own.asked if own else ()), command]
+        for track in self._others(sandbox_id):
+            is_free = track.sandbox_id is None
+            if track.fit(asked) and (is_free or (own and own.fit(track.asked) is not None)):
+                if own is not None:
+                    own.hold(track.sandbox_id, track.asked)
+                track.hold(sandbox_id, asked)
+                return track.takes[track.played[-1]]
+        return None
 
-    def explain(self, command: Command) -> list[str]:
+    def _track_of(self, sandbox_id: str) -> _Track | None:
+        return next((track for track in self._tracks if track.sandbox_id == sandbox_id), None)
+
+    def _others(self, sandbox_id: str) -> Iterator[_Track]:
+        """Yield what a sandbox can be besides what it is now, the most probable first."""
+        expected = self._expected.get(sandbox_id)
+        if expected is not None:
+            alike = (track for track in self._tracks if track.image == expected.image)
+            for track in (expected, *alike):
+                if track.sandbox_id != sandbox_id:
+                    yield track
+
+    def explain(self, command: Command, stdin: bytes) -> list[str]:
         """Say what comes closest to a command that has no take, in lines."""
-        own = self._track_of(command)
-        if own is None:
+        asked = Asked.of(command, stdin)
+        own = self._track_of(command.sandbox_id)
+        expected = own or self._expected.get(command.sandbox_id)
+        if expected is None:
             image = shown(command.spec.image)
             return [f"{self._where} has no further sandbox with the image {image}"]
-        cwd = _cwd(command)
+        # Those of its own sandbox first, and those that nothing else has been.
         candidates = [
-            (
-                _likeness(take, command.argv, cwd) + _NOT_PLAYED * (index not in track.played),
-                track is own,
-                -index,
-                track,
-            )
-            for track in self._tracks
-            for index, take in enumerate(track.takes)
+            (track, index)
+            for track in sorted(self._tracks, key=lambda track: track is not expected)
+            for index in range(len(track.takes))
         ]
-        if not candidates:
+        candidates.sort(key=lambda item: item[1] in (*item[0].played, *item[0].explained))
+        found = closest([track.takes[index] for track, index in candidates], asked)
+        if found is None:
             return [f"{self._where} has no commands"]
-        _, _, index, track = max(candidates, key=lambda item: item[:3])
-        take = track.takes[-index]
-        name = f"{exec_name(-index)} of {track.name} in {self._where}"
-        if not _is_of(take, command.argv, cwd):
-            return [f"{name}:", *_diff(take, command.argv, cwd)]
+        track, index = candidates[found]
+        take = track.takes[index]
+        name = f"{exec_name(index)} of {track.name} in {self._where}"
+        if not is_of(take, asked):
+            track.explained.add(index)
+            return [f"{name}:", *difference(take, asked)]
         if track is not own:
-            return [f"{name}, but this sandbox is {own.name}"]
-        count = sum(_is_of(other, command.argv, cwd) for other in track.takes)
+            also = f"this sandbox is {own.name}" if own else "another sandbox has replayed it"
+            return [f"{name}, but {also}"]
+        count = sum(is_of(other, asked) for other in track.takes)
         return [f"{name}, but all its takes were played ({count} of {count})"]
 
     def unused(self) -> list[str]:
         """One line for each take that was never played."""
         return [f"{self._where}: {line}" for track in self._tracks for line in track.unused()]
-
-
-def _cwd(command: Command) -> str:
-    return recorded_cwd(command.cwd)
-
-
-def recorded_cwd(cwd: str) -> str:
-    """Return a working directory as cassettes have it."""
-    return posixpath.normpath(cwd or WORKSPACE)
-
-
-def _is_of(take: Take, argv: Sequence[str], cwd: str) -> bool:
-    return (
-        len(take.argv) == len(argv)
-        and matches(take.cwd, cwd)
-        and all(map(matches, take.argv, argv))
-    )
 
 
 def _plan(take: Take, *, keep_durations: bool) -> Plan:
@@ -141,24 +167,3 @@ def _plan(take: Take, *, keep_durations: bool) -> Plan:
         return Plan(waits, StartFailure(take.error))
     writes = Write("stdout", take.stdout or b""), Write("stderr", take.stderr or b"")
     return Plan((*writes, *waits), take.exit_code)
-
-
-def _likeness(take: Take, argv: Sequence[str], cwd: str) -> float:
-    # An exact one first. Cut, because an argv can be long, and this is quadratic.
-    if _is_of(take, argv, cwd):
-        return 2.0
-    one, other = (" ".join(words)[:ARGV_LIMIT] for words in (take.argv, argv))
-    return SequenceMatcher(None, one, other, autojunk=False).ratio()
-
-
-def _diff(take: Take, argv: Sequence[str], cwd: str) -> list[str]:
-    recorded, played = (_lines(*command) for command in (take.command, (argv, cwd)))
-    lines = difflib.ndiff(recorded, played)
-    return [shortened(f"  {line}", ARGV_LIMIT) for line in lines if not line.startswith("?")]
-
-
-def _lines(argv: Sequence[str], cwd: str) -> list[str]:
-    # Long words have many lines, and a difference is then found within them.
-    words = [line for word in argv for line in word.split("\n")]
-    shown_words = [json.dumps(word[:ARGV_LIMIT], ensure_ascii=False) for word in words]
-    return [*shown_words[:100], f"cwd {cwd}"]

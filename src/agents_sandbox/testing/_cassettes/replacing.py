@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
 from .._checks import checked_set
+from .._protocol.spec import WORKSPACE
 
-_PLACEHOLDER = re.compile(r"\[(?:redacted|sandbox|exec)-[0-9]+\]")
+_NAME = r"(?:(?:redacted|sandbox|exec)-[0-9]+|env-[0-9A-Za-z_]*)\]"
+_PLACEHOLDER = re.compile(rf"\[{_NAME}")
+# What would be mistaken for a placeholder has one "=" more in a pattern.
+_LOOKALIKE = re.compile(rf"\[(?==*{_NAME})")
+_LOOKALIKE_DATA = re.compile(_LOOKALIKE.pattern.encode())
+_ESCAPED = re.compile(rf"\[=(?==*{_NAME})")
 _SHORTEST_ID = 16
 """Characters. Shorter ids were chosen by a person, and may be words of any text."""
+_SHORTEST_VALUE = 8
+"""Characters. Shorter values of variables may be words of any text, too."""
+_NO_NAME = re.compile(r"[^0-9A-Za-z_]")
 
 
 def redactions(secrets: Collection[str]) -> dict[str, str]:
@@ -19,16 +28,30 @@ def redactions(secrets: Collection[str]) -> dict[str, str]:
 
     Raises:
         TypeError: They are not a collection of strings.
-        ValueError: One is empty.
+        ValueError: One is empty, or no text.
     """
-    if "" in checked_set("redact", secrets, str, "a string"):
-        raise ValueError("redact must not contain an empty string")
+    for secret in checked_set("redact", secrets, str, "a string"):
+        if not secret:
+            raise ValueError("redact must not contain an empty string")
+        try:
+            secret.encode()
+        except UnicodeEncodeError:  # not shown: it is a secret
+            raise ValueError("redact must not contain what UTF-8 cannot encode") from None
     return {secret: f"[redacted-{index}]" for index, secret in enumerate(dict.fromkeys(secrets), 1)}
 
 
 def id_placeholders(names: Mapping[str, str]) -> dict[str, str]:
     """Map ids to what stands for them, by their names; short ids stay."""
     return {key: f"[{name}]" for key, name in names.items() if len(key) >= _SHORTEST_ID}
+
+
+def env_placeholders(variables: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Map values of variables to what stands for them, by their names; short values stay."""
+    return {
+        value: f"[env-{_NO_NAME.sub('_', name)}]"
+        for name, value in sorted(variables, reverse=True)  # the first of several names remains
+        if len(value) >= _SHORTEST_VALUE and value != WORKSPACE
+    }
 
 
 class Replacer:
@@ -39,12 +62,26 @@ class Replacer:
         self._bytes = {key.encode(): value.encode() for key, value in replacements.items()}
         longest_first = sorted(self._replacements, key=len, reverse=True)
         # Without any, a pattern that never matches.
-        self._pattern = re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
+        self._pattern = re.compile(f"({'|'.join(map(re.escape, longest_first)) or '(?!)'})")
         self._bytes_pattern = re.compile(self._pattern.pattern.encode())
 
     def text(self, text: str) -> str:
         """Replace in a text."""
         return self._pattern.sub(lambda found: self._replacements[found[0]], text)
+
+    def pattern(self, text: str) -> str:
+        """Replace in a text for `matches()`: what looks like a placeholder is none."""
+        literals = self._pattern.split(text)  # and what is replaced between them
+        literals[1::2] = [self._replacements[found] for found in literals[1::2]]
+        literals[::2] = [_LOOKALIKE.sub("[=", literal) for literal in literals[::2]]
+        return "".join(literals)
+
+    def data_pattern(self, data: bytes) -> bytes:
+        """Replace in bytes as `pattern()` does in texts."""
+        literals = self._bytes_pattern.split(data)
+        literals[1::2] = [self._bytes[found] for found in literals[1::2]]
+        literals[::2] = [_LOOKALIKE_DATA.sub(b"[=", literal) for literal in literals[::2]]
+        return b"".join(literals)
 
     def data(self, data: bytes) -> bytes:
         """Replace in bytes."""
@@ -62,14 +99,27 @@ class Replacer:
 
 
 @lru_cache(maxsize=1000)
-def _pattern(word: str) -> re.Pattern[str] | None:
-    parts = _PLACEHOLDER.split(word)
-    return re.compile(".*".join(map(re.escape, parts)), re.DOTALL) if len(parts) > 1 else None
+def _parts(recorded: str) -> list[str]:
+    """Return what stands around placeholders, as it was before `Replacer.pattern()`."""
+    parts = _PLACEHOLDER.split(recorded)
+    return [_ESCAPED.sub("[", part) for part in parts]
 
 
 def matches(recorded: str, text: str) -> bool:
     """Return whether a text is a recorded one; anything may be in place of a placeholder."""
-    if recorded == text:
-        return True
-    pattern = _pattern(recorded)
-    return pattern is not None and pattern.fullmatch(text) is not None
+    if "[" not in recorded:
+        return recorded == text
+    first, *others = _parts(recorded)
+    if not others:
+        return first == text
+    *middle, last = others
+    if not text.startswith(first):
+        return False
+    # The first place of each is as good as any other, so nothing is tried twice.
+    end = len(first)
+    for part in middle:
+        at = text.find(part, end)
+        if at < 0:
+            return False
+        end = at + len(part)
+    return text.endswith(last) and len(text) - len(last) >= end

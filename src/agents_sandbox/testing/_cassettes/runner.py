@@ -33,15 +33,21 @@ class CassetteRunner(UnscriptedRunner):
     async def prepare(
         self, sandbox_id: str, spec: Spec, copies: Sequence[PlannedCopy] = ()
     ) -> None:
-        """Let the sandbox be a recorded one."""
+        """Expect the sandbox to be a recorded one."""
         await super().prepare(sandbox_id, spec, copies)
-        self._player.claim(sandbox_id, spec.image)
+        self._player.add(sandbox_id, spec.image)
 
-    def _unscripted(self, command: Command) -> Process:
+    def skip(self, command: Command, stdin: bytes) -> None:
+        """Use up the take of a command that does something else."""
+        if command.exec_id:
+            self._player.plan_for(command, stdin)
+
+    def _unscripted(self, command: Command, stdin: bytes) -> Process:
         # Of hooks, daemons keep no output, and so cassettes have none.
-        plan = self._player.plan_for(command) if command.exec_id else Plan()
+        plan = self._player.plan_for(command, stdin) if command.exec_id else Plan()
         if plan is None:
-            close = self._player.explain(command)
+            close = self._player.explain(command, stdin)
             self._report(command, close)
-            plan = Plan(end=StartFailure(f"the cassette has no such take: {close[0]}"))
+            why = "\n".join(("the cassette has no such take; the closest one:", *close))
+            plan = Plan(end=StartFailure(why))
         return ScriptedProcess(command, plan, self._scripts, self._sleep)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
@@ -49,10 +48,9 @@ class UnscriptedRunner(Runner):
             return _KillProcess(command, lambda: False)
         if is_for_files(command.request):
             return self._files.process_for(command)
-        _stdin_of(command, self)  # nobody reads it
-        return self._unscripted(command)
+        return self._unscripted(command, _stdin_of(command, self))
 
-    def _unscripted(self, command: Command) -> Process:
+    def _unscripted(self, command: Command, _stdin: bytes) -> Process:
         if not self._fail:
             self._scripts.note_unscripted(command)
             return _SilentProcess(command)
@@ -93,7 +91,7 @@ def _stdin_of(command: Command, runner: Runner) -> bytes:
     if stdin is None:
         return b""
     if not stdin.is_in_file:
-        return base64.b64decode(stdin.content.partition(":")[2])
+        return stdin.decoded()
     with suppress(OSError):  # an interrupted client has removed it
         return runner.take_file(command, stdin.file)
     return b""
@@ -135,9 +133,17 @@ class ScriptedRunner(Runner):
         scripts: The scripts.
         fallback: Runs the commands that no script matches, and owns the files of the sandboxes.
         sleep: Waits for the delays of the scripts.
+        note: Is told about each command that a script matches, and its input.
     """
 
-    def __init__(self, scripts: Scripts, fallback: Runner, sleep: Sleep = asyncio.sleep) -> None:
+    def __init__(
+        self,
+        scripts: Scripts,
+        fallback: Runner,
+        sleep: Sleep = asyncio.sleep,
+        note: Callable[[Command, bytes], None] = lambda _command, _stdin: None,
+    ) -> None:
+        self._note = note
         self._scripts = scripts
         self._fallback = fallback
         self._sleep = sleep
@@ -158,6 +164,7 @@ class ScriptedRunner(Runner):
         plan = None if is_for_files(command.request) else self._scripts.plan_for(command)
         if plan is not None:
             stdin = _stdin_of(command, self)
+            self._note(command, stdin)
             return ScriptedProcess(command, plan, self._scripts, self._sleep, stdin)
         if command.kills is not None:
             return _KillProcess(command, command.kills)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from copy import deepcopy
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +12,14 @@ from google.protobuf.json_format import MessageToDict
 
 from ..._wire import v02_pb2 as pb
 from .._cassettes.cassette import Cassette, RecordedSandbox, Take, exec_name, sandbox_name
-from .._cassettes.player import recorded_cwd
-from .._cassettes.replacing import Replacer, id_placeholders, redactions
+from .._cassettes.closest import recorded_cwd
+from .._cassettes.replacing import Replacer, env_placeholders, id_placeholders, redactions
 from .._commands.command import KILLED
 from .._commands.logs import log_paths
 from .observer import HeardExec, HeardSandbox, Observer
 from .outcome import Outcome
 
-ReadLog = Callable[[Path], "bytes | None"]
+ReadLog = Callable[[str], "bytes | None"]
 """Reads a log file; None: it cannot be read."""
 
 _ENDS = (pb.EXEC_FINISHED, pb.EXEC_FAILED, pb.EXEC_CANCELLED)
@@ -46,9 +48,65 @@ def compose(
     names = {item.id: sandbox_name(index) for index, item in enumerate(existing)}
     for item in existing:
         names |= _exec_names(observer, outcome.events[item.id])
-    replacer = Replacer({**redactions(redact), **id_placeholders(names)})
-    composer = _Composer(observer, outcome, read_log, names, replacer)
+    specs = {item.id: _spec(item, outcome) for item in existing}
+    variables: list[Iterable[tuple[str, str]]] = [*map(_variables, specs.values())]
+    variables += [item.env.items() for item in observer.execs.values()]
+    replacer = Replacer(
+        # What the caller has named goes first.
+        {
+            **id_placeholders(names),
+            **env_placeholders(chain.from_iterable(variables)),
+            **redactions(redact),
+        }
+    )
+    composer = _Composer(observer, outcome, read_log, names, specs, replacer)
     return Cassette(outcome.version, tuple(map(composer.sandbox, existing)))
+
+
+def _spec(heard: HeardSandbox, outcome: Outcome) -> dict[str, Any]:
+    """Return what a sandbox was created with, as JSON."""
+    if heard.request is None:
+        return {}
+    kind = outcome.methods()["CreateSandbox"].request_type
+    request = kind.FromString(heard.request)
+    spec = MessageToDict(request.create_spec, preserving_proto_field_name=True)
+    # The document may have values of variables.
+    return {**spec, **({"config_yaml": True} if request.config_yaml else {})}
+
+
+def _containers(spec: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield what has variables: the sandbox itself, and its services."""
+    yield spec
+    for name in ("required_services", "optional_services", "companion_containers"):
+        yield from spec.get(name, ())
+
+
+def _variables(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for container in _containers(spec):
+        yield from container.get("envs", {}).items()
+
+
+def _reviewable(spec: dict[str, Any]) -> dict[str, Any]:
+    """Leave out values of variables and paths of the host."""
+    spec = deepcopy(spec)
+    for item in (*spec.get("mounts", ()), *spec.get("copies", ())):
+        item.pop("source", None)
+    for container in _containers(spec):
+        if "envs" in container:
+            container["envs"] = sorted(container["envs"])
+    return spec
+
+
+def _log_paths(observer: Observer) -> dict[str, tuple[str, str]]:
+    """Return the paths of the logs of all execs, also of those whose answers were lost."""
+    known = {item.id: item.logs for item in observer.execs.values() if item.logs is not None}
+    roots = (Path(stdout).parent.parent for stdout, _ in known.values())
+    if (root := next(roots, None)) is not None:
+        for item in observer.execs.values():
+            if item.logs is None:
+                one, other = log_paths(root, item.sandbox_id, item.id)
+                known[item.id] = str(one), str(other)
+    return known
 
 
 def _exec_names(observer: Observer, events: list[pb.SandboxEvent]) -> dict[str, str]:
@@ -64,34 +122,28 @@ class _Composer:
         outcome: Outcome,
         read_log: ReadLog,
         names: dict[str, str],
+        specs: dict[str, dict[str, Any]],
         replacer: Replacer,
     ) -> None:
         self._observer = observer
         self._outcome = outcome
         self._read_log = read_log
         self._names = names
+        self._specs = specs
         self._replacer = replacer
+        self._logs = _log_paths(observer)
 
     def sandbox(self, heard: HeardSandbox) -> RecordedSandbox:
         events = self._outcome.events[heard.id]
         return RecordedSandbox(
-            image=self._replacer.text(self._outcome.images[heard.id]),
-            spec=self._replacer.tree(self._spec(heard)),
+            image=self._replacer.pattern(self._outcome.images[heard.id]),
+            spec=self._replacer.tree(_reviewable(self._specs[heard.id])),
             takes=tuple(
                 self._take(self._observer.execs[exec_id], events)
                 for exec_id in _exec_names(self._observer, events)
             ),
             events=tuple(map(self._replacer.text, self._lines(events))),
         )
-
-    def _spec(self, heard: HeardSandbox) -> Any:
-        if heard.request is None:
-            return {}
-        kind = self._outcome.methods()["CreateSandbox"].request_type
-        request = kind.FromString(heard.request)
-        spec = _reviewable(MessageToDict(request.create_spec, preserving_proto_field_name=True))
-        # The document may have values of variables.
-        return {**spec, **({"config_yaml": True} if request.config_yaml else {})}
 
     def _lines(self, events: list[pb.SandboxEvent]) -> Iterator[str]:
         for event in events:
@@ -106,15 +158,13 @@ class _Composer:
                 yield kind
 
     def _take(self, heard: HeardExec, events: list[pb.SandboxEvent]) -> Take:
-        root = self._observer.log_root
-        # Also of an exec whose answer was lost.
-        paths = (None, None) if root is None else log_paths(root, heard.sandbox_id, heard.id)
-        stdout, stderr = map(self._output, paths)
+        stdout, stderr = map(self._output, self._logs.get(heard.id, (None, None)))
         exit_code, error, seconds = self._end(heard, events)
         return Take(
-            argv=tuple(map(self._replacer.text, heard.argv)),
-            cwd=self._replacer.text(recorded_cwd(heard.cwd)),
-            env=tuple(map(self._replacer.text, heard.env)),
+            argv=tuple(map(self._replacer.pattern, heard.argv)),
+            cwd=self._replacer.pattern(recorded_cwd(heard.cwd)),
+            env=tuple(map(self._replacer.text, sorted(heard.env))),
+            input=self._input(heard.input),
             stdout=stdout,
             stderr=stderr,
             exit_code=exit_code,
@@ -122,7 +172,10 @@ class _Composer:
             seconds=seconds,
         )
 
-    def _output(self, path: Path | None) -> bytes | None:
+    def _input(self, data: bytes | None) -> bytes | None:
+        return None if data is None else self._replacer.data_pattern(data)
+
+    def _output(self, path: str | None) -> bytes | None:
         data = None if path is None else self._read_log(path)
         return None if data is None else self._replacer.data(data)
 
@@ -155,15 +208,3 @@ def _outcome(event: pb.SandboxEvent, *, killed: bool) -> tuple[int | None, str]:
 def _seconds(start: pb.SandboxEvent, end: pb.SandboxEvent) -> float:
     taken = end.occurred_at.ToNanoseconds() - start.occurred_at.ToNanoseconds()
     return round(max(taken, 0) / 1e9, 3)
-
-
-def _reviewable(tree: Any) -> Any:
-    """Leave out values of variables and paths of the host."""
-    if isinstance(tree, list):
-        return [_reviewable(item) for item in tree]
-    if not isinstance(tree, dict):
-        return tree
-    kept = {key: _reviewable(value) for key, value in tree.items() if key != "source"}
-    if "envs" in kept:
-        kept["envs"] = sorted(kept["envs"])
-    return kept

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
-from ..._shared.helpers import is_for_files, killed_exec, without_stdin
+from ..._shared.helpers import is_for_files, killed_exec, stdin_of, without_stdin
 from ..._wire import v02_pb2 as pb
 from ..._wire import v04_pb2 as v04
 from ..._wire.methods import CANCEL_EXEC, CREATE_EXEC, CREATE_SANDBOX
@@ -36,8 +35,11 @@ class HeardExec:
     id: str
     argv: tuple[str, ...]
     cwd: str
-    env: tuple[str, ...]
-    """The names of its variables, sorted."""
+    env: Mapping[str, str]
+    input: bytes | None
+    """What it gets on stdin; None: commands for files bring it."""
+    logs: tuple[str, str] | None = None
+    """The paths of stdout and stderr; None: no answer has named them."""
 
 
 @dataclass
@@ -48,8 +50,8 @@ class Observer:
     execs: dict[str, HeardExec] = field(default_factory=dict)
     ended_by_client: set[str] = field(default_factory=set)
     """The execs that a client cancelled or killed."""
-    log_root: Path | None = None
-    """The folder of all logs; None: the daemon has named none."""
+    error: Exception | None = None
+    """What went wrong while it listened; the calls passed all the same."""
 
     def begin(self, path: str) -> Heard:
         """Return what listens to a call."""
@@ -62,27 +64,40 @@ class Observer:
             decode = _decoded(v04.CreateSandboxResponse, pb.CreateSandboxResponse)
             sandbox_id = decode(answer).sandbox.sandbox_id
         if sandbox_id:
-            heard = self.sandboxes.setdefault(sandbox_id, HeardSandbox(sandbox_id))
-            heard.request = data
+            heard = self._sandbox(sandbox_id)
+            # The daemon may refuse it, because there is one of that name.
+            if answer is not None or heard.request is None:
+                heard.request = data
             heard.is_known |= answer is not None
+
+    def _sandbox(self, sandbox_id: str) -> HeardSandbox:
+        return self.sandboxes.setdefault(sandbox_id, HeardSandbox(sandbox_id))
 
     def _create_exec(self, data: bytes, answer: bytes | None) -> None:
         request = pb.CreateExecRequest.FromString(data)
-        exec_id = request.exec_id
+        exec_id, logs = request.exec_id, None
         if answer is not None:
             response = pb.CreateExecResponse.FromString(answer)
             exec_id = response.exec_id
             if response.stdout_log_path:
-                self.log_root = Path(response.stdout_log_path).parents[1]
+                logs = response.stdout_log_path, response.stderr_log_path
         argv = tuple(request.command)
         if (killed := killed_exec(argv)) is not None:
             self.ended_by_client.add(killed)
         elif exec_id and argv and not is_for_files(argv):
-            self.sandboxes.setdefault(request.sandbox_id, HeardSandbox(request.sandbox_id))
-            env = tuple(sorted(request.env_overrides))
-            self.execs[exec_id] = HeardExec(
-                request.sandbox_id, exec_id, without_stdin(argv), request.cwd, env
+            self._sandbox(request.sandbox_id).is_known |= answer is not None
+            heard = HeardExec(
+                request.sandbox_id,
+                exec_id,
+                without_stdin(argv),
+                request.cwd,
+                dict(request.env_overrides),
+                _input_of(argv),
+                logs,
             )
+            # As for sandboxes.
+            if answer is not None or exec_id not in self.execs:
+                self.execs[exec_id] = heard
 
     def _cancel_exec(self, data: bytes, _: bytes | None) -> None:
         self.ended_by_client.add(pb.CancelExecRequest.FromString(data).exec_id)
@@ -92,6 +107,16 @@ class Observer:
         CREATE_EXEC.path: _create_exec,
         CANCEL_EXEC.path: _cancel_exec,
     }
+
+
+def _input_of(argv: tuple[str, ...]) -> bytes | None:
+    stdin = stdin_of(argv)
+    if stdin is None:
+        return b""
+    try:
+        return None if stdin.is_in_file else stdin.decoded()
+    except ValueError:  # of another program that only looks like this SDK
+        return None
 
 
 def _decoded(*types: type[MessageT]) -> Callable[[bytes], Any]:
@@ -132,3 +157,5 @@ class Heard:
                 self._listen(self._to, self._request, answer)
             except (DecodeError, UnicodeDecodeError):
                 return
+            except Exception as error:  # noqa: BLE001 - the call must pass; told at the end
+                self._to.error = self._to.error or error

@@ -35,6 +35,8 @@ class Outcome:
     events: dict[str, list[pb.SandboxEvent]] = field(default_factory=dict)
     """By the id of the sandbox; those that do not exist are missing."""
     images: dict[str, str] = field(default_factory=dict)
+    gone: list[str] = field(default_factory=list)
+    """The ids of those that existed, but were purged."""
 
     def methods(self) -> dict[str, Method[Any, Any]]:
         """Return the methods of the daemon's dialect, by name."""
@@ -50,7 +52,7 @@ async def ask(channel: grpc.aio.Channel, sandboxes: Iterable[HeardSandbox]) -> O
     """Ask a daemon for all events of sandboxes.
 
     Raises:
-        RuntimeError: It does not answer, or a sandbox is gone.
+        RuntimeError: It does not answer.
     """
     try:
         ping = await _call(channel, PING)(pb.PingRequest(), timeout=_TIMEOUT)
@@ -58,9 +60,11 @@ async def ask(channel: grpc.aio.Channel, sandboxes: Iterable[HeardSandbox]) -> O
         for sandbox in sandboxes:
             await _ask_for(channel, sandbox, outcome)
     except grpc.aio.AioRpcError as error:
+        is_down = error.code() is grpc.StatusCode.UNAVAILABLE
+        hint = ". Close the recorder before the daemon ends" if is_down else ""
         raise RuntimeError(
             f"the cassette was not written: the daemon failed with {error.code().name}: "
-            f"{error.details()}. Close the recorder before the daemon ends"
+            f"{error.details()}{hint}"
         ) from None
     return outcome
 
@@ -70,9 +74,11 @@ async def _ask_for(channel: grpc.aio.Channel, sandbox: HeardSandbox, outcome: Ou
     try:
         answer = await get(pb.GetSandboxRequest(sandbox_id=sandbox.id), timeout=_TIMEOUT)
     except grpc.aio.AioRpcError as error:
-        if error.code() is grpc.StatusCode.NOT_FOUND and not sandbox.is_known:
-            return  # its create failed
-        raise
+        if error.code() is not grpc.StatusCode.NOT_FOUND:
+            raise
+        if sandbox.is_known:  # else its create failed
+            outcome.gone.append(sandbox.id)
+        return
     outcome.images[sandbox.id] = answer.sandbox.image
     events = outcome.events[sandbox.id] = []
     stream = _call(channel, SUBSCRIBE_SANDBOX_EVENTS)(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+import socket
 import threading
-from collections.abc import AsyncIterator, Collection
+import weakref
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn
@@ -14,12 +17,11 @@ import grpc.aio
 
 from ..._copies import refuse_copy
 from ..._output.log_file import LogFile
-from ..._shared.shown import shown
+from ..._shared.shown import shown, shown_id
 from ..._surroundings.grpc_loop import GrpcLoop
 from ...errors import OutputUnavailableError
-from .._cassettes.cassette import merged
 from .._cassettes.replacing import redactions
-from .._cassettes.store import load, save
+from .._cassettes.store import check_can_save, load, save
 from .._server.loop_thread import LoopThread, check_can_start
 from .._server.private_folder import PrivateFolder
 from .._server.socket_file import SocketFile, checked_path, grpc_address
@@ -53,7 +55,8 @@ class Recorder:
             in files beside it.
         socket_path: The path of the recorder's own socket; by default in a new private folder.
         redact: Texts that are replaced everywhere, such as passwords. On replay, anything may be
-            in their place. Values of environment variables are never recorded.
+            in their place. So are values of environment variables that have 8 characters or more;
+            variables are recorded with their names only.
         mode: What happens to a cassette that exists. `rewrite`: it is replaced. `new_episodes`:
             its takes stay, and those that it lacks are appended.
 
@@ -76,11 +79,18 @@ class Recorder:
         redactions(redact)
         self._redact = redact
         self._mode = mode
+        if not os.fspath(cassette):
+            raise ValueError("cassette must not be empty")
         self._cassette = Path(cassette).absolute()
         self._daemon = checked_path(daemon_socket)
-        checked = None if socket_path is None else checked_path(socket_path)
-        self._folder = PrivateFolder()
-        self._socket = SocketFile(checked or self._folder.path / "recorder.sock")
+        self._remove_folder: Callable[[], object] = lambda: None
+        if socket_path is None:
+            folder = PrivateFolder()
+            # Also for a recorder that is never started.
+            self._remove_folder = weakref.finalize(self, folder.remove)
+            self._socket = SocketFile(folder.path / "recorder.sock")
+        else:
+            self._socket = SocketFile(checked_path(socket_path))
         self._last_identity = self._daemon_identity()
         self._observer = Observer()
         self._thread = LoopThread(self._run)
@@ -108,7 +118,9 @@ class Recorder:
             The recorder itself.
 
         Raises:
-            OSError: The socket path is in use or cannot be used.
+            OSError: The socket path is in use or cannot be used, nobody listens on the daemon's
+                socket, or the cassette could not be written.
+            ValueError: The cassette to extend cannot be read.
             RuntimeError: It was started before, this process was forked while a fake daemon or an
                 async client was open, or gevent has patched its threads.
         """
@@ -117,18 +129,30 @@ class Recorder:
             if self._closed or self._thread.started:
                 raise RuntimeError("a recorder can be started only once: create a new one")
             try:
+                self._check_can_record()
                 self._thread.start()
             except BaseException:
                 self._end()
                 raise
         return self
 
+    def _check_can_record(self) -> None:
+        """Fail now, and not after all has happened that cannot be recorded."""
+        check_can_save(self._cassette)
+        if self._mode == "new_episodes" and self._cassette.exists():
+            load(self._cassette)
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.setblocking(False)
+            failure = probe.connect_ex(str(self._daemon))
+        if failure not in (0, errno.EAGAIN):  # "try again" comes from a daemon, too
+            raise OSError(failure, f"no daemon listens: {os.strerror(failure)}", str(self._daemon))
+
     def close(self) -> None:
         """Stop listening, and write the cassette. Repeated calls do nothing.
 
         Raises:
-            RuntimeError: The daemon does not answer, or a sandbox was purged: the cassette is not
-                written.
+            RuntimeError: The daemon does not answer: the cassette is not written. Or a sandbox was
+                purged: the cassette has the others.
             OSError: The cassette cannot be written.
             ValueError: The cassette to extend cannot be read.
         """
@@ -140,10 +164,17 @@ class Recorder:
                 outcome = self._thread.run(self._finish(), _TIMEOUT)
             finally:
                 self._end()
+            if self._observer.error is not None:
+                raise RuntimeError(
+                    "the cassette was not written: the recorder did not understand a call"
+                ) from self._observer.error
             cassette = compose(self._observer, outcome, _read_log, self._redact)
-            if self._mode == "new_episodes" and self._cassette.exists():
-                cassette = merged(load(self._cassette), cassette)
-            save(self._cassette, cassette)
+            save(self._cassette, cassette, keep=self._mode == "new_episodes")
+            if outcome.gone:
+                raise RuntimeError(
+                    f"the cassette lacks sandboxes that the daemon has purged: "
+                    f"{', '.join(map(shown_id, outcome.gone))}. Close the recorder before that"
+                )
 
     def discard(self) -> None:
         """Stop listening, and write nothing. Repeated calls do nothing."""
@@ -154,7 +185,7 @@ class Recorder:
         if not self._closed:
             self._closed = True
             self._thread.stop()
-            self._folder.remove()
+            self._remove_folder()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -216,9 +247,9 @@ class Recorder:
         return found.st_dev, found.st_ino, found.st_mtime_ns
 
 
-def _read_log(path: Path) -> bytes | None:
+def _read_log(path: str) -> bytes | None:
     try:
-        with LogFile(str(path)) as log:
+        with LogFile(path) as log:
             data = bytearray()
             while piece := log.read(len(data), 1 << 20):
                 data += piece

@@ -1,0 +1,118 @@
+"""Which take comes closest to a command that has none, and how they differ; pure."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from collections.abc import Iterator, Sequence
+from difflib import SequenceMatcher, unified_diff
+from typing import NamedTuple
+
+from .._commands.command import ARGV_LIMIT, Command
+from .._protocol.spec import WORKSPACE
+from .cassette import Take
+from .replacing import matches
+
+# What is shown must be found while the daemon's other calls wait: a few milliseconds each.
+_COMPARED_TAKES = 1000
+_COMPARED_CLOSELY = 3
+_COMPARED_LINES = 200
+_SHOWN_LINES = 30
+_CONTEXT = 2
+_WIDTH = 100
+"""Characters; a longer line is several ones, so that a difference is found within it."""
+
+
+class Asked(NamedTuple):
+    """A command, as cassettes have it."""
+
+    argv: tuple[str, ...]
+    cwd: str
+    input: bytes
+
+    @classmethod
+    def of(cls, command: Command, stdin: bytes) -> Asked:
+        """Make it of a command of the daemon."""
+        return cls(command.argv, recorded_cwd(command.cwd), stdin)
+
+
+def recorded_cwd(cwd: str) -> str:
+    """Return a working directory as cassettes have it."""
+    return posixpath.normpath(cwd or WORKSPACE)
+
+
+def is_of(take: Take, command: Asked) -> bool:
+    """Return whether a take is one of a command."""
+    return (
+        len(take.argv) == len(command.argv)
+        and matches(take.cwd, command.cwd)
+        and all(map(matches, take.argv, command.argv))
+        and (take.input is None or matches(_as_text(take.input), _as_text(command.input)))
+    )
+
+
+def _as_text(data: bytes) -> str:
+    return data.decode("latin-1")  # as it is: there is a character for each byte
+
+
+def closest(takes: Sequence[Take], command: Asked) -> int | None:
+    """Return the index of the take that is most like a command; of equal ones, the first."""
+    exact = (index for index, take in enumerate(takes) if is_of(take, command))
+    if (found := next(exact, None)) is not None:
+        return found
+    matcher = SequenceMatcher(None, autojunk=False)
+    # Cut, because an argv can be long, and this is quadratic.
+    matcher.set_seq2(" ".join(command.argv)[:ARGV_LIMIT])
+
+    def upper_bound(index: int) -> float:
+        matcher.set_seq1(" ".join(takes[index].argv)[:ARGV_LIMIT])
+        return matcher.quick_ratio()
+
+    def likeness(index: int) -> float:
+        matcher.set_seq1(" ".join(takes[index].argv)[:ARGV_LIMIT])
+        return matcher.ratio()
+
+    indices = range(min(len(takes), _COMPARED_TAKES))
+    best = sorted(indices, key=upper_bound, reverse=True)[:_COMPARED_CLOSELY]
+    return max(sorted(best), key=likeness, default=None)
+
+
+def difference(take: Take, command: Asked) -> list[str]:
+    """Show how a command differs from a take: the first changes, and what stands around them."""
+    recorded = list(_lines(take.argv, take.cwd, take.input))
+    played = list(_lines(*command))
+    begin = _common(recorded, played)
+    start = max(begin - _CONTEXT, 0)
+    lines = unified_diff(
+        recorded[start : start + _COMPARED_LINES],
+        played[start : start + _COMPARED_LINES],
+        n=_CONTEXT,
+        lineterm="",
+    )
+    # Without the names of files.
+    shown = [f"  {line[:1]} {line[1:]}" for line in list(lines)[2:] if line[:2] != "@@"]
+    return shown if len(shown) <= _SHOWN_LINES else [*shown[:_SHOWN_LINES], "  ..."]
+
+
+def _common(one: Sequence[str], other: Sequence[str]) -> int:
+    pairs = enumerate(zip(one, other, strict=False))
+    differing = (index for index, (left, right) in pairs if left != right)
+    return next(differing, min(len(one), len(other)))
+
+
+def _lines(argv: Sequence[str], cwd: str, stdin: bytes | None) -> Iterator[str]:
+    for word in argv:
+        yield from _pieces(word)
+    yield f"cwd {cwd}"
+    if stdin:
+        yield "input"
+        yield from _pieces(stdin.decode(errors="replace"))
+
+
+def _pieces(word: str) -> Iterator[str]:
+    """Yield the lines of a word; those after the first are indented."""
+    indent = ""
+    for line in word.splitlines(keepends=True) or [""]:
+        for at in range(0, len(line) or 1, _WIDTH):
+            yield indent + json.dumps(line[at : at + _WIDTH], ensure_ascii=False)
+            indent = "  "
