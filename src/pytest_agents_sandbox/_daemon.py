@@ -11,7 +11,7 @@ import pytest
 
 from agents_sandbox.testing import ExecScript, FakeDaemon
 
-from ._cassettes import with_cassette
+from ._cassettes import check_cassette, with_cassette, without_sandboxes
 from ._marker import MARK, DaemonSetup, refuse
 from ._options import unscripted
 from ._outcome import fail, passed
@@ -26,7 +26,7 @@ def running_daemon(item: pytest.Item, setup: DaemonSetup, version: str) -> Itera
     """Run the daemon of a test; afterwards, fail the test if it left something behind."""
     with make_daemon(item, setup, version) as daemon:
         watch(item, daemon)
-        with begin_faults(setup, daemon):
+        with without_sandboxes(item, daemon), begin_faults(setup, daemon):
             yield daemon
         check_test(item, daemon, setup)
 
@@ -62,7 +62,7 @@ def make_daemon(
         return FakeDaemon(**{**defaults, **with_cassette(node, setup)})
     except RuntimeError as error:  # commands cannot be isolated here
         refuse(node, f"cannot be satisfied: {error}")
-    except (TypeError, ValueError) as error:
+    except (OSError, TypeError, ValueError) as error:
         others = (
             "or what sets the version, --agents-sandbox-version(s) or the ini option "
             "agents_sandbox_version, "
@@ -82,6 +82,8 @@ def check_test(
         setup: What its marker sets.
         options: How a call begins that sets arguments of the daemon.
     """
+    if not check_cassette(item, daemon):
+        return  # its commands went to another daemon
     # Also after a failed test: `stop()` would raise it with a traceback.
     if setup.options.get("cassette"):
         check(daemon.assert_all_scripted, "an on_exec() of its own", "Record the cassette again")

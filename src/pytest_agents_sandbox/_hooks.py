@@ -23,7 +23,7 @@ MARKER = (
     "leaks=False: do not fail a test that leaves event streams or processes behind; "
     "all_used=False: do not fail a test that leaves planned faults, scripts or recorded takes "
     "unused; "
-    "cassette=True: replay cassettes/<test>.json beside the test file, which "
+    "cassette=True: replay cassettes/<module>/<test>.json beside the test file, which "
     "--agents-sandbox-record records; a path relative to the test file names another one; "
     "redact: texts that are replaced in it. "
     "If a keyword is set more than once, the setting closest to the test applies."

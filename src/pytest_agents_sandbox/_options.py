@@ -88,6 +88,10 @@ def check_options(config: pytest.Config) -> None:
             f"--agents-sandbox-record-mode must be one of {', '.join(RECORD_MODES)}, not "
             f"{reprlib.repr(_mode(config))}"
         )
+    if record_socket(config) is None and _mode(config) not in ("none", "once"):
+        raise pytest.UsageError(
+            f"--agents-sandbox-record-mode={_mode(config)} requires --agents-sandbox-record"
+        )
     if record_socket(config) is not None and live_socket(config) is not None:
         raise pytest.UsageError(
             "pass only one of --agents-sandbox-record and --agents-sandbox-socket"

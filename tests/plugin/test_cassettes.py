@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -36,7 +37,16 @@ TESTS = """
     def test_without(sync_agents_sandbox_client):
         sync_agents_sandbox_client.create_sandbox(image="python:3.13")
     """
-NAMES = ("cassettes/test_blocking.json", "other/x.json", "cassettes/TestIn.test_class[a_b].json")
+NAMES = (
+    "cassettes/*/test_blocking.json",
+    "other/x.json",
+    "cassettes/*/TestIn.test_class[[]a_b]-????????.json",
+)
+
+
+def found(folder: Path, pattern: str) -> Path:
+    (path,) = folder.glob(pattern)
+    return path
 
 
 @pytest.fixture(autouse=True)
@@ -59,8 +69,9 @@ def test_tests_are_recorded_once_and_replayed(
     result = run_pytest(TESTS, record)
     result.assert_outcomes(passed=4)
     result.stdout.fnmatch_lines([f"*; records {live.socket_path}, once"])
-    texts = {name: (pytester.path / name).read_text() for name in NAMES}
-    assert "hunter2" not in texts[NAMES[0]]
+    first, *_ = (found(pytester.path, name) for name in NAMES)
+    assert "hunter2" not in first.read_text()
+    assert first.parent.name == "test_tests_are_recorded_once_and_replayed"
     calls = len(live.calls)
     for arguments in (
         (),
@@ -69,9 +80,9 @@ def test_tests_are_recorded_once_and_replayed(
     ):
         run_pytest(TESTS, *arguments).assert_outcomes(passed=4)
     assert len(live.calls) == calls
-    (pytester.path / NAMES[0]).unlink()
+    first.unlink()
     run_pytest(TESTS, record).assert_outcomes(passed=4)
-    assert (pytester.path / NAMES[0]).exists()
+    assert first.exists()
 
 
 def test_a_mode_can_record_again(
@@ -90,7 +101,7 @@ def test_a_mode_can_record_again(
             """
         result = run_pytest(code, record, f"--agents-sandbox-record-mode={mode}")
         result.assert_outcomes(passed=1)
-        text = (pytester.path / "cassettes/test_it.json").read_text()
+        text = found(pytester.path, "cassettes/*/test_it.json").read_text()
         assert text.count('"argv"') == words
 
 
@@ -98,13 +109,13 @@ def test_ci_records_nothing_and_a_missing_cassette_fails(
     run_pytest: RunPytest, live: FakeDaemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     result = run_pytest(TESTS)
-    result.assert_outcomes(errors=3, passed=1)
-    result.stdout.fnmatch_lines(["*has no cassette at *: pass --agents-sandbox-record"])
+    result.assert_outcomes(failed=3, passed=1)
+    result.stdout.fnmatch_lines(["*has no cassette at *: pass --agents-sandbox-record*"])
     monkeypatch.setenv("CI", "true")
     result = run_pytest(TESTS, f"--agents-sandbox-record={live.socket_path}")
-    result.assert_outcomes(errors=3, passed=1)
+    result.assert_outcomes(failed=3, passed=1)
     result.stdout.fnmatch_lines(
-        ["*; nothing is recorded in CI", "*no cassette at *: CI is set, so nothing is recorded"]
+        ["*; nothing is recorded in CI", "*no cassette at *: CI is set, so nothing is recorded*"]
     )
     assert not live.calls
 
@@ -142,6 +153,119 @@ def test_a_failed_test_writes_nothing_and_a_changed_one_is_explained(
     result.stdout.fnmatch_lines(["*exec-2 of sandbox-1, never played: ('echo', 'two')*"])
 
 
+def test_tests_with_equal_names_have_files_of_their_own(
+    run_pytest: RunPytest, live: FakeDaemon, pytester: pytest.Pytester
+) -> None:
+    code = """
+        import pytest
+
+        @pytest.mark.agents_sandbox(cassette=True)
+        @pytest.mark.parametrize("word", ["a/b", "a:b", "a::b", "a.b", "x" * 200, "x" * 201])
+        def test_it(sync_agents_sandbox_client, word):
+            with sync_agents_sandbox_client.sandbox(image="python:3.13") as sandbox:
+                sandbox.run(["echo", __name__, word])
+        """
+    pytester.makepyfile(test_a=code, test_b=code)
+    record = f"--agents-sandbox-record={live.socket_path}"
+    for arguments in ((record,), ()):
+        run_pytest("", *arguments, "test_a.py", "test_b.py").assert_outcomes(passed=12)
+    assert len(list(pytester.path.glob("cassettes/*/*.json"))) == 12
+    assert (pytester.path / "cassettes/test_b/test_it[a.b].json").exists()
+
+
+def test_two_tests_cannot_record_one_file(run_pytest: RunPytest, live: FakeDaemon) -> None:
+    code = """
+        import pytest
+
+        @pytest.mark.agents_sandbox(cassette="x.json")
+        @pytest.mark.parametrize("word", ["one", "two"])
+        def test_it(sync_agents_sandbox_client, word):
+            with sync_agents_sandbox_client.sandbox(image="python:3.13") as sandbox:
+                sandbox.run(["echo", word])
+        """
+    record = f"--agents-sandbox-record={live.socket_path}"
+    result = run_pytest(code, record, "--agents-sandbox-record-mode=rewrite")
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*cannot be recorded: *x.json is the cassette of *one*, too"])
+
+
+def test_a_test_is_the_same_while_it_is_recorded(run_pytest: RunPytest, live: FakeDaemon) -> None:
+    code = """
+        import pytest
+
+        def script(daemon):
+            daemon.on_exec(["echo", "scripted"]).stdout("hi\\n")
+
+        @pytest.mark.agents_sandbox(cassette=True, faults=script)
+        def test_scripted(agents_sandbox_daemon, sync_agents_sandbox_client):
+            agents_sandbox_daemon.on_exec(["echo", "mine"]).stdout("hi\\n")
+            with sync_agents_sandbox_client.sandbox(image="python:3.13") as sandbox:
+                for word in ("scripted", "mine", "recorded"):
+                    assert sandbox.run(["echo", word]).stdout == "hi\\n"
+
+        @pytest.mark.agents_sandbox(cassette=True)
+        def test_skipped(sync_agents_sandbox_client):
+            pytest.skip("not here")
+        """
+    record = f"--agents-sandbox-record={live.socket_path}"
+    for arguments in ((record, "--agents-sandbox-unscripted=fail"), ()):
+        run_pytest(code, *arguments).assert_outcomes(passed=1, skipped=1)
+
+
+def test_a_client_of_the_wrong_socket_is_told(run_pytest: RunPytest, live: FakeDaemon) -> None:
+    code = """
+        import pytest
+        from agents_sandbox import SyncAgentsSandboxClient
+
+        @pytest.mark.agents_sandbox(cassette=True)
+        def test_it(agents_sandbox_daemon, agents_sandbox_socket):
+            with SyncAgentsSandboxClient(agents_sandbox_daemon.socket_path) as client:
+                client.create_sandbox(image="python:3.13")
+        """
+    record = f"--agents-sandbox-record={live.socket_path}"
+    result = run_pytest(code, record, "--agents-sandbox-unscripted=fail")
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*connect to the path of the fixture agents_sandbox_socket*"])
+
+
+def test_a_missing_cassette_is_told_even_if_the_test_expects_an_error(
+    run_pytest: RunPytest,
+) -> None:
+    code = """
+        import pytest
+        from agents_sandbox import SandboxClientError
+
+        @pytest.mark.agents_sandbox(cassette=True)
+        def test_it(sync_agents_sandbox_client):
+            with pytest.raises(SandboxClientError):
+                sync_agents_sandbox_client.create_sandbox(image="python:3.13")
+        """
+    result = run_pytest(code)
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*has no cassette at *: pass --agents-sandbox-record"])
+
+
+def test_a_broken_cassette_is_told_without_a_traceback(
+    run_pytest: RunPytest, pytester: pytest.Pytester
+) -> None:
+    code = """
+        import pytest
+
+        @pytest.mark.agents_sandbox(cassette="x.json")
+        def test_it(agents_sandbox_daemon):
+            pass
+        """
+    for make in (Path.touch, Path.mkdir):
+        path = pytester.path / "x.json"
+        path.unlink(missing_ok=True)
+        make(path)
+        result = run_pytest(code)
+        result.assert_outcomes(errors=1)
+        result.stdout.fnmatch_lines(["*::test_it: @pytest.mark.agents_sandbox is wrong: *x.json*"])
+        assert "Traceback" not in result.stdout.str()
+        assert "_daemon.py" not in result.stdout.str()
+
+
 def test_what_was_recorded_also_runs_on_a_live_daemon(
     run_pytest: RunPytest, live: FakeDaemon
 ) -> None:
@@ -166,9 +290,13 @@ def test_daemons_that_tests_share_replay_a_file_for_each_test(
         """
     run_pytest(TESTS, f"--agents-sandbox-record={live.socket_path}", "-k", "async")
     run_pytest(code.replace("VALUE", '"other/x.json"')).assert_outcomes(passed=2)
-    result = run_pytest(code.replace("VALUE", "True"))
-    result.assert_outcomes(errors=2)
-    result.stdout.fnmatch_lines(["*cassette=True requires a daemon for each test*"])
+    for value, message in (
+        ("True", "*cassette=True requires a daemon for each test*"),
+        ('"none.json"', "*has no cassette at *none.json: pass --agents-sandbox-record"),
+    ):
+        result = run_pytest(code.replace("VALUE", value))
+        result.assert_outcomes(errors=2)
+        result.stdout.fnmatch_lines([message])
 
 
 @pytest.mark.parametrize(
@@ -178,6 +306,10 @@ def test_daemons_that_tests_share_replay_a_file_for_each_test(
         (
             ("--agents-sandbox-record=/x", "--agents-sandbox-socket=/y"),
             "*pass only one of --agents-sandbox-record and --agents-sandbox-socket",
+        ),
+        (
+            ("--agents-sandbox-record-mode=rewrite",),
+            "*--agents-sandbox-record-mode=rewrite requires --agents-sandbox-record",
         ),
         (("--agents-sandbox-record=",), "*--agents-sandbox-record: *"),
     ],
@@ -193,6 +325,7 @@ def test_options_that_are_wrong_are_refused(
     ("keywords", "message"),
     [
         ("cassette=1", "*cassette= must be True or a path: 1"),
+        ("cassette=''", "*cassette= must be True or a path: ''"),
         ("cassette=False, redact='x'", "*redact= must be a list of strings: 'x'"),
     ],
 )
@@ -231,5 +364,5 @@ def test_a_recording_that_cannot_be_written_fails_the_test(
 ) -> None:
     (pytester.path / "cassettes").touch()
     result = run_pytest(TESTS, f"--agents-sandbox-record={live.socket_path}", "-k", "blocking")
-    result.assert_outcomes(passed=1, errors=1)
+    result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*::test_blocking cannot be recorded: *cassettes*"])

@@ -91,6 +91,7 @@ def test_people_can_review_it() -> None:
     beside = f"x.json.sandbox-1.exec-2.{sha256(large.stdout or b'').hexdigest()[:12]}.stdout"
     assert encoded.files == {beside: large.stdout}
     assert '"é"' in encoded.text
+    assert decode(encoded.text, encoded.files.__getitem__).sandboxes == (sandbox,)
     assert json.loads(encoded.text) == {
         "version": 1,
         "daemon": "0.4.3",

@@ -155,9 +155,9 @@ def _decode_data(tree: Any, key: str, read: Callable[[str], bytes]) -> bytes | N
         case None:
             return None
         case str(text):
-            return _bytes(key, text)
+            return text.encode()
         case list():
-            return _bytes(key, "".join(_texts(tree, key)))
+            return "".join(_texts(tree, key)).encode()
         case {"base64": str(text)}:
             try:
                 return base64.b64decode(text, validate=True)
@@ -169,13 +169,6 @@ def _decode_data(tree: Any, key: str, read: Callable[[str], bytes]) -> bytes | N
             return read(name)
         case other:
             raise _wrong(key, other)
-
-
-def _bytes(key: str, text: str) -> bytes:
-    try:
-        return text.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(f"{key} is no text: {error}") from None
 
 
 def _texts(tree: Any, key: str) -> tuple[str, ...]:
@@ -196,7 +189,10 @@ def _check(key: str, value: object, kind: Any) -> None:
     if not isinstance(value, kind) or (kind is not object and isinstance(value, bool)):
         _refuse(key, value)
     if isinstance(value, str):
-        _bytes(key, value)  # JSON can have half a character, and messages of the protocol cannot
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:  # JSON can have half a character
+            raise ValueError(f"{key} is no text: {error}") from None
 
 
 def _refuse(key: str, value: object) -> NoReturn:

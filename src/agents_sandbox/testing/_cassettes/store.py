@@ -39,10 +39,13 @@ def load(path: Path) -> Cassette:
 def _read(path: Path, flags: int = 0) -> bytes:
     # Whoever wrote the file may have put a FIFO or a device there, whose open must not wait.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | flags)
-    with open(descriptor, "rb") as file:  # noqa: PTH123 - of a descriptor
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise ValueError(f"{shown(path.name, 300)} is not a regular file")
-        return file.read()
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(descriptor)
 
 
 def check_can_save(path: Path) -> None:
