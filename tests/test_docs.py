@@ -261,15 +261,15 @@ def test_blocks_for_the_newest_daemon_are_refused_by_an_old_one(runner: Runner, 
         runner.run(name)
 
 
-CASSETTE = re.compile(r"`(cassettes/test_\w+\.json)`.*?```json\n(.*?)```", re.DOTALL)
+CASSETTE = re.compile(r"`(cassettes/test_agent/test_\w+\.json)`.*?```json\n(.*?)```", re.DOTALL)
 
 
-def write_cassette(folder: Path) -> Path:
-    """Write the cassette that a guide shows, and return its path."""
+def write_cassette(folder: Path, module: str = "test_agent") -> Path:
+    """Write the cassette that a guide shows, for a test in a module, and return its path."""
     found = CASSETTE.search(PAGES["docs/guides/cassettes.md"])
     assert found
-    path = folder / found[1]
-    path.parent.mkdir()
+    path = folder / found[1].replace("test_agent", module)
+    path.parent.mkdir(parents=True)
     path.write_text(found[2], "utf-8")
     return path
 
@@ -279,7 +279,7 @@ def test_the_cassette_of_the_guide_is_what_the_fake_daemon_records(
 ) -> None:
     monkeypatch.delenv("CI", raising=False)
     (test,) = [BLOCKS[name].code for name in TEST_FILES if "cassette=True" in BLOCKS[name].code]
-    pytester.makepyfile(test_guide=test)
+    pytester.makepyfile(test_agent=test)
     cassette = write_cassette(pytester.path)
     shown = cassette.read_text("utf-8")
     with FakeDaemon(exec_mode="passthrough") as live:
@@ -294,9 +294,10 @@ def test_the_cassette_of_the_guide_is_what_the_fake_daemon_records(
 
 
 def test_whole_test_files_run(pytester: pytest.Pytester) -> None:
-    write_cassette(pytester.path)
     alone = [BLOCKS[name].code for name in TEST_FILES if name not in OF_TUTORIAL]
     files = {f"test_{place}": code for place, code in enumerate(alone)}
+    (replays,) = [name for name, code in files.items() if "cassette=True" in code]
+    write_cassette(pytester.path, replays)
     pytester.makepyfile(**files)
     result = pytester.runpytest_subprocess(*PYTEST_ARGUMENTS)
     assert result.parseoutcomes().keys() == {"passed"}

@@ -60,7 +60,8 @@ def with_cassette(node: pytest.Item | pytest.Collector, setup: DaemonSetup) -> d
     options = dict(setup.options)
     options.pop("cassette", None)
     cassette = cassette_of(node, setup)
-    mode = node.stash[_MODE] = cassette and record_mode(node.config, cassette)
+    mode = None if cassette is None else record_mode(node.config, cassette)
+    node.stash[_MODE] = mode
     if cassette is None or mode is not None:
         return options
     if cassette.exists():

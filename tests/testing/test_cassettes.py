@@ -474,8 +474,30 @@ def test_a_difference_far_away_and_one_of_words_are_shown(tmp_path: Path) -> Non
         '        + "a b"',
         '        + "c"',
     ]
-    path = cassette_of(tmp_path, [take("", "a")])
-    assert complaint(path, "", *map(str, range(100))).splitlines()[-1] == "        ..."
+    path = cassette_of(tmp_path, [take("", *"abcdefgh")])
+    assert complaint(path, "", "x", "y").splitlines()[1:-1] == [
+        '          ""',
+        *(f'        - "{word}"' for word in "abcde"),
+        "        - ... 3 more",
+        '        + "x"',
+        '        + "y"',
+    ]
+    path = cassette_of(tmp_path, [take(*"same" * 20)])
+    assert complaint(path, *"sale" * 20).splitlines()[-1] == "        ..."
+
+
+def test_what_matches_is_no_difference() -> None:
+    recorded = take("login", "--key=[redacted-1]", "x", cwd="/[env-DIR]", input=None)
+    asked = Asked(("login", "--key=hunter2", "y", "z"), "/somewhere", b"text")
+    assert difference(recorded, asked) == [
+        '    "login"',
+        '    "--key=[redacted-1]"',
+        '  - "x"',
+        '  + "y"',
+        '  + "z"',
+        "    cwd /[env-DIR]",
+    ]
+    assert "  - cwd /[env-DIR]x" in difference(replace(recorded, cwd="/[env-DIR]x"), asked)
 
 
 def test_a_long_script_that_changed_is_explained_at_once(tmp_path: Path) -> None:
@@ -487,20 +509,23 @@ def test_a_long_script_that_changed_is_explained_at_once(tmp_path: Path) -> None
     asked = Asked(("python3", "-c", other), "/workspace", b"")
     began = time.process_time()
     assert closest([*takes, take("python3", "-c", one)], asked) is not None
-    assert difference(take("python3", "-c", one), asked)[-1] == "  ..."
+    shown = difference(take("python3", "-c", one), asked)
+    assert '  - "result_0 = compute(0)  # comment\\n"' in shown
+    assert '  + "outcome_0 = evaluate(0)  # comment\\n"' in shown
     assert time.process_time() - began < 2
 
 
 def test_input_is_compared_too(tmp_path: Path) -> None:
-    path = cassette_of(tmp_path, [take("sh", input=b"echo 1\n"), take("cat", input=None)])
+    other = take("sh", input=b"make test\n")
+    path = cassette_of(tmp_path, [other, take("sh", input=b"echo 1\n"), take("cat", input=None)])
     with replaying(path) as (daemon, client):
         sandbox_id = client.create_sandbox(image=IMAGE).sandbox_id
-        result = client.run(sandbox_id, ["sh"], input="rm -rf /\n")
+        result = client.run(sandbox_id, ["sh"], input="echo 22\n")
         assert result.error is not None
         assert result.error.splitlines()[-3:] == [
             "    input",
             '  - "echo 1\\n"',
-            '  + "rm -rf /\\n"',
+            '  + "echo 22\\n"',
         ]
         assert client.run(sandbox_id, ["sh"], input="echo 1\n").exit_code == 0
         assert client.run(sandbox_id, ["cat"], input="x").exit_code == 0

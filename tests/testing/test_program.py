@@ -24,7 +24,7 @@ from agents_sandbox._wire import methods
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import ContainerBehavior, DockerHost, FakeDaemon, Faults, Recorder
 from agents_sandbox.testing.__main__ import main
-from agents_sandbox.testing._arguments import FAULTS, fault, make_parser
+from agents_sandbox.testing._arguments import FAULTS, fault, make_parser, make_record_parser
 
 from ..releases import NEWEST
 from .raw import TIMEOUT
@@ -471,6 +471,19 @@ def test_records_until_a_signal(path: Path, capsys: pytest.CaptureFixture[str]) 
         assert record(path, "--daemon", daemon.socket_path, "--redact", "secret") == 0
         assert capsys.readouterr().out == f"recording {daemon.socket_path} on {path}\n"
         assert f'"daemon": "{NEWEST}"' in path.with_name("x.json").read_text()
+
+
+def test_redacts_values_of_variables(
+    path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET", "hunter2")
+    options = make_record_parser().parse_args(
+        ["--daemon=d", "--socket=s", "--cassette=c", "--redact-env=SECRET", "--redact=x"]
+    )
+    assert options.redact == ["hunter2", "x"]
+    with pytest.raises(SystemExit):
+        record(path, "--daemon", "x", "--redact-env", "NONE")
+    assert "the variable 'NONE' is not set" in capsys.readouterr().err
 
 
 def test_replays_a_cassette(path: Path, capsys: pytest.CaptureFixture[str]) -> None:

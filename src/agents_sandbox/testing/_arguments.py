@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import re
 import shlex
 from dataclasses import dataclass
@@ -111,6 +112,12 @@ def make_parser() -> Parser:
     return parser
 
 
+def _variable(name: str) -> str:
+    if name not in os.environ:
+        raise argparse.ArgumentTypeError(f"the variable {shown(name)} is not set")
+    return os.environ[name]
+
+
 def make_record_parser() -> Parser:
     """Make the parser of the command line after `record`."""
     parser = Parser(
@@ -133,7 +140,16 @@ def make_record_parser() -> Parser:
         action="append",
         default=[],
         metavar="TEXT",
-        help="a text to replace everywhere; repeatable",
+        help="a text to replace everywhere; can be repeated",
+    )
+    parser.add_argument(
+        "--redact-env",
+        action="append",
+        dest="redact",
+        type=_variable,
+        metavar="NAME",
+        help="the same, from an environment variable: other users see command lines; can be "
+        "repeated",
     )
     parser.add_argument(
         "--mode",

@@ -78,11 +78,12 @@ class FakeDaemon:
         unscripted: What commands that match no `on_exec()` do if they do not really run.
             `succeed`: they print nothing and exit with 0. `fail`: they fail before they start,
             the error of the exec names the scripts that came close, and `stop()` raises an
-            `AssertionError`. Hooks are commands, too.
-        cassette: The path of a recording of `Recorder`. Commands that match no `on_exec()` do what
-            the cassette has for their argv and working directory, in their sandbox; each take is
-            for one command. A command without a take fails as with `unscripted="fail"`; hooks
-            succeed. Commands take as long as they did if `virtual_time` is set, else no time.
+            `AssertionError`. Hooks are commands, too. It has no effect with a cassette.
+        cassette: The path of a recording of `Recorder`. Commands do what the cassette has for
+            their argv, working directory and input, in their sandbox; each take is for one
+            command. A script of `on_exec()` that matches replaces the take. A command without
+            either fails as with `unscripted="fail"`; hooks succeed. Commands take as long as they
+            did if `virtual_time` is set, else no time.
         exec_log_root: The folder of exec logs. They remain there, and missing folders are
             created private; by default a private folder that `stop()` removes.
         virtual_time: Whether the daemon's clock stands still until `advance()` moves it.
@@ -282,9 +283,9 @@ class FakeDaemon:
 
         Raises:
             BaseException: The first error that a function of `on_exec()` raised, or, with
-                `unscripted="fail"`, an `AssertionError` about the first unscripted command, or
-                else the error that ended background work. A `with` block that an exception
-                leaves does not raise it.
+                `unscripted="fail"` or a cassette, an `AssertionError` about the first command
+                without a script or a take, or else the error that ended background work. A `with`
+                block that an exception leaves does not raise it.
             RuntimeError: `down()`, `paused()` or a fault was called without `with`.
         """
         self._shut_down()
@@ -609,7 +610,8 @@ class FakeDaemon:
         """Check that all planned faults, scripts and recorded takes were used.
 
         That is: every `faults.fail_next()`, `faults.answer_next()` and `on_exec()` that is
-        not `optional`, and every command of the cassette.
+        not `optional`, and every command of the cassette. A take that a failed command was
+        compared with is not named again.
 
         Raises:
             AssertionError: Some were never used; the message names the lines that planned
@@ -620,11 +622,11 @@ class FakeDaemon:
         self._engine.call(lambda: assert_all_used(*sources))
 
     def assert_all_scripted(self) -> None:
-        """Check that each command so far matched an `on_exec()` or really ran.
+        """Check that each command so far matched an `on_exec()`, was replayed or really ran.
 
         Raises:
-            AssertionError: Some did not; the message names them and the scripts that came close.
-                It names at most 100 different ones.
+            AssertionError: Some did not; the message names them and the scripts or the recorded
+                command that came close. It names at most 100 different ones.
         """
         self._engine.call(self._scripts.assert_all_scripted)
 

@@ -6,9 +6,10 @@ import json
 import posixpath
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher, unified_diff
+from itertools import groupby, zip_longest
 from typing import NamedTuple
 
-from .._commands.command import ARGV_LIMIT, Command
+from .._commands.command import Command
 from .._protocol.spec import WORKSPACE
 from .cassette import Take
 from .replacing import matches
@@ -17,7 +18,10 @@ from .replacing import matches
 _COMPARED_TAKES = 1000
 _COMPARED_CLOSELY = 3
 _COMPARED_LINES = 200
+_COMPARED_CHARACTERS = 200
 _SHOWN_LINES = 30
+_SHOWN_RUN = 5
+"""How many removed or added lines in a row: both kinds must be seen."""
 _CONTEXT = 2
 _WIDTH = 100
 """Characters; a longer line is several ones, so that a difference is found within it."""
@@ -61,15 +65,14 @@ def closest(takes: Sequence[Take], command: Asked) -> int | None:
     if (found := next(exact, None)) is not None:
         return found
     matcher = SequenceMatcher(None, autojunk=False)
-    # Cut, because an argv can be long, and this is quadratic.
-    matcher.set_seq2(" ".join(command.argv)[:ARGV_LIMIT])
+    matcher.set_seq2(_compared(command.argv, command.input))
 
     def upper_bound(index: int) -> float:
-        matcher.set_seq1(" ".join(takes[index].argv)[:ARGV_LIMIT])
+        matcher.set_seq1(_compared(takes[index].argv, takes[index].input))
         return matcher.quick_ratio()
 
     def likeness(index: int) -> float:
-        matcher.set_seq1(" ".join(takes[index].argv)[:ARGV_LIMIT])
+        matcher.set_seq1(_compared(takes[index].argv, takes[index].input))
         return matcher.ratio()
 
     indices = range(min(len(takes), _COMPARED_TAKES))
@@ -77,10 +80,21 @@ def closest(takes: Sequence[Take], command: Asked) -> int | None:
     return max(sorted(best), key=likeness, default=None)
 
 
+def _compared(argv: Sequence[str], stdin: bytes | None) -> str:
+    # Cut, because both can be long, and the comparison is quadratic.
+    text = _as_text(stdin or b"")[:_COMPARED_CHARACTERS]
+    return f"{' '.join(argv)[:_COMPARED_CHARACTERS]}\n{text}"
+
+
 def difference(take: Take, command: Asked) -> list[str]:
     """Show how a command differs from a take: the first changes, and what stands around them."""
+    # What stands in place of a placeholder is no difference, and may be a secret.
+    pairs = zip_longest(take.argv[: len(command.argv)], command.argv)
+    argv = [text if text is not None and matches(text, word) else word for text, word in pairs]
+    cwd = take.cwd if matches(take.cwd, command.cwd) else command.cwd
+    stdin = None if take.input is None else command.input
     recorded = list(_lines(take.argv, take.cwd, take.input))
-    played = list(_lines(*command))
+    played = list(_lines(argv, cwd, stdin))
     begin = _common(recorded, played)
     start = max(begin - _CONTEXT, 0)
     lines = unified_diff(
@@ -89,9 +103,17 @@ def difference(take: Take, command: Asked) -> list[str]:
         n=_CONTEXT,
         lineterm="",
     )
-    # Without the names of files.
-    shown = [f"  {line[:1]} {line[1:]}" for line in list(lines)[2:] if line[:2] != "@@"]
+    # Without the names of files and the numbers of lines.
+    changes = (line for line in list(lines)[2:] if not line.startswith("@@"))
+    runs = groupby(changes, key=lambda line: line[0])
+    shown = [line for sign, run in runs for line in _shown_run(sign, list(run))]
     return shown if len(shown) <= _SHOWN_LINES else [*shown[:_SHOWN_LINES], "  ..."]
+
+
+def _shown_run(sign: str, lines: Sequence[str]) -> list[str]:
+    shown = [f"  {sign} {line[1:]}" for line in lines[:_SHOWN_RUN]]
+    more = len(lines) - _SHOWN_RUN
+    return [*shown, f"  {sign} ... {more} more"] if more > 0 else shown
 
 
 def _common(one: Sequence[str], other: Sequence[str]) -> int:

@@ -35,7 +35,7 @@ class HeardExec:
     id: str
     argv: tuple[str, ...]
     cwd: str
-    env: Mapping[str, str]
+    env: Mapping[str, str] = field(repr=False)
     input: bytes | None
     """What it gets on stdin; None: commands for files bring it."""
     logs: tuple[str, str] | None = None
