@@ -82,7 +82,7 @@ def closest(takes: Sequence[Take], command: Asked) -> int | None:
 
 def _compared(argv: Sequence[str], stdin: bytes | None) -> str:
     # Cut, because both can be long, and the comparison is quadratic.
-    text = _as_text(stdin or b"")[:_COMPARED_CHARACTERS]
+    text = _as_text((stdin or b"")[:_COMPARED_CHARACTERS])
     return f"{' '.join(argv)[:_COMPARED_CHARACTERS]}\n{text}"
 
 

@@ -106,8 +106,9 @@ class Player:
         # Sandboxes that are made at the same time are ready in any order: commands tell them apart.
         asked = [*(own.asked if own else ()), command]
         for track in self._others(sandbox_id):
-            is_free = track.sandbox_id is None
-            if track.fit(asked) and (is_free or (own and own.fit(track.asked) is not None)):
+            if track.next_take(command, ()) is None or track.fit(asked) is None:
+                continue
+            if track.sandbox_id is None or (own and own.fit(track.asked) is not None):
                 if own is not None:
                     own.hold(track.sandbox_id, track.asked)
                 track.hold(sandbox_id, asked)
