@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -255,10 +256,16 @@ def test_a_broken_cassette_is_told_without_a_traceback(
         def test_it(agents_sandbox_daemon):
             pass
         """
-    for make in (Path.touch, Path.mkdir):
-        path = pytester.path / "x.json"
+    path = pytester.path / "x.json"
+    for kind in ("empty", "socket"):
         path.unlink(missing_ok=True)
-        make(path)
+        if kind == "empty":
+            path.touch()
+        else:
+            with socket.socket(socket.AF_UNIX) as made:
+                made.bind(
+                    path.name
+                )  # pytest's folder, whose path may be too long, is the current one
         result = run_pytest(code)
         result.assert_outcomes(errors=1)
         result.stdout.fnmatch_lines(["*::test_it: @pytest.mark.agents_sandbox is wrong: *x.json*"])
