@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
-from opentelemetry import trace
+from opentelemetry import propagate, trace
+from opentelemetry.metrics import NoOpMeterProvider, get_meter
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import DEFAULT_ON
 
 from agents_sandbox import (
     AgentsSandboxClient,
@@ -20,6 +22,7 @@ from agents_sandbox import (
     ExecFailedError,
     SandboxHandle,
     SandboxNotFoundError,
+    SandboxState,
     telemetry,
 )
 from agents_sandbox.testing import FakeDaemon
@@ -27,7 +30,7 @@ from agents_sandbox.testing import FakeDaemon
 from .._aio import Background, off_loop, step, unless_late
 from ..releases import any_release, each_dialect
 from .conftest import IMAGE
-from .life import ID, restart
+from .life import ID, count, restart
 
 pytestmark = any_release
 
@@ -283,3 +286,74 @@ async def test_a_call_that_is_late_leaves_no_context_behind(
         await unless_late(0.1, client.ping)
     assert trace.get_current_span() is trace.INVALID_SPAN
     assert recorded.names() == ["ping"]
+
+
+def fail(*_: object, **__: object) -> NoReturn:
+    """Raise, as a hook of an application may."""
+    raise RuntimeError(SECRET)
+
+
+@pytest.fixture(params=["on_start", "on_end", "sampler", "propagator", "meter"])
+def broken(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """One hook of the application raises whatever it is called for."""
+    hook = request.param
+    provider, meters = TracerProvider(), NoOpMeterProvider()
+    if hook in ("on_start", "on_end"):
+        processor = SpanProcessor()
+        monkeypatch.setattr(processor, hook, fail)
+        provider.add_span_processor(processor)
+    elif hook == "sampler":
+        monkeypatch.setattr(type(DEFAULT_ON), "should_sample", fail)
+    elif hook == "propagator":
+        monkeypatch.setattr(propagate, "inject", fail)
+    else:
+        meter = get_meter("a test", meter_provider=meters)
+        monkeypatch.setattr(type(meter.create_counter("a")), "add", fail)
+        monkeypatch.setattr(type(meter.create_histogram("a")), "record", fail)
+    telemetry.instrument(tracer_provider=provider, meter_provider=meters)
+    yield hook
+    telemetry.uninstrument()
+
+
+async def test_a_hook_that_raises_changes_no_call(
+    client: AgentsSandboxClient,
+    daemon: FakeDaemon,
+    broken: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    handle = await client.create_sandbox(image=IMAGE, sandbox_id=ID)
+    assert handle.state is SandboxState.READY
+    assert (await client.run(ID, ("true",))).exit_code == 0
+    with pytest.raises(SandboxNotFoundError):
+        await client.get_sandbox("ghost")
+    with pytest.raises(ValueError, match="mine"):
+        async with client.sandbox(image=IMAGE):
+            raise ValueError("mine")
+    assert count(daemon, "DeleteSandbox") == 1
+    logged = [item.getMessage() for item in caplog.records if item.levelno >= logging.WARNING]
+    assert logged == [
+        "OpenTelemetry raised RuntimeError: the record is incomplete. This is logged only once"
+    ]
+
+
+@each_dialect
+async def test_a_hook_that_raises_changes_no_outage(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon, broken: str
+) -> None:
+    with daemon.paused():
+        stop = Background(client.stop_sandbox, sandbox)
+        await off_loop(daemon.wait_for_streams, 1)
+        await restart(daemon)
+        await off_loop(daemon.wait_for_call, "StopSandbox", count=2)
+    assert (await stop.result()).state is SandboxState.STOPPED
+
+
+async def test_an_interruption_in_a_hook_ends_the_call(
+    client: AgentsSandboxClient, recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> NoReturn:
+        raise SystemExit(3)
+
+    monkeypatch.setattr(propagate, "inject", interrupt)
+    with pytest.raises(SystemExit):
+        await client.ping()

@@ -15,6 +15,9 @@ CONNECTION = logging.getLogger("agents_sandbox.connection")
 CLEANUP = logging.getLogger("agents_sandbox.cleanup")
 """INFO: deletes that failed or are repeated. WARNING: what is left behind."""
 
+TELEMETRY = logging.getLogger("agents_sandbox.telemetry")
+"""WARNING: a hook of OpenTelemetry that raises."""
+
 _PACKAGE = logging.getLogger("agents_sandbox")
 _PACKAGE.addHandler(logging.NullHandler())
 

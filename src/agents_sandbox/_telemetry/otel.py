@@ -14,6 +14,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from .._shared.shown import shown_id
 from .._surroundings import clock
 from .._version import __version__
+from .log import TELEMETRY
 from .recording import Metadata, RecordedCall
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class OpenTelemetryRecorder:
         tracer_provider: trace.TracerProvider | None,
         meter_provider: metrics.MeterProvider | None,
     ) -> None:
+        self.guard = _Guard()
         self._tracer = trace.get_tracer(_NAME, __version__, tracer_provider)
         meter = metrics.get_meter(_NAME, __version__, meter_provider)
         self._calls = meter.create_counter(
@@ -78,11 +80,12 @@ class OpenTelemetryRecorder:
 
     def attempt(self, request: object) -> Metadata:
         """Note the ids on the open call, and return its context as metadata."""
-        call = _open_call()
-        if call is not None:
-            call.see(request)
         carried: dict[str, str] = {}
-        propagate.inject(carried)
+        with self.guard:
+            call = _open_call()
+            if call is not None:
+                call.see(request)
+            propagate.inject(carried)
         return tuple(
             (key.lower(), value)
             for key, value in carried.items()
@@ -92,15 +95,20 @@ class OpenTelemetryRecorder:
     def outage(self, what: str) -> _Outage:
         """Begin a span below the current one."""
         attributes = {"agents_sandbox.concerns": what}
-        return _Outage(self._tracer.start_span(f"{_NAME}.outage", attributes=attributes))
+        span: trace.Span = trace.INVALID_SPAN
+        with self.guard:
+            span = self._tracer.start_span(f"{_NAME}.outage", attributes=attributes)
+        return _Outage(span, self.guard)
 
     def stream_resumed(self) -> None:
         """Count it."""
-        self._resumed.add(1)
+        with self.guard:
+            self._resumed.add(1)
 
     def waited(self, kind: str, seconds: float) -> None:
         """Record it."""
-        self._waits.record(seconds, {"agents_sandbox.wait": kind})
+        with self.guard:
+            self._waits.record(seconds, {"agents_sandbox.wait": kind})
 
     def begin(self, name: str) -> trace.Span:
         """Begin the span of a call."""
@@ -116,6 +124,27 @@ class OpenTelemetryRecorder:
         self._durations.record(seconds, attributes)
 
 
+class _Guard:
+    """Keeps what hooks of the application raise from its calls; a context manager.
+
+    Hooks are samplers, processors, propagators and the like. Interruptions pass.
+    """
+
+    _warned = False
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: TracebackType | None) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        if not self._warned:
+            self._warned = True
+            message = "OpenTelemetry raised %s: the record is incomplete. This is logged only once"
+            TELEMETRY.warning(message, type(error).__name__)  # its text may quote attributes
+        return True
+
+
 class _Call:
     """A call with a span, which is the current one from `begin` to the end of the block.
 
@@ -129,6 +158,7 @@ class _Call:
     def __init__(self, recorder: OpenTelemetryRecorder, name: str) -> None:
         self._recorder = recorder
         self._name = name
+        self._before = contexts.get_current()
         self._began: float | None = None
         self._span: trace.Span = trace.INVALID_SPAN
 
@@ -139,12 +169,12 @@ class _Call:
         """Begin the span, unless the call is part of another one."""
         if _open_call() is not None:
             return
-        self._before = contexts.get_current()
         self._began = clock.monotonic()
-        self._span = self._recorder.begin(self._name)
-        context = contexts.set_value(_CALL, self, trace.set_span_in_context(self._span))
-        self.open = True
-        contexts.attach(context)
+        with self._recorder.guard:
+            self._span = self._recorder.begin(self._name)
+            context = contexts.set_value(_CALL, self, trace.set_span_in_context(self._span))
+            self.open = True
+            contexts.attach(context)
 
     def __exit__(self, _: object, error: BaseException | None, __: TracebackType | None) -> None:
         self.open = False
@@ -152,16 +182,18 @@ class _Call:
         if contexts.get_value(_CALL) is self:
             contexts.attach(self._before)
         error_type = None if error is None else _full_name(type(error))
-        if self._span.is_recording():
-            self.see(self.result if error is None else error)
-            self.see(getattr(error, "result", None))  # of a command that failed
-            if error is not None:
-                self._describe(error)
-            self._span.end()
+        with self._recorder.guard:
+            if self._span.is_recording():
+                self.see(self.result if error is None else error)
+                self.see(getattr(error, "result", None))  # of a command that failed
+                if error is not None:
+                    self._describe(error)
+                self._span.end()
         self.result = None
         began, self._began = self._began, None
         if began is not None:
-            self._recorder.count(self._name, clock.monotonic() - began, error_type)
+            with self._recorder.guard:
+                self._recorder.count(self._name, clock.monotonic() - began, error_type)
 
     def see(self, thing: object) -> None:
         """Note the ids and the exit code that a request, a result or an error has."""
@@ -190,23 +222,27 @@ class _Outage:
 
     Args:
         span: The span.
+        guard: That of the recorder.
     """
 
-    def __init__(self, span: trace.Span) -> None:
+    def __init__(self, span: trace.Span, guard: _Guard) -> None:
         self._span = span
+        self._guard = guard
 
     def retry(self, cause: str, seconds: float) -> None:
         """Add an event."""
-        self._span.add_event(
-            "retry", {"agents_sandbox.cause": cause, "agents_sandbox.pause": seconds}
-        )
+        with self._guard:
+            self._span.add_event(
+                "retry", {"agents_sandbox.cause": cause, "agents_sandbox.pause": seconds}
+            )
 
     def end(self, recovered: bool) -> None:
         """End the span."""
-        self._span.set_attribute("agents_sandbox.recovered", recovered)
-        if not recovered:
-            self._span.set_status(Status(StatusCode.ERROR))
-        self._span.end()
+        with self._guard:
+            self._span.set_attribute("agents_sandbox.recovered", recovered)
+            if not recovered:
+                self._span.set_status(Status(StatusCode.ERROR))
+            self._span.end()
 
 
 def _open_call() -> _Call | None:
