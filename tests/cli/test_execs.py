@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event
+from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -21,6 +24,7 @@ from agents_sandbox import (
 )
 from agents_sandbox._cli import events, execs
 from agents_sandbox._cli.program import program
+from agents_sandbox._cli.settings import read_all
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import FakeDaemon
 
@@ -71,6 +75,53 @@ def test_a_command_reads_standard_input_on_request(run: Run, daemon: FakeDaemon)
     assert run("run", "-i", "a:1", "cat", given="hello").exit_code == 0
     assert run("run", "a:1", "cat", given="hello").exit_code == 0
     assert seen == [b"hello", b""]
+
+
+def test_more_input_than_a_command_can_get_is_refused(run: Run, daemon: FakeDaemon) -> None:
+    result = run("run", "-i", "a:1", "cat", given="x" * (8 * 2**20 + 1))
+    assert result.exit_code == 125
+    assert result.stderr.endswith("Error: -i takes up to 8 MiB.\n")
+    assert daemon.sandboxes == ()
+
+
+class Endless(io.RawIOBase):
+    """A stream without an end, like /dev/zero."""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        return len(buffer)
+
+
+def test_input_without_an_end_is_not_read_for_ever() -> None:
+    with pytest.raises(click.UsageError, match="takes up to 1 MiB"):
+        read_all("-i", io.BufferedReader(Endless()), 2**20)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [
+        (("a:1", "--", "git", "log"), ("git", "log")),
+        (("a:1", "git", "checkout", "--", "file"), ("git", "checkout", "--", "file")),
+        (("a:1", "--", "git", "checkout", "--", "file"), ("git", "checkout", "--", "file")),
+        (("a:1", "--env=A=1", "git", "--", "-x", "--"), ("git", "--", "-x", "--")),
+        (("--", "a:1", "git", "--", "x"), ("git", "--", "x")),
+    ],
+)
+def test_a_separator_of_the_command_is_one_of_its_words(
+    run: Run, daemon: FakeDaemon, arguments: tuple[str, ...], command: tuple[str, ...]
+) -> None:
+    result = run("run", *arguments)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert daemon.execs[0].argv == command
+
+
+@pytest.mark.parametrize("arguments", [("a:1", "--"), ("--", "a:1"), ("--",), ("a:1",), ()])
+def test_a_command_without_words_is_refused(run: Run, arguments: tuple[str, ...]) -> None:
+    result = run("run", *arguments)
+    assert result.exit_code == 125
+    assert "Missing argument" in result.stderr
 
 
 def test_json_has_chunks_and_then_the_end(run: Run, daemon: FakeDaemon) -> None:

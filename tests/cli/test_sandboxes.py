@@ -125,6 +125,13 @@ def test_a_create_prints_the_id(run: Run, daemon: FakeDaemon, tmp_path: Path) ->
     assert found["state"] == "READY"
 
 
+def test_a_configuration_that_no_daemon_accepts_is_refused(run: Run, daemon: FakeDaemon) -> None:
+    result = run("create", "a:1", "--config", "-", given="#" * (4 * 2**20 + 1))
+    assert result.exit_code == 125
+    assert result.stderr.endswith("Error: --config takes up to 4 MiB.\n")
+    assert daemon.sandboxes == ()
+
+
 @pytest.mark.parametrize("wrong", ["secret", "=secret"])
 def test_a_label_or_variable_needs_a_name_and_a_value(run: Run, wrong: str) -> None:
     result = run("create", "a:1", "--env", wrong)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -22,6 +23,7 @@ from .. import (
     SyncAgentsSandboxClient,
     SyncExecProcess,
 )
+from .._scripts.files import LARGEST
 from .codes import NO_EXIT_CODE
 from .screen import Waiting, complain, report
 from .settings import Settings, command, envs, labels, read_all
@@ -29,7 +31,25 @@ from .shapes import json_line
 from .words import without_advice_to_delete
 
 
-@command
+class _Run(click.Command):
+    """Takes a `--` after the first word of the command for one of its words."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments. Click drops one `--`, so it gets one more."""
+        if "--" in args:
+            at = args.index("--")
+            args = [*args[:at], "--", *args[at:]]
+        rest = super().parse_args(ctx, args)
+        words: list[Any] = [ctx.params["target"], *ctx.params["argv"]]
+        if "--" in words[:2]:
+            words.remove("--")
+        if len(words) < 2 and not ctx.resilient_parsing:
+            raise click.UsageError("Missing argument '-- COMMAND...'.", ctx)
+        ctx.params["target"], ctx.params["argv"] = words[0], tuple(words[1:])
+        return rest
+
+
+@partial(command, kind=_Run)
 @click.argument("target", metavar="IMAGE|ID")
 @click.argument("argv", metavar="-- COMMAND...", nargs=-1, required=True)
 @click.option("-i", "reads_input", is_flag=True, help="Give the command this standard input.")
@@ -52,7 +72,7 @@ def run(
     With the ID of a sandbox it runs there. With an IMAGE it runs in a new sandbox, which is deleted
     at the end. Ctrl-C and the time limit kill the command.
     """
-    given = read_all("-i", sys.stdin.buffer) if reads_input else None
+    given = read_all("-i", sys.stdin.buffer, LARGEST) if reads_input else None
     with settings.client() as client:
         start = partial(
             client.start_exec,

@@ -14,6 +14,9 @@ from .settings import Settings, command, envs, labels, read_all
 from .shapes import json_line, named, printable, text
 from .words import without_advice_to_delete
 
+_LARGEST_CONFIG = 4 * 2**20
+"""The daemon accepts no larger request."""
+
 _COLUMNS: dict[str, Callable[[SandboxHandle], object]] = {
     "SANDBOX": lambda handle: handle.sandbox_id,
     "STATE": lambda handle: handle.state,
@@ -94,7 +97,7 @@ def create(
 
     A sandbox that does not become READY is deleted, also after Ctrl-C.
     """
-    config_yaml = read_all("--config", config) if config else None
+    config_yaml = read_all("--config", config, _LARGEST_CONFIG) if config else None
     with (
         settings.client() as client,
         without_advice_to_delete(),

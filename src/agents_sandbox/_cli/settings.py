@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_PIECE_BYTES = 2**16
+
 
 @dataclass
 class Settings:
@@ -76,16 +78,24 @@ SHARED: tuple[click.Parameter, ...] = (
 )
 
 
-def read_all(option: str, given: BinaryIO) -> bytes:
-    """Read what an option gives, up to its end."""
+def read_all(option: str, given: BinaryIO, limit: int) -> bytes:
+    """Read what an option gives, up to its end; refuse more bytes than the limit."""
     if given.isatty():
         raise click.UsageError(f"{option} needs a file or a pipe, not a terminal.")
-    return given.read()
+    data = bytearray()
+    # In pieces, so that a signal ends it between two.
+    while len(data) <= limit and (piece := given.read(_PIECE_BYTES)):
+        data += piece
+    if len(data) > limit:
+        raise click.UsageError(f"{option} takes up to {limit >> 20} MiB.")
+    return bytes(data)
 
 
-def command(function: Callable[Concatenate[Settings, P], R]) -> click.Command:
+def command(
+    function: Callable[Concatenate[Settings, P], R], kind: type[click.Command] = click.Command
+) -> click.Command:
     """Make a command of a function that takes the settings first."""
-    made = click.command()(click.pass_obj(function))
+    made = click.command(cls=kind)(click.pass_obj(function))
     made.params.extend(SHARED)
     return made
 
