@@ -25,7 +25,7 @@ from agents_sandbox.testing import FakeDaemon
 
 from .._aio import Background, off_loop, step
 from ..releases import any_release, each_dialect
-from .conftest import IMAGE
+from .conftest import IMAGE, AtPause
 from .life import ID, restart
 
 pytestmark = any_release
@@ -192,17 +192,48 @@ async def test_a_call_says_when_it_is_retried_and_when_the_daemon_answers(
     cause = (
         "DaemonUnavailableError UNAVAILABLE: the socket accepts connections, but the call failed"
     )
-    assert first == f"call for sandbox demo-sandbox: {cause}. Retry 1 in N s"
+    assert first == f"get_sandbox of sandbox demo-sandbox: {cause}. Retry 1 in N s"
     # The second failure has the same cause.
     assert answers == (
-        "call for sandbox demo-sandbox: the daemon answers again after N s and 2 retries"
+        "get_sandbox of sandbox demo-sandbox: the daemon answers again after N s and 2 retries"
     )
-    assert others[0] == f"call for exec ghost: {cause}. Retry 1 in N s"
+    assert others[0] == f"get_exec of exec ghost: {cause}. Retry 1 in N s"
     # With an error, but it answers.
-    assert others[1] == "call for exec ghost: the daemon answers again after N s and 1 retry"
-    assert others[2] == f"call: {cause}. Retry 1 in N s"
-    assert others[3] == "call: the daemon answers again after N s and 1 retry"
+    assert others[1] == "get_exec of exec ghost: the daemon answers again after N s and 1 retry"
+    assert others[2] == f"list_sandboxes: {cause}. Retry 1 in N s"
+    assert others[3] == "list_sandboxes: the daemon answers again after N s and 1 retry"
     assert len(others) == 4
+
+
+@pytest.mark.usefixtures("sandbox")
+@each_dialect
+async def test_an_outage_is_reported_once_for_a_call(
+    client: AgentsSandboxClient,
+    daemon: FakeDaemon,
+    info: pytest.LogCaptureFixture,
+    at_pause: AtPause,
+) -> None:
+    await off_loop(daemon.kill)
+    at_pause(3, daemon.start)
+    await client.list_sandboxes()  # it also asks for the release
+    first, *more, last = logged(info, "connection")
+    assert first.startswith("list_sandboxes: DaemonUnavailableError UNAVAILABLE: ")
+    assert not [line for line in more if "Retry 1 " in line or "again" in line]
+    assert last.startswith("list_sandboxes: the daemon answers again after ")
+
+
+async def test_a_request_that_reaches_no_daemon_is_not_reported_as_sent(
+    client: AgentsSandboxClient,
+    sandbox: SandboxHandle,
+    daemon: FakeDaemon,
+    info: pytest.LogCaptureFixture,
+    at_pause: AtPause,
+) -> None:
+    await off_loop(daemon.kill)
+    at_pause(3, daemon.start)
+    command = await client.create_exec(ID, ("true",), wait=False)
+    (sent,) = (line for line in logged(info, "connection") if "sent again" in line)
+    assert sent.startswith(f"create_exec of {command.exec_id} was sent again, attempt ")
 
 
 async def test_a_stream_that_is_closed_during_an_outage_says_so(
@@ -282,7 +313,7 @@ async def test_requests_that_are_sent_again(
         sandbox = await client.create_sandbox(image=IMAGE)
     burnt = next(c for c in daemon.calls if c.method == "CreateSandbox").request.sandbox_id
     create = f"create_sandbox of {burnt}"
-    assert f"{create} is sent again, attempt 2" in logged(info, "connection")
+    assert f"{create} was sent again, attempt 2" in logged(info, "connection")
     renewed = (
         f"{create}: a crash of the daemon has lost it. It is sent again with the id "
         f"{sandbox.sandbox_id}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from .._aio import Call
@@ -76,7 +77,8 @@ class Daemon:
 
     async def ping(self, deadline: Deadline) -> PingInfo:
         """Ask the daemon for its version and name."""
-        return await self._transport.retrying(lambda: self.ping_once(deadline), deadline)
+        ping = partial(self.ping_once, deadline)
+        return await self._transport.retrying(methods.PING, ping, deadline)
 
     async def ping_once(self, deadline: Deadline) -> PingInfo:
         """Ping without a retry."""
@@ -119,7 +121,7 @@ class Daemon:
                 return sandbox
 
         async def read_back() -> SandboxHandle:
-            return await self.get_sandbox(new.sandbox_id, deadline)
+            return await self._get_sandbox_once(new.sandbox_id, deadline)
 
         def renew() -> None:
             nonlocal new
@@ -127,6 +129,9 @@ class Daemon:
             attempts.renew(new.sandbox_id)
 
         if not new.id_is_ours:
+            ask = partial(self._release.get, deadline)
+            with concerning(new.sandbox_id):
+                await self._transport.retrying(methods.CREATE_SANDBOX, ask, deadline)
             return await create()
         return await self._retrying_or_read_back(attempts, create, read_back, deadline, renew)
 
@@ -138,17 +143,17 @@ class Daemon:
         self, sandbox_id: str, deadline: Deadline, on_loss: Callable[[], None] = lambda: None
     ) -> SandboxHandle:
         """Read a sandbox; `on_loss` is called when the daemon is unavailable."""
-        request = requests.get_sandbox(sandbox_id)
-
-        async def get() -> SandboxHandle:
-            dialect = dialect_of(await self._release.get(deadline, on_loss))
-            answer = await self._transport.unary(dialect.get_sandbox, request, deadline)
-            sandbox = dialect.decode_sandbox(answer.sandbox)
-            _check_id(dialect.get_sandbox, sandbox_id, sandbox.sandbox_id)
-            return sandbox
-
+        get = partial(self._get_sandbox_once, sandbox_id, deadline)
         with concerning(sandbox_id):
-            return await self._transport.retrying(get, deadline, on_loss)
+            return await self._transport.retrying(methods.GET_SANDBOX, get, deadline, on_loss)
+
+    async def _get_sandbox_once(self, sandbox_id: str, deadline: Deadline) -> SandboxHandle:
+        request = requests.get_sandbox(sandbox_id)
+        dialect = dialect_of(await self._release.get(deadline))
+        answer = await self._transport.unary(dialect.get_sandbox, request, deadline)
+        sandbox = dialect.decode_sandbox(answer.sandbox)
+        _check_id(dialect.get_sandbox, sandbox_id, sandbox.sandbox_id)
+        return sandbox
 
     async def list_sandboxes(
         self,
@@ -164,7 +169,7 @@ class Daemon:
             answer = await self._transport.unary(dialect.list_sandboxes, request, deadline)
             return [dialect.decode_sandbox(sandbox) for sandbox in answer.sandboxes]
 
-        return await self._transport.retrying(list_all, deadline)
+        return await self._transport.retrying(methods.LIST_SANDBOXES, list_all, deadline)
 
     async def resume_sandbox(self, sandbox_id: str, deadline: Deadline) -> None:
         """Request a resume."""
@@ -181,11 +186,8 @@ class Daemon:
     ) -> None:
         """Request a delete; `on_loss` is called when the daemon is unavailable."""
         request = requests.delete_sandbox(sandbox_id)
-        await self._transport.retrying(
-            lambda: self._transport.unary(methods.DELETE_SANDBOX, request, deadline),
-            deadline,
-            on_loss,
-        )
+        delete = partial(self._transport.unary, methods.DELETE_SANDBOX, request, deadline)
+        await self._transport.retrying(methods.DELETE_SANDBOX, delete, deadline, on_loss)
 
     async def delete_sandboxes(
         self, label_selector: Mapping[str, str], deadline: Deadline
@@ -251,7 +253,7 @@ class Daemon:
 
         async def read_back() -> tuple[str, LogPaths]:
             with concerning(new.sandbox_id, new.exec_id):
-                await self.get_exec(new.exec_id, deadline)
+                await self._get_exec_once(new.exec_id, deadline, NO_LOGS)
                 return new.exec_id, self._log_book.note_lost(new.sandbox_id, new.exec_id)
 
         def renew() -> None:
@@ -274,7 +276,8 @@ class Daemon:
             return True
 
         async def read_back() -> bool:
-            return (await self.get_exec(exec_id, deadline)).state is ExecState.CANCELLED
+            handle = await self._get_exec_once(exec_id, deadline, NO_LOGS)
+            return handle.state is ExecState.CANCELLED
 
         await self._retrying_or_read_back(attempts, cancel, read_back, deadline)
 
@@ -289,15 +292,15 @@ class Daemon:
 
         The answer does not contain its log paths: they are `logs` or what the client knows.
         """
-        request = requests.get_exec(exec_id)
-
-        async def get() -> ExecHandle:
-            answer = await self._transport.unary(methods.GET_EXEC, request, deadline)
-            _check_id(methods.GET_EXEC, exec_id, answer.exec.exec_id)
-            return self._decode_exec(answer.exec, logs)
-
+        get = partial(self._get_exec_once, exec_id, deadline, logs)
         with concerning(exec_id=exec_id):
-            return await self._transport.retrying(get, deadline, on_loss)
+            return await self._transport.retrying(methods.GET_EXEC, get, deadline, on_loss)
+
+    async def _get_exec_once(self, exec_id: str, deadline: Deadline, logs: LogPaths) -> ExecHandle:
+        request = requests.get_exec(exec_id)
+        answer = await self._transport.unary(methods.GET_EXEC, request, deadline)
+        _check_id(methods.GET_EXEC, exec_id, answer.exec.exec_id)
+        return self._decode_exec(answer.exec, logs)
 
     async def list_active_execs(
         self, sandbox_id: str | None, deadline: Deadline
@@ -309,7 +312,7 @@ class Daemon:
             answer = await self._transport.unary(methods.LIST_ACTIVE_EXECS, request, deadline)
             return [self._decode_exec(status) for status in answer.execs]
 
-        return await self._transport.retrying(list_all, deadline)
+        return await self._transport.retrying(methods.LIST_ACTIVE_EXECS, list_all, deadline)
 
     def where_logs_are(self, handle: ExecHandle) -> LogPaths:
         """Return the paths at which the logs of an exec are, or would be if there were any.
@@ -376,7 +379,7 @@ class Daemon:
         Args:
             attempts: Those to send the request.
             send: Takes note of an attempt and sends the request.
-            read_back: Reads what an earlier attempt made.
+            read_back: Reads what an earlier attempt made, without a retry.
             deadline: When to give up.
             renew: Replaces the id that the request creates. A daemon that is killed between the
                 reservation of an id and the storing of its record has burnt it: it is taken, but
@@ -386,27 +389,31 @@ class Daemon:
         async def send_or_read_back() -> AnswerT:
             while True:
                 try:
-                    return await send()
+                    answer = await send()
                 except _REFUSALS as refusal:
                     if attempts.number < 2:
                         raise
+                    attempts.report_resend()
                     taken = renew is not None and isinstance(refusal, SandboxConflictError)
                     # Only a crash burns an id, and after it there is another socket file, unless
                     # that is forwarded. The same daemon is still about to store what the first
                     # attempt creates.
                     to_come = attempts.same_daemon if taken else lambda: False
-                    answer = await self._none_if_missing(read_back, deadline, to_come)
-                    if answer:
+                    made = await self._none_if_missing(read_back, deadline, to_come)
+                    if made:
                         attempts.report_success()
-                        return answer
+                        return made
                     if renew is None or not taken:
                         raise
                     if attempts.same_daemon():
                         add_note(refusal, "the SDK has made this id: a new call gets another one")
                         raise
+                else:
+                    attempts.report_resend()
+                    return answer
                 renew()
 
-        return await self._transport.retrying(send_or_read_back, deadline)
+        return await self._transport.retrying(attempts.method, send_or_read_back, deadline)
 
     async def _none_if_missing(
         self, read_back: Call[AnswerT], deadline: Deadline, to_come: Callable[[], bool]
@@ -443,7 +450,7 @@ class _Attempts:
     def __init__(
         self, method: methods.Method[Any, Any], socket_identity: Callable[[], object]
     ) -> None:
-        self._method = method
+        self.method = method
         self._socket_identity = socket_identity
         self._first_socket: object = None
         self._id = ""
@@ -455,12 +462,15 @@ class _Attempts:
             self._first_socket = self._socket_identity()
         self._id = own_id
         self.number += 1
+
+    def report_resend(self) -> None:
+        """Report the last one, which has reached the daemon, unless it is the first."""
         if self.number > 1:
-            reports.sent_again(self._method.call, own_id, self.number)
+            reports.sent_again(self.method.call, self._id, self.number)
 
     def report_success(self) -> None:
         """Report that an earlier one has succeeded."""
-        reports.read_back(self._method.call, self._id)
+        reports.read_back(self.method.call, self._id)
 
     def same_daemon(self) -> bool:
         """Whether the daemon of the first one still lives."""
@@ -468,7 +478,7 @@ class _Attempts:
 
     def renew(self, fresh: str) -> None:
         """Begin with another request, which has another id."""
-        reports.id_renewed(self._method.call, self._id, fresh)
+        reports.id_renewed(self.method.call, self._id, fresh)
         self.number = 0
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from .._aio import TimedLock
 from .._deadline import Deadline
 from .._shared.shown import shown
@@ -38,12 +36,11 @@ class DaemonRelease:
         self._known: tuple[object, Release] | None = None
         self._warned_of: set[str] = set()
 
-    async def get(self, deadline: Deadline, on_loss: Callable[[], None] = lambda: None) -> Release:
-        """Return the release; concurrent calls share one answer.
+    async def get(self, deadline: Deadline) -> Release:
+        """Return the release; concurrent calls share one answer. It does not retry.
 
         Args:
             deadline: When to give up.
-            on_loss: Called when the daemon is unavailable.
 
         Raises:
             UnsupportedDaemonError: The release is not supported.
@@ -56,9 +53,7 @@ class DaemonRelease:
         release = self._remembered()
         if release is not None:
             return release
-        return await self._transport.retrying(
-            lambda: self._ask_in_turn(deadline), deadline, on_loss
-        )
+        return await self._ask_in_turn(deadline)
 
     @property
     def known(self) -> Release | None:

@@ -90,6 +90,7 @@ class Transport:
 
     async def retrying(
         self,
+        method: Method[Any, Any],
         call: Call[ResultT],
         deadline: Deadline,
         on_loss: Callable[[], None] = lambda: None,
@@ -97,7 +98,8 @@ class Transport:
         """Make an idempotent call, and retry it while its connection is lost.
 
         Args:
-            call: The call.
+            method: The RPC for which it is made.
+            call: The call, which does not retry by itself.
             deadline: When to give up.
             on_loss: Called when its connection was lost.
 
@@ -112,7 +114,7 @@ class Transport:
                 raise
             # Its traceback would keep this frame alive, and so the error itself.
             lost = error.with_traceback(None)
-        with Outage(subject(lost)) as outage:
+        with Outage(subject(method.call, lost)) as outage:
             return await self._retry(call, deadline, on_loss, lost, outage)
 
     async def _retry(

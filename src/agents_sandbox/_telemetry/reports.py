@@ -116,12 +116,12 @@ class Outage:
         return f"{clock.monotonic() - self._began:.2f} s and {retries}"
 
 
-def subject(error: BaseException) -> str:
-    """Return what a call that failed is about."""
+def subject(call: str, error: BaseException) -> str:
+    """Return which call has failed."""
     exec_id, sandbox_id = getattr(error, "exec_id", None), getattr(error, "sandbox_id", None)
     if exec_id:
-        return f"call for exec {shown_id(exec_id)}"
-    return f"call for sandbox {shown_id(sandbox_id)}" if sandbox_id else "call"
+        return f"{call} of exec {shown_id(exec_id)}"
+    return f"{call} of sandbox {shown_id(sandbox_id)}" if sandbox_id else call
 
 
 def stream_ended(what: str, position: int, seconds: float) -> None:
@@ -144,8 +144,8 @@ def _count_resumed_stream() -> None:
 
 
 def sent_again(call: str, own_id: str, attempt: int) -> None:
-    """Report another attempt to send a request that cannot take effect twice."""
-    CONNECTION.info("%s of %s is sent again, attempt %d", call, shown_id(own_id), attempt)
+    """Report another attempt, which has reached the daemon, of what cannot take effect twice."""
+    CONNECTION.info("%s of %s was sent again, attempt %d", call, shown_id(own_id), attempt)
 
 
 def read_back(call: str, own_id: str) -> None:
