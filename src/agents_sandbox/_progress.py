@@ -188,7 +188,10 @@ class _Spinner:
     def show(self, text: str) -> None:
         """Replace the line, or turn the spinner."""
         if text:
-            self._spinner.update(text=self._text(text, no_wrap=True, overflow="ellipsis"))
+            line = self._text(text)
+            # Beside a frame and a space. The spinner would wrap it, whatever the text says of that.
+            line.truncate(self._live.console.width - 3, overflow="ellipsis")
+            self._spinner.update(text=line)
             self._live.start()
             self._live.refresh()
         else:

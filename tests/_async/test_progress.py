@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 from collections.abc import Callable
@@ -73,6 +74,28 @@ async def test_it_clears_the_line_between_waits_and_at_the_end(
             await off_loop(screen.wait_for, r"sandbox demo-sandbox: DELETING, \d+ s")
         await delete.result()
     assert screen.line == ""
+
+
+@pytest.mark.parametrize("rich", [False, True])
+@pytest.mark.parametrize("columns", [80, 40])
+async def test_it_stays_on_one_row(
+    client: AgentsSandboxClient,
+    daemon: FakeDaemon,
+    monkeypatch: pytest.MonkeyPatch,
+    rich: bool,
+    columns: int,
+) -> None:
+    screen = open_terminal(monkeypatch, rich=rich)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    with progress(client):
+        with daemon.paused():
+            long_id = "a" * 120
+            create = Background(client.create_sandbox, image=IMAGE, sandbox_id=long_id)
+            await off_loop(screen.wait_for, "(?s)aaa.*aaa")
+            assert "\n" not in screen.getvalue()
+            shown = {len(found) for found in re.findall("sandbox a+", screen.getvalue())}
+            assert columns - 5 < max(shown) < columns
+        await create.result()
 
 
 async def test_a_block_in_a_block_changes_nothing(
