@@ -25,6 +25,7 @@ from agents_sandbox import (
 from agents_sandbox._cli import events, execs
 from agents_sandbox._cli.program import program
 from agents_sandbox._cli.settings import read_all
+from agents_sandbox._scripts import files as scripts
 from agents_sandbox._wire import v02_pb2 as pb
 from agents_sandbox.testing import FakeDaemon
 
@@ -81,6 +82,7 @@ def test_more_input_than_a_command_can_get_is_refused(run: Run, daemon: FakeDaem
     result = run("run", "-i", "a:1", "cat", given="x" * (8 * 2**20 + 1))
     assert result.exit_code == 125
     assert result.stderr.endswith("Error: -i takes up to 8 MiB.\n")
+    assert execs._LARGEST_INPUT == scripts.LARGEST
     assert daemon.sandboxes == ()
 
 

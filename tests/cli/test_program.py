@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -43,7 +44,7 @@ def test_the_program_works_with_this_interpreter(run: Run, daemon: FakeDaemon) -
 def test_an_error_is_one_line(run: Run) -> None:
     result = run("show", "box-1")
     assert (result.exit_code, result.stdout) == (125, "")
-    assert result.stderr == "agents-sandbox: get_sandbox: sandbox box-1 was not found\n"
+    assert result.stderr == "agents-sandbox: sandbox box-1 was not found\n"
 
 
 @pytest.mark.once
@@ -51,7 +52,7 @@ def test_an_error_in_json_has_its_facts(run: Run) -> None:
     (error,) = objects(run("show", "box-1", "--json").stderr)
     assert error == {
         "error": "SandboxNotFoundError",
-        "message": "get_sandbox: sandbox box-1 was not found",
+        "message": "sandbox box-1 was not found",
         "notes": [],
         "sandbox_id": "box-1",
         "exec_id": None,
@@ -116,9 +117,13 @@ def test_warnings_are_lines_of_the_program(
 
     monkeypatch.setattr(SyncAgentsSandboxClient, "list_sandboxes", warn)
     with warnings.catch_warnings():
-        warnings.simplefilter("always")
-        result = run("ls")
+        warnings.simplefilter("error")
+        result, in_json = run("ls"), run("ls", "--json")
+    assert (result.exit_code, in_json.exit_code) == (0, 0)
     assert result.stderr == "agents-sandbox: warning: sandbox box-1 may exist\n"
+    (warning,) = objects(in_json.stderr)
+    assert warning["error"] == "SandboxLeftoverWarning"
+    assert warning["message"] == "sandbox box-1 may exist"
 
 
 @pytest.mark.once
@@ -126,19 +131,39 @@ def test_warnings_are_lines_of_the_program(
     ("error", "code", "expected"),
     [
         (KeyboardInterrupt(), 130, "\nagents-sandbox: box-1 may exist\n"),
+        (SystemExit(143), 143, "agents-sandbox: box-1 may exist\n"),
         (DaemonError("no"), 125, "agents-sandbox: no\nagents-sandbox: box-1 may exist\n"),
+        (BrokenPipeError(errno.EPIPE, ""), 1, "agents-sandbox: warning: box-1 may exist\n"),
     ],
 )
-def test_notes_are_shown(
+def test_what_is_left_is_shown_once(
     run: Run, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, expected: str
 ) -> None:
     def fail(client: SyncAgentsSandboxClient, **options: object) -> None:
+        warnings.warn("box-1 may exist", SandboxLeftoverWarning, stacklevel=1)
         raise error
 
     vars(error)["__notes__"] = ["box-1 may exist"]  # Python 3.10 has no `add_note`
     monkeypatch.setattr(SyncAgentsSandboxClient, "list_sandboxes", fail)
     result = run("ls")
     assert (result.exit_code, result.stderr) == (code, expected)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [(KeyboardInterrupt(), "interrupted by Ctrl-C"), (SystemExit(143), "ended by SIGTERM")],
+)
+def test_interruptions_in_json_are_objects(
+    run: Run, monkeypatch: pytest.MonkeyPatch, error: BaseException, message: str
+) -> None:
+    def fail(client: SyncAgentsSandboxClient, **options: object) -> None:
+        warnings.warn("box-1 may exist", SandboxLeftoverWarning, stacklevel=1)
+        raise error
+
+    monkeypatch.setattr(SyncAgentsSandboxClient, "list_sandboxes", fail)
+    (told,) = objects(run("--json", "ls").stderr)
+    assert (told["message"], told["notes"]) == (message, ["box-1 may exist"])
 
 
 @pytest.mark.once
@@ -162,11 +187,13 @@ def test_without_the_extra_there_is_a_hint(
     assert capsys.readouterr().err == entry.HINT
 
 
-def start(daemon: FakeDaemon, *arguments: str) -> subprocess.Popen[bytes]:
+def start(daemon: FakeDaemon, *arguments: str, **variables: str) -> subprocess.Popen[bytes]:
     """Start the program with the test's daemon."""
     return subprocess.Popen(
         [sys.executable, "-m", "agents_sandbox", "--socket", daemon.socket_path, *arguments],
+        env={**os.environ, **variables},
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
 
 
@@ -180,6 +207,24 @@ def test_sigterm_leaves_nothing(daemon: FakeDaemon) -> None:
         assert process.wait(60) == 128 + signal.SIGTERM
     assert daemon.execs[0].exit_code == 137
     wait_until_deleted(daemon)
+
+
+@pytest.mark.once
+def test_sigterm_tells_what_is_left(daemon: FakeDaemon) -> None:
+    daemon.on_exec(("server",)).stdout("listening\n").never()
+    with (
+        daemon.faults.failing("PERMISSION_DENIED", method="DeleteSandbox"),
+        start(daemon, "run", "a:1", "server", PYTHONWARNINGS="error") as process,
+    ):
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.terminate()
+        assert process.wait(60) == 128 + signal.SIGTERM
+        told = process.stderr.read().decode()
+    left = f"sandbox {daemon.sandboxes[0].sandbox_id} may exist, because its delete failed"
+    assert told.startswith(f"agents-sandbox: {left}: delete it later: ")
+    assert told.count("\n") == 1
 
 
 @pytest.mark.once

@@ -106,6 +106,7 @@ def test_a_second_ctrl_c_leaves_nothing_either(daemon: FakeDaemon) -> None:
             terminal.type(CTRL_C)
             pause.step()
         assert terminal.end() == 130
+    assert "KeyboardInterrupt" not in terminal.text
     assert daemon.execs[0].exit_code == 137
     wait_until_deleted(daemon)
 

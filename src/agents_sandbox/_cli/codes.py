@@ -10,3 +10,6 @@ NO_EXIT_CODE = 126
 """The command of a `run` has none: it was not started, was cancelled, or the daemon restarted."""
 
 INTERRUPTED = 130
+
+SIGNALLED = 128
+"""And the number of the signal."""

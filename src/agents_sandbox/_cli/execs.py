@@ -14,6 +14,7 @@ import click
 from .. import (
     ExecFailedError,
     ExecHandle,
+    InvalidArgumentError,
     OperationTimeoutError,
     OutputChunk,
     OutputUnavailableError,
@@ -23,12 +24,14 @@ from .. import (
     SyncAgentsSandboxClient,
     SyncExecProcess,
 )
-from .._scripts.files import LARGEST
 from .codes import NO_EXIT_CODE
 from .screen import Waiting, complain, report
 from .settings import Settings, command, envs, labels, read_all
 from .shapes import json_line
 from .words import without_advice_to_delete
+
+_LARGEST_INPUT = 8 * 2**20
+"""The client accepts no more."""
 
 
 class _Run(click.Command):
@@ -72,7 +75,7 @@ def run(
     With the ID of a sandbox it runs there. With an IMAGE it runs in a new sandbox, which is deleted
     at the end. Ctrl-C and the time limit kill the command.
     """
-    given = read_all("-i", sys.stdin.buffer, LARGEST) if reads_input else None
+    given = read_all("-i", sys.stdin.buffer, _LARGEST_INPUT) if reads_input else None
     with settings.client() as client:
         start = partial(
             client.start_exec,
@@ -104,7 +107,7 @@ def run(
 def _exists(settings: Settings, client: SyncAgentsSandboxClient, target: str) -> bool:
     try:
         client.get_sandbox(target, timeout_seconds=settings.timeout)
-    except SandboxNotFoundError:
+    except (SandboxNotFoundError, InvalidArgumentError):
         return False
     except SandboxClientError as error:
         error.sandbox_id = None  # perhaps it is an image

@@ -6,20 +6,25 @@ import errno
 import signal
 import sys
 import warnings
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import click
 
-from .. import OperationTimeoutError, SandboxClientError, __version__
-from .codes import FAILED, INTERRUPTED, TIMED_OUT
+from .. import (
+    OperationTimeoutError,
+    SandboxClientError,
+    SandboxLeftoverWarning,
+    __version__,
+)
+from .codes import FAILED, INTERRUPTED, SIGNALLED, TIMED_OUT
 from .doctor import doctor
 from .events import events, timeline
 from .execs import logs, run
 from .sandboxes import create, ls, resume, rm, show, stop
-from .screen import complain, notes, report, show_cursor
+from .screen import complain, report, show_cursor, warn
 from .settings import SHARED, Settings
 from .streams import drop_unwritten, open_streams
-from .words import in_shell_words, said
+from .words import said
 
 
 def main() -> NoReturn:
@@ -44,7 +49,7 @@ def main() -> NoReturn:
 
 
 def _leave(number: int, _: object) -> NoReturn:
-    sys.exit(128 + number)
+    sys.exit(SIGNALLED + number)
 
 
 class _Program(click.Group):
@@ -52,15 +57,11 @@ class _Program(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Run one command."""
-        with warnings.catch_warnings():
-            warnings.showwarning = lambda warning, *_: complain(
-                f"warning: {in_shell_words(str(warning))}"
-            )
-            try:
-                code = self._code(*args, **kwargs)
-            except OSError as error:
-                complain(said(error))
-                code = FAILED
+        try:
+            code = self._code(*args, **kwargs)
+        except OSError as error:
+            complain(said(error))
+            code = FAILED
         sys.exit(code)
 
     def _code(self, *args: Any, **kwargs: Any) -> Any:
@@ -77,21 +78,31 @@ class _Program(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run one command, and return its exit code."""
-        try:
-            return super().invoke(ctx)
-        except SandboxClientError as error:
-            report(ctx.ensure_object(Settings), error)
-            return TIMED_OUT if isinstance(error, OperationTimeoutError) else FAILED
-        except OSError as error:
-            if error.errno == errno.EPIPE:  # the reader has closed the output: click ends with 1
-                raise
-            report(ctx.ensure_object(Settings), error)
-            return FAILED
-        except KeyboardInterrupt as interruption:
-            click.echo(err=True)  # after the terminal's ^C
-            for note in notes(interruption):
-                complain(note)
-            return INTERRUPTED
+        settings = ctx.ensure_object(Settings)
+        warned: list[Warning] = []
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", SandboxLeftoverWarning)  # it may be all that is left
+            warnings.showwarning = lambda warning, *_: warned.append(cast("Warning", warning))
+            try:
+                code = super().invoke(ctx)
+            except (SandboxClientError, OSError, KeyboardInterrupt, SystemExit) as error:
+                if getattr(error, "errno", None) == errno.EPIPE:
+                    warn(settings, warned)
+                    raise  # the reader has closed the output: click ends with 1
+                if isinstance(error, KeyboardInterrupt) and not settings.json:
+                    click.echo(err=True)  # after the terminal's ^C
+                report(settings, error, warned)
+                return _code_of(error)
+        warn(settings, warned)
+        return code
+
+
+def _code_of(error: BaseException) -> Any:
+    if isinstance(error, SystemExit):
+        return error.code
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED
+    return TIMED_OUT if isinstance(error, OperationTimeoutError) else FAILED
 
 
 @click.group(

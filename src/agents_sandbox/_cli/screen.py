@@ -38,21 +38,34 @@ def complain(message: str) -> None:
         click.echo(f"agents-sandbox: {printable(message)}", err=True)
 
 
-def report(settings: Settings, error: Exception) -> None:
-    """Print an error to stderr: in words, or as an object."""
+def report(settings: Settings, error: BaseException, warned: Iterable[Warning] = ()) -> None:
+    """Print an error to stderr: in words, or as an object.
+
+    Args:
+        settings: Which of the two.
+        error: The error, or an interruption, of which only the notes are words.
+        warned: Warnings, for Python 3.10: since 3.11 they are notes of the error, too.
+    """
+    notes = [*dict.fromkeys((*getattr(error, "__notes__", ()), *map(str, warned)))]
+    notes = [*map(in_shell_words, notes)]
     if settings.json:
         about = {name: getattr(error, name, None) for name in ("sandbox_id", "exec_id")}
         retryable = getattr(error, "retryable", False)
-        what = {"error": type(error).__name__, "message": said(error), "notes": notes(error)}
-        click.echo(json_line(what | about | {"retryable": retryable}), err=True)
-    else:
-        for line in (said(error), *notes(error)):
-            complain(line)
+        what = {"error": type(error).__name__, "message": said(error), "notes": notes}
+        with suppress(OSError):
+            click.echo(json_line(what | about | {"retryable": retryable}), err=True)
+        return
+    for line in (*([said(error)] if isinstance(error, Exception) else []), *notes):
+        complain(line)
 
 
-def notes(error: BaseException) -> list[str]:
-    """Return what was added to an error."""
-    return [*map(in_shell_words, getattr(error, "__notes__", []))]  # since Python 3.11
+def warn(settings: Settings, warned: Iterable[Warning]) -> None:
+    """Print warnings to stderr, likewise."""
+    for warning in warned:
+        if settings.json:
+            report(settings, warning)
+        else:
+            complain(f"warning: {said(warning)}")
 
 
 @cache

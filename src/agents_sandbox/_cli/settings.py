@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Concatenate, ParamSpec, TypeVar
 
@@ -46,10 +47,10 @@ def _remember(context: click.Context, option: click.Parameter, value: Any) -> No
 
 def _duration(written: str) -> DurationLike:
     """Read a number of seconds; the client reads text with units, and refuses what is neither."""
-    try:
-        return float(written)
-    except ValueError:
-        return written
+    for read in (int, float):
+        with suppress(ValueError):
+            return read(written)
+    return written
 
 
 SHARED: tuple[click.Parameter, ...] = (
