@@ -20,6 +20,7 @@ from agents_sandbox import (
     AgentsSandboxClient,
     DaemonUnavailableError,
     ExecFailedError,
+    InvalidArgumentError,
     SandboxHandle,
     SandboxNotFoundError,
     SandboxState,
@@ -183,6 +184,33 @@ async def test_a_pool_has_spans(client: AgentsSandboxClient, recorded: Recorded)
     names = recorded.names()
     assert {"pool.enter", "pool.take.enter", "pool.take.exit", "pool.exit"} <= {*names}
     assert names.count("pool.exit") == 1
+
+
+async def test_what_a_pool_gives_up_at_its_end_is_no_error(
+    client: AgentsSandboxClient, daemon: FakeDaemon, recorded: Recorded
+) -> None:
+    pool = client.pool(1, image=IMAGE)
+    await pool.__aenter__()
+    async with pool.take():
+        with daemon.paused():
+            await off_loop(daemon.wait_for_call, "CreateSandbox", count=2)
+            end = Background(pool.__aexit__, None, None, None)
+            await off_loop(daemon.wait_for_call, "DeleteSandbox")
+        await end.result()
+    assert [span.name for span in recorded.spans if not span.status.is_ok] == []
+    assert recorded.names().count("pool.create") == 2
+    assert recorded.metric("errors") == {}
+
+
+async def test_what_a_pool_cannot_create_is_an_error(
+    client: AgentsSandboxClient, daemon: FakeDaemon, recorded: Recorded
+) -> None:
+    with daemon.faults.failing("INVALID_ARGUMENT", method="CreateSandbox"):
+        async with client.pool(1, image=IMAGE) as pool:
+            with pytest.raises(InvalidArgumentError):
+                await pool.take().__aenter__()
+    failed = next(span for span in recorded.spans if span.name == "agents_sandbox.pool.create")
+    assert attributes(failed)["error.type"] == "agents_sandbox.InvalidArgumentError"
 
 
 async def test_an_error_is_named_and_its_text_is_not_recorded(

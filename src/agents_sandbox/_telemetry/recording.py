@@ -76,7 +76,12 @@ recorder: Recorder | None = None
 """Set by `agents_sandbox.telemetry`."""
 
 # Whose methods are not obvious by their names alone.
-_PREFIXES = {"ExecProcess": "process.", "SandboxFiles": "files.", "SandboxScope": "scope."}
+_PREFIXES = {
+    "ExecProcess": "process.",
+    "SandboxFiles": "files.",
+    "SandboxScope": "scope.",
+    "_Place": "pool.",
+}
 
 _BLOCKS = {
     "ExecProcess": "start",

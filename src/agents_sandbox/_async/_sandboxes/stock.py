@@ -9,7 +9,7 @@ from copy import copy
 from dataclasses import dataclass
 from typing import NoReturn
 
-from ..._aio import Mailbox, Reader
+from ..._aio import Mailbox, Reader, public
 from ..._deadline import Backoff, Deadline
 from ..._goals.goal import within
 from ..._surroundings.forks import MUTEX
@@ -204,19 +204,32 @@ class _Place:
         backoff = _CreateBackoff()
         while not self._stock.closed:
             try:
-                lifetime = self._make()
-                offer = Offer(self, lifetime, await lifetime.__aenter__())
+                offer = await self.create()
             except SandboxClientError as error:
                 if not self._stock.fail(error):
                     return
                 await self._left.take(backoff.pause(_NO_DEADLINE))
                 continue
+            if offer is None:
+                return
             backoff.reset()
             self._stock.offer(offer)
             while not self._stock.closed and await self._left.take(None) is not offer:
                 pass  # it was told about one that had left before
             if offer.dead:
                 await self._delete(offer)
+
+    # Public for telemetry alone: what the end of the pool interrupts is no error.
+    @public
+    async def create(self) -> Offer | None:
+        """Create a sandbox; None if the pool, which deletes all of its own, has ended meanwhile."""
+        lifetime = self._make()
+        try:
+            return Offer(self, lifetime, await lifetime.__aenter__())
+        except BaseException:
+            if self._stock.closed:
+                return None
+            raise
 
     async def _delete(self, offer: Offer) -> None:
         try:
