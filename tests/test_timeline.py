@@ -188,8 +188,26 @@ def test_an_exec_can_be_cancelled_run_on_or_end_nobody_knows_how() -> None:
     assert "? end unknown, 3 s" in texts(timeline(story.events).svg)
     story.tell(6, SandboxEventType.SANDBOX_DELETED, SandboxState.DELETED)
     drawn = timeline(story.events)
-    assert "? end unknown, 4 s" in texts(drawn.svg)
+    assert "? end unknown, 3 s" in texts(drawn.svg)
     assert "STOPPED, after 5 s, for 1 s" in str(drawn)
+
+
+@pytest.mark.parametrize("state", [SandboxState.STOPPED, SandboxState.FAILED])
+def test_no_exec_runs_on_after_a_resume(state: SandboxState) -> None:
+    story = Story("box-1")
+    story.create(1)
+    story.start(2, "a")
+    story.start(2, "b")
+    story.tell(3, SandboxEventType.SANDBOX_STOPPED, state)
+    story.tell(4, SandboxEventType.SANDBOX_READY, SandboxState.READY)
+    story.start(5, "c")
+    story.end(6, "b", 0)  # which nobody has told before
+    lines = str(timeline(story.events)).splitlines()
+    assert lines[-3:] == [
+        "exec a: end unknown, after 2 s, for 1 s",
+        "exec b: exit 0, after 2 s, for 4 s",
+        "exec c: running, after 5 s, for 1 s",
+    ]
 
 
 def test_a_service_that_still_runs_has_a_bar_to_the_end() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..models import SandboxEvent
 from .drawing import draw
-from .life import life_of
+from .reading import life_of
 from .words import heading, lines, overview
 
 
