@@ -22,7 +22,7 @@ from agents_sandbox import (
 )
 from agents_sandbox import __main__ as entry
 from agents_sandbox._cli.program import program
-from agents_sandbox._cli.screen import Waiting
+from agents_sandbox._cli.settings import Settings
 from agents_sandbox._cli.streams import drop_unwritten
 from agents_sandbox.testing import FakeDaemon
 
@@ -338,8 +338,8 @@ def test_one_more_ctrl_c_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_cursor_is_there_at_the_end(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupt(**_: object) -> None:
-        monkeypatch.setattr(Waiting, "hid_cursor", True)
+    def interrupt(obj: Settings, **_: object) -> None:
+        obj.hid_cursor = True
         raise KeyboardInterrupt
 
     monkeypatch.setattr(program, "main", interrupt)

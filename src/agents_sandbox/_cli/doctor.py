@@ -80,7 +80,7 @@ def _look(settings: Settings) -> Iterator[Finding]:
     """Look at one thing after the other, up to the first that nothing works without."""
     yield _look_at_sdk()
     yield _look_at_other_sdk()
-    yield from _look_at_environment()
+    yield from _drop_bad_variables()
     try:
         path, origin = DaemonAddress(settings.socket).resolve()
     except SandboxClientError as error:
@@ -113,10 +113,14 @@ def _look_at_other_sdk() -> Finding:
     return Finding("other SDK", Verdict.PROBLEM, found, advice)
 
 
-def _look_at_environment() -> Iterator[Finding]:
+def _drop_bad_variables() -> list[Finding]:
+    """Unset the variables that the client refuses: the other checks do not need them."""
+    findings = []
     for name, error in environment.bad_variables():
-        yield Finding("environment", Verdict.PROBLEM, str(error), f"Change {name}, or unset it")
-        del os.environ[name]  # the other checks do not need it
+        advice = f"Change {name}, or unset it"
+        findings.append(Finding("environment", Verdict.PROBLEM, str(error), advice))
+        del os.environ[name]
+    return findings
 
 
 def _problem(check: str, error: SandboxClientError) -> Finding:

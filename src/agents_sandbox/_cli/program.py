@@ -38,14 +38,15 @@ def main() -> NoReturn:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as SIGHUP under nohup
             signal.signal(number, handler)
     open_streams()
+    settings = Settings()
     try:
-        program.main(prog_name="agents-sandbox")
+        program.main(prog_name="agents-sandbox", obj=settings)
     except KeyboardInterrupt:  # one more, while the first was reported
         sys.exit(INTERRUPTED)
     finally:
         drop_unwritten()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # what was made is gone
-        show_cursor()
+        show_cursor(settings)
 
 
 def _leave(number: int, _: object) -> NoReturn:

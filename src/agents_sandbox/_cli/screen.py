@@ -135,10 +135,8 @@ class Waiting(AbstractContextManager["Waiting"]):
         what: What is being waited for.
     """
 
-    hid_cursor = False
-    """Whether any has hidden the cursor, and may not have shown it again."""
-
     def __init__(self, settings: Settings, what: str) -> None:
+        self._settings = settings
         self._what = what
         self._seen = sys.stderr.isatty() and not settings.json
         self._shown: Progress | None = None
@@ -169,7 +167,7 @@ class Waiting(AbstractContextManager["Waiting"]):
             redirect_stderr=False,
         )
         self._shown.add_task(what)
-        Waiting.hid_cursor = not console(stderr=True).is_dumb_terminal
+        self._settings.hid_cursor = not console(stderr=True).is_dumb_terminal
         self._shown.start()
 
     def stop(self) -> None:
@@ -182,9 +180,9 @@ class Waiting(AbstractContextManager["Waiting"]):
         self.stop()
 
 
-def show_cursor() -> None:
+def show_cursor(settings: Settings) -> None:
     """Show the cursor again, which a spinner that was interrupted may have left hidden."""
-    if Waiting.hid_cursor:
+    if settings.hid_cursor:
         with suppress(OSError):  # the terminal is gone
             sys.stderr.write("\x1b[?25h")
             sys.stderr.flush()

@@ -22,17 +22,19 @@ _PIECE_BYTES = 2**16
 
 @dataclass
 class Settings:
-    """What the shared options say.
+    """What the shared options say, and what the program has to put right at its end.
 
     Attributes:
         socket: The path of the daemon's socket; None: the SDK's default.
         timeout: The time limit of each step; None: the SDK's defaults.
         json: Whether to print JSON.
+        hid_cursor: Whether a spinner has hidden the cursor, and may not have shown it again.
     """
 
     socket: str | None = None
     timeout: DurationLike | None = None
     json: bool = False
+    hid_cursor: bool = False
 
     def client(self) -> SyncAgentsSandboxClient:
         """Make the client."""
