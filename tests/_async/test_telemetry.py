@@ -21,6 +21,7 @@ from agents_sandbox import (
     DaemonUnavailableError,
     ExecFailedError,
     InvalidArgumentError,
+    SandboxFailedError,
     SandboxHandle,
     SandboxNotFoundError,
     SandboxState,
@@ -176,6 +177,20 @@ async def test_the_entry_and_the_exit_of_a_block_have_spans(
     assert {span.parent.span_id for span in (enter, leave, create, end) if span.parent} == {
         parent.get_span_context().span_id
     }
+
+
+async def test_the_clean_up_of_an_entry_that_fails_is_below_its_span(
+    recorded: Recorded,
+) -> None:
+    with FakeDaemon(missing_images=["gone:1"]) as daemon:
+        async with AgentsSandboxClient(daemon.socket_path) as client:
+            with pytest.raises(SandboxFailedError):
+                await client.sandbox(image="gone:1").__aenter__()
+    (enter,) = recorded.spans
+    assert attributes(enter)["error.type"] == "agents_sandbox.SandboxFailedError"
+    assert enter.context is not None
+    deleting = next(c for c in daemon.calls if c.method == "DeleteSandbox")
+    assert f"{enter.context.span_id:016x}" in str(dict(deleting.metadata)["traceparent"])
 
 
 async def test_a_pool_has_spans(client: AgentsSandboxClient, recorded: Recorded) -> None:

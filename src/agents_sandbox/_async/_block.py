@@ -123,7 +123,11 @@ def begins_block(refusal: str | None = None) -> Callable[[_MethodT], _MethodT]:
                     name = recording.name_of_block(self, "enter")
                     with recorder.call(name) as recorded, recorded:
                         recorded.begin()
-                        recorded.result = await enter(self)
+                        try:
+                            recorded.result = await enter(self)
+                        except BaseException as error:
+                            await self._give_up(error)  # here, too: it is part of the entry
+                            raise
                         return recorded.result
                 except BaseException as error:
                     await self._give_up(error)
