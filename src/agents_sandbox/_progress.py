@@ -141,7 +141,7 @@ def _find_line() -> _Line | None:
     ipython: Any = sys.modules.get("IPython")
     if ipython is not None and getattr(ipython.get_ipython(), "kernel", None) is not None:
         return _Notebook(ipython)
-    if sys.stderr is None or not sys.stderr.isatty():
+    if sys.stderr is None or sys.stderr.closed or not sys.stderr.isatty():
         return None
     try:
         return _Spinner()

@@ -284,9 +284,12 @@ async def test_elsewhere_nothing_is_shown(
     with progress(client):
         assert client._daemon.waits is None
         assert threading.active_count() == threads
-    monkeypatch.setattr(sys, "stderr", None)  # as of a program without a console
-    with progress(client):
-        assert client._daemon.waits is None
+    closed = Screen()
+    closed.close()
+    for stderr in (None, closed):  # as of a program without a console, and of a daemon
+        monkeypatch.setattr(sys, "stderr", stderr)
+        with progress(client):
+            assert client._daemon.waits is None
     assert capsys.readouterr() == ("", "")
 
 
