@@ -105,7 +105,8 @@ def test_any_events_make_a_well_formed_picture(given_events: list[SandboxEvent])
         assert x + wide <= width + 0.2
         assert y + high <= height
     assert all(line.isprintable() for line in str(drawn).splitlines())
-    assert timeline(reversed(given_events)).svg.count("<text") == drawn.svg.count("<text")
+    if len({event.sequence for event in given_events}) == len(given_events):
+        assert timeline(reversed(given_events)).svg == drawn.svg
     assert timeline(iter(given_events)).svg == drawn.svg
 
 
