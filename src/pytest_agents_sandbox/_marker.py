@@ -79,7 +79,10 @@ class DaemonSetup:
     def fake_only(self) -> list[str]:
         """The keywords that only a fake daemon supports."""
         named = ["versions"] * (self.versions not in (None, ALL))
-        options = self.options.keys() - {"cassette"}  # what was recorded can run on a live daemon
+        options = self.options.keys() - {
+            "cassette",
+            "in_order",
+        }  # what was recorded can run on a live daemon
         return sorted([*options, *named]) + ["faults"] * bool(self.faults)
 
 

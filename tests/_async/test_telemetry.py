@@ -373,8 +373,9 @@ async def test_a_hook_that_raises_changes_no_call(
         async with client.sandbox(image=IMAGE):
             raise ValueError("mine")
     assert count(daemon, "DeleteSandbox") == 1
-    logged = [item.getMessage() for item in caplog.records if item.levelno >= logging.WARNING]
-    assert logged == [
+    # Old gRPC causes others.
+    ours = [item for item in caplog.records if item.name.startswith("agents_sandbox")]
+    assert [item.getMessage() for item in ours if item.levelno >= logging.WARNING] == [
         "OpenTelemetry raised RuntimeError: the record is incomplete. This is logged only once"
     ]
 

@@ -33,8 +33,10 @@ from agents_sandbox.testing._cassettes.codec import LARGE, decode, encode
 from agents_sandbox.testing._cassettes.replacing import (
     Replacer,
     env_placeholders,
+    filled,
     id_placeholders,
     matches,
+    narrowed,
 )
 from agents_sandbox.testing._cassettes.replacing import redactions as redactions_of
 from agents_sandbox.testing._cassettes.store import load, save
@@ -321,7 +323,7 @@ def test_secrets_and_ids_are_replaced_longest_first() -> None:
     names = {"f" * 32: "sandbox-1", "mine": "sandbox-2"}
     replacer = Replacer({**redactions_of(["key", "keyed"]), **id_placeholders(names)})
     assert replacer.text("keyed key mine") == "[redacted-2] [redacted-1] mine"
-    assert replacer.data(b"\xffkey" + b"f" * 32) == b"\xff[redacted-1][sandbox-1]"
+    assert replacer.data_pattern(b"\xffkey" + b"f" * 32) == b"\xff[redacted-1][sandbox-1]"
     assert replacer.tree({"b": ["key", 1], "a": {}}) == {"a": {}, "b": ["[redacted-1]", 1]}
     assert Replacer({}).text("key") == "key"
     with pytest.raises(ValueError, match="empty string"):
@@ -364,6 +366,23 @@ def test_many_placeholders_take_no_longer() -> None:
     recorded = "token=[redacted-1];" * 1000
     assert matches(recorded, "token=secret;" * 1000)
     assert not matches(recorded, "token=secret;" * 1001 + "x")
+
+
+@given(st.lists(st.sampled_from(["[exec-9]", "[=env-A]", "[", "]", "=", "value", "é"])))
+def test_what_is_filled_in_is_what_was_replaced(parts: list[str]) -> None:
+    """Also where an output has texts that look like placeholders."""
+    text = "".join(parts)
+    replacer = Replacer({"value": "[env-A]", "secret": "[redacted-1]"})
+    data = text.encode() + b"\xff"
+    assert filled(replacer.data_pattern(data), {"[env-A]": "value"}) == data
+    changed = text.replace("value", "[exec-9]").encode() + b"\xff"
+    assert filled(replacer.data_pattern(data), {"[env-A]": "[exec-9]"}) == changed
+    assert filled(replacer.data_pattern(b"secret"), {}) == b"[redacted-1]"
+    recorded = replacer.pattern(text)
+    assert matches(narrowed(recorded, {"[env-A]": "value"}), text)
+    assert matches(narrowed(recorded, {"[env-A]": "[=exec-9]"}), text.replace("value", "[=exec-9]"))
+    if "value" in parts:
+        assert not matches(narrowed(recorded, {"[env-A]": "other"}), text)
 
 
 def test_anything_matches_a_placeholder() -> None:
@@ -559,6 +578,83 @@ def test_a_sandbox_can_be_a_free_recording_instead(tmp_path: Path) -> None:
         daemon.assert_all_used()
 
 
+def test_a_sandbox_stays_what_its_outputs_were(tmp_path: Path) -> None:
+    """Nothing is given out twice, and nothing that was given out is taken back."""
+    setups = [take("setup", stdout=b"1"), take("a")], [take("setup", stdout=b"2"), take("b")]
+    path = cassette_of(tmp_path, *setups)
+    with replaying(path) as (daemon, client):
+        one, other = (client.create_sandbox(image=IMAGE).sandbox_id for _ in range(2))
+        assert client.run(other, ["setup"]).stdout == "2"
+        assert client.run(one, ["setup"]).stdout == "1"
+        assert "but this sandbox is sandbox-1" in str(client.run(one, ["b"]).error)
+        assert client.run(other, ["b"]).exit_code == 0
+        assert client.run(one, ["a"]).exit_code == 0
+        daemon.assert_all_used()
+        with pytest.raises(AssertionError, match="unscripted command"):
+            daemon.stop()
+    with replaying(path) as (daemon, client):
+        ids = [client.create_sandbox(image=IMAGE).sandbox_id for _ in range(2)]
+        assert client.run(ids[0], ["setup"]).stdout == "1"
+        assert client.run(ids[1], ["a"]).error  # of the first one, which is at work
+        with pytest.raises(AssertionError, match="unscripted command"):
+            daemon.stop()
+
+
+def test_another_order_fails_if_the_test_says_so(tmp_path: Path) -> None:
+    path = cassette_of(tmp_path, [take("make"), take("make", "test"), take("ls"), take("make")])
+    with replaying(path) as (daemon, client):
+        sandbox_id = client.create_sandbox(image=IMAGE).sandbox_id
+        for argv in (["make", "test"], ["make"], ["make"], ["ls"]):
+            assert client.run(sandbox_id, argv).error is None
+        daemon.assert_all_used()
+    with replaying(path, in_order=True) as (daemon, client):
+        sandbox_id = client.create_sandbox(image=IMAGE).sandbox_id
+        assert client.run(sandbox_id, ["make"]).error is None
+        assert str(client.run(sandbox_id, ["ls"]).error).endswith(
+            "x.json', but exec-2 comes before it: ('make', 'test')"
+        )
+        for argv in (["make", "test"], ["ls"], ["make"]):
+            assert client.run(sandbox_id, argv).error is None
+        daemon.assert_all_used()
+        with pytest.raises(AssertionError, match="unscripted command"):
+            daemon.stop()
+    with pytest.raises(ValueError, match="in_order requires a cassette"):
+        FakeDaemon(in_order=True)
+
+
+def test_variables_are_those_of_the_replay(tmp_path: Path) -> None:
+    """They are matched and filled in as they are now, and nothing else is."""
+    texts = b"[env-MODE] of [sandbox-1] by [exec-1], [=env-MODE], [env-UNKNOWN]\n"
+    build = take("build", "--[env-MODE]", stdout=texts, stderr=b"[sandbox-2]", cwd="/[env-MODE]")
+    path = cassette_of(
+        tmp_path,
+        [build, take("echo", "[env-MODE]"), take("echo", "development"), take("[env-DB]")],
+        [take("x", exit_code=None, error="no [env-MODE]")],
+    )
+    database = CompanionContainerSpec("db", "pg", envs={"DB": "of the service"})
+    with replaying(path) as (daemon, client):
+        sandbox_id = client.create_sandbox(
+            image=IMAGE, envs={"MODE": "production"}, companion_containers=[database]
+        ).sandbox_id
+        assert client.run(sandbox_id, ["build", "--development"], cwd="/production").error
+        assert client.run(sandbox_id, ["build", "--production"], cwd="/development").error
+        result = client.run(sandbox_id, ["build", "--production"], cwd="/production")
+        assert result.stdout == (
+            f"production of {sandbox_id} by {result.exec_id}, [env-MODE], [env-UNKNOWN]\n"
+        )
+        assert result.stderr == "[sandbox-2]"
+        assert client.run(sandbox_id, ["echo", "development"]).error is None
+        assert (
+            client.run(sandbox_id, ["echo", "test"], env_overrides={"MODE": "test"}).error is None
+        )
+        assert client.run(sandbox_id, ["of the service"]).error is None
+        other = client.create_sandbox(image=IMAGE).sandbox_id
+        assert client.run(other, ["x"]).error == "no production"
+        daemon.assert_all_used()
+        with pytest.raises(AssertionError, match="unscripted command"):
+            daemon.stop()
+
+
 def test_a_script_uses_up_the_take_that_it_replaces(tmp_path: Path) -> None:
     path = cassette_of(tmp_path, [take("a"), take("a", stdout=b"2")])
     with replaying(path) as (daemon, client):
@@ -575,6 +671,12 @@ def test_a_sandbox_that_was_never_created_is_told(tmp_path: Path) -> None:
     with replaying(path) as (daemon, client):
         client.create_sandbox(image=IMAGE)
         with pytest.raises(AssertionError, match=r": sandbox-2, never created$"):
+            daemon.assert_all_used()
+    # Also if the one that was created is the other one.
+    path = cassette_of(tmp_path, [take("a")], [take("b")])
+    with replaying(path) as (daemon, client):
+        client.run(client.create_sandbox(image=IMAGE).sandbox_id, ["b"])
+        with pytest.raises(AssertionError, match=r": sandbox-1, never created$"):
             daemon.assert_all_used()
 
 
@@ -605,7 +707,7 @@ def test_a_missing_take_another_sandbox_and_another_image_are_told(tmp_path: Pat
                 "PATH", str(path)
             )
         )
-        assert "but another sandbox has replayed it" in str(client.run(other, ["c"]).error)
+        assert "but this sandbox is sandbox-2" in str(client.run(other, ["c"]).error)
         with pytest.raises(AssertionError):
             daemon.stop()
     assert complaint(path, "a", image="other") == (

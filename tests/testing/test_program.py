@@ -216,6 +216,7 @@ def test_options_reach_the_daemon(
         "exec_mode": "passthrough",
         "unscripted": "succeed",
         "cassette": None,
+        "in_order": False,
         "exec_log_root": f"{path}.logs",
         "ready_delay": 0.5,
         "stop_delay": 1.0,

@@ -423,6 +423,14 @@ def test_values_of_variables_are_replaced_in_outputs(daemon: FakeDaemon, cassett
     assert echo.argv == ("sh", "[env-TOKEN]")
     assert echo.input == b"x"
     assert "sk-live" not in cassette.read_text()
+    with (
+        FakeDaemon(cassette=cassette, version=daemon.version) as replayed,
+        SyncAgentsSandboxClient(replayed.socket_path) as client,
+    ):
+        sandbox_id = client.create_sandbox(image=IMAGE, envs={"KEY": "sk-live-4"}).sandbox_id
+        env = {"TOKEN": "sk-live-5"}
+        result = client.run(sandbox_id, ["sh", "sk-live-5"], env_overrides=env, input="x")
+        assert result.stdout == "sk-live-4 sk-live-4 sk-live-5 labelled1 short\n"
 
 
 def test_input_is_recorded_unless_it_is_large(daemon: FakeDaemon, cassette: Path) -> None:

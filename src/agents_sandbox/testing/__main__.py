@@ -92,6 +92,7 @@ def _make_daemon(options: argparse.Namespace) -> FakeDaemon:
         exec_mode=options.exec or ("scripted" if fails else "auto"),
         unscripted=options.unscripted,
         cassette=options.cassette,
+        in_order=options.in_order,
         exec_log_root=options.exec_log_root,
         ready_delay=options.ready_delay,
         stop_delay=options.stop_delay,

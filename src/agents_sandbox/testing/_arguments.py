@@ -204,6 +204,12 @@ def _add_commands(group: Any) -> None:
         "it lacks does not start, as with --unscripted fail",
     )
     group.add_argument(
+        "--in-order",
+        action="store_true",
+        help="with --cassette, let no command of a sandbox start before those that were recorded "
+        "before it",
+    )
+    group.add_argument(
         "--on-exec",
         action=AppendScript,
         nargs=3,

@@ -84,6 +84,7 @@ class FakeDaemon:
             command. A script of `on_exec()` that matches replaces the take. A command without
             either fails as with `unscripted="fail"`; hooks succeed. Commands take as long as they
             did if `virtual_time` is set, else no time.
+        in_order: Whether a sandbox must run the commands of its cassette in the recorded order.
         exec_log_root: The folder of exec logs. They remain there, and missing folders are
             created private; by default a private folder that `stop()` removes.
         virtual_time: Whether the daemon's clock stands still until `advance()` moves it.
@@ -127,6 +128,7 @@ class FakeDaemon:
         exec_mode: Literal["scripted", "passthrough", "isolated", "auto"] = "scripted",
         unscripted: Literal["succeed", "fail"] = "succeed",
         cassette: str | os.PathLike[str] | None = None,
+        in_order: bool = False,
         exec_log_root: str | os.PathLike[str] | None = None,
         virtual_time: bool = False,
         ready_delay: float = 0.0,
@@ -154,6 +156,8 @@ class FakeDaemon:
             )
         if cassette is not None and mode != "scripted":
             raise ValueError("cassette requires exec_mode='scripted': commands do not really run")
+        if in_order and cassette is None:
+            raise ValueError("in_order requires a cassette")
         recording = None if cassette is None else load(Path(cassette))
         host = declared_host(
             known_images=known_images,
@@ -190,7 +194,9 @@ class FakeDaemon:
         files = FilesRunner(folder.sandboxes, background.clock, host.paths, host.image_folders)
         sleep = background.clock.sleep
         if recording is not None:
-            self._player = Player(recording, str(cassette), keep_durations=virtual_time)
+            self._player = Player(
+                recording, str(cassette), keep_durations=virtual_time, in_order=in_order
+            )
             replay = CassetteRunner(self._scripts, files, self._player, sleep)
             self._runner = ScriptedRunner(self._scripts, replay, sleep, replay.skip)
         elif mode == "scripted":

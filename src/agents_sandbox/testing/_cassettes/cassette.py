@@ -31,6 +31,11 @@ class Take:
         """What takes of the same command have in common."""
         return self.argv, self.cwd, self.input
 
+    @property
+    def outcome(self) -> tuple[bytes | None, bytes | None, int | None, str]:
+        """What came out of it."""
+        return self.stdout, self.stderr, self.exit_code, self.error
+
 
 @dataclass(frozen=True)
 class RecordedSandbox:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher, unified_diff
 from itertools import groupby, zip_longest
+from types import MappingProxyType
 from typing import NamedTuple
 
 from .._commands.command import Command
 from .._protocol.spec import WORKSPACE
 from .cassette import Take
-from .replacing import matches
+from .replacing import matches, narrowed
 
 # What is shown must be found while the daemon's other calls wait: a few milliseconds each.
 _COMPARED_TAKES = 1000
@@ -33,11 +34,18 @@ class Asked(NamedTuple):
     argv: tuple[str, ...]
     cwd: str
     input: bytes
+    known: Mapping[str, str] = MappingProxyType({})
+    """What stands here for placeholders of variables."""
+    exec_id: str = ""
 
     @classmethod
-    def of(cls, command: Command, stdin: bytes) -> Asked:
+    def of(cls, command: Command, stdin: bytes, known: Mapping[str, str]) -> Asked:
         """Make it of a command of the daemon."""
-        return cls(command.argv, recorded_cwd(command.cwd), stdin)
+        return cls(command.argv, recorded_cwd(command.cwd), stdin, known, command.exec_id)
+
+    def matches(self, recorded: str, text: str) -> bool:
+        """Return whether a text of this command is a recorded one."""
+        return matches(narrowed(recorded, self.known), text)
 
 
 def recorded_cwd(cwd: str) -> str:
@@ -49,9 +57,9 @@ def is_of(take: Take, command: Asked) -> bool:
     """Return whether a take is one of a command."""
     return (
         len(take.argv) == len(command.argv)
-        and matches(take.cwd, command.cwd)
-        and all(map(matches, take.argv, command.argv))
-        and (take.input is None or matches(_as_text(take.input), _as_text(command.input)))
+        and command.matches(take.cwd, command.cwd)
+        and all(map(command.matches, take.argv, command.argv))
+        and (take.input is None or command.matches(_as_text(take.input), _as_text(command.input)))
     )
 
 
@@ -90,8 +98,10 @@ def difference(take: Take, command: Asked) -> list[str]:
     """Show how a command differs from a take: the first changes, and what stands around them."""
     # What stands in place of a placeholder is no difference, and may be a secret.
     pairs = zip_longest(take.argv[: len(command.argv)], command.argv)
-    argv = [text if text is not None and matches(text, word) else word for text, word in pairs]
-    cwd = take.cwd if matches(take.cwd, command.cwd) else command.cwd
+    argv = [
+        text if text is not None and command.matches(text, word) else word for text, word in pairs
+    ]
+    cwd = take.cwd if command.matches(take.cwd, command.cwd) else command.cwd
     stdin = None if take.input is None else command.input
     recorded = list(_lines(take.argv, take.cwd, take.input))
     played = list(_lines(argv, cwd, stdin))

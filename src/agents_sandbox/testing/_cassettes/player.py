@@ -2,57 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping
+from itertools import chain
 
 from ..._shared.shown import shown
 from .._commands.command import ARGV_LIMIT, Command
 from .._commands.on_exec import Plan, StartFailure, Wait, Write
+from .._protocol.spec import Spec
 from .cassette import Cassette, RecordedSandbox, Take, exec_name, sandbox_name
 from .closest import Asked, closest, difference, is_of
-from .replacing import matches
+from .replacing import env_placeholder, filled, matches
 
 
 class _Track:
     """One recorded sandbox and what was played of it."""
 
-    def __init__(self, name: str, sandbox: RecordedSandbox) -> None:
+    def __init__(self, name: str, sandbox: RecordedSandbox, *, in_order: bool) -> None:
         self.name = name
+        self._in_order = in_order
         self.image = sandbox.image
         self.takes = sandbox.takes
-        self.is_expected = False
-        """Whether a new sandbox is probably this one."""
         self.explained: set[int] = set()
         """The takes that a report has shown in place of another command."""
-        self.hold(None, [])
+        self.sandbox_id: str | None = None
+        self.played: dict[int, Asked] = {}
+        """Which takes commands got, in their order."""
 
-    def hold(self, sandbox_id: str | None, asked: Sequence[Asked]) -> None:
-        """Be a sandbox that has asked for these commands, or be free."""
-        self.sandbox_id = sandbox_id
-        self.asked = list(asked)
-        self.played = self.fit(asked) or []
+    def take_for(self, command: Asked, played: Collection[int]) -> int | None:
+        """Return the next take of a command, rather one that has its very words."""
+        free = [index for index in range(len(self.takes)) if index not in played]
+        if self._in_order:
+            del free[1:]
+        exact = (index for index in free if self.takes[index].argv == command.argv)
+        fitting = (index for index in chain(exact, free) if is_of(self.takes[index], command))
+        return next(fitting, None)
 
-    def fit(self, commands: Sequence[Asked]) -> list[int] | None:
-        """Return the takes that commands get, one after the other; None: there are too few."""
-        played: list[int] = []
-        for command in commands:
-            index = self.next_take(command, played)
-            if index is None:
+    def played_as(self, other: _Track) -> dict[int, Asked] | None:
+        """Return what of another one would have come out the same; None: something would not."""
+        equal: dict[int, Asked] = {}
+        for index, command in self.played.items():
+            at = other.take_for(command, equal)
+            if at is None or other.takes[at].outcome != self.takes[index].outcome:
                 return None
-            played.append(index)
-        return played
-
-    def next_take(self, command: Asked, played: Sequence[int]) -> int | None:
-        """Return the first take of a command that was not played."""
-        indices = (
-            index
-            for index, take in enumerate(self.takes)
-            if is_of(take, command) and index not in played
-        )
-        return next(indices, None)
+            equal[at] = command
+        return equal
 
     def unused(self) -> Iterator[str]:
-        if not self.takes and not self.is_expected:
+        if self.sandbox_id is None and not self.explained:
             yield f"{self.name}, never created"
+            return
         for index, take in enumerate(self.takes):
             if index not in self.played and index not in self.explained:
                 argv = shown(take.argv, ARGV_LIMIT)
@@ -66,79 +64,92 @@ class Player:
         cassette: The cassette.
         where: Its path, for messages.
         keep_durations: Whether commands take as long as they did.
+        in_order: Whether the commands of a sandbox must come in the recorded order.
     """
 
-    def __init__(self, cassette: Cassette, where: str, *, keep_durations: bool) -> None:
+    def __init__(
+        self, cassette: Cassette, where: str, *, keep_durations: bool, in_order: bool
+    ) -> None:
         self._cassette = cassette
         self._where = shown(where, 300)
         self._keep_durations = keep_durations
+        self._in_order = in_order
         self.rewind()
 
     def rewind(self) -> None:
         """Begin again, with sandboxes that are yet to be created."""
         self._tracks = [
-            _Track(sandbox_name(index), sandbox)
+            _Track(sandbox_name(index), sandbox, in_order=self._in_order)
             for index, sandbox in enumerate(self._cassette.sandboxes)
             if sandbox.was_ready
         ]
-        self._expected: dict[str, _Track] = {}
-        """What each sandbox is unless its commands are those of another."""
+        self._variables: dict[str, str] = {}
+        """The values of all variables, by what stands for them."""
 
-    def add(self, sandbox_id: str, image: str) -> None:
-        """Expect a new sandbox to be the next recorded one with its image."""
+    def add(self, sandbox_id: str, spec: Spec) -> None:
+        """Take a new sandbox for the next recorded one with its image."""
+        for envs in (spec.envs, *(container.envs for container in spec.side_containers)):
+            self._note(envs)
         for track in self._tracks:
-            if not track.is_expected and matches(track.image, image):
-                track.is_expected = True
-                self._expected[sandbox_id] = track
+            if track.sandbox_id is None and matches(track.image, spec.image):
+                track.sandbox_id = sandbox_id
                 return
+
+    def _note(self, variables: Mapping[str, str]) -> None:
+        for name, value in variables.items():
+            self._variables[env_placeholder(name)] = value
 
     def plan_for(self, command: Command, stdin: bytes) -> Plan | None:
         """Use the next take of a command; None: there is none."""
-        take = self._next_take(command.sandbox_id, Asked.of(command, stdin))
-        return None if take is None else _plan(take, keep_durations=self._keep_durations)
+        asked = self._asked(command, stdin)
+        track = self._track_for(command.sandbox_id, asked)
+        if track is None:
+            return None
+        index = track.take_for(asked, track.played)
+        assert index is not None  # noqa: S101 - for type checkers
+        track.played[index] = asked
+        known = {
+            **asked.known,
+            **{f"[{other.name}]": other.sandbox_id for other in self._tracks if other.sandbox_id},
+            **{f"[{exec_name(at)}]": command.exec_id for at, command in track.played.items()},
+        }
+        return _plan(track.takes[index], known, keep_durations=self._keep_durations)
 
-    def _next_take(self, sandbox_id: str, command: Asked) -> Take | None:
+    def _asked(self, command: Command, stdin: bytes) -> Asked:
+        self._note({**command.spec.envs, **command.env})
+        return Asked.of(command, stdin, dict(self._variables))
+
+    def _track_for(self, sandbox_id: str, command: Asked) -> _Track | None:
+        """Return the recorded sandbox that has a take of a command; None: there is none."""
         own = self._track_of(sandbox_id)
-        if own is not None and (index := own.next_take(command, own.played)) is not None:
-            own.asked.append(command)
-            own.played.append(index)
-            return own.takes[index]
+        if own is None or own.take_for(command, own.played) is not None:
+            return own
         # Sandboxes that are made at the same time are ready in any order: commands tell them apart.
-        asked = [*(own.asked if own else ()), command]
-        for track in self._others(sandbox_id):
-            if track.next_take(command, ()) is None or track.fit(asked) is None:
+        for track in self._tracks:
+            if track is own or track.image != own.image:
                 continue
-            if track.sandbox_id is None or (own and own.fit(track.asked) is not None):
-                if own is not None:
-                    own.hold(track.sandbox_id, track.asked)
-                track.hold(sandbox_id, asked)
-                return track.takes[track.played[-1]]
+            mine, theirs = own.played_as(track), track.played_as(own)
+            if mine is None or theirs is None or track.take_for(command, mine) is None:
+                continue
+            own.sandbox_id, own.played = track.sandbox_id, theirs
+            track.sandbox_id, track.played = sandbox_id, mine
+            return track
         return None
 
     def _track_of(self, sandbox_id: str) -> _Track | None:
         return next((track for track in self._tracks if track.sandbox_id == sandbox_id), None)
 
-    def _others(self, sandbox_id: str) -> Iterator[_Track]:
-        """Yield what a sandbox can be besides what it is now, the most probable first."""
-        expected = self._expected.get(sandbox_id)
-        if expected is not None:
-            alike = (track for track in self._tracks if track.image == expected.image)
-            for track in (expected, *alike):
-                if track.sandbox_id != sandbox_id:
-                    yield track
-
     def explain(self, command: Command, stdin: bytes) -> list[str]:
         """Say what comes closest to a command that has no take, in lines."""
-        asked = Asked.of(command, stdin)
+        asked = self._asked(command, stdin)
         own = self._track_of(command.sandbox_id)
-        expected = own or self._expected.get(command.sandbox_id)
-        if expected is None:
+        if own is None:
             image = shown(command.spec.image)
             return [f"{self._where} has no further sandbox with the image {image}"]
         # Those of its own sandbox first, and those that nothing else has been.
         candidates = [
             (track, index)
-            for track in sorted(self._tracks, key=lambda track: track is not expected)
+            for track in sorted(self._tracks, key=lambda track: track is not own)
             for index in range(len(track.takes))
         ]
         candidates.sort(key=lambda item: item[1] in (*item[0].played, *item[0].explained))
@@ -152,8 +163,11 @@ class Player:
             track.explained.add(index)
             return [f"{name}:", *difference(take, asked)]
         if track is not own:
-            also = f"this sandbox is {own.name}" if own else "another sandbox has replayed it"
-            return [f"{name}, but {also}"]
+            return [f"{name}, but this sandbox is {own.name}"]
+        if index not in own.played:
+            first = next(index for index in range(len(own.takes)) if index not in own.played)
+            argv = shown(own.takes[first].argv, ARGV_LIMIT)
+            return [f"{name}, but {exec_name(first)} comes before it: {argv}"]
         count = sum(is_of(other, asked) for other in track.takes)
         return [f"{name}, but all its takes were played ({count} of {count})"]
 
@@ -162,9 +176,10 @@ class Player:
         return [f"{self._where}: {line}" for track in self._tracks for line in track.unused()]
 
 
-def _plan(take: Take, *, keep_durations: bool) -> Plan:
+def _plan(take: Take, known: Mapping[str, str], *, keep_durations: bool) -> Plan:
     waits = (Wait(take.seconds),) if keep_durations else ()
     if take.error:
-        return Plan(waits, StartFailure(take.error))
-    writes = Write("stdout", take.stdout or b""), Write("stderr", take.stderr or b"")
+        return Plan(waits, StartFailure(filled(take.error.encode(), known).decode()))
+    stdout, stderr = (filled(output or b"", known) for output in (take.stdout, take.stderr))
+    writes = Write("stdout", stdout), Write("stderr", stderr)
     return Plan((*writes, *waits), take.exit_code)

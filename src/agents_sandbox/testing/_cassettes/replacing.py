@@ -12,6 +12,7 @@ from .._protocol.spec import WORKSPACE
 
 _NAME = r"(?:(?:redacted|sandbox|exec)-[0-9]+|env-[0-9A-Za-z_]*)\]"
 _PLACEHOLDER = re.compile(rf"\[{_NAME}")
+_PLACEHOLDER_DATA = re.compile(rf"\[(=*)({_NAME})".encode())
 # What would be mistaken for a placeholder has one "=" more in a pattern.
 _LOOKALIKE = re.compile(rf"\[(?==*{_NAME})")
 _LOOKALIKE_DATA = re.compile(_LOOKALIKE.pattern.encode())
@@ -48,10 +49,15 @@ def id_placeholders(names: Mapping[str, str]) -> dict[str, str]:
 def env_placeholders(variables: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Map values of variables to what stands for them, by their names; short values stay."""
     return {
-        value: f"[env-{_NO_NAME.sub('_', name)}]"
+        value: env_placeholder(name)
         for name, value in sorted(variables, reverse=True)  # the first of several names remains
         if len(value) >= _SHORTEST_VALUE and value != WORKSPACE
     }
+
+
+def env_placeholder(name: str) -> str:
+    """Return what stands for the value of a variable."""
+    return f"[env-{_NO_NAME.sub('_', name)}]"
 
 
 class Replacer:
@@ -77,15 +83,11 @@ class Replacer:
         return "".join(literals)
 
     def data_pattern(self, data: bytes) -> bytes:
-        """Replace in bytes as `pattern()` does in texts."""
+        """Replace in bytes as `pattern()` does in texts, for `matches()` and `filled()`."""
         literals = self._bytes_pattern.split(data)
         literals[1::2] = [self._bytes[found] for found in literals[1::2]]
         literals[::2] = [_LOOKALIKE_DATA.sub(b"[=", literal) for literal in literals[::2]]
         return b"".join(literals)
-
-    def data(self, data: bytes) -> bytes:
-        """Replace in bytes."""
-        return self._bytes_pattern.sub(lambda found: self._bytes[found[0]], data)
 
     def tree(self, tree: Any) -> Any:
         """Replace in all texts of a JSON value, and sort its keys."""
@@ -103,6 +105,27 @@ def _parts(recorded: str) -> list[str]:
     """Return what stands around placeholders, as it was before `Replacer.pattern()`."""
     parts = _PLACEHOLDER.split(recorded)
     return [_ESCAPED.sub("[", part) for part in parts]
+
+
+def narrowed(recorded: str, known: Mapping[str, str]) -> str:
+    """Put what is known in the place of placeholders, in a pattern for `matches()`."""
+
+    def literal(found: re.Match[str]) -> str:
+        value = known.get(found[0])
+        return found[0] if value is None else _LOOKALIKE.sub("[=", value)
+
+    return _PLACEHOLDER.sub(literal, recorded) if "[" in recorded else recorded
+
+
+def filled(recorded: bytes, known: Mapping[str, str]) -> bytes:
+    """Put what is known in the place of placeholders, in an output; the others stay."""
+
+    def literal(found: re.Match[bytes]) -> bytes:
+        if found[1]:  # it only looks like one
+            return b"[" + found[1][1:] + found[2]
+        return known.get(found[0].decode(), found[0].decode()).encode()
+
+    return _PLACEHOLDER_DATA.sub(literal, recorded)
 
 
 def matches(recorded: str, text: str) -> bool:

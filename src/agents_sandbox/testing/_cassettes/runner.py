@@ -33,9 +33,9 @@ class CassetteRunner(UnscriptedRunner):
     async def prepare(
         self, sandbox_id: str, spec: Spec, copies: Sequence[PlannedCopy] = ()
     ) -> None:
-        """Expect the sandbox to be a recorded one."""
+        """Take the sandbox for a recorded one."""
         await super().prepare(sandbox_id, spec, copies)
-        self._player.add(sandbox_id, spec.image)
+        self._player.add(sandbox_id, spec)
 
     def skip(self, command: Command, stdin: bytes) -> None:
         """Use up the take of a command that does something else."""

@@ -59,7 +59,8 @@ def compose(
             **redactions(redact),
         }
     )
-    composer = _Composer(observer, outcome, read_log, names, specs, replacer)
+    secrets = Replacer(redactions(redact))
+    composer = _Composer(observer, outcome, read_log, names, specs, replacer, secrets)
     return Cassette(outcome.version, tuple(map(composer.sandbox, existing)))
 
 
@@ -124,6 +125,7 @@ class _Composer:
         names: dict[str, str],
         specs: dict[str, dict[str, Any]],
         replacer: Replacer,
+        secrets: Replacer,
     ) -> None:
         self._observer = observer
         self._outcome = outcome
@@ -131,12 +133,13 @@ class _Composer:
         self._names = names
         self._specs = specs
         self._replacer = replacer
+        self._secrets = secrets
         self._logs = _log_paths(observer)
 
     def sandbox(self, heard: HeardSandbox) -> RecordedSandbox:
         events = self._outcome.events[heard.id]
         return RecordedSandbox(
-            image=self._replacer.pattern(self._outcome.images[heard.id]),
+            image=self._secrets.pattern(self._outcome.images[heard.id]),
             spec=self._replacer.tree(_reviewable(self._specs[heard.id])),
             takes=tuple(
                 self._take(self._observer.execs[exec_id], events)
@@ -168,7 +171,7 @@ class _Composer:
             stdout=stdout,
             stderr=stderr,
             exit_code=exit_code,
-            error=self._replacer.text(error),
+            error=self._replacer.pattern(error),
             seconds=seconds,
         )
 
@@ -177,7 +180,7 @@ class _Composer:
 
     def _output(self, path: str | None) -> bytes | None:
         data = None if path is None else self._read_log(path)
-        return None if data is None else self._replacer.data(data)
+        return None if data is None else self._replacer.data_pattern(data)
 
     def _end(
         self, heard: HeardExec, events: list[pb.SandboxEvent]
