@@ -40,6 +40,18 @@ OPEN: dict[str, Callable[[pytest.MonkeyPatch], Screen]] = {
 each_screen = pytest.mark.parametrize("kind", OPEN)
 
 
+def look_at(text: str, monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:
+    """Let the line show a text only; the result is released at each look at the waits."""
+    looks = threading.Semaphore(0)
+
+    def show(_: object) -> str:
+        looks.release()
+        return text
+
+    monkeypatch.setattr(_progress, "_text", show)
+    return looks
+
+
 @pytest.mark.unshared
 @each_screen
 async def test_it_shows_what_a_client_waits_for(
@@ -217,13 +229,7 @@ async def test_a_notebook_hears_of_changes_only(
 ) -> None:
     """Each update is a message to a browser."""
     screen = open_notebook(monkeypatch)
-    looks = threading.Semaphore(0)
-
-    def text(_: object) -> str:
-        looks.release()
-        return "always the same"
-
-    monkeypatch.setattr(_progress, "_text", text)
+    looks = look_at("always the same", monkeypatch)
     with progress(client):
         for _ in range(3):
             await off_loop(looks.acquire)
@@ -297,8 +303,10 @@ async def test_without_a_wait_nothing_is_shown(
     client: AgentsSandboxClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     screen = open_terminal(monkeypatch, rich=False)
+    looks = look_at("", monkeypatch)
     with progress(client):
-        pass
+        for _ in range(3):
+            await off_loop(looks.acquire)
     assert screen.getvalue() == ""
 
 
