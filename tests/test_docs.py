@@ -7,6 +7,7 @@ import asyncio
 import dataclasses
 import gc
 import inspect
+import logging
 import os
 import re
 import shlex
@@ -118,6 +119,7 @@ def daemon(release: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
         yield running
         gc.collect()  # a stream that a block has left ends now, not in the next block
         running.wait_for_streams(0)
+        logging.getLogger("agents_sandbox.calls").setLevel(logging.NOTSET)  # a block has set it
         for thread in threading.enumerate():
             if thread.name == "agents-sandbox-events":
                 join(thread)  # it logs the end of its stream

@@ -59,6 +59,23 @@ def levels(caplog: pytest.LogCaptureFixture) -> set[int]:
     return {record.levelno for record in ours(caplog)}
 
 
+@each_dialect
+async def test_a_command_that_was_lost_is_logged(
+    client: AgentsSandboxClient,
+    sandbox: SandboxHandle,
+    daemon: FakeDaemon,
+    info: pytest.LogCaptureFixture,
+) -> None:
+    daemon.on_exec(("train",)).never()
+    run = Background(client.run, ID, ("train",), exec_id="my-exec")
+    await off_loop(daemon.wait_for_streams, 1)
+    await restart(daemon)
+    assert (await run.result()).exit_code is None
+    assert logged(info, "calls") == ["exec my-exec has ended without an exit code: FAILED"]
+    await client.run(ID, ("true",))
+    assert len(logged(info, "calls")) == 1
+
+
 async def test_each_call_is_logged_with_ids_duration_and_outcome(
     client: AgentsSandboxClient, sandbox: SandboxHandle, caplog: pytest.LogCaptureFixture
 ) -> None:

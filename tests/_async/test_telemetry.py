@@ -103,6 +103,7 @@ async def test_a_call_has_one_span_with_the_ids_and_the_exit_code(
         "agents_sandbox.sandbox_id": ID,
         "agents_sandbox.exec_id": "my-exec",
         "agents_sandbox.exit_code": 2,
+        "agents_sandbox.exec_state": "FAILED",
     }
     assert span.status.is_ok
     assert span.parent is None

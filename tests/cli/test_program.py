@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -97,14 +98,27 @@ def test_version_and_help() -> None:
 
 
 @pytest.mark.once
-def test_the_shell_completes_commands() -> None:
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        (["re"], ["resume"]),
+        (["run", ""], []),
+        (["run", "--c"], ["--cwd"]),
+        (["run", "a:1", "--ke"], ["--keep"]),
+        (["run", "a:1", "--", ""], []),
+        (["run", "--env", "A=1", "--", "make", "--"], []),
+        (["--socket", "x", "run", "--ti"], ["--timeout"]),
+    ],
+)
+def test_the_shell_completes_commands_and_options(words: list[str], completed: list[str]) -> None:
     variables = {
         "_AGENTS_SANDBOX_COMPLETE": "bash_complete",
-        "COMP_WORDS": "agents-sandbox re",
-        "COMP_CWORD": "1",
+        "COMP_WORDS": shlex.join(["agents-sandbox", *words]),
+        "COMP_CWORD": str(len(words)),
     }
     result = CliRunner(env=variables).invoke(program, prog_name="agents-sandbox")
-    assert result.stdout == "plain,resume\n"
+    assert result.exception is None
+    assert result.stdout.split() == [f"plain,{word}" for word in completed]
 
 
 @pytest.mark.once

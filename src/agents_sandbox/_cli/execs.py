@@ -39,6 +39,8 @@ class _Run(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments. Click drops one `--`, so it gets one more."""
+        if ctx.resilient_parsing:  # they are being completed
+            return super().parse_args(ctx, args)
         if "--" in args:
             at = args.index("--")
             args = [*args[:at], "--", *args[at:]]
@@ -46,7 +48,7 @@ class _Run(click.Command):
         words: list[Any] = [ctx.params["target"], *ctx.params["argv"]]
         if "--" in words[:2]:
             words.remove("--")
-        if len(words) < 2 and not ctx.resilient_parsing:
+        if len(words) < 2:
             raise click.UsageError("Missing argument '-- COMMAND...'.", ctx)
         ctx.params["target"], ctx.params["argv"] = words[0], tuple(words[1:])
         return rest

@@ -79,7 +79,9 @@ def _described(spec: ServiceSpec | CompanionContainerSpec) -> str:
 
 @command
 @click.argument("image")
-@click.option("--id", "sandbox_id", metavar="ID", help="Its id; by default a new one.")
+@click.option(
+    "--id", "sandbox_id", metavar="ID", help="Its id, never used before; by default a new one."
+)
 @labels
 @envs
 @click.option(

@@ -7,7 +7,7 @@ import logging
 from .._surroundings.forks import MUTEX
 
 CALLS = logging.getLogger("agents_sandbox.calls")
-"""DEBUG: each attempt to make an RPC."""
+"""DEBUG: each attempt to make an RPC. INFO: a command that has no exit code."""
 
 CONNECTION = logging.getLogger("agents_sandbox.connection")
 """INFO: outages, reconnects, requests that are sent again. WARNING: a newer daemon."""

@@ -196,7 +196,7 @@ class _Call:
                 self._recorder.count(self._name, clock.monotonic() - began, error_type)
 
     def see(self, thing: object) -> None:
-        """Note the ids and the exit code that a request, a result or an error has."""
+        """Note the ids, the exit code and the state that a request, a result or an error has."""
         for name in _IDS:
             value = getattr(thing, name, None)
             if isinstance(value, str) and value:
@@ -204,6 +204,8 @@ class _Call:
         exit_code = getattr(thing, "exit_code", None)
         if isinstance(exit_code, int):
             self._span.set_attribute("agents_sandbox.exit_code", exit_code)
+        if hasattr(thing, "exit_code") and (state := getattr(thing, "state", None)) is not None:
+            self._span.set_attribute("agents_sandbox.exec_state", state.name)
 
     # Not its message: that may quote output or a configuration.
     def _describe(self, error: BaseException) -> None:

@@ -148,6 +148,11 @@ def sent_again(call: str, own_id: str, attempt: int) -> None:
     CONNECTION.info("%s of %s was sent again, attempt %d", call, shown_id(own_id), attempt)
 
 
+def no_exit_code(exec_id: str, state: str) -> None:
+    """Report a command that was cancelled, was not started, or was lost with its daemon."""
+    CALLS.info("exec %s has ended without an exit code: %s", shown_id(exec_id), state)
+
+
 def read_back(call: str, own_id: str) -> None:
     """Report that an earlier attempt has succeeded, whose answer was lost."""
     CONNECTION.info("%s of %s: an earlier attempt has succeeded", call, shown_id(own_id))

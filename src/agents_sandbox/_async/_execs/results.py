@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..._aio import give_way
 from ..._output.result import ExecResult, read_result
+from ..._telemetry import reports
 from ...errors import OutputUnavailableError
 from ...models import ExecHandle
 from .._daemon import Daemon
@@ -17,6 +18,8 @@ async def result_of(daemon: Daemon, handle: ExecHandle, limit: int) -> ExecResul
         handle: Its final snapshot.
         limit: How many bytes of each stream to keep, those at its end.
     """
+    if handle.exit_code is None:
+        reports.no_exit_code(handle.exec_id, handle.state.name)
     try:
         reading = read_result(handle, daemon.where_logs_are(handle), limit)
     except OutputUnavailableError as trouble:
