@@ -283,6 +283,14 @@ def test_files_that_are_no_files_are_refused(tmp_path: Path) -> None:
         FakeDaemon(cassette=path)
 
 
+@pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "[]"])
+def test_whatever_is_there_is_replaced(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(text)
+    save(path, with_output(b"new"))
+    assert load(path) == with_output(b"new")
+
+
 @given(st.lists(SANDBOXES, max_size=2), st.lists(SANDBOXES, max_size=2))
 def test_merging_keeps_every_old_take_and_adds_what_is_new(
     old: list[RecordedSandbox], new: list[RecordedSandbox]

@@ -116,7 +116,7 @@ def _write(path: Path, data: bytes) -> None:
 def _files_beside(path: Path) -> set[str]:
     try:
         names = set(file_names(json.loads(_read(path))))
-    except (OSError, ValueError):  # none, or something else that is replaced
+    except (OSError, ValueError, RecursionError):  # none, or something else that is replaced
         return set()
     # Only those that `save` has made.
     return {name for name in names if name.startswith(f"{path.name}.sandbox-") and "/" not in name}
