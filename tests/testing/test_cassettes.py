@@ -327,6 +327,29 @@ def test_merging_pairs_sandboxes_by_image_and_renumbers_events() -> None:
     )
 
 
+def test_merging_takes_all_placeholders_for_the_same() -> None:
+    old = RecordedSandbox(
+        "[redacted-1]/a",
+        takes=(
+            replace(take("cat", "[redacted-1] [exec-1]"), cwd="/[env-HOME]"),
+            replace(take("sh"), input=b"\xff[redacted-1]"),
+        ),
+    )
+    new = RecordedSandbox(
+        "[redacted-2]/a",
+        takes=(
+            replace(take("sh"), input=b"\xff[redacted-2]"),
+            replace(take("cat", "[redacted-2] [exec-7]"), cwd="/[redacted-1]"),
+        ),
+    )
+    assert merged(Cassette("1", (old,)), Cassette("2", (new,))).sandboxes == (old,)
+    # Other texts remain different, also those that only look like placeholders.
+    for argv in ("cat", "[=redacted-2] [exec-1]"), ("cat", "x [exec-1]"), ("cat", ""):
+        other = RecordedSandbox("[redacted-1]/a", takes=(replace(old.takes[0], argv=argv),))
+        (both,) = merged(Cassette("1", (old,)), Cassette("2", (other,))).sandboxes
+        assert both.takes == (*old.takes, *other.takes)
+
+
 def test_secrets_and_ids_are_replaced_longest_first() -> None:
     names = {"f" * 32: "sandbox-1", "mine": "sandbox-2"}
     replacer = Replacer({**redactions_of(["key", "keyed"]), **id_placeholders(names)})

@@ -312,6 +312,15 @@ def test_new_episodes_are_appended(daemon: FakeDaemon, cassette: Path) -> None:
     assert [take.stdout for take in takes(cassette)] == [b"old", b"new"]
 
 
+def test_new_episodes_know_a_command_whose_placeholder_has_another_number(
+    daemon: FakeDaemon, cassette: Path
+) -> None:
+    for redact in (["hunter2"], ["other", "hunter2"]):
+        with recording(daemon, cassette, mode="new_episodes", redact=redact) as client:
+            agent(client, [["login", "hunter2"]])
+    assert [take.argv for take in takes(cassette)] == [("login", "[redacted-1]")]
+
+
 def test_a_block_that_an_exception_leaves_writes_nothing(
     daemon: FakeDaemon, cassette: Path
 ) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from .replacing import _PLACEHOLDER
+
 
 @dataclass(frozen=True)
 class Take:
@@ -28,8 +30,9 @@ class Take:
 
     @property
     def command(self) -> tuple[tuple[str, ...], str, bytes | None]:
-        """What takes of the same command have in common."""
-        return self.argv, self.cwd, self.input
+        """What takes of the same command have in common, whatever placeholders stand for."""
+        argv = tuple(map(_normalised, self.argv))
+        return argv, _normalised(self.cwd), _normalised_data(self.input)
 
     @property
     def outcome(self) -> tuple[bytes | None, bytes | None, int | None, str]:
@@ -47,6 +50,11 @@ class RecordedSandbox:
     takes: tuple[Take, ...] = ()
     events: tuple[str, ...] = ()
     """One line for each event, in order."""
+
+    @property
+    def kind(self) -> str:
+        """What sandboxes of the same image have in common, whatever placeholders stand for."""
+        return _normalised(self.image)
 
     @property
     def was_ready(self) -> bool:
@@ -73,6 +81,17 @@ def exec_name(index: int) -> str:
     return f"exec-{index + 1}"
 
 
+def _normalised(pattern: str) -> str:
+    """Make all placeholders the same: in another recording, they have other numbers."""
+    return _PLACEHOLDER.sub("[redacted-0]", pattern)
+
+
+def _normalised_data(pattern: bytes | None) -> bytes | None:
+    if pattern is None:
+        return None
+    return _normalised(pattern.decode("latin-1")).encode("latin-1")
+
+
 def merged(old: Cassette, new: Cassette) -> Cassette:
     """Keep all takes of a recording, and append those that only a newer one has.
 
@@ -81,7 +100,7 @@ def merged(old: Cassette, new: Cassette) -> Cassette:
     sandboxes = list(old.sandboxes)
     unpaired = list(range(len(sandboxes)))
     for sandbox in new.sandboxes:
-        index = next((at for at in unpaired if sandboxes[at].image == sandbox.image), None)
+        index = next((at for at in unpaired if sandboxes[at].kind == sandbox.kind), None)
         if index is None:
             sandboxes.append(sandbox)
         else:
