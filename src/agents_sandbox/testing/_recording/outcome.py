@@ -88,7 +88,7 @@ async def _ask_for(channel: grpc.aio.Channel, sandbox: HeardSandbox, outcome: Ou
     try:
         async for event in stream:
             events.append(event)
-            in_progress = _begins_or_ends(event.event_type, in_progress=in_progress)
+            in_progress = _is_in_progress(event.event_type, before=in_progress)
             is_complete |= event.sequence >= answer.sandbox.last_event_sequence
             if is_complete and not in_progress:
                 break
@@ -105,11 +105,11 @@ async def _ask_for(channel: grpc.aio.Channel, sandbox: HeardSandbox, outcome: Ou
         )
 
 
-def _begins_or_ends(kind: int, *, in_progress: bool) -> bool:
+def _is_in_progress(kind: int, *, before: bool) -> bool:
     """Return whether a change of the sandbox is in progress after an event."""
     if kind in _BEGINNINGS:
         return True
-    return in_progress and kind not in _ENDS
+    return before and kind not in _ENDS
 
 
 def _call(channel: grpc.aio.Channel, method: Method[Any, Any]) -> Any:

@@ -94,6 +94,9 @@ class Recorder:
         self._last_identity = self._daemon_identity()
         self._observer = Observer()
         self._thread = LoopThread(self._run)
+        # Made in the thread: they belong to its loop.
+        self._grpc_loop: GrpcLoop
+        self._server: grpc.aio.Server
         self._changes = threading.Lock()
         self._closed = False
 
