@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -14,23 +15,60 @@ import pytest
 
 from agents_sandbox.testing import FakeDaemon, Recorder
 
-from ._marker import DaemonSetup, refuse
-from ._options import in_ci, record_mode, record_socket
+from ._marker import MARK, DaemonSetup, refuse
+from ._options import RecorderMode, in_ci, record_mode, record_socket
 from ._outcome import fail, passed
 
 _UNSAFE = re.compile(r"[^\w.,=+\[\]-]")
 _LONGEST_NAME = 120
 """Bytes. The names of files beside a cassette are longer, and may have 255 bytes."""
 
-_MODE = pytest.StashKey["str | None"]()
-"""How the cassette is recorded; None: it is not. Of a test, or of what shares its daemon."""
+_SHARED = (
+    "a daemon that tests share cannot record it, because each test replays it from the beginning. "
+    f"Record it with a test that has its own daemon and {MARK}(cassette=...), or with "
+    "agents_sandbox.testing.Recorder"
+)
+
+
+@dataclass(frozen=True)
+class _Recording:
+    cassette: Path
+    mode: RecorderMode
+    redact: tuple[str, ...]
+
+
+_RECORDING = pytest.StashKey["_Recording | None"]()
+"""How the cassette of a test is recorded; None: it is not."""
 _MISSING = pytest.StashKey[str]()
 """What to say when a test creates a sandbox, because its cassette is missing."""
 _RECORDED = pytest.StashKey[dict[Path, str]]()
 """Which test has recorded each cassette."""
 
 
-def cassette_of(node: pytest.Item | pytest.Collector, setup: DaemonSetup) -> Path | None:
+def with_cassette(node: pytest.Item | pytest.Collector, setup: DaemonSetup) -> dict[str, Any]:
+    """Return the arguments of a test's daemon, with its cassette unless that is recorded now."""
+    options = dict(setup.options)
+    options.pop("cassette", None)
+    node.stash[_RECORDING] = None
+    cassette = _cassette_of(node, setup)
+    if cassette is None:
+        return options
+    mode = record_mode(node.config, cassette)
+    if mode is None and cassette.exists():
+        return {**options, "cassette": cassette}
+    if not isinstance(node, pytest.Item):
+        problem = "has no cassette at" if mode is None else "cannot record"
+        fail(f"{node.nodeid} {problem} {cassette}: {_SHARED}")
+    if mode is not None:
+        node.stash[_RECORDING] = _Recording(cassette, mode, setup.redact)
+        return options
+    why = "CI is set, so nothing is recorded" if in_ci() else "pass --agents-sandbox-record"
+    # The test may skip itself, and then it needs none.
+    node.stash[_MISSING] = f"{node.nodeid} has no cassette at {cassette}: {why}"
+    return options
+
+
+def _cassette_of(node: pytest.Item | pytest.Collector, setup: DaemonSetup) -> Path | None:
     """Return the path of a test's cassette; None: it has none."""
     written = setup.options.get("cassette")
     if written in (None, False):
@@ -38,8 +76,8 @@ def cassette_of(node: pytest.Item | pytest.Collector, setup: DaemonSetup) -> Pat
     if written is True:
         if not isinstance(node, pytest.Item):
             refuse(node, "cassette=True requires a daemon for each test: name a file instead")
-        return node.path.parent / "cassettes" / node.path.stem / f"{_file_name(node)}.json"
-    if not isinstance(written, (str, os.PathLike)) or not os.fspath(written):
+        written = Path("cassettes", node.path.stem, f"{_file_name(node)}.json")
+    elif not isinstance(written, (str, os.PathLike)) or not os.fspath(written):
         refuse(node, f"cassette= must be True or a path: {written!r:.200}")
     return node.path.parent / written
 
@@ -53,25 +91,6 @@ def _file_name(item: pytest.Item) -> str:
         return name
     cut = safe.encode()[:_LONGEST_NAME].decode(errors="ignore")
     return f"{cut}-{sha256(test.encode(errors='backslashreplace')).hexdigest()[:8]}"
-
-
-def with_cassette(node: pytest.Item | pytest.Collector, setup: DaemonSetup) -> dict[str, Any]:
-    """Return the arguments of a test's daemon, with its cassette unless that is recorded now."""
-    options = dict(setup.options)
-    options.pop("cassette", None)
-    cassette = cassette_of(node, setup)
-    mode = None if cassette is None else record_mode(node.config, cassette)
-    node.stash[_MODE] = mode
-    if cassette is None or mode is not None:
-        return options
-    if cassette.exists():
-        return {**options, "cassette": cassette}
-    why = "CI is set, so nothing is recorded" if in_ci() else "pass --agents-sandbox-record"
-    missing = f"{node.nodeid} has no cassette at {cassette}: {why}"
-    if not isinstance(node, pytest.Item):
-        fail(missing)
-    node.stash[_MISSING] = missing  # the test may skip itself, and then it needs none
-    return options
 
 
 def without_sandboxes(item: pytest.Item, daemon: FakeDaemon) -> AbstractContextManager[object]:
@@ -91,7 +110,7 @@ def check_cassette(item: pytest.Item, daemon: FakeDaemon) -> bool:
     missing = item.stash.get(_MISSING, None)
     if creates and missing is not None and passed(item):
         fail(missing)
-    if _mode(item) is None:
+    if item.stash.get(_RECORDING, None) is None:
         return True
     if creates:
         fail(
@@ -102,27 +121,21 @@ def check_cassette(item: pytest.Item, daemon: FakeDaemon) -> bool:
     return False
 
 
-def _mode(item: pytest.Item) -> str | None:
-    known = (node.stash[_MODE] for node in reversed(item.listchain()) if _MODE in node.stash)
-    return next(known, None)
-
-
 @contextmanager
 def socket_for(item: pytest.Item, daemon: FakeDaemon) -> Iterator[str]:
     """Yield the socket for the clients of a test: that of its daemon, or of a recorder."""
-    setup = DaemonSetup.of(item)
-    cassette = cassette_of(item, setup)
-    live, mode = record_socket(item.config), _mode(item)
-    if live is None or cassette is None or mode is None:
+    live, recording = record_socket(item.config), item.stash.get(_RECORDING, None)
+    if live is None or recording is None:
         yield daemon.socket_path
         return
-    other = item.config.stash.setdefault(_RECORDED, {}).setdefault(cassette, item.nodeid)
-    if other != item.nodeid:
+    test, cassette = item.nodeid, recording.cassette
+    other = item.config.stash.setdefault(_RECORDED, {}).setdefault(cassette, test)
+    if other != test:
         fail(f"{item.nodeid} cannot be recorded: {cassette} is the cassette of {other}, too")
-    keep: Any = mode
     try:
-        recorder = Recorder(live, cassette=cassette, redact=setup.redact, mode=keep)
-        with recorder:
+        with Recorder(
+            live, cassette=cassette, redact=recording.redact, mode=recording.mode
+        ) as recorder:
             yield recorder.socket_path
             if not passed(item):
                 recorder.discard()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import reprlib
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -16,6 +17,9 @@ ALL = "all"
 
 RECORD_MODES = ("none", "once", "new_episodes", "rewrite")
 """What happens to cassettes when a live daemon can be recorded."""
+
+RecorderMode = Literal["rewrite", "new_episodes"]
+"""How `Recorder` treats a cassette that exists."""
 
 UNSCRIPTED = ("succeed", "fail")
 """What commands without a script can do."""
@@ -126,14 +130,14 @@ def in_ci() -> bool:
     return os.environ.get("CI", "").lower() not in ("", "0", "false")
 
 
-def record_mode(config: pytest.Config, cassette: Path) -> str | None:
+def record_mode(config: pytest.Config, cassette: Path) -> RecorderMode | None:
     """Return how to record a cassette now; None: replay it."""
     mode = _mode(config)
     if record_socket(config) is None or in_ci() or mode == "none":
         return None
-    if mode == "once":
-        return None if cassette.exists() else "rewrite"
-    return mode
+    if mode == "new_episodes":
+        return "new_episodes"
+    return None if mode == "once" and cassette.exists() else "rewrite"
 
 
 def default_version(config: pytest.Config) -> str:

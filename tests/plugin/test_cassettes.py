@@ -45,6 +45,21 @@ NAMES = (
 )
 
 
+SHARED = """
+    import pytest
+
+    @pytest.fixture(scope="SCOPE")
+    def agents_sandbox_daemon(request, agents_sandbox_daemon_factory):
+        return agents_sandbox_daemon_factory(
+            request, cassette="other/x.json", redact=["hunter2"]
+        )
+
+    def test_it(sync_agents_sandbox_client):
+        with sync_agents_sandbox_client.sandbox(image="python:3.13") as sandbox:
+            assert sandbox.run(["echo", "hunter2"]).stdout == "hi\\n"
+    """
+
+
 def found(folder: Path, pattern: str) -> Path:
     (path,) = folder.glob(pattern)
     return path
@@ -299,11 +314,37 @@ def test_daemons_that_tests_share_replay_a_file_for_each_test(
     run_pytest(code.replace("VALUE", '"other/x.json"')).assert_outcomes(passed=2)
     for value, message in (
         ("True", "*cassette=True requires a daemon for each test*"),
-        ('"none.json"', "*has no cassette at *none.json: pass --agents-sandbox-record"),
+        ('"none.json"', "*has no cassette at *none.json: a daemon that tests share cannot record*"),
     ):
         result = run_pytest(code.replace("VALUE", value))
         result.assert_outcomes(errors=2)
         result.stdout.fnmatch_lines([message])
+
+
+def test_the_cassette_of_a_shared_daemon_is_not_recorded(
+    run_pytest: RunPytest, live: FakeDaemon, pytester: pytest.Pytester
+) -> None:
+    code = SHARED.replace("SCOPE", "module")
+    record = f"--agents-sandbox-record={live.socket_path}"
+    rewrite = "--agents-sandbox-record-mode=rewrite"
+    result = run_pytest(code, record)
+    result.assert_outcomes(errors=1)
+    message = (
+        "*cannot record *x.json: a daemon that tests share cannot record it, because each test "
+        "replays it from the beginning. Record it with a test that has its own daemon and "
+        "@pytest.mark.agents_sandbox(cassette=...), or with agents_sandbox.testing.Recorder"
+    )
+    result.stdout.fnmatch_lines([message])
+    # What is scoped to a test is recorded.
+    own = SHARED.replace("SCOPE", "function")
+    run_pytest(own, record).assert_outcomes(passed=1)
+    assert "[redacted-1]" in (pytester.path / "other/x.json").read_text()
+    for test in (own, code):
+        run_pytest(test, record).assert_outcomes(passed=1)
+        run_pytest(test).assert_outcomes(passed=1)
+    result = run_pytest(code, record, rewrite)
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([message])
 
 
 @pytest.mark.parametrize(
@@ -337,19 +378,19 @@ def test_options_that_are_wrong_are_refused(
     ],
 )
 def test_markers_that_are_wrong_are_refused(
-    run_pytest: RunPytest, keywords: str, message: str
+    run_pytest: RunPytest, live: FakeDaemon, keywords: str, message: str
 ) -> None:
-    result = run_pytest(
-        f"""
+    code = f"""
         import pytest
 
         @pytest.mark.agents_sandbox({keywords})
         def test_it(agents_sandbox_daemon):
             pass
         """
-    )
-    result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines([message])
+    for arguments in ((), (f"--agents-sandbox-record={live.socket_path}",)):
+        result = run_pytest(code, *arguments)
+        result.assert_outcomes(errors=1)
+        result.stdout.fnmatch_lines([message])
 
 
 def test_no_cassette_can_be_asked_for(run_pytest: RunPytest) -> None:
