@@ -79,7 +79,9 @@ def _cassette_of(node: pytest.Item | pytest.Collector, setup: DaemonSetup) -> Pa
         written = Path("cassettes", node.path.stem, f"{_file_name(node)}.json")
     elif not isinstance(written, (str, os.PathLike)) or not os.fspath(written):
         refuse(node, f"cassette= must be True or a path: {written!r:.200}")
-    return node.path.parent / written
+    path = node.path.parent / written
+    # A file has one path, so that two tests that record it are noticed.
+    return path.parent.resolve() / path.name
 
 
 def _file_name(item: pytest.Item) -> str:

@@ -205,6 +205,30 @@ def test_two_tests_cannot_record_one_file(run_pytest: RunPytest, live: FakeDaemo
     result.stdout.fnmatch_lines(["*cannot be recorded: *x.json is the cassette of *one*, too"])
 
 
+def test_two_tests_cannot_record_one_file_by_two_paths(
+    run_pytest: RunPytest, live: FakeDaemon, pytester: pytest.Pytester
+) -> None:
+    code = """
+        import pytest
+
+        @pytest.mark.parametrize("path", [
+            pytest.param(path, marks=pytest.mark.agents_sandbox(cassette=path))
+            for path in ("real/x.json", "none/../real/x.json", "link/x.json")
+        ])
+        def test_it(sync_agents_sandbox_client, path):
+            with sync_agents_sandbox_client.sandbox(image="python:3.13") as sandbox:
+                sandbox.run(["echo", path])
+        """
+    (pytester.path / "real").mkdir()
+    (pytester.path / "link").symlink_to("real")
+    record = f"--agents-sandbox-record={live.socket_path}"
+    result = run_pytest(code, record, "--agents-sandbox-record-mode=rewrite")
+    result.assert_outcomes(passed=1, errors=2)
+    result.stdout.fnmatch_lines(
+        [f"*recorded: {pytester.path}/real/x.json is the cassette of *"] * 2
+    )
+
+
 def test_a_test_is_the_same_while_it_is_recorded(run_pytest: RunPytest, live: FakeDaemon) -> None:
     code = """
         import pytest
