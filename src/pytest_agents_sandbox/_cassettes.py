@@ -18,6 +18,7 @@ from agents_sandbox.testing import FakeDaemon, Recorder
 from ._marker import MARK, DaemonSetup, refuse
 from ._options import RecorderMode, in_ci, record_mode, record_socket
 from ._outcome import fail, passed
+from ._versions import VERSION
 
 _UNSAFE = re.compile(r"[^\w.,=+\[\]-]")
 _LONGEST_NAME = 120
@@ -85,7 +86,7 @@ def _cassette_of(node: pytest.Item | pytest.Collector, setup: DaemonSetup) -> Pa
 
 
 def _file_name(item: pytest.Item) -> str:
-    test = item.nodeid.partition("::")[2]
+    test = _id_without_release(item).partition("::")[2]
     place, bracket, values = test.partition("[")
     name = f"{place.replace('::', '.')}{bracket}{values}"
     safe = _UNSAFE.sub("_", name)
@@ -93,6 +94,17 @@ def _file_name(item: pytest.Item) -> str:
         return name
     cut = safe.encode()[:_LONGEST_NAME].decode(errors="ignore")
     return f"{cut}-{sha256(test.encode(errors='backslashreplace')).hexdigest()[:8]}"
+
+
+def _id_without_release(item: pytest.Item) -> str:
+    """Return the id of a test as it is if no option asks for several releases."""
+    if not hasattr(item, "callspec") or VERSION not in item.callspec.params:
+        return item.nodeid
+    release = item.callspec.params[VERSION]
+    file, colons, test = item.nodeid.partition("::")
+    place, _, values = test.partition("[")
+    others = f"-{values[:-1]}-".replace(f"-{release}-", "-", 1)[1:-1]
+    return f"{file}{colons}{place}{others and f'[{others}]'}"
 
 
 def without_sandboxes(item: pytest.Item, daemon: FakeDaemon) -> AbstractContextManager[object]:
@@ -130,7 +142,7 @@ def socket_for(item: pytest.Item, daemon: FakeDaemon) -> Iterator[str]:
     if live is None or recording is None:
         yield daemon.socket_path
         return
-    test, cassette = item.nodeid, recording.cassette
+    test, cassette = _id_without_release(item), recording.cassette
     other = item.config.stash.setdefault(_RECORDED, {}).setdefault(cassette, test)
     if other != test:
         fail(f"{item.nodeid} cannot be recorded: {cassette} is the cassette of {other}, too")

@@ -229,6 +229,38 @@ def test_two_tests_cannot_record_one_file_by_two_paths(
     )
 
 
+@pytest.mark.parametrize("mode", ["once", "new_episodes", "rewrite"])
+def test_a_test_has_one_cassette_for_all_releases(
+    run_pytest: RunPytest, live: FakeDaemon, pytester: pytest.Pytester, mode: str
+) -> None:
+    code = """
+        import pytest
+
+        @pytest.mark.agents_sandbox(cassette=True)
+        def test_one(sync_agents_sandbox_client):
+            with sync_agents_sandbox_client.sandbox(image="python:3.13") as sandbox:
+                assert sandbox.run(["echo", "hi"]).stdout == "hi\\n"
+
+        @pytest.mark.agents_sandbox(cassette=True)
+        @pytest.mark.parametrize("one", ["0.4", "x-0.4.3"])
+        @pytest.mark.parametrize("other", [2])
+        def test_many(sync_agents_sandbox_client, one, other):
+            with sync_agents_sandbox_client.sandbox(image="python:3.13") as sandbox:
+                assert sandbox.run(["echo", "hi"]).stdout == "hi\\n"
+        """
+    versions = "--agents-sandbox-versions=0.4.2,0.4.3"
+    record = f"--agents-sandbox-record={live.socket_path}"
+    arguments = (record, f"--agents-sandbox-record-mode={mode}")
+    names = {"test_one.json", "test_many[2-0.4].json", "test_many[2-x-0.4.3].json"}
+    for first, second, count in ((arguments, (versions,), 3), ((*arguments, versions), (), 6)):
+        run_pytest(code, *first).assert_outcomes(passed=count)
+        assert {path.name for path in pytester.path.glob("cassettes/*/*")} == names
+        run_pytest(code, *second).assert_outcomes(passed=9 - count)
+        for path in pytester.path.glob("cassettes/*/*"):
+            assert path.read_text().count('"argv"') == 1
+            path.unlink()
+
+
 def test_a_test_is_the_same_while_it_is_recorded(run_pytest: RunPytest, live: FakeDaemon) -> None:
     code = """
         import pytest
