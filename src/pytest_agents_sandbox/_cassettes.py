@@ -54,6 +54,8 @@ def with_cassette(node: pytest.Item | pytest.Collector, setup: DaemonSetup) -> d
     cassette = _cassette_of(node, setup)
     if cassette is None:
         return options
+    if options.get("exec_mode", "scripted") != "scripted":
+        refuse(node, "cassette= requires exec_mode='scripted': on replay, commands do not run")
     mode = record_mode(node.config, cassette)
     if mode is None and cassette.exists():
         return {**options, "cassette": cassette}

@@ -431,6 +431,7 @@ def test_options_that_are_wrong_are_refused(
         ("cassette=1", "*cassette= must be True or a path: 1"),
         ("cassette=''", "*cassette= must be True or a path: ''"),
         ("cassette=False, redact='x'", "*redact= must be a list of strings: 'x'"),
+        ("cassette=True, exec_mode='auto'", "*cassette= requires exec_mode='scripted': on replay*"),
     ],
 )
 def test_markers_that_are_wrong_are_refused(
