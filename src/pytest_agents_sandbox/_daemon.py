@@ -20,6 +20,8 @@ from ._report import watch
 # How long the ends of streams may take to arrive at the daemon, in seconds.
 LEAK_TIMEOUT = 10.0
 
+_RECORD = "Record the cassette again with mode rewrite"
+
 
 @contextmanager
 def running_daemon(item: pytest.Item, setup: DaemonSetup, version: str) -> Iterator[FakeDaemon]:
@@ -85,8 +87,9 @@ def check_test(
     if not check_cassette(item, daemon):
         return  # its commands went to another daemon
     # Also after a failed test: `stop()` would raise it with a traceback.
-    if setup.options.get("cassette"):
-        check(daemon.assert_all_scripted, "an on_exec() of its own", "Record the cassette again")
+    has_cassette = bool(setup.options.get("cassette"))
+    if has_cassette:
+        check(daemon.assert_all_scripted, "an on_exec() of its own", _RECORD)
     elif daemon.unscripted == "fail":
         check(daemon.assert_all_scripted, f'{options}unscripted="succeed")', "Script it")
     # A failed test had no chance to clean up, and its own error is what matters.
@@ -99,7 +102,8 @@ def check_test(
             "Close the streams, and stop or delete the sandboxes of processes",
         )
     if setup.all_used:
-        check(daemon.assert_all_used, f"{MARK}(all_used=False)", "Remove it")
+        remedy = f"{_RECORD}, and remove unused scripts" if has_cassette else "Remove it"
+        check(daemon.assert_all_used, f"{MARK}(all_used=False)", remedy)
 
 
 def check(assertion: Callable[[], None], permission: str, remedy: str) -> None:

@@ -89,5 +89,6 @@ def pytest_runtest_makereport(
     record_outcome(item, call)
     report = yield
     if report.failed:
-        report.sections += [(SECTION, text) for text in descriptions(item)]
+        texts = descriptions(item, report.longreprtext)
+        report.sections += [(SECTION, text) for text in texts]
     return report

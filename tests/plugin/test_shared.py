@@ -131,7 +131,7 @@ def test_what_a_test_leaves_behind_is_its_own_error(
             "planned, but never used:",
             "fake daemon 0.4.3: 0 calls, without pings",
             "*ERROR at teardown of test_command*",
-            "unscripted commands:",
+            "unscripted commands: (*",
             "*ERROR at teardown of test_handler*",
             "E *KeyError: 'mine'",
             "*test_fails*",

@@ -29,7 +29,7 @@ MISTYPED = """
         asyncio.run(main())
 """
 COMPLAINT = [
-    "unscripted commands:",
+    "unscripted commands: ('make', 'tset')",
     "  exec * in sandbox *: ('make', 'tset')",
     "    close: on_exec(('make', 'test')) at *.py:*: the argv differs",
     'Script it, or allow it with @pytest.mark.agents_sandbox(unscripted="succeed")',
@@ -51,14 +51,22 @@ OPTION = "--agents-sandbox-unscripted={}"
     ],
 )
 def test_they_fail_the_test_where_that_is_asked_for(
-    run_pytest: RunPytest, mark: str, arguments: tuple[str, ...], fails: bool
+    run_pytest: RunPytest,
+    monkeypatch: pytest.MonkeyPatch,
+    mark: str,
+    arguments: tuple[str, ...],
+    fails: bool,
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "200")  # for the summary
     # What older gRPC logs about its poller contains tracebacks.
     result = run_pytest(f"{MISTYPED}\n    {mark}\n", *arguments, "--show-capture=no")
     result.assert_outcomes(passed=2, errors=2 * fails)
     if fails:
         result.stdout.fnmatch_lines(COMPLAINT * 2)
         result.stdout.no_re_match_line(r"^E |Traceback")
+        # For each test once, and in the summary.
+        result.stdout.fnmatch_lines(["ERROR *unscripted commands: ('make', 'tset')"] * 2)
+        assert result.stdout.str().count("\n    close: on_exec") == 2
 
 
 def test_commands_that_really_run_need_no_script(run_pytest: RunPytest) -> None:

@@ -14,6 +14,7 @@ from .on_exec import ExecScript, Plan, Rule
 _CLOSE = 0.6
 """How alike an argv must be to be close; that of `difflib.get_close_matches()`."""
 _CLOSEST = 3
+_TITLE_CHARACTERS = 60
 _KEPT = 100
 """How many different unscripted commands to keep: nobody reads more of them."""
 
@@ -125,8 +126,12 @@ class Scripts:
             AssertionError: None matched some of them.
         """
         if self._unscripted:
+            (argv, _), *others = self._unscripted
+            # Summaries of test runs show the first line alone.
+            more = f" and {len(others)} more" if others else ""
+            title = f"unscripted commands: {shown(argv, _TITLE_CHARACTERS)}{more}"
             lines = map(str, self._unscripted.values())
-            raise AssertionError("\n  ".join(["unscripted commands:", *lines]))
+            raise AssertionError("\n  ".join([title, *lines]))
 
     def unused(self) -> list[str]:
         """One line for each answer that was used less often than planned."""
