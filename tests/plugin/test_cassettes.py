@@ -176,6 +176,35 @@ def test_a_failed_test_writes_nothing_and_a_changed_one_is_explained(
     )
 
 
+def test_a_fixture_that_fails_afterwards_does_not_prevent_a_cassette(
+    run_pytest: RunPytest, live: FakeDaemon, pytester: pytest.Pytester
+) -> None:
+    code = """
+        import pytest
+
+        @pytest.fixture
+        def around():
+            yield
+            assert False
+
+        @pytest.fixture
+        def within(sync_agents_sandbox_client):
+            yield
+            assert False
+
+        @pytest.mark.agents_sandbox(cassette=True)
+        @pytest.mark.parametrize("fixture", ["around", "within"])
+        def test_it(request, fixture):
+            request.getfixturevalue(fixture)
+            client = request.getfixturevalue("sync_agents_sandbox_client")
+            with client.sandbox(image="python:3.13") as sandbox:
+                sandbox.run(["echo", "hi"])
+        """
+    result = run_pytest(code, f"--agents-sandbox-record={live.socket_path}")
+    result.assert_outcomes(passed=2, errors=2)
+    assert len(list(pytester.path.glob("cassettes/*/*.json"))) == 2
+
+
 def test_tests_with_equal_names_have_files_of_their_own(
     run_pytest: RunPytest, live: FakeDaemon, pytester: pytest.Pytester
 ) -> None:
