@@ -61,7 +61,7 @@ def with_cassette(node: pytest.Item | pytest.Collector, setup: DaemonSetup) -> d
         return {**options, "cassette": cassette}
     if not isinstance(node, pytest.Item):
         problem = "has no cassette at" if mode is None else "cannot record"
-        fail(f"{node.nodeid} {problem} {cassette}: {_SHARED}")
+        fail(f"{node.nodeid or 'the session'} {problem} {cassette}: {_SHARED}")
     if mode is not None:
         node.stash[_RECORDING] = _Recording(cassette, mode, setup.redact)
         return options
@@ -82,7 +82,8 @@ def _cassette_of(node: pytest.Item | pytest.Collector, setup: DaemonSetup) -> Pa
         written = Path("cassettes", node.path.stem, f"{_file_name(node)}.json")
     elif not isinstance(written, (str, os.PathLike)) or not os.fspath(written):
         refuse(node, f"cassette= must be True or a path: {written!r:.200}")
-    path = node.path.parent / written
+    # The path of a session or a package is that of a folder.
+    path = (node.path if node.path.is_dir() else node.path.parent) / written
     # A file has one path, so that two tests that record it are noticed.
     return path.parent.resolve() / path.name
 

@@ -413,18 +413,20 @@ def test_daemons_that_tests_share_replay_a_file_for_each_test(
         result.stdout.fnmatch_lines([message])
 
 
+@pytest.mark.parametrize("scope", ["module", "package", "session"])
 def test_the_cassette_of_a_shared_daemon_is_not_recorded(
-    run_pytest: RunPytest, live: FakeDaemon, pytester: pytest.Pytester
+    run_pytest: RunPytest, live: FakeDaemon, pytester: pytest.Pytester, scope: str
 ) -> None:
-    code = SHARED.replace("SCOPE", "module")
+    code = SHARED.replace("SCOPE", scope)
     record = f"--agents-sandbox-record={live.socket_path}"
     rewrite = "--agents-sandbox-record-mode=rewrite"
     result = run_pytest(code, record)
     result.assert_outcomes(errors=1)
     message = (
-        "*cannot record *x.json: a daemon that tests share cannot record it, because each test "
-        "replays it from the beginning. Record it with a test that has its own daemon and "
-        "@pytest.mark.agents_sandbox(cassette=...), or with agents_sandbox.testing.Recorder"
+        f"* cannot record {pytester.path}/other/x.json: a daemon that tests share cannot record "
+        "it, because each test replays it from the beginning. Record it with a test that has "
+        "its own daemon and @pytest.mark.agents_sandbox(cassette=...), or with "
+        "agents_sandbox.testing.Recorder"
     )
     result.stdout.fnmatch_lines([message])
     # What is scoped to a test is recorded.
