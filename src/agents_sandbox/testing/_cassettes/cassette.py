@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .replacing import _PLACEHOLDER
+from .replacing import PLACEHOLDER
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def exec_name(index: int) -> str:
 
 def _normalised(pattern: str) -> str:
     """Make all placeholders the same: in another recording, they have other numbers."""
-    return _PLACEHOLDER.sub("[redacted-0]", pattern)
+    return PLACEHOLDER.sub("[redacted-0]", pattern)
 
 
 def _normalised_data(pattern: bytes | None) -> bytes | None:

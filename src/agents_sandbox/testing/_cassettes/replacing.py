@@ -11,7 +11,7 @@ from .._checks import checked_set
 from .._protocol.spec import WORKSPACE
 
 _NAME = r"(?:(?:redacted|sandbox|exec)-[0-9]+|env-[0-9A-Za-z_]*)\]"
-_PLACEHOLDER = re.compile(rf"\[{_NAME}")
+PLACEHOLDER = re.compile(rf"\[{_NAME}")
 _PLACEHOLDER_DATA = re.compile(rf"\[(=*)({_NAME})".encode())
 # What would be mistaken for a placeholder has one "=" more in a pattern.
 _LOOKALIKE = re.compile(rf"\[(?==*{_NAME})")
@@ -103,7 +103,7 @@ class Replacer:
 @lru_cache(maxsize=1000)
 def _parts(recorded: str) -> list[str]:
     """Return what stands around placeholders, as it was before `Replacer.pattern()`."""
-    parts = _PLACEHOLDER.split(recorded)
+    parts = PLACEHOLDER.split(recorded)
     return [_ESCAPED.sub("[", part) for part in parts]
 
 
@@ -114,7 +114,7 @@ def narrowed(recorded: str, known: Mapping[str, str]) -> str:
         value = known.get(found[0])
         return found[0] if value is None else _LOOKALIKE.sub("[=", value)
 
-    return _PLACEHOLDER.sub(literal, recorded) if "[" in recorded else recorded
+    return PLACEHOLDER.sub(literal, recorded) if "[" in recorded else recorded
 
 
 def filled(recorded: bytes, known: Mapping[str, str]) -> bytes:
