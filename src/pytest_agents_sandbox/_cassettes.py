@@ -59,6 +59,7 @@ def with_cassette(node: pytest.Item | pytest.Collector, setup: DaemonSetup) -> d
     mode = record_mode(node.config, cassette)
     if mode is None and cassette.exists():
         return {**options, "cassette": cassette}
+    options.pop("in_order", None)  # of a replay
     if not isinstance(node, pytest.Item):
         problem = "has no cassette at" if mode is None else "cannot record"
         fail(f"{node.nodeid or 'the session'} {problem} {cassette}: {_SHARED}")

@@ -101,6 +101,26 @@ def test_tests_are_recorded_once_and_replayed(
     assert first.exists()
 
 
+def test_a_test_can_ask_for_the_order(run_pytest: RunPytest, live: FakeDaemon) -> None:
+    def code(*words: str) -> str:
+        return f"""
+            import pytest
+
+            @pytest.mark.agents_sandbox(cassette=True, in_order=True)
+            def test_it(sync_agents_sandbox_client):
+                with sync_agents_sandbox_client.sandbox(image="python:3.13") as sandbox:
+                    for word in {words}:
+                        sandbox.run(["echo", word])
+            """
+
+    record = f"--agents-sandbox-record={live.socket_path}"
+    for arguments in ((record,), ()):
+        run_pytest(code("a", "b"), *arguments).assert_outcomes(passed=1)
+    result = run_pytest(code("b", "a"))
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*exec-2 of sandbox-1 in *, but exec-1 comes before it: *'a')"])
+
+
 def test_a_mode_can_record_again(
     run_pytest: RunPytest, live: FakeDaemon, pytester: pytest.Pytester
 ) -> None:
