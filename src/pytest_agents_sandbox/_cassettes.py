@@ -102,9 +102,10 @@ def _file_name(item: pytest.Item) -> str:
 
 def _id_without_release(item: pytest.Item) -> str:
     """Return the id of a test as it is if no option asks for several releases."""
-    if not hasattr(item, "callspec") or VERSION not in item.callspec.params:
+    parameters = getattr(item, "callspec", None)  # which only a function has
+    release = None if parameters is None else parameters.params.get(VERSION)
+    if release is None:
         return item.nodeid
-    release = item.callspec.params[VERSION]
     file, colons, test = item.nodeid.partition("::")
     place, _, values = test.partition("[")
     others = f"-{values[:-1]}-".replace(f"-{release}-", "-", 1)[1:-1]

@@ -64,7 +64,9 @@ def make_daemon(
         return FakeDaemon(**{**defaults, **with_cassette(node, setup)})
     except RuntimeError as error:  # commands cannot be isolated here
         refuse(node, f"cannot be satisfied: {error}")
-    except (OSError, TypeError, ValueError) as error:
+    except OSError as error:  # the cassette's
+        refuse(node, f"cannot be satisfied: {error}")
+    except (TypeError, ValueError) as error:
         others = (
             "or what sets the version, --agents-sandbox-version(s) or the ini option "
             "agents_sandbox_version, "

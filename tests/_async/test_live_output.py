@@ -359,6 +359,26 @@ async def test_the_end_of_a_block_goes_on_after_a_lost_request(
     assert "CancelExec" not in methods(daemon)
 
 
+async def test_a_block_warns_although_the_answer_to_its_cancel_was_lost(
+    daemon: FakeDaemon,
+) -> None:
+    daemon.on_exec(("sleep",)).never()
+    daemon.on_exec(lambda argv: KILL in argv).exit(KillExit.NO_PROC)
+    async with (
+        AgentsSandboxClient(daemon.socket_path, timeout_seconds=0.2) as client,
+        client.sandbox(image="x", timeout_seconds=20) as sandbox,
+    ):
+        process = sandbox.start(("sleep",))
+        with (
+            daemon.faults.delaying(3600, method="CancelExec", times=1),
+            pytest.warns(SandboxLeftoverWarning, match="was cancelled, but may still be running"),
+        ):
+            async with process:
+                pass
+        assert process.handle is not None
+        assert process.handle.state is ExecState.CANCELLED
+
+
 async def test_a_block_does_not_wait_for_ever_for_a_daemon_that_is_gone(
     box: Sandbox, daemon: FakeDaemon
 ) -> None:

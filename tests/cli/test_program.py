@@ -137,6 +137,15 @@ def test_warnings_are_lines_of_the_program(
     assert result.stderr == "agents-sandbox: warning: sandbox box-1 may exist\n"
     (warning,) = objects(in_json.stderr)
     assert warning["error"] == "SandboxLeftoverWarning"
+
+    def fail(client: SyncAgentsSandboxClient, **options: object) -> list[object]:
+        warn(client)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(SyncAgentsSandboxClient, "list_sandboxes", fail)
+    result = run("ls")
+    assert isinstance(result.exception, ZeroDivisionError)  # a fault of ours
+    assert result.stderr == "agents-sandbox: warning: sandbox box-1 may exist\n"
     assert warning["message"] == "sandbox box-1 may exist"
 
 

@@ -548,6 +548,8 @@ def test_what_matches_is_no_difference() -> None:
         "    cwd /[env-DIR]",
     ]
     assert "  - cwd /[env-DIR]x" in difference(replace(recorded, cwd="/[env-DIR]x"), asked)
+    secret = Asked(("login", "z"), "/", b"key=hunter2")
+    assert "hunter2" not in "".join(difference(take("login", input=b"key=[redacted-1]"), secret))
 
 
 def test_a_long_script_that_changed_is_explained_at_once(tmp_path: Path) -> None:
@@ -567,7 +569,10 @@ def test_a_long_script_that_changed_is_explained_at_once(tmp_path: Path) -> None
 
 def test_input_is_compared_too(tmp_path: Path) -> None:
     other = take("sh", input=b"make test\n")
-    path = cassette_of(tmp_path, [other, take("sh", input=b"echo 1\n"), take("cat", input=None)])
+    login = take("login", input=b"[env-KEY]")
+    path = cassette_of(
+        tmp_path, [other, take("sh", input=b"echo 1\n"), take("cat", input=None), login]
+    )
     with replaying(path) as (daemon, client):
         sandbox_id = client.create_sandbox(image=IMAGE).sandbox_id
         result = client.run(sandbox_id, ["sh"], input="echo 22\n")
@@ -579,6 +584,8 @@ def test_input_is_compared_too(tmp_path: Path) -> None:
         ]
         assert client.run(sandbox_id, ["sh"], input="echo 1\n").exit_code == 0
         assert client.run(sandbox_id, ["cat"], input="x").exit_code == 0
+        key = {"KEY": "schlüssel"}
+        assert client.run(sandbox_id, ["login"], input="schlüssel", env_overrides=key).error is None
         with pytest.raises(AssertionError, match="unscripted command"):
             daemon.stop()
 
@@ -587,7 +594,13 @@ def test_sandboxes_of_threads_find_their_own_recording(tmp_path: Path) -> None:
     count = 4
     path = cassette_of(
         tmp_path,
-        *([take("setup"), take("echo", str(n), stdout=b"%d" % n)] for n in range(count)),
+        *(
+            [
+                take("setup", stdout=b"in [sandbox-%d]" % (n + 1), stderr=None),
+                take("echo", str(n), stdout=b"%d" % n),
+            ]
+            for n in range(count)
+        ),
     )
     with replaying(path) as (daemon, client):
         ids = [client.create_sandbox(image=IMAGE).sandbox_id for _ in range(count)]

@@ -25,12 +25,12 @@ class SandboxPath:
 
     Args:
         path: The path, as a caller passed it.
-        is_folder: Whether it is that of a folder, with a slash at its end or without.
+        is_folder: Whether it names a folder anyway, so that a slash at its end says nothing.
 
     Attributes:
         given: The same, as text or bytes.
         absolute: The absolute path, without slashes at its end.
-        file: The same with the slash at its end, if the path says by one that it is a folder.
+        as_written: The same, with a slash at its end if one was given: then only a folder is meant.
 
     Raises:
         InvalidArgumentError: It is not acceptable.
@@ -57,14 +57,14 @@ class SandboxPath:
         if b"\0" in given:
             raise InvalidArgumentError(f"path must not contain NUL: {self}")
         self.absolute = posixpath.join(_WORKSPACE, given).rstrip(b"/") or b"/"
-        self.file: bytes = self.absolute
+        self.as_written: bytes = self.absolute
         if given.endswith(b"/") and not is_folder:
-            self.file = self.absolute.rstrip(b"/") + b"/"
+            self.as_written = self.absolute.rstrip(b"/") + b"/"
         if max(map(len, self.absolute.split(b"/"))) > _LONGEST_NAME:
             raise InvalidArgumentError(
                 f"path must not have a name of more than {_LONGEST_NAME} bytes: {self}"
             )
-        if len(self.file) > _LONGEST:
+        if len(self.as_written) > _LONGEST:
             raise InvalidArgumentError(
                 f"path must not be longer than {_LONGEST} bytes, with /workspace before a relative "
                 f"one: {self}"
@@ -73,7 +73,7 @@ class SandboxPath:
     @property
     def folder(self) -> str:
         """The folder that it is in, for messages."""
-        return shown(posixpath.dirname(self.file).decode("utf-8", "surrogateescape"), 300)
+        return shown(posixpath.dirname(self.as_written).decode("utf-8", "surrogateescape"), 300)
 
     def check_named(self) -> None:
         """Refuse a path whose last part is `.` or `..`: it is no name in a folder.

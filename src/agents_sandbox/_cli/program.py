@@ -94,6 +94,9 @@ class _Program(click.Group):
                     click.echo(err=True)  # after the terminal's ^C
                 report(settings, error, warned)
                 return _code_of(error)
+            except BaseException:
+                warn(settings, warned)
+                raise
         warn(settings, warned)
         return code
 

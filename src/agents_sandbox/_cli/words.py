@@ -33,7 +33,7 @@ def _option(found: re.Match[str]) -> str:
     return f"{_NAMES[name]} {key}" if key else _NAMES[name]
 
 
-# Advice of the SDK is for programs. Each pattern has an anchor: a message can quote anything.
+# Advice of the SDK is for programs. A pattern has an anchor where a message could quote its text.
 _WORDS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
     (
         re.compile(r"(?:\. [^.]*, or|:) increase timeout_seconds(?: or \w+)?$"),

@@ -13,6 +13,7 @@ from ..._arguments import checks
 from ..._arguments.durations import DurationLike, to_seconds
 from ..._connection.rpc import concerning
 from ..._deadline import Backoff, Budget, Deadline
+from ..._enums import ExecState
 from ..._goals.goal import within
 from ..._notes import add_note
 from ..._output.chunk import STREAMS
@@ -147,7 +148,8 @@ class ExecProcess(Block):
     @begins_block()
     async def __aenter__(self) -> Self:
         # The end of an earlier block, whose start failed or which gave up, is not that of this one.
-        self._clean_up, self._time, self._given_up = CleanUp(self._end_command), None, False
+        self._clean_up, self._time = CleanUp(self._end_command), None
+        self._given_up, self._not_killed = False, None
         return await self.begin()
 
     @ends_at_caller
@@ -314,23 +316,26 @@ class ExecProcess(Block):
                 late = isinstance(failure, OperationTimeoutError)
                 if late and not to_kill.operation.expired():
                     raise
-                await daemon.cancel_exec(exec_id, budget.rpc())
-                wait_for = ExecWait(daemon, feeds, exec_id, budget, self.sandbox_id, logs)
-                ended = await wait_for.until_reached()
+                # First: the answer to the cancel can be lost.
                 if not isinstance(failure, SandboxNotReadyError):  # it has ended with its sandbox
                     why = self._killed_too_late() if late else failure
                     self._not_killed = why.with_traceback(None)
+                await daemon.cancel_exec(exec_id, budget.rpc())
+                wait_for = ExecWait(daemon, feeds, exec_id, budget, self.sandbox_id, logs)
+                ended = await wait_for.until_reached()
         except ExecAlreadyTerminalError:
             ended = await daemon.get_exec(exec_id, budget.rpc(), logs)
         except (ExecNotFoundError, SandboxNotFoundError):
             return False
+        if ended.state is not ExecState.CANCELLED:
+            self._not_killed = None
         self._execution.see(ended)
         return True
 
     def _killed_too_late(self) -> ExecNotKilledError:
         return ExecNotKilledError(
             self.exec_id,
-            message="there was not enough time to kill it. Increase cleanup_timeout_seconds, or "
+            message="there was not enough time to kill it: increase cleanup_timeout_seconds, or "
             "stop or delete its sandbox",
             problem="timeout",
             sandbox_id=self.sandbox_id,

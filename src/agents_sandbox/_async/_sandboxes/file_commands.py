@@ -58,7 +58,7 @@ class FileCommands:
     ) -> FileAnswer:
         """Run the script of one operation and return its answer, which the caller closes."""
         mark = scripts.new_mark()
-        command = scripts.file_command(action, script, mark, path.file, *args)
+        command = scripts.file_command(action, script, mark, path.as_written, *args)
         return await self._answer(action, path, command, mark, deadline)
 
     async def do(
@@ -76,7 +76,7 @@ class FileCommands:
     async def write(self, action: str, path: SandboxPath, data: bytes, deadline: Deadline) -> None:
         """Write a file; the data is not too long."""
         mark, temporary = scripts.new_mark(), scripts.new_temporary()
-        commands = list(scripts.write_commands(mark, path.file, temporary, data))
+        commands = list(scripts.write_commands(mark, path.as_written, temporary, data))
         async with self.temporary(path, temporary, used=len(commands) > 1):
             await self._run_all(action, path, commands, mark, deadline)
 

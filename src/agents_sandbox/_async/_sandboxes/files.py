@@ -166,7 +166,7 @@ class SandboxFiles:
     ) -> bool:
         """Return whether there is something at a path; a link counts if it leads to something.
 
-        At a path with a slash at its end, a folder counts only.
+        At a path with a slash at its end, only a folder counts.
 
         Args:
             path: The path.

@@ -226,8 +226,8 @@ class _Place:
         lifetime = self._make()
         try:
             return Offer(self, lifetime, await lifetime.__aenter__())
-        except BaseException:
-            if self._stock.closed:
+        except BaseException as error:
+            if self._stock.closed and not isinstance(error, (KeyboardInterrupt, SystemExit)):
                 return None
             raise
 

@@ -35,9 +35,9 @@ class Take:
         return argv, _normalised(self.cwd), _normalised_data(self.input)
 
     @property
-    def outcome(self) -> tuple[bytes | None, bytes | None, int | None, str]:
-        """What came out of it."""
-        return self.stdout, self.stderr, self.exit_code, self.error
+    def outputs(self) -> tuple[bytes | None, bytes | None]:
+        """Both of them."""
+        return self.stdout, self.stderr
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,13 @@ class Asked(NamedTuple):
         """Return whether a text of this command is a recorded one."""
         return matches(narrowed(recorded, self.known), text)
 
+    def has_input_of(self, take: Take) -> bool:
+        """Return whether its input is the recorded one."""
+        if take.input is None:
+            return True
+        known = {key: _as_text(value.encode()) for key, value in self.known.items()}
+        return matches(narrowed(_as_text(take.input), known), _as_text(self.input))
+
 
 def recorded_cwd(cwd: str) -> str:
     """Return a working directory as cassettes have it."""
@@ -59,7 +66,7 @@ def is_of(take: Take, command: Asked) -> bool:
         len(take.argv) == len(command.argv)
         and command.matches(take.cwd, command.cwd)
         and all(map(command.matches, take.argv, command.argv))
-        and (take.input is None or command.matches(_as_text(take.input), _as_text(command.input)))
+        and command.has_input_of(take)
     )
 
 
@@ -102,7 +109,7 @@ def difference(take: Take, command: Asked) -> list[str]:
         text if text is not None and command.matches(text, word) else word for text, word in pairs
     ]
     cwd = take.cwd if command.matches(take.cwd, command.cwd) else command.cwd
-    stdin = None if take.input is None else command.input
+    stdin = take.input if command.has_input_of(take) else command.input
     recorded = list(_lines(take.argv, take.cwd, take.input))
     played = list(_lines(argv, cwd, stdin))
     begin = _common(recorded, played)

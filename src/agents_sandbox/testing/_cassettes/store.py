@@ -59,7 +59,7 @@ def check_can_save(path: Path) -> None:
     folder = next(folder for folder in path.parents if folder.exists())
     if not folder.is_dir():
         raise NotADirectoryError(f"the cassette cannot be written, this is no folder: {folder}")
-    if not os.access(folder, os.W_OK | os.X_OK):
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         raise PermissionError(f"the cassette cannot be written, this folder is closed: {folder}")
 
 

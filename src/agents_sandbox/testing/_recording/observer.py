@@ -157,5 +157,5 @@ class Heard:
                 self._listen(self._to, self._request, answer)
             except (DecodeError, UnicodeDecodeError):
                 return
-            except Exception as error:  # noqa: BLE001 - the call must pass; told at the end
+            except Exception as error:  # noqa: BLE001 - the call must pass; reported at the end
                 self._to.error = self._to.error or error

@@ -55,8 +55,8 @@ class Recorder:
             in files beside it.
         socket_path: The path of the recorder's own socket; by default in a new private folder.
         redact: Texts that are replaced everywhere, such as passwords. On replay, anything may be
-            in their place. So are values of environment variables that have 8 characters or more;
-            variables are recorded with their names only.
+            in their place. Values of environment variables with 8 characters or more are replaced,
+            too; on replay, a variable has the value that the test sets.
         mode: What happens to a cassette that exists. `rewrite`: it is replaced. `new_episodes`:
             its takes stay, and those that it lacks are appended.
 
