@@ -93,6 +93,18 @@ async def test_reads_are_retried_until_their_deadline(
         assert failing.hits > 1
 
 
+async def test_a_retry_that_the_daemon_ends_early_is_the_last_one(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
+) -> None:
+    """A daemon that answers with a timeout is not lost."""
+    daemon.faults.fail_next("GetSandbox", code="UNAVAILABLE")
+    daemon.faults.fail_next("GetSandbox", code="DEADLINE_EXCEEDED")
+    before = count(daemon, "GetSandbox")
+    with pytest.raises(OperationTimeoutError):
+        await client.get_sandbox(ID)
+    assert count(daemon, "GetSandbox") == before + 2
+
+
 async def test_a_read_gives_up_when_it_is_out_of_time(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
