@@ -93,6 +93,23 @@ async def test_reads_are_retried_until_their_deadline(
         assert failing.hits > 1
 
 
+async def test_a_retry_that_cannot_help_is_the_last_one(
+    client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon, at_pause: AtPause
+) -> None:
+    path = Path(daemon.socket_path)
+
+    def replace() -> None:
+        path.unlink()
+        path.write_text("no socket")
+
+    await off_loop(daemon.kill)
+    at_pause(1, replace)
+    with pytest.raises(DaemonUnavailableError, match="is not a socket") as caught:
+        await client.get_sandbox(ID)
+    assert not caught.value.retryable
+    path.unlink()
+
+
 async def test_a_retry_that_the_daemon_ends_early_is_the_last_one(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon
 ) -> None:
