@@ -539,16 +539,18 @@ def test_what_cannot_be_recorded_is_refused_before_it_happens(
     assert file.read_text() == "{"
 
 
-def test_a_recorder_that_never_starts_leaves_no_folder(daemon: FakeDaemon, tmp_path: Path) -> None:
+def test_a_recorder_that_never_starts_leaves_no_folder(
+    daemon: FakeDaemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     recorder = Recorder(daemon.socket_path, cassette=tmp_path / "x")
     folder = Path(recorder.socket_path).parent
     assert folder.exists()
     del recorder
     gc.collect()
     assert not folder.exists()
-    made = set(Path(tempfile.gettempdir()).glob("agboxd-*"))
     Recorder(daemon.socket_path, cassette=tmp_path / "x", socket_path=tmp_path / "s")
-    assert set(Path(tempfile.gettempdir()).glob("agboxd-*")) <= made
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_refusals_of_unknown_methods_pass(daemon: FakeDaemon, cassette: Path) -> None:
