@@ -73,6 +73,13 @@ def join(thread: threading.Thread) -> None:
     assert not thread.is_alive()
 
 
+def join_readers() -> None:
+    """Wait until nothing follows streams in the background any more."""
+    for thread in threading.enumerate():
+        if thread.name == "agents-sandbox-events":
+            join(thread)
+
+
 class Lines:
     """Counts the lines that a call executes, and simulates Ctrl-C at one of them.
 

@@ -27,7 +27,7 @@ from agents_sandbox import AgentsSandboxClient, InvalidArgumentError, SyncAgents
 from agents_sandbox.testing import FakeDaemon, Faults
 from agents_sandbox.testing._protocol.profile import PROFILES
 
-from .interrupting import join
+from .interrupting import join_readers
 from .plugin.conftest import ARGUMENTS as PYTEST_ARGUMENTS
 from .releases import NEWEST, each_dialect
 
@@ -120,9 +120,7 @@ def daemon(release: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
         gc.collect()  # a stream that a block has left ends now, not in the next block
         running.wait_for_streams(0)
         logging.getLogger("agents_sandbox.calls").setLevel(logging.NOTSET)  # a block has set it
-        for thread in threading.enumerate():
-            if thread.name == "agents-sandbox-events":
-                join(thread)  # it logs the end of its stream
+        join_readers()  # they log the end of their streams
 
 
 def agent_code(*, blocking: bool) -> str:

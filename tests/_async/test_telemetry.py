@@ -30,6 +30,7 @@ from agents_sandbox import (
 from agents_sandbox.testing import FakeDaemon
 
 from .._aio import Background, off_loop, step, unless_late
+from ..interrupting import join_readers
 from ..releases import any_release, each_dialect
 from .conftest import IMAGE
 from .life import ID, count, restart
@@ -213,6 +214,7 @@ async def test_what_a_pool_gives_up_at_its_end_is_no_error(
             end = Background(pool.__aexit__, None, None, None)
             await off_loop(daemon.wait_for_call, "DeleteSandbox")
         await end.result()
+    await off_loop(join_readers)  # what has made the sandboxes can end later than the pool
     assert [span.name for span in recorded.spans if not span.status.is_ok] == []
     assert recorded.names().count("pool.create") == 2
     assert recorded.metric("errors") == {}
