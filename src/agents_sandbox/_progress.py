@@ -169,10 +169,10 @@ class _Spinner:
 
     def __init__(self) -> None:
         # An extra, which terminals alone need.
-        from rich.console import Console  # noqa: PLC0415
-        from rich.live import Live  # noqa: PLC0415
-        from rich.spinner import Spinner  # noqa: PLC0415
-        from rich.text import Text  # noqa: PLC0415
+        from rich.console import Console  # noqa: PLC0415 - see above
+        from rich.live import Live  # noqa: PLC0415 - see above
+        from rich.spinner import Spinner  # noqa: PLC0415 - see above
+        from rich.text import Text  # noqa: PLC0415 - see above
 
         self._text = Text
         self._spinner = Spinner("dots", style="status.spinner")

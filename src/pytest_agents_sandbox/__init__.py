@@ -6,8 +6,8 @@ package is therefore not part of `agents_sandbox`: gRPC and protobuf load with t
 
 from ._factory import DaemonFactory
 from ._fixtures import (
-    _agents_sandbox_reset,  # noqa: F401 - for pytest, as the next one
-    _agents_sandbox_version,  # noqa: F401
+    _agents_sandbox_reset,  # noqa: F401 - for pytest
+    _agents_sandbox_version,  # noqa: F401 - for pytest
     agents_sandbox_client,
     agents_sandbox_daemon,
     agents_sandbox_daemon_factory,

@@ -39,6 +39,17 @@ async def restart(daemon: FakeDaemon) -> None:
     await off_loop(daemon.start)
 
 
+async def stop_through_a_restart(client: AgentsSandboxClient, daemon: FakeDaemon) -> SandboxHandle:
+    """Stop the sandbox, with a daemon that loses the stop by a restart."""
+    with daemon.paused():
+        stop = Background(client.stop_sandbox, ID)
+        await off_loop(daemon.wait_for_streams, 1)
+        await restart(daemon)
+        await off_loop(daemon.wait_for_call, "StopSandbox", count=2)
+    stopped: SandboxHandle = await stop.result()
+    return stopped
+
+
 async def killed_under(
     daemon: FakeDaemon, function: Callable[..., Any], *args: Any, **kwargs: Any
 ) -> Background:

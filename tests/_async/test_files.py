@@ -295,7 +295,7 @@ async def test_what_cannot_be_right_is_refused_before_any_call(
     for call, why in (
         (lambda: files.read_bytes(wrong), "path must be a str, bytes or os.PathLike, not int"),
         (lambda: files.write_bytes("x", wrong), "data must be bytes, not int"),
-        (lambda: files.write_bytes("x", "text"), "data must be bytes, not str"),  # type: ignore[arg-type]
+        (lambda: files.write_bytes("x", "text"), "data must be bytes, not str"),  # type: ignore[arg-type] # wrong
         (lambda: files.write_text("x", wrong), "text must be a str, not int"),
         (lambda: files.remove("x", wrong), "recursive must be True or False"),
         (lambda: sandbox.run(("cat",), input=wrong), "input must be str or bytes, not int"),

@@ -26,7 +26,7 @@ from agents_sandbox.testing import FakeDaemon
 from .._aio import Background, off_loop, step
 from ..releases import any_release, each_dialect
 from .conftest import IMAGE, AtPause
-from .life import ID, restart
+from .life import ID, restart, stop_through_a_restart
 
 pytestmark = any_release
 
@@ -171,12 +171,7 @@ async def test_a_wait_through_a_restart_can_be_understood(
     daemon: FakeDaemon,
     info: pytest.LogCaptureFixture,
 ) -> None:
-    with daemon.paused():
-        stop = Background(client.stop_sandbox, sandbox)
-        await off_loop(daemon.wait_for_streams, 1)
-        await restart(daemon)
-        await off_loop(daemon.wait_for_call, "StopSandbox", count=2)
-    await stop.result()
+    await stop_through_a_restart(client, daemon)
     lost, *_, answers, resumes = (
         line for line in logged(info, "connection") if line.startswith("events of sandbox")
     )

@@ -33,7 +33,7 @@ from .._aio import Background, off_loop, step, unless_late
 from ..interrupting import join_readers
 from ..releases import any_release, each_dialect
 from .conftest import IMAGE
-from .life import ID, count, restart
+from .life import ID, count, stop_through_a_restart
 
 pytestmark = any_release
 
@@ -273,12 +273,7 @@ async def test_an_interrupted_call_ends_its_span(
 async def test_an_outage_is_a_span_below_its_call(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon, recorded: Recorded
 ) -> None:
-    with daemon.paused():
-        stop = Background(client.stop_sandbox, sandbox)
-        await off_loop(daemon.wait_for_streams, 1)
-        await restart(daemon)
-        await off_loop(daemon.wait_for_call, "StopSandbox", count=2)
-    await stop.result()
+    await stop_through_a_restart(client, daemon)
     *outages, call = recorded.spans
     assert call.name == "agents_sandbox.stop_sandbox"
     assert call.context is not None
@@ -387,12 +382,8 @@ async def test_a_hook_that_raises_changes_no_call(
 async def test_a_hook_that_raises_changes_no_outage(
     client: AgentsSandboxClient, sandbox: SandboxHandle, daemon: FakeDaemon, broken: str
 ) -> None:
-    with daemon.paused():
-        stop = Background(client.stop_sandbox, sandbox)
-        await off_loop(daemon.wait_for_streams, 1)
-        await restart(daemon)
-        await off_loop(daemon.wait_for_call, "StopSandbox", count=2)
-    assert (await stop.result()).state is SandboxState.STOPPED
+    stopped = await stop_through_a_restart(client, daemon)
+    assert stopped.state is SandboxState.STOPPED
 
 
 async def test_an_interruption_in_a_hook_ends_the_call(

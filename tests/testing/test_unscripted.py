@@ -154,7 +154,7 @@ def test_a_block_that_an_exception_leaves_raises_that_exception() -> None:
 )
 def test_wrong_arguments(arguments: dict[str, str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        FakeDaemon(**arguments)  # type: ignore[arg-type]
+        FakeDaemon(**arguments)  # type: ignore[arg-type] # wrong ones, too
 
 
 def test_unknown_sandboxes_have_no_commands(raw: Raw) -> None:

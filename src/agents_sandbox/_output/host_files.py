@@ -38,7 +38,8 @@ class HostFile:
         self._path = os.path.realpath(path)
         _refuse_folder(path)
         folder = os.path.dirname(self._path)  # noqa: PTH120 - text, like all here
-        self._temporary = os.path.join(folder, TEMPORARY + secrets.token_hex(16))  # noqa: PTH118
+        name = TEMPORARY + secrets.token_hex(16)
+        self._temporary = os.path.join(folder, name)  # noqa: PTH118 - text, like all here
         with self._naming_it():
             self._file = io.FileIO(self._temporary, "x")
 
@@ -60,7 +61,8 @@ class HostFile:
     def complete(self) -> None:
         """Give it its name."""
         with suppress(FileNotFoundError):  # it is new
-            os.fchmod(self._descriptor(), stat.S_IMODE(os.stat(self._path).st_mode))  # noqa: PTH116
+            mode = os.stat(self._path).st_mode  # noqa: PTH116 - text, like all here
+            os.fchmod(self._descriptor(), stat.S_IMODE(mode))
         with self._naming_it():
             os.replace(self._temporary, self._path)  # noqa: PTH105 - text, like all here
 

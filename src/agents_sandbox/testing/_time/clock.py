@@ -29,7 +29,7 @@ PATIENCE = 2.0
 
 def keep_real_time(loop: asyncio.AbstractEventLoop) -> None:
     """Let the timers of a loop go on while freezegun stops those of all others."""
-    loop.time = monotonic  # type: ignore[method-assign]
+    loop.time = monotonic  # type: ignore[method-assign] # of this loop alone
 
 
 class Clock(ABC):
